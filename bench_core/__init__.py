@@ -1,0 +1,7 @@
+"""bench: declarative adversarial-robustness suites, attacks that are checked, numbers with their uncertainty."""
+
+from .errors import UsageError
+from .run import Result, load_result, run
+from .suite import Suite, load_suite
+
+__all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]

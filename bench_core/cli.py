@@ -1,0 +1,219 @@
+"""The command line; thin. A user's mistake is one clear line each and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from tabulate import tabulate
+
+from .errors import Fault, UsageError, one_line
+from .registry import HOST_GIVES, KINDS, Registry, discover
+from .render import FORMATS
+from .suite import load_suite, own_suites, read_toml
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+ABOUT = "An adversarial-robustness benchmark: suites of attacks, models and metrics, and leaderboards to trust."
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of one of bench's own.")]
+Profile = Annotated[str | None, typer.Option(help="The profile; the suite's first by default.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results and the store are kept.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N images, for a glance.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
+Format = Annotated[Literal["terminal", "markdown", "csv", "latex", "json"], typer.Option(help="How tables are printed.")]
+Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
+HERE = Path("results")
+
+
+@app.callback(help=ABOUT)
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    profile: Profile = None,
+    set_: Overrides = None,
+    out: Out = HERE,
+    limit: Limit = None,
+    executor: Annotated[str, typer.Option(help="Who computes: local, inline, or a plugin's.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    format: Format = "terminal",
+    ci: Intervals = False,
+) -> None:
+    """Run a suite, print its tables, and leave all results in DIR/SUITE/PROFILE/."""
+    from .progress import for_stream
+    from .run import run as run_suite
+
+    loaded = load_suite(suite, profile, set_ or [])
+    result = run_suite(
+        loaded, out=out, limit=limit, executor=executor, workers=workers, device=device, threads=threads,
+        progress=for_stream(),
+    )  # fmt: skip
+    print_tables(result.tables, format, ci)
+    print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
+    if not result.complete:
+        for reason in sorted(set(result.voids.values())):
+            print(f"bench: void: {one_line(reason)}", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+@app.command()
+def show(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite that was run, or the folder of a run.")],
+    profile: Profile = None,
+    out: Out = HERE,
+    format: Format = "terminal",
+    ci: Intervals = False,
+) -> None:
+    """Print the tables of a finished run again, without computing anything."""
+    from .run import load_result, safe_name
+
+    folder = Path(suite)
+    if not (folder / "run.json").is_file():
+        loaded = load_suite(suite, profile)
+        folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
+    print_tables(load_result(folder).tables, format, ci)
+
+
+def print_tables(tables: Sequence[Any], format: str, intervals: bool) -> None:
+    extra = {"bold": sys.stdout.isatty()} if format == "terminal" else {}
+    print("\n".join(FORMATS[format][1](table, intervals, **extra) for table in tables), end="")
+
+
+@app.command()
+def plan(
+    suite: SuiteName,
+    profile: Profile = None,
+    set_: Overrides = None,
+    out: Out = HERE,
+    limit: Limit = None,
+    device: Device = "auto",
+    threads: Threads = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Show what a run would compute, what it would cost, and what is stored already."""
+    from .plan_report import plan_record, plan_text
+    from .run import make_plan, make_planner
+    from .store import Store
+
+    planner = make_planner(load_suite(suite, profile, set_ or []), None, device, threads, limit)
+    made = make_plan(planner, Store(out / "store"))
+    print(json.dumps(plan_record(made), indent=1) if as_json else plan_text(made))
+
+
+@app.command()
+def plugins(
+    block: Annotated[list[str] | None, typer.Option(help="Leave a plugin out, by its name; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List what is installed: names, packages and versions, options with type and default; what failed, and why."""
+    registry = discover(block or ())
+    if as_json:
+        print(json.dumps(plugin_records(registry), indent=1))
+        return
+    for kind in KINDS:
+        rows = []
+        for name in registry.names(kind):
+            offer = registry.offers[kind, name]
+            package = f"{offer.origin.package} {offer.origin.version}"
+            rows.append([name, offer.recipe.summary, package, ""])
+            for option in offer.options:
+                default = "required" if option.required else f"= {json.dumps(option.default)}"
+                rows.append(["", f"  {option.name}: {option.type} {default}", "", offer.origin.plugin])
+        if rows:
+            clean = [[one_line(str(entry)) for entry in row[:3]] for row in rows]
+            print(tabulate(clean, [kind, "what it is, and its options", "from"], "simple", disable_numparse=True) + "\n")
+    for each in registry.unavailable:
+        print(one_line(f"unavailable: {each.plugin} ({each.package}): {each.reason}"))
+
+
+def plugin_records(registry: Registry) -> dict[str, Any]:
+    offers = [
+        {
+            "kind": kind, "name": name, "summary": offer.recipe.summary, "plugin": offer.origin.plugin,
+            "package": offer.origin.package, "version": offer.origin.version, "source": offer.origin.source,
+            "options": [vars(option) for option in offer.options], "host_gives": list(HOST_GIVES.get(kind, ())),
+        }
+        for (kind, name), offer in sorted(registry.offers.items())
+    ]  # fmt: skip
+    return {"offers": offers, "unavailable": [vars(each) for each in registry.unavailable]}
+
+
+@app.command()
+def suites() -> None:
+    """List bench's own suites and their profiles."""
+    rows = []
+    for name, path in own_suites().items():
+        table = read_toml(path)
+        rows.append([name, ", ".join(table.get("profiles", [])), one_line(str(table.get("title", "")))])
+    print(tabulate(rows, ["suite", "profiles", "title"], "simple", disable_numparse=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 good, 2 a mistake of the user's, 3 incomplete, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if debug:  # wherever it stands
+        given = ["--debug", *(each for each in given if each != "--debug")]
+    sys.exit(guard(lambda: app(given, prog_name="bench", standalone_mode=False), debug))
+
+
+def guard(command: Callable[[], Any], debug: bool) -> int:
+    """Turn what a command raises into one line each and an exit code."""
+    import click
+
+    from .run import Incomplete, Interrupted
+
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except typer.Exit as leave:
+        return leave.exit_code
+    except UsageError as error:
+        if debug:
+            raise
+        return tell(2, *error.faults)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            print(error.format_message())
+            return 2
+        where = context.command_path if context else "bench"
+        return tell(2, Fault(where, "", error.format_message()))
+    except Incomplete as error:
+        return tell(3, f"{error}; what finished is stored, the same command goes on")
+    except (KeyboardInterrupt, Interrupted, click.exceptions.Abort):
+        return tell(130, "interrupted; what finished is stored, the same command goes on")
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        return tell(3, f"{error.filename or ''}: {error.strerror or error}")
+    except Exception as error:
+        if debug:
+            raise
+        return tell(3, f"{type(error).__name__}: {error} (a fault of bench or of a plugin; --debug shows where)")
+
+
+def tell(code: int, *messages: object) -> int:
+    for message in messages:
+        print(f"bench: {one_line(str(message))}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

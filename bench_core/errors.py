@@ -1,0 +1,54 @@
+"""Faults that name their key; collected, reported together, never a traceback for a user's mistake."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake: where it stands (a file, a command), under which key, and what is wrong and would do."""
+
+    where: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        parts = [part for part in (self.where, self.key, self.message) if part]
+        return one_line(": ".join(parts))
+
+
+class UsageError(Exception):
+    """The user asked for something that cannot be; `faults` holds every mistake found. Exit code 2."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+        super().__init__("\n".join(map(str, faults)))
+
+
+class ContractError(Exception):
+    """A plugin broke its contract; the cell is void. The message is the reason shown on the leaderboard."""
+
+
+class MissingModel(UsageError):
+    """Weights that are not on this machine."""
+
+
+def one_line(text: str) -> str:
+    """Make any text safe for one terminal line: control characters are escaped, never obeyed."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """Name the nearest known name, or list what there is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
+    if near:
+        return f'(did you mean "{near[0]}"?)'
+    return f"(known: {', '.join(known)})" if known else "(none is known)"
+
+
+def stop_at_faults(faults: Sequence[Fault]) -> None:
+    """Raise all faults at once, if there are any."""
+    if faults:
+        raise UsageError(*dict.fromkeys(faults))

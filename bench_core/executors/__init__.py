@@ -1,0 +1,37 @@
+"""Who computes the jobs. An executor passes JSON in and bundles of bytes out, so that any process or machine will do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..types import Json
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job to compute, and which of its cells are wanted."""
+
+    address: str
+    spec: Json
+    wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: a bundle for the store, or the reason why there is none.
+
+    `usage` says that the reason is a mistake of the user's (exit code 2), not a plugin's that failed (void cell).
+    """
+
+    address: str
+    bundle: bytes | None = None
+    reason: str | None = None
+    usage: bool = False
+
+
+class Executor(Protocol):
+    """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work."""
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]: ...

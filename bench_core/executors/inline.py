@@ -1,0 +1,47 @@
+"""Computes jobs one after the other in this process: for notebooks, debuggers, and as the inside of every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import ContractError, UsageError, one_line
+from . import Outcome, Task
+
+if TYPE_CHECKING:
+    from ..registry import Registry
+    from ..work import Worker
+
+
+def attempt(worker: Worker, task: Task) -> Outcome:
+    """Compute a task; whatever a plugin does wrong becomes the reason of a void, never a clean result."""
+    try:
+        return Outcome(task.address, worker.compute(task.spec, list(task.wanted)))
+    except UsageError as error:
+        return Outcome(task.address, reason=str(error), usage=True)
+    except ContractError as error:
+        return Outcome(task.address, reason=str(error))
+    except (Exception, SystemExit) as error:
+        return Outcome(task.address, reason=one_line(f"raised {type(error).__name__}: {error}")[:500])
+
+
+class Inline:
+    """The executor `inline`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        import torch
+
+        from ..work import Worker
+
+        worker = Worker(self.registry)
+        threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        try:
+            for task in tasks:
+                yield attempt(worker, task)
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -1,0 +1,33 @@
+"""A worker process: `python -m bench_core.executors.worker`. One JSON line in, one JSON line and a bundle out.
+
+It ends when its standard input does, so that no worker outlives a driver that was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from ..registry import discover
+from . import Task
+from .inline import attempt
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a plugin prints must not mix with the answers
+    from ..work import Worker
+
+    worker = Worker(discover())
+    for line in sys.stdin.buffer:
+        task = Task(**json.loads(line))
+        outcome = attempt(worker, task)
+        bundle = outcome.bundle
+        head = {"reason": outcome.reason, "usage": outcome.usage, "size": None if bundle is None else len(bundle)}
+        answers.write(json.dumps(head).encode() + b"\n" + (bundle or b""))
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Discovers plugins, each loaded on its own; collects what they offer; builds by name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .errors import Fault, UsageError, did_you_mean
+from .schema import Option, check_options, options_of
+from .types import API_VERSION, Recipe
+
+GROUP = "bench"
+KINDS = ("attacks", "metrics", "models", "datasets", "executors")
+HOST_GIVES: Mapping[str, Sequence[str]] = {"attacks": ("budget",), "executors": ("workers", "registry")}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin comes from: entry point, distribution and version, digest of its source."""
+
+    plugin: str
+    package: str
+    version: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A plugin that did not load, and why."""
+
+    plugin: str
+    package: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A recipe by its name, and who offers it."""
+
+    kind: str
+    name: str
+    recipe: Recipe
+    origin: Origin
+
+    @property
+    def options(self) -> list[Option]:
+        return options_of(self.recipe.build, HOST_GIVES.get(self.kind, ()))
+
+    def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
+        """Give all options with defaults, typed, and the faults."""
+        return check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
+
+
+@dataclass
+class Registry:
+    """All that the installed plugins offer."""
+
+    offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
+    unavailable: list[Unavailable] = field(default_factory=list)
+    manager: pluggy.PluginManager = field(default_factory=lambda: new_manager())
+
+    def register(self, plugin: Any, origin: Origin) -> None:
+        """Add what a plugin offers. Raises UsageError where another plugin offers the same name."""
+        self.manager.register(plugin, name=origin.plugin)
+        self.manager.check_pending()
+        clashes = []
+        for kind in KINDS:
+            hook = getattr(plugin, f"bench_{kind}", None)
+            for name, recipe in (hook() if hook else {}).items():
+                other = self.offers.get((kind, name))
+                if other:
+                    message = f"both {describe(other.origin)} and {describe(origin)} offer it; block one of them"
+                    clashes.append(Fault("plugins", f"{kind}.{name}", message))
+                self.offers.setdefault((kind, name), Offer(kind, name, recipe, origin))
+        if clashes:
+            raise UsageError(*clashes)
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(name for of, name in self.offers if of == kind)
+
+    def find(self, kind: str, name: str, where: str, key: str) -> Offer:
+        """Give the offer of a name. Raises UsageError with the nearest name, or with why its plugin is unavailable."""
+        found = self.offers.get((kind, name))
+        if found:
+            return found
+        hint = did_you_mean(name, self.names(kind))
+        broken = "".join(f"; plugin {each.plugin} is unavailable: {each.reason}" for each in self.unavailable)
+        raise UsageError(Fault(where, key, f'unknown {kind[:-1]} "{name}" {hint}{broken}'))
+
+    def compose(self, names: Sequence[str], where: str, key: str) -> Offer:
+        """Give the attack that joins some recipes (a suite's `parts = [...]`). Raises UsageError where they do not."""
+        found = [self.find("attacks", name, where, key) for name in names]
+        joins = {getattr(each.recipe, "join", None) for each in found}
+        join = joins.pop() if len(joins) == 1 else None
+        if join is None:
+            raise UsageError(Fault(where, key, f"these attacks cannot be combined: {', '.join(names)}"))
+        try:
+            recipe = join([each.recipe for each in found])
+        except ValueError as error:
+            raise UsageError(Fault(where, key, str(error))) from None
+        return Offer("attacks", "+".join(names), recipe, found[0].origin)
+
+
+def new_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("bench")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def describe(origin: Origin) -> str:
+    return f"{origin.plugin} ({origin.package} {origin.version})"
+
+
+def discover(blocked: Iterable[str] = ()) -> Registry:
+    """Load every plugin of the entry-point group `bench`, less those blocked by name, which are never imported.
+
+    A plugin that fails to load is listed as unavailable with its reason. `BENCH_BLOCK_PLUGINS` (names, separated by
+    commas) adds to `blocked`; `BENCH_DISABLE_PLUGIN_AUTOLOAD=1` loads only bench's own.
+    """
+    shut = {*blocked, *filter(None, os.environ.get("BENCH_BLOCK_PLUGINS", "").split(","))}
+    only_own = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
+    registry = Registry()
+    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (not _is_own(p), p.name, p.value))
+    for point in points:
+        package = point.dist.name if point.dist else "unknown"
+        version = point.dist.version if point.dist else "0"
+        if point.name in shut or package in shut:
+            registry.unavailable.append(Unavailable(point.name, package, "blocked"))
+            continue
+        if only_own and not _is_own(point):
+            registry.unavailable.append(Unavailable(point.name, package, "autoload is off"))
+            continue
+        try:
+            plugin = point.load()
+            wanted = getattr(plugin, "BENCH_API_VERSION", API_VERSION)
+            if wanted != API_VERSION:
+                raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION}")
+            origin = Origin(point.name, package, version, source_digest(plugin))
+            if registry.manager.has_plugin(point.name):
+                origin = Origin(f"{package}:{point.name}", package, version, origin.source)
+            registry.register(plugin, origin)
+        except UsageError:
+            raise
+        except (Exception, SystemExit) as error:
+            registry.unavailable.append(Unavailable(point.name, package, f"{type(error).__name__}: {error}"))
+    return registry
+
+
+def _is_own(point: importlib.metadata.EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "adversarial-bench"
+
+
+def source_digest(plugin: Any) -> str:
+    """SHA-256 over the Python files of the plugin's package, so that results are never taken for another code's."""
+    file = getattr(plugin, "__file__", None)
+    if not isinstance(plugin, ModuleType) or file is None:
+        return "unknown"
+    path = Path(file)
+    return folder_digest(path.parent if plugin.__package__ else path)
+
+
+@cache
+def folder_digest(path: Path) -> str:
+    """SHA-256 over one Python file, or over all below a folder."""
+    state = hashlib.sha256()
+    for each in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        content = each.read_bytes()
+        state.update(f"{each.relative_to(path.parent).as_posix()} {len(content)}\n".encode() + content)
+    return state.hexdigest()

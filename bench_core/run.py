@@ -1,0 +1,337 @@
+"""The whole flow, and the only place that sees it: plan, compute what the store lacks, score, write the run's folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .errors import Fault, UsageError
+from .executors import Executor, Outcome, Task
+from .plan import PREDICTION, Job, Plan, Planner, Selection, stored_cells
+from .progress import Progress, Silent
+from .registry import Registry, discover
+from .render import FORMATS, comma_separated
+from .scores import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_rows
+from .store import Store, write_atomically
+from .suite import Suite, load_suite
+from .tables import Table, pivot
+from .types import Metric
+
+Found = dict[str, dict[str, dict[str, NDArray[Any]]]]
+
+
+@dataclass
+class Result:
+    """What came out of a run: scores with their labels, tables, and the reason of every void."""
+
+    suite: Suite
+    folder: Path
+    scores: list[LabelledScore]
+    tables: list[Table]
+    voids: dict[str, str] = field(default_factory=dict)
+    rows: list[RowSet] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return not any(score.void for score in self.scores)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Give all scores as flat records, ready for a data frame."""
+        return [score.record() for score in self.scores]
+
+    def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
+        """Give the per-image rows of one metric under some labels, in the order of the images.
+
+        Raises KeyError where the labels fit no rows, or several.
+        """
+        fitting = [r for r in self.rows if r.metric == metric and all(r.labels.get(k) == v for k, v in labels.items())]
+        if len(fitting) != 1:
+            raise KeyError(f"{len(fitting)} sets of rows are {metric} of {labels}")
+        return fitting[0].arrays
+
+
+class Interrupted(Exception):
+    """Ctrl-C; what finished is stored."""
+
+
+class Incomplete(Exception):
+    """Results could not be kept, a full disk for one; what finished is stored."""
+
+
+def cpu_count() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def find_device(wanted: str) -> str:
+    """Resolve `auto` without importing torch: a GPU where there is NVIDIA's driver, else the CPU."""
+    if wanted != "auto":
+        return wanted
+    return "cuda" if Path("/proc/driver/nvidia/version").exists() else "cpu"
+
+
+def make_planner(
+    suite: Suite, registry: Registry | None = None, device: str = "auto", threads: int = 1, limit: int | None = None
+) -> Planner:
+    return Planner(suite, registry or discover(), find_device(device), threads, limit)
+
+
+def make_plan(planner: Planner, store: Store) -> Plan:
+    """Plan a run against a store. Before the clean predictions are known, the selection is a stand-in of its size."""
+    clean = planner.clean_jobs()
+    stored = stored_cells(clean, store)
+    complete = planner.images is not None and all(
+        cell.key in stored[job.address] for job in clean for cell in job.cells if cell.metric == PREDICTION["recipe"]
+    )
+    selection = None
+    if complete:
+        found: Found = {job.address: store.get(job.address) for job in clean}
+        selection = planner.select(predictions_of(clean, found)) if _whole(clean, found) else None
+    if planner.images is None:
+        return Plan(planner, None, [], {})
+    selected = planner.selected_jobs(selection or planner.expected_selection())
+    return Plan(planner, selection, clean + selected, stored | stored_cells(selected, store))
+
+
+def _whole(jobs: Sequence[Job], found: Found) -> bool:
+    return all(cell.key in found[job.address] for job in jobs for cell in job.cells)
+
+
+def predictions_of(jobs: Sequence[Job], found: Found) -> dict[str, list[int]]:
+    predictions: dict[str, list[int]] = {}
+    for job in jobs:
+        for cell in job.cells:
+            if cell.metric == PREDICTION["recipe"] and cell.target:
+                predictions.setdefault(cell.target, []).extend(found[job.address][cell.key]["predicted"].tolist())
+    return predictions
+
+
+def compute(
+    name: str, jobs: Sequence[Job], store: Store, executor: Executor, progress: Progress, registry: Registry
+) -> tuple[Found, dict[str, str]]:
+    """Give the rows of all jobs, computing those cells that the store has not whole, and the reasons of voids.
+
+    Raises Interrupted, Incomplete, or UsageError where a worker found a mistake of the user's.
+    """
+    found: Found = {job.address: store.get(job.address) for job in jobs}
+    by_address = {job.address: job for job in jobs}
+    tasks = [
+        Task(address, job.spec, tuple(sorted(missing)))
+        for address, job in by_address.items()
+        if (missing := {cell.key for each in jobs_of(jobs, address) for cell in each.cells} - set(found[address]))
+    ]
+    tasks = [Task(t.address, whole_spec(jobs_of(jobs, t.address)), t.wanted) for t in tasks]
+    voids: dict[str, str] = {}
+    faults: list[Fault] = []
+    if not tasks:
+        return found, voids
+    weight = {task.address: job_weight(by_address[task.address]) for task in tasks}
+    outcomes = executor.run(tasks)
+    try:
+        with progress.stage(name, sum(weight.values())) as advance:
+            for outcome in outcomes:
+                _keep(outcome, store, found, voids, faults)
+                job = by_address[outcome.address]
+                registry.manager.hook.bench_cell_done(job=job, rows=found.get(job.address), reason=outcome.reason)
+                advance(weight[outcome.address])
+                if faults:
+                    break
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    except OSError as error:
+        raise Incomplete(f"cannot keep results: {error.strerror or error}") from None
+    finally:
+        close = getattr(outcomes, "close", None)
+        if close:
+            close()
+    if faults:
+        raise UsageError(*faults)
+    return found, voids
+
+
+def _keep(outcome: Outcome, store: Store, found: Found, voids: dict[str, str], faults: list[Fault]) -> None:
+    if outcome.bundle is not None:
+        store.put(outcome.address, outcome.bundle)
+        found[outcome.address] = store.get(outcome.address)
+    elif outcome.usage:
+        faults.append(Fault("", "", outcome.reason or "unknown"))
+    else:
+        voids[outcome.address] = outcome.reason or "no reason given"
+
+
+def jobs_of(jobs: Iterable[Job], address: str) -> list[Job]:
+    return [job for job in jobs if job.address == address]
+
+
+def whole_spec(jobs: Sequence[Job]) -> Mapping[str, Any]:
+    """Join the specifications of jobs of one address, which differ only in what is observed and the models for it."""
+    first, *rest = (job.spec for job in jobs)
+    if not rest:
+        return first
+    models: dict[str, Any] = {}
+    observe: dict[str, Any] = {}
+    for spec in (first, *rest):
+        models |= spec["models"]
+        observe |= {each["key"]: each for each in spec["observe"]}
+    return {**first, "models": models, "observe": list(observe.values())}
+
+
+def job_weight(job: Job) -> float:
+    """Guess how long a job takes, in forwards: a backward through frozen weights costs about another."""
+    return sum(job.cost) + job.evaluations
+
+
+def run(
+    suite: Suite | str,
+    *,
+    out: str | Path = "results",
+    limit: int | None = None,
+    executor: str = "local",
+    workers: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    registry: Registry | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Run a suite and write `<out>/<suite>/<profile>/`; what the store under `<out>/store` has is not computed again.
+
+    `limit` takes at most so many images, for a glance. Raises UsageError, Interrupted or Incomplete.
+    """
+    suite = load_suite(suite) if isinstance(suite, str) else suite
+    progress = progress or Silent()
+    planner = make_planner(suite, registry, device, threads, limit)
+    if planner.images is None:
+        raise UsageError(Fault(suite.file, "data", planner.data_missing))
+    used = planner.registry
+    offer = used.find("executors", executor, "--executor", "")
+    count = workers or (1 if planner.device.startswith("cuda") else max(1, cpu_count() // threads))
+    hands: Executor = offer.recipe.build(workers=count, registry=used)  # type: ignore[assignment]
+    out, store = Path(out), Store(Path(out) / "store")
+    used.manager.hook.bench_run_started(plan=make_plan(planner, store))
+    clean = planner.clean_jobs()
+    found, voids = compute("clean images", clean, store, hands, progress, used)
+    if voids:
+        raise Incomplete(f"the models' predictions failed: {'; '.join(sorted(set(voids.values())))}")
+    selection = planner.select(predictions_of(clean, found))
+    jobs = planner.selected_jobs(selection)
+    more, voids = compute("attacks", jobs, store, hands, progress, used)
+    rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
+    folder = out / safe_name(suite.name) / safe_name(suite.profile)
+    result = Result(suite, folder, [], [], voids, rows)
+    result.scores = summarise(rows, metrics_of(planner), suite.images.rule, selection.indices, truth(planner, selection))
+    result.tables = [pivot(result.scores, table, suite.title, Path(suite.file).parent, suite.file) for table in suite.tables]
+    try:
+        write(result, planner, selection)
+    except OSError as error:
+        raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
+    used.manager.hook.bench_run_finished(result=result)
+    return result
+
+
+def truth(planner: Planner, selection: Selection) -> list[int]:
+    assert planner.images is not None
+    return [planner.images.labels[i] for i in selection.indices]
+
+
+def metrics_of(planner: Planner) -> dict[str, Metric]:
+    return {use.label: use.metric for use in planner.metrics}
+
+
+def label_rows(rows: Sequence[RowSet], planner: Planner) -> list[RowSet]:
+    """Add the labels that follow from others: the norm of a budget, the relation of source and target."""
+    sources = {"+".join(s) if isinstance(s, list) else s: s for s in planner.suite.sources}
+    for each in rows:
+        if "budget" in each.labels:
+            each.labels["norm"] = planner.suite.budgets[each.labels["budget"]].norm
+        if "source" in each.labels and "target" in each.labels:
+            each.labels["relation"] = planner.relation(sources[each.labels["source"]], each.labels["target"])
+    return list(rows)
+
+
+def safe_name(name: str) -> str:
+    """Make a name from a file harmless as a folder: letters, digits, dot, dash and underscore, never only dots."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:100]
+    return plain if plain.strip(".") else f"_{plain}"
+
+
+def write(result: Result, planner: Planner, selection: Selection) -> None:
+    """Write the run's folder; every file is whole or the one before."""
+    suite, folder = result.suite, result.folder
+    facts = {
+        "suite": suite.model_dump(mode="json"),
+        "images": {"indices": selection.indices, "ids": selection.ids, "digest": selection.digest, "n": len(selection.ids)},
+        "truth": truth(planner, selection),
+        "models": planner.models,
+        "environment": planner.environment | {"python": platform.python_version(), "system": platform.system()},
+        "versions": {n: _version(n) for n in ("adversarial-bench", "torch", "torchvision", "numpy", "safetensors")},
+        "plugins": sorted({f"{o.origin.plugin} {o.origin.package} {o.origin.version} {o.origin.source}"
+                           for o in planner.registry.offers.values()}),
+        "host": planner.host,
+        "seed": suite.seed,
+        "limit": planner.limit,
+        "voids": sorted(set(result.voids.values())),
+        "reproduce": reproduce(suite, planner.limit),
+    }  # fmt: skip
+    write_atomically(folder / "rows.safetensors", pack_rows(result.rows))
+    write_atomically(folder / "scores.jsonl", "".join(json.dumps(r) + "\n" for r in result.records()).encode())
+    write_tables(result)
+    write_atomically(folder / "run.json", (json.dumps(facts, indent=1) + "\n").encode())
+
+
+def write_tables(result: Result) -> None:
+    for table in result.tables:
+        for suffix, render in FORMATS.values():
+            path = result.folder / "tables" / f"{safe_name(table.name)}.{suffix}"
+            write_atomically(path, render(table).encode())
+        with_intervals = result.folder / "tables" / f"{safe_name(table.name)}.intervals.csv"
+        write_atomically(with_intervals, comma_separated(table, intervals=True).encode())
+
+
+def reproduce(suite: Suite, limit: int | None) -> str:
+    command = ["bench", "run", suite.file, "--profile", suite.profile, *(["--limit", str(limit)] if limit else [])]
+    return shlex.join([*command, *(f"--set={text}" for text in suite.overrides)])
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def load_result(folder: Path, registry: Registry | None = None) -> Result:
+    """Read a run's folder back and derive scores and tables again; needs no model and no torch.
+
+    Raises UsageError where the folder is no run, or a metric of it is not installed.
+    """
+    path = folder / "run.json"
+    try:
+        facts = json.loads(path.read_text())
+        suite = Suite(**facts["suite"])
+        selected, classes = facts["images"]["indices"], facts["truth"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(Fault(str(path), "", f"not the record of a run ({reason}); run the suite first")) from None
+    rows = unpack_rows(str(folder / "rows.safetensors"))
+    registry, metrics = registry or discover(), {}
+    for label, entry in suite.metrics.items():
+        offer = registry.find("metrics", entry.recipe, str(path), f"metrics.{label}.recipe")
+        options, faults = offer.check(entry.options, str(path), f"metrics.{label}")
+        if faults:
+            raise UsageError(*faults)
+        metrics[label] = offer.recipe.build(**options)
+    result = Result(suite, folder, [], [], {}, rows)
+    result.scores = summarise(rows, metrics, suite.images.rule, selected, classes)  # type: ignore[arg-type]
+    base = Path(suite.file).parent
+    result.tables = [pivot(result.scores, table, suite.title, base, suite.file) for table in suite.tables]
+    return result
+
+

@@ -1,0 +1,281 @@
+"""A suite file and its profile -> one validated `Suite`; every fault at once, with file and key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import Fault, UsageError, did_you_mean, stop_at_faults
+from .schema import Number, Strict, faults_of
+from .types import LossName, Norm
+
+Label = Annotated[str, Field(min_length=1, max_length=120)]
+SourceName = Label | Annotated[list[Label], Field(min_length=1)]
+OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
+ENSEMBLE_MARK = "+"
+
+
+class BudgetTable(Strict):
+    """`[budgets.NAME]`; sources and attacks restrict where the budget is used."""
+
+    norm: Norm
+    eps: Annotated[Number, Ge(0)]
+    step_size: Annotated[Number, Ge(0)]
+    steps: Annotated[int, Gt(0)]
+    sources: list[Label] | None = None
+    attacks: list[Label] | None = None
+
+    @model_validator(mode="after")
+    def in_image_range(self) -> BudgetTable:
+        if self.norm == "linf" and self.eps > 1:
+            raise ValueError(f'found eps {self.eps:g}, but images are in [0, 1] (would do: "{self.eps:g}/255")')
+        return self
+
+
+class Open(BaseModel):
+    """A table whose further keys are the options of what it names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class AttackTable(Open):
+    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`; `by_source` overrides options for one."""
+
+    recipe: str | None = None
+    parts: list[str] | None = None
+    by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def one_of_two(self) -> AttackTable:
+        if (self.recipe is None) == (self.parts is None):
+            raise ValueError('found both or neither of "recipe" and "parts" (give one)')
+        return self
+
+
+class RecipeTable(Open):
+    """`[metrics]` and `[models]`: `{ recipe = NAME, ... }`."""
+
+    recipe: str
+
+
+class MetricTable(RecipeTable):
+    """`over` says on which images a metric that needs no attack runs; one that needs an attack has the selected."""
+
+    over: Literal["all", "selected"] = "all"
+
+
+class DataTable(Open):
+    """`[data]`: `kind`, then the options of that dataset."""
+
+    kind: str
+
+
+class ImagesTable(Strict):
+    """`[images]`: which images of the dataset the attacks get. `digest` pins the list: another one stops the run."""
+
+    count: Annotated[int, Gt(0)]
+    rule: Literal["correct_by_all", "correct_by_target", "all"] = "correct_by_all"
+    digest: str | None = None
+
+
+class ComputeTable(Strict):
+    """`[compute]`: the micro-batch is the unit of work and part of every address; the results follow from it alone."""
+
+    micro_batch: Annotated[int, Gt(0)] = 32
+
+
+class ReferenceTable(Strict):
+    """Published values: a CSV file beside the suite, joined on its columns that are labels."""
+
+    file: str
+    value: str
+    scale: Number = 1.0
+    where: dict[str, str] = Field(default_factory=dict)
+
+
+class TableTable(Strict):
+    """`[[tables]]`: scores, pivoted."""
+
+    name: Label
+    rows: Annotated[list[Label], Field(min_length=1)]
+    columns: list[Label]
+    value: Label
+    title: str | None = None
+    format: Literal["percent", "number"] = "number"
+    best: Literal["max", "min"] | None = None
+    mean: bool = False
+    baseline: dict[Label, Label] = Field(default_factory=dict)
+    where: dict[Label, Label | int] = Field(default_factory=dict)
+    reference: ReferenceTable | None = None
+
+
+class Suite(Strict):
+    """A suite with its profile and overrides merged. `load_suite` makes one."""
+
+    name: str
+    file: str
+    profile: str
+    overrides: list[str] = Field(default_factory=list)
+    title: str
+    seed: int = 0
+    loss: LossName = "cross_entropy"
+    random_start: bool = False
+    targeted: bool = False
+    quantise: bool = False
+    ensemble: Literal["logits", "probabilities", "losses"] = "logits"
+    budgets: dict[Label, BudgetTable] = Field(default_factory=dict)
+    attacks: dict[Label, AttackTable] = Field(default_factory=dict)
+    metrics: Annotated[dict[Label, MetricTable], Field(min_length=1)]
+    models: Annotated[dict[Label, RecipeTable], Field(min_length=1)]
+    data: DataTable
+    images: ImagesTable
+    compute: ComputeTable = ComputeTable()
+    sources: list[SourceName] = Field(default_factory=list)
+    targets: list[Label] = Field(default_factory=list)
+    tables: list[TableTable] = Field(default_factory=list)
+
+    @property
+    def all_models(self) -> list[str]:
+        """Every model that the suite uses, once, in order of appearance."""
+        return list(dict.fromkeys([*(m for source in self.sources for m in members(source)), *self.targets]))
+
+
+def members(source: str | list[str]) -> list[str]:
+    return [source] if isinstance(source, str) else source
+
+
+def source_label(source: str | list[str]) -> str:
+    return ENSEMBLE_MARK.join(members(source))
+
+
+def suites_folder() -> Path:
+    """Where bench's own suites are: in the wheel, or in the checkout."""
+    here = Path(__file__).parent
+    return here / "suites" if (here / "suites").is_dir() else here.parent / "suites"
+
+
+def own_suites() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
+
+
+def find_suite(name: str) -> Path:
+    """Give the file of a path, or of the name of one of bench's own suites. Raises UsageError."""
+    path, known = Path(name), own_suites()
+    if path.is_file():
+        return path
+    if name in known:
+        return known[name]
+    if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
+        return known[path.stem]
+    raise UsageError(Fault(name, "", f"no such suite file {did_you_mean(path.stem, known)}"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises UsageError that names it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(Fault(str(path), "", f"cannot read: {reason}")) from None
+
+
+def read_override(text: str) -> dict[str, Any]:
+    """Read `key=value` as TOML; a value that is no TOML is taken as text. Raises UsageError."""
+    key, equals, value = text.partition("=")
+    for written in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
+        try:
+            if equals:
+                return tomllib.loads(f"{key} = {written}")
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+    raise UsageError(Fault("--set", text, "not of the form key=value"))
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one table over another, table by table; everything else replaces."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both and below is not None else value
+    return result
+
+
+def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
+    """Read a suite by file or by name, with a profile (the first it lists by default) and `key=value` overrides.
+
+    Raises UsageError with every fault found.
+    """
+    path = find_suite(name)
+    table = read_toml(path)
+    where = str(path)
+    profiles = table.pop("profiles", None)
+    if not (isinstance(profiles, list) and profiles and all(isinstance(p, str) for p in profiles)):
+        raise UsageError(Fault(where, "profiles", f"found {profiles!r} (would do: a list of names, the default first)"))
+    chosen = profiles[0] if profile is None else profile
+    if chosen not in profiles:
+        raise UsageError(Fault(where, "profiles", f'no profile "{chosen}" {did_you_mean(chosen, profiles)}'))
+    on = table.pop("on", {})
+    if not isinstance(on, dict) or not all(isinstance(each, dict) for each in on.values()):
+        raise UsageError(Fault(where, "on", "found no table of tables (would do: [on.PROFILE])"))
+    unknown = [Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}") for key in on if key not in profiles]
+    profile_file = next(
+        (file for folder in (path.parent, suites_folder()) if (file := folder / "profiles" / f"{chosen}.toml").is_file()),
+        None,
+    )
+    layers: list[tuple[str, dict[str, Any]]] = [(str(profile_file), read_toml(profile_file))] if profile_file else []
+    layers += [(where, table), (where, on.get(chosen, {}))]
+    layers += [(f"--set {text}", read_override(text)) for text in overrides]
+    whole: dict[str, Any] = {}
+    for _, layer in layers:
+        whole = merged(whole, layer)
+    stop_at_faults(unknown + [Fault(where, key, "not a key of a suite") for key in ("name", "file", "profile", "overrides") if key in whole])
+    try:
+        suite = Suite(**whole, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
+    except ValidationError as error:
+        faults = [Fault(_origin(f.key, layers, where), f.key, f.message) for f in faults_of(error, Suite, where)]
+        raise UsageError(*faults, *unknown) from None
+    stop_at_faults([Fault(_origin(f.key, layers, where), f.key, f.message) for f in _names(suite)])
+    return suite
+
+
+def _origin(key: str, layers: Sequence[tuple[str, dict[str, Any]]], default: str) -> str:
+    """Give the last layer that holds a key, or the longest beginning of it."""
+    parts = key.split(".")
+    for length in range(len(parts), 0, -1):
+        for where, layer in reversed(layers):
+            current: Any = layer
+            for part in parts[:length]:
+                current = current.get(part) if isinstance(current, dict) else None
+            if current is not None:
+                return where
+    return default
+
+
+def _names(suite: Suite) -> list[Fault]:
+    """Find names that a suite uses and does not define."""
+    labels = [source_label(source) for source in suite.sources]
+    uses = [("sources", name, suite.models) for source in suite.sources for name in members(source)]
+    uses += [("targets", name, suite.models) for name in suite.targets]
+    for budget, table in suite.budgets.items():
+        uses += [(f"budgets.{budget}.sources", name, dict.fromkeys(labels)) for name in table.sources or []]  # type: ignore[misc]
+        uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]  # type: ignore[misc]
+    for attack, entry in suite.attacks.items():
+        uses += [(f"attacks.{attack}.by_source", name, dict.fromkeys(labels)) for name in entry.by_source]  # type: ignore[misc]
+    for index, each in enumerate(suite.tables):
+        uses.append((f"tables.{index}.value", each.value.partition(".")[0], suite.metrics))  # type: ignore[arg-type]
+    faults = [Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}') for key, name, known in uses if name not in known]
+    faults += [Fault("", "attacks", "given, but no budgets")] if suite.attacks and not suite.budgets else []
+    faults += [Fault("", "attacks", "given, but no sources")] if suite.attacks and not suite.sources else []
+    for key, values in (("sources", labels), ("targets", suite.targets)):
+        faults += [Fault("", key, f'"{name}" stands twice') for name in sorted({v for v in values if values.count(v) > 1})]
+    return faults

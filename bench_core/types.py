@@ -1,0 +1,200 @@
+"""What plugins and host share: examples, budgets, scores, and the shape of an attack, a metric, a model, a dataset.
+
+Importing this module imports no torch, so that a plugin can describe what it offers for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    Model = nn.Module  # images [n, c, h, w] in [0, 1] -> logits [n, classes]; owns its preprocessing
+    Rows = Mapping[str, NDArray[Any]]
+
+API_VERSION = 1
+Norm = Literal["linf", "l2"]
+LossName = Literal["cross_entropy", "margin"]
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every attack of a suite is given alike, so that a comparison compares the attacks and nothing else.
+
+    `eps` and `step_size` are in units of the image range [0, 1]: per pixel for `linf`, of the whole image's Euclidean
+    length for `l2`. `random_start` starts every attack at the same random point of the ball instead of the image.
+    """
+
+    norm: Norm
+    eps: float
+    step_size: float
+    steps: int
+    random_start: bool = False
+    loss: LossName = "cross_entropy"
+    targeted: bool = False
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A batch: `images` float [n, c, h, w] in [0, 1], `labels` int64 [n], `ids` the images' SHA-256 digests.
+
+    `targets` int64 [n] are the classes that a targeted attack aims at, else None.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+    targets: Tensor | None = None
+
+
+class Streams(Protocol):
+    """Random numbers, one stream per image, purpose and step: no draw depends on who else is in the batch.
+
+    Two attacks that draw for the same purpose at the same step get the same numbers, which pairs their comparison.
+    Tensors come on the CPU in float32, with the images of the batch along the first dimension.
+    """
+
+    def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers [n, *shape]."""
+
+    def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        """Uniform numbers in [0, 1), [n, *shape]."""
+
+    def subsets(self, purpose: str, step: int, count: int, players: int, size: int) -> Tensor:
+        """`count` random sets of `size` distinct players, bool [n, count, players]."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Passes through the source network for one image: `once` at the start and again at each step."""
+
+    forwards: float = 1
+    backwards: float = 1
+    forwards_once: float = 0
+
+    def total(self, steps: int) -> tuple[float, float]:
+        """Forwards and backwards for one image over a whole run of `steps` steps."""
+        return self.forwards * steps + self.forwards_once, self.backwards * steps
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """Called once per batch; a generator of images, one per step, so that a trajectory costs nothing unless kept.
+
+    An attack may also have `cost: Cost`, which the plan shows and the host compares with what it counts, and
+    `check(shape) -> str | None`, which says before the run why images of shape (c, h, w) will not do.
+    """
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        """Yield the images [n, c, h, w] after each step; the last is the answer."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The images [n, c, h, w] of an attack after its step `index`, counted from 1."""
+
+    index: int
+    images: Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its interval: `value` in [`low`, `high`] at 95%, from `n` images.
+
+    `per_image` float [n] holds what the value is the mean of, in the images' order, so that the host can pair two
+    attacks image by image; None where the value is no such mean. `labels` are those a metric adds (the step, ...).
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    per_image: NDArray[np.float64] | None = None
+
+
+class Metric(Protocol):
+    """Two halves: `observe` runs beside the models, `summarise` is arithmetic on all rows.
+
+    `observe` has any of the parameters `clean: Examples`, `adversarial: Tensor`, `step: Step`, `source: Model`,
+    `target: Model`, `rng: Streams`; their names are its needs, and the plan spreads the metric only over what it asks
+    for. It returns per-image rows, name -> [n, ...]. With `step` it is called at every step and the host stacks the
+    rows to [n, steps, ...].
+    """
+
+    observe: Callable[..., Mapping[str, Tensor]]
+
+    def summarise(self, rows: Rows) -> Iterable[Score]:
+        """Give the scores of one source, attack, budget and target, from the rows of all its images."""
+
+
+class Images(Protocol):
+    """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order."""
+
+    ids: Sequence[str]
+    labels: Sequence[int]
+    shape: tuple[int, int, int]
+
+    def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Give images [n, c, h, w] in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class AttackRecipe:
+    """`build(budget, **options) -> Attack`. Its parameters are the options; types and defaults are read from them.
+
+    Recipes with the same `join` can be combined: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. `parts` is
+    whatever `join` needs.
+    """
+
+    build: Callable[..., Attack]
+    summary: str
+    parts: tuple[Any, ...] = ()
+    join: Callable[[Sequence[AttackRecipe]], AttackRecipe] | None = None
+
+
+@dataclass(frozen=True)
+class MetricRecipe:
+    """`build(**options) -> Metric`."""
+
+    build: Callable[..., Metric]
+    summary: str
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """`build(**options) -> Model`, and what tells the weights apart without loading them.
+
+    `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
+    result; it raises `UsageError` where the weights cannot be had.
+    """
+
+    build: Callable[..., Model]
+    identity: Callable[..., Json]
+    summary: str
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """`build(**options) -> Images`."""
+
+    build: Callable[..., Images]
+    summary: str
+
+
+@dataclass(frozen=True)
+class ExecutorRecipe:
+    """`build(**options) -> Executor` (see `bench_core.executors`)."""
+
+    build: Callable[..., Any]
+    summary: str
+
+
+Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe

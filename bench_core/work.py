@@ -1,0 +1,253 @@
+"""Computes one job: one micro-batch, one source and attack, and all that is observed on it. Knows no suite."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .contracts import check_images, guarded, perturbation_size
+from .errors import ContractError, Fault, UsageError
+from .registry import Registry
+from .store import pack
+from .streams import ImageStreams
+from .types import Attack, Budget, Examples, Images, Json, Metric, Step
+
+MODELS_KEPT = 24
+
+
+class Remembering(nn.Module):
+    """A network that answers a second question about the same tensor from memory: metrics share forwards."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and images.requires_grad:
+            out: Tensor = self.network(images)
+            return out
+        if self.last is None or self.last[0] is not images:
+            self.last = images, self.network(images)
+        return self.last[1]
+
+
+class Passes:
+    """Counts images through a network, forwards and backwards, while it is entered."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network, self.forwards, self.backwards = network, 0, 0
+
+    def _count(self, _module: nn.Module, _inputs: Any, logits: Tensor) -> None:
+        self.forwards += len(logits)
+        if logits.requires_grad:
+            logits.register_hook(self._count_backward)
+
+    def _count_backward(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        handle = self.network.register_forward_hook(self._count)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+class Worker:
+    """Builds what jobs name and keeps it warm; `compute` gives a job's bundle for the store."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.models: OrderedDict[str, nn.Module] = OrderedDict()
+        self.data: dict[str, Images] = {}
+
+    def compute(self, spec: Json, wanted: list[str]) -> bytes:
+        """Compute the wanted cells of a job. Raises ContractError where a plugin broke its contract."""
+        torch.set_num_threads(spec["environment"]["threads"])
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        examples = self._examples(spec)
+        run = self._attacked if spec["attack"] else self._clean
+        with torch.no_grad():
+            return pack(run(spec, examples, wanted))
+
+    # The two kinds of jobs
+
+    def _clean(self, spec: Json, examples: Examples, wanted: list[str]) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        remembered = {name: Remembering(self._model(spec, name)) for name in spec["models"]}
+        for each in spec["observe"]:
+            if each["key"] not in wanted:
+                continue
+            target = remembered[each["target"]]
+            if each["metric"]["recipe"] == "host:prediction":
+                rows = {"predicted": target(examples.images).argmax(1)}
+            else:
+                rng = ImageStreams(spec["seed"], examples.ids)
+                rows = Observer(self._metric(each["metric"])).see(clean=examples, target=target, rng=rng)
+            arrays |= {f"{each['key']}/{name}": array for name, array in checked_rows(rows, len(examples.ids)).items()}
+        return arrays
+
+    def _attacked(self, spec: Json, examples: Examples, wanted: list[str]) -> dict[str, NDArray[Any]]:
+        source, budget = self._source(spec), Budget(**spec["budget"])
+        rng = ImageStreams(spec["seed"], examples.ids)
+        if budget.targeted:
+            examples = aim(examples, source, rng)
+        attack = self._attack(spec, budget)
+        targets = {
+            each["target"]: Remembering(self._model(spec, each["target"])) for each in spec["observe"] if each["target"]
+        }
+        observed = [
+            (each["key"], Observer(self._metric(each["metric"])), {"source": source, "target": targets.get(each["target"])})
+            for each in spec["observe"]
+            if each["key"] in wanted
+        ]
+        stepwise: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        passes, images, count = Passes(source), None, len(examples.ids)
+        for index, images in enumerate(steps(attack, source, examples, rng, passes, getattr(attack, "global_seed", None)), 1):
+            check_images(examples.images, images, budget, spec["quantise"])
+            for key, observer, models in observed:
+                if observer.stepwise:
+                    rows = observer.see(clean=examples, step=Step(index, images), rng=rng, **models)
+                    stepwise.setdefault(key, []).append(checked_rows(rows, count))
+        if images is None:
+            raise ContractError("the attack gave no images")
+        for key, several in stepwise.items():
+            arrays |= {f"{key}/{name}": np.stack([rows[name] for rows in several], axis=1) for name in several[0]}
+        for key, observer, models in observed:
+            if not observer.stepwise:
+                rows = observer.see(clean=examples, adversarial=images, rng=rng, **models)
+                arrays |= {f"{key}/{name}": array for name, array in checked_rows(rows, count).items()}
+        record = {
+            "linf": perturbation_size(images - examples.images, "linf"),
+            "l2": perturbation_size(images - examples.images, "l2"),
+            "forwards": torch.full((count,), passes.forwards / count),
+            "backwards": torch.full((count,), passes.backwards / count),
+        }
+        return arrays | {f"attack/{name}": array for name, array in checked_rows(record, count).items()}
+
+    # Building what a job names
+
+    def _examples(self, spec: Json) -> Examples:
+        key = repr(spec["data"])
+        if key not in self.data:
+            offer = self.registry.find("datasets", spec["data"]["recipe"], "data", "kind")
+            self.data[key] = offer.recipe.build(**spec["data"]["options"])
+        data = self.data[key]
+        ids = tuple(data.ids[i] for i in spec["indices"])
+        if list(ids) != spec["ids"]:
+            raise UsageError(Fault("data", "ids", "the images here are not those of the plan"))
+        device = spec["environment"]["device"]
+        images = torch.from_numpy(data.load(spec["indices"])).to(device)
+        labels = torch.tensor([data.labels[i] for i in spec["indices"]], device=device)
+        return Examples(images, labels, ids)
+
+    def _model(self, spec: Json, label: str) -> nn.Module:
+        chosen = spec["models"][label]
+        key = repr((chosen["recipe"], chosen["options"], chosen["identity"]))
+        if key in self.models:
+            self.models.move_to_end(key)
+            return self.models[key]
+        offer = self._offer("models", chosen["recipe"], chosen["code"])
+        built: Any = offer.recipe.build(**chosen["options"])
+        model: nn.Module = built.to(spec["environment"]["device"]).eval().requires_grad_(False)
+        self.models[key] = model
+        while len(self.models) > MODELS_KEPT:
+            self.models.popitem(last=False)
+        return model
+
+    def _source(self, spec: Json) -> nn.Module:
+        names = spec["source"]["members"]
+        parts = [self._model(spec, name) for name in names]
+        if len(parts) == 1:
+            return parts[0]
+        built: Any = self.registry.find("models", "ensemble", "models", "ensemble").recipe.build(
+            members=parts, combine=spec["source"]["combine"]
+        )
+        return built.eval()  # type: ignore[no-any-return]
+
+    def _attack(self, spec: Json, budget: Budget) -> Attack:
+        names, chosen = spec["attack"]["names"], spec["attack"]
+        offer = (
+            self.registry.compose(names, "attack", "parts")
+            if chosen["joined"]
+            else self._offer("attacks", names[0], chosen["code"])
+        )
+        built: Attack = offer.recipe.build(budget, **chosen["options"])  # type: ignore[assignment]
+        return built
+
+    def _metric(self, chosen: Json) -> Metric:
+        built: Metric = self._offer("metrics", chosen["recipe"], chosen["code"]).recipe.build(**chosen["options"])  # type: ignore[assignment]
+        return built
+
+    def _offer(self, kind: str, name: str, code: str) -> Any:
+        offer = self.registry.find(kind, name, "worker", kind)
+        if offer.origin.source != code:
+            raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
+        return offer
+
+
+class Observer:
+    """Calls a metric's `observe` with what its parameters ask for."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.observe: Callable[..., Mapping[str, Tensor]] = metric.observe
+        self.needs = tuple(inspect.signature(metric.observe).parameters)
+        self.stepwise = "step" in self.needs
+
+    def see(self, **given: Any) -> Mapping[str, Tensor]:
+        with torch.no_grad():  # whatever mode an attack that holds one open has left
+            return self.observe(**{name: given[name] for name in self.needs})
+
+
+def checked_rows(rows: Mapping[str, Tensor], count: int) -> dict[str, NDArray[Any]]:
+    """Turn a metric's rows into arrays. Raises ContractError where one has not a row for each image."""
+    arrays = {}
+    for name, row in rows.items():
+        if row.ndim == 0 or len(row) != count:
+            raise ContractError(f'the metric\'s rows "{name}" have shape {tuple(row.shape)}, not {count} rows')
+        plain = row.detach().cpu()
+        small = plain.dtype == torch.int64 and plain.numel() and 0 <= plain.min() and plain.max() < 2**15
+        arrays[name] = (plain.to(torch.int16) if small else plain).numpy().copy()
+    return arrays
+
+
+def aim(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
+    """Give every image a random wrong class to be aimed at, its own whoever is beside it."""
+    classes = source(examples.images[:1]).shape[1]
+    offset = 1 + (rng.uniform("target class", 0, ()) * (classes - 1)).long().to(examples.labels)
+    return Examples(examples.images, examples.labels, examples.ids, (examples.labels + offset) % classes)
+
+
+def steps(
+    attack: Attack, source: nn.Module, examples: Examples, rng: ImageStreams, passes: Passes, global_seed: Any
+) -> Iterator[Tensor]:
+    """Run an attack under the host's eyes: passes counted, inputs kept safe, the model and the process checked after."""
+    kept = examples.images.clone(), examples.labels.clone()
+    seed = int(examples.ids[0][:12], 16) + rng.seed if global_seed else None
+    with guarded(source, seed):
+        produced = attack(source, examples, rng)
+        try:
+            while True:
+                with passes.counting(), torch.enable_grad():
+                    images = next(produced, None)
+                if images is None:
+                    break
+                yield images.detach() if isinstance(images, Tensor) else images
+        finally:
+            close = getattr(produced, "close", None)
+            if close:
+                close()
+        if not (torch.equal(kept[0], examples.images) and torch.equal(kept[1], examples.labels)):
+            raise ContractError("the attack changed its input images or labels in place")

@@ -1,0 +1,20 @@
+"""What this package offers to bench."""
+
+from collections.abc import Mapping
+
+from bench_core.hookspecs import hookimpl
+from bench_core.types import MetricRecipe
+
+from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
+
+
+def first_line(metric: type) -> str:
+    return (metric.__doc__ or "").strip().splitlines()[0]
+
+
+METRICS = {"transfer": TransferSuccess, "transfer_utility": TransferUtility, "clean_accuracy": CleanAccuracy}
+
+
+@hookimpl
+def bench_metrics() -> Mapping[str, MetricRecipe]:
+    return {name: MetricRecipe(metric, first_line(metric)) for name, metric in METRICS.items()}

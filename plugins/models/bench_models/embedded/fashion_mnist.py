@@ -1,0 +1,66 @@
+"""Fashion-MNIST (Xiao et al., 2017; MIT licence) from its four idx files, and the 1,000 held-out images we ship.
+
+The files are in Debian's package `dataset-fashion-mnist`, and in `FashionMNIST/raw` under a torchvision root.
+`python -m bench_models.embedded.fashion_mnist [--data DIR]` writes the shipped images again.
+"""
+
+import argparse
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+DEFAULT_ROOT = Path("/usr/share/datasets/fashion-mnist")
+HERE = Path(__file__).parent
+SHIPPED = HERE / "images.safetensors"
+PER_CLASS = 100
+LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read one idx file of bytes; the header gives the shape."""
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except OSError as error:
+        raise SystemExit(f"{path}: cannot read: {error.strerror or error} (give --data DIR)") from None
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions)
+    return torch.from_numpy(values.reshape(shape.tolist()).copy())
+
+
+def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Give the `train` or `t10k` images, uint8 [n, 1, 28, 28], and labels, int64 [n]."""
+    images = read_idx(root / f"{split}-images-idx3-ubyte.gz")
+    labels = read_idx(root / f"{split}-labels-idx1-ubyte.gz")
+    return images[:, None], labels.long()
+
+
+def digest(*tensors: Tensor) -> str:
+    """SHA-256 over the bytes of some tensors, in order."""
+    state = hashlib.sha256()
+    for tensor in tensors:
+        state.update(tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def held_out(labels: Tensor) -> Tensor:
+    """Pick the test images that ship: the first 100 of each class, in file order (a rule made before any network)."""
+    return torch.cat([(labels == label).nonzero()[:PER_CLASS, 0] for label in range(len(LABELS))]).sort().values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DEFAULT_ROOT)
+    images, labels = load_split(parser.parse_args().data, "t10k")
+    chosen = held_out(labels)
+    tensors = {"images": images[chosen].contiguous(), "labels": labels[chosen].to(torch.uint8), "index": chosen.int()}
+    save_file(tensors, SHIPPED, metadata={"source": "Fashion-MNIST test set", "licence": "MIT"})
+
+
+if __name__ == "__main__":
+    main()

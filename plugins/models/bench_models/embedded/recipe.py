@@ -1,0 +1,77 @@
+"""The embedded networks and images as recipes: described without torch, loaded when built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from bench_core.errors import Fault, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from bench_core.types import Model
+
+HERE = Path(__file__).parent
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in (HERE / "cards").glob("*.json"))
+
+
+def card(name: str) -> dict[str, Any]:
+    """Read the model card of an embedded network. Raises UsageError where there is no such network."""
+    if name not in names():
+        raise UsageError(Fault("embedded", "name", f'unknown network "{name}" {did_you_mean(name, names())}'))
+    content: dict[str, Any] = json.loads((HERE / "cards" / f"{name}.json").read_text())
+    return content
+
+
+def identity(name: str) -> dict[str, Any]:
+    """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
+    path, expected = HERE / "weights" / f"{name}.safetensors", card(name)["weights_sha256"]
+    found = file_digest(path) if path.is_file() else "no file"
+    if found != expected:
+        raise UsageError(Fault("embedded", "name", f"weights of {name}: found {found}, the card says {expected}"))
+    return {"weights_sha256": expected}
+
+
+@cache
+def file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def build(name: str) -> Model:
+    """Load an embedded network: images [n, 1, 28, 28] in [0, 1] to logits [n, 10]. Batch normalisation is folded."""
+    import torch
+    from safetensors.torch import load_file as load_weights
+
+    from .folding import fold_batch_norm
+    from .networks import ARCHITECTURES
+
+    identity(name)
+    network = ARCHITECTURES[card(name)["training"]["architecture"]]()
+    network.load_state_dict(load_weights(HERE / "weights" / f"{name}.safetensors"))
+    return fold_batch_norm(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+class FashionMnist1000:
+    """1,000 Fashion-MNIST test images that no embedded network was trained on: the first 100 of each class."""
+
+    shape = (1, 28, 28)
+
+    def __init__(self) -> None:
+        tensors = load_file(HERE / "images.safetensors")
+        self.pixels, self.labels = tensors["images"], [int(label) for label in tensors["labels"]]
+        self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
+
+    def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        return self.pixels[list(indices)].astype(np.float32) / np.float32(255)
+
+

@@ -1,0 +1,30 @@
+"""Several networks attacked as one (Liu et al., 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """Combine the members' answers to the same images [n, c, h, w] into logits [n, classes].
+
+    `logits`: the mean of the logits. `probabilities`: the logarithm of the mean of the softmax. `losses`: the mean of
+    the log-softmax, so that the cross-entropy's first term is the mean of the members' losses.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], combine: Literal["logits", "probabilities", "losses"]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.combine = combine
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers = torch.stack([member(images) for member in self.members])
+        if self.combine == "logits":
+            return answers.mean(0)
+        if self.combine == "probabilities":
+            return answers.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(len(self.members))))
+        return answers.log_softmax(-1).mean(0)

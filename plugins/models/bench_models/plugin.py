@@ -1,0 +1,39 @@
+"""What this package offers to bench. Networks are imported when one is built, not to describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench_core.hookspecs import hookimpl
+from bench_core.types import DataRecipe, ModelRecipe
+
+from .embedded import recipe as embedded
+
+if TYPE_CHECKING:
+    from bench_core.types import Model
+
+
+def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
+    from .ensemble import Ensemble
+
+    return Ensemble(members, combine)
+
+
+def ensemble_identity(members: Sequence[Any], combine: str) -> Mapping[str, Any]:
+    return {"members": list(members), "combine": combine}
+
+
+@hookimpl
+def bench_models() -> Mapping[str, ModelRecipe]:
+    return {
+        "embedded": ModelRecipe(
+            embedded.build, embedded.identity, f"Small networks on 28 x 28 images: {', '.join(embedded.names())}."
+        ),
+        "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one."),
+    }
+
+
+@hookimpl
+def bench_datasets() -> Mapping[str, DataRecipe]:
+    return {"embedded": DataRecipe(embedded.FashionMnist1000, "1,000 held-out Fashion-MNIST images.")}
