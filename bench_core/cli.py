@@ -26,14 +26,16 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results and the st
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N images, for a glance.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
-Format = Annotated[Literal["terminal", "markdown", "csv", "latex", "json"], typer.Option(help="How tables are printed.")]
+Format = Annotated[
+    Literal["terminal", "markdown", "csv", "latex", "json"], typer.Option(help="How tables are printed.")
+]
 Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
 HERE = Path("results")
 
 
 @app.callback(help=ABOUT)
 def common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     pass
 
@@ -134,7 +136,9 @@ def plugins(
                 rows.append(["", f"  {option.name}: {option.type} {default}", "", offer.origin.plugin])
         if rows:
             clean = [[one_line(str(entry)) for entry in row[:3]] for row in rows]
-            print(tabulate(clean, [kind, "what it is, and its options", "from"], "simple", disable_numparse=True) + "\n")
+            print(
+                tabulate(clean, [kind, "what it is, and its options", "from"], "simple", disable_numparse=True) + "\n"
+            )
     for each in registry.unavailable:
         print(one_line(f"unavailable: {each.plugin} ({each.package}): {each.reason}"))
 

@@ -1,4 +1,4 @@
-"""What the host checks of an attack and of the model after it. A broken contract voids the cell; nothing is believed."""
+"""What the host checks of an attack and of the model after it. A broken contract voids the cell."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def check_images(clean: Tensor, images: Any, budget: Budget, quantise: bool = Fa
     sizes = perturbation_size(images - clean, budget.norm)
     worst = int(sizes.argmax())
     if sizes[worst] > budget.eps + TOLERANCE * max(1.0, budget.eps):
-        raise ContractError(f"image {worst} lies outside the {budget.norm} ball: {sizes[worst]:.6g} > eps {budget.eps:.6g}")
+        raise ContractError(
+            f"image {worst} lies outside the {budget.norm} ball: {sizes[worst]:.6g} > eps {budget.eps:.6g}"
+        )
 
 
 def perturbation_size(delta: Tensor, norm: str) -> Tensor:

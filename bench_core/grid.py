@@ -21,5 +21,5 @@ def grid_fault(grid: int, shape: tuple[int, int, int]) -> str | None:
 def cells_to_pixels(kept: Tensor, grid: int, size: Sequence[int]) -> Tensor:
     """Spread cells over pixels: `kept` [n, k, grid * grid] -> [n, k, 1, h, w], rows of cells first."""
     height, width = size
-    squares = kept.unflatten(-1, (1, grid, grid))
+    squares: Tensor = kept.unflatten(-1, (1, grid, grid))
     return squares.repeat_interleave(height // grid, -2).repeat_interleave(width // grid, -1)

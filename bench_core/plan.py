@@ -16,18 +16,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .errors import Fault, UsageError, stop_at_faults
 from .registry import Offer, Registry, folder_digest
 from .store import Store
-from .suite import OWN_DIMENSIONS, Suite, members, source_label
-from .types import Budget, Cost, Images, Json
+from .suite import OWN_DIMENSIONS, RECORD, Suite, members, source_label
+from .types import Budget, Cost, Images, Json, ModelRecipe
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
 NEED_ATTACK = frozenset({"adversarial", "step", "source"})
-PREDICTION = {"recipe": "host:prediction", "options": {}, "code": ""}
-RECORD = "attack"  # the cell that every attack has: sizes, passes
+PREDICTED = "host:prediction"
+PREDICTION: Json = {"recipe": PREDICTED, "options": {}, "code": ""}
+RECORD_SCORES = ("linf", "l2", "forwards", "backwards")
 COMPUTING_FILES = ("work", "contracts", "streams", "grid", "logits", "types")
 
 
@@ -69,7 +70,6 @@ class MetricUse:
     spec: Json
     needs: frozenset[str]
     over: str
-    scores: tuple[str, ...]
     metric: Any
 
 
@@ -117,7 +117,7 @@ def host_digest() -> str:
 
 @dataclass
 class Planner:
-    """Turns a suite into jobs. Making one checks every name and option of the suite; raises UsageError with all faults."""
+    """Turns a suite into jobs. Making one checks every name and option; raises UsageError with all faults."""
 
     suite: Suite
     registry: Registry
@@ -132,6 +132,7 @@ class Planner:
         faults: list[Fault] = []
         self.environment = environment(self.device, self.threads)
         self.host = host_digest()
+        self.images: Images | None = None
         self._collect(faults, self._use_metrics, self._use_models, self._use_attacks, self._use_data)
         faults += self._table_faults() if not faults else []
         stop_at_faults(faults)
@@ -163,13 +164,14 @@ class Planner:
             faults += wrong
             if wrong:
                 continue
-            metric = offer.recipe.build(**options)
+            metric = offer.build(**options)
             needs = frozenset(inspect.signature(metric.observe).parameters)
             if needs - set(NEEDS):
-                faults.append(Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}"))
+                faults.append(
+                    Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
+                )
             spec = {"recipe": entry.recipe, "options": options, "code": offer.origin.source}
-            scores = tuple(getattr(metric, "scores", ()))
-            self.metrics.append(MetricUse(label, spec, needs, entry.over, scores, metric))
+            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric))
         return faults
 
     def _use_models(self) -> list[Fault]:
@@ -184,12 +186,15 @@ class Planner:
             if wrong:
                 continue
             try:
-                identity = dict(offer.recipe.identity(**options))  # type: ignore[union-attr]
+                identity = dict(cast(ModelRecipe, offer.recipe).identity(**options))
             except UsageError as error:
                 faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
                 continue
             self.models[label] = {
-                "recipe": entry.recipe, "options": options, "identity": identity, "code": offer.origin.source,
+                "recipe": entry.recipe,
+                "options": options,
+                "identity": identity,
+                "code": offer.origin.source,
             }
         return faults
 
@@ -213,8 +218,13 @@ class Planner:
                 faults += wrong
                 if wrong:
                     continue
-                attack = offer.recipe.build(self.budget(budget), **options)
-                spec = {"names": names, "joined": entry.parts is not None, "options": options, "code": offer.origin.source}
+                attack = offer.build(self.budget(budget), **options)
+                spec = {
+                    "names": names,
+                    "joined": entry.parts is not None,
+                    "options": options,
+                    "code": offer.origin.source,
+                }
                 cost = getattr(attack, "cost", Cost())
                 self.attacks[label, source, budget] = AttackUse(spec, cost, getattr(attack, "check", None))
         return list(dict.fromkeys(faults))
@@ -229,12 +239,13 @@ class Planner:
             return wrong
         self.data = {"recipe": self.suite.data.kind, "options": options}
         try:
-            self.images: Images | None = offer.recipe.build(**options)
+            images: Images = offer.build(**options)
         except UsageError as error:
-            self.images, self.data_missing = None, "; ".join(fault.message for fault in error.faults)
+            self.data_missing = "; ".join(fault.message for fault in error.faults)
             return []
+        self.images = images
         for (label, _, _), use in self.attacks.items():
-            reason = use.check(self.images.shape) if use.check else None
+            reason = use.check(images.shape) if use.check else None
             if reason:
                 option, _, text = reason.partition(": ")
                 faults.append(Fault(self.suite.file, f"attacks.{label}.{option}", text))
@@ -245,14 +256,17 @@ class Planner:
         for index, table in enumerate(self.suite.tables):
             key = f"tables.{index}"
             label, _, score = table.value.partition(".")
-            metric = next(each for each in self.metrics if each.label == label)
-            if metric.scores and score not in metric.scores:
-                would_do = ", ".join(f"{label}.{each}" for each in metric.scores)
+            metric = next((each.metric for each in self.metrics if each.label == label), None)
+            scores = RECORD_SCORES if metric is None else tuple(getattr(metric, "scores", ()))
+            if scores and score not in scores:
+                would_do = ", ".join(f"{label}.{each}" for each in scores)
                 faults.append(Fault(self.suite.file, f"{key}.value", f'found "{table.value}" (would do: {would_do})'))
-            known = {*OWN_DIMENSIONS, *getattr(metric.metric, "labels", ())}
+            known = {*OWN_DIMENSIONS, *getattr(metric, "labels", ())}
             for name in (*table.rows, *table.columns, *table.where, *table.baseline):
                 if name not in known:
-                    faults.append(Fault(self.suite.file, key, f'unknown dimension "{name}" (known: {", ".join(sorted(known))})'))
+                    faults.append(
+                        Fault(self.suite.file, key, f'unknown dimension "{name}" (known: {", ".join(sorted(known))})')
+                    )
             reference = table.reference
             if reference and not (Path(self.suite.file).parent / reference.file).is_file():
                 faults.append(Fault(self.suite.file, f"{key}.reference.file", f"no such file: {reference.file}"))
@@ -262,7 +276,9 @@ class Planner:
 
     def budget(self, label: str) -> Budget:
         table, suite = self.suite.budgets[label], self.suite
-        return Budget(table.norm, table.eps, table.step_size, table.steps, suite.random_start, suite.loss, suite.targeted)
+        return Budget(
+            table.norm, table.eps, table.step_size, table.steps, suite.random_start, suite.loss, suite.targeted
+        )
 
     def combinations(self, attack: str) -> Iterator[tuple[str, str]]:
         """Give the sources and budgets under which an attack runs."""
@@ -310,7 +326,7 @@ class Planner:
             return []
         whole = list(range(len(self.images.ids)))
         plain = [use for use in self.metrics if not use.needs & NEED_ATTACK and use.over == "all"]
-        observed = [(PREDICTION["recipe"], PREDICTION), *((use.label, use.spec) for use in plain)]
+        observed = [(PREDICTED, PREDICTION), *((use.label, use.spec) for use in plain)]
         size = max(self.suite.compute.micro_batch, 250)
         return [self._clean_job(part, name, observed) for name in self.suite.all_models for part in chunks(whole, size)]
 

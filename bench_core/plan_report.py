@@ -10,6 +10,8 @@ from tabulate import tabulate
 from .errors import one_line
 from .plan import Plan
 
+GROUPS = ("source", "attack", "budget")
+
 
 def plan_record(plan: Plan) -> dict[str, Any]:
     """Give a plan as JSON: totals, and the cost of each source, attack and budget."""
@@ -41,7 +43,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "jobs": len(plan.jobs),
         "cells": plan.cells,
         "stored": plan.cells_stored,
-        "groups": [dict(zip(("source", "attack", "budget"), key, strict=True)) | group for key, group in groups.items()],
+        "groups": [dict(zip(GROUPS, key, strict=True)) | group for key, group in groups.items()],
         "attacks": [
             {
                 "source": source, "attack": attack, "budget": budget, "options": use.spec["options"],
@@ -62,7 +64,9 @@ def plan_text(plan: Plan) -> str:
     elif record["selection"]:
         lines.append(f"images: {record['selected']} selected of {record['images']}, list {record['selection'][:12]}")
     else:
-        lines.append(f"images: up to {record['selected']} of {record['images']}, chosen once the clean images are classified")
+        lines.append(
+            f"images: up to {record['selected']} of {record['images']}, chosen once the clean images are classified"
+        )
     if record["groups"]:
         rows = [
             [g["source"], g["attack"], g["budget"], *(f"{g.get(k, 0):,.0f}" for k in
@@ -72,7 +76,13 @@ def plan_text(plan: Plan) -> str:
         head = ["source", "attack", "budget", "cells", "stored", "forwards", "backwards", "evaluations"]
     else:
         rows = [
-            [a["source"], a["attack"], a["budget"], f"{a['forwards_per_image']:,.0f}", f"{a['backwards_per_image']:,.0f}"]
+            [
+                a["source"],
+                a["attack"],
+                a["budget"],
+                f"{a['forwards_per_image']:,.0f}",
+                f"{a['backwards_per_image']:,.0f}",
+            ]
             for a in record["attacks"]
         ]
         head = ["source", "attack", "budget", "forwards an image", "backwards an image"]
@@ -80,6 +90,8 @@ def plan_text(plan: Plan) -> str:
     lines += ["", tabulate(rows, head, "simple", disable_numparse=True, colalign=align if rows else None), ""]
     if record["groups"]:
         total = {k: sum(g[k] for g in record["groups"]) for k in ("forwards_to_do", "backwards_to_do")}
-        lines.append(f"{record['jobs']} jobs, {record['cells']} cells, {record['stored']} of them stored; "
-                     f"to do: {total['forwards_to_do']:,.0f} forwards, {total['backwards_to_do']:,.0f} backwards")
+        lines.append(
+            f"{record['jobs']} jobs, {record['cells']} cells, {record['stored']} of them stored; "
+            f"to do: {total['forwards_to_do']:,.0f} forwards, {total['backwards_to_do']:,.0f} backwards"
+        )
     return "\n".join(one_line(line) if "\n" not in line else line for line in lines)

@@ -56,6 +56,10 @@ class Offer:
     def options(self) -> list[Option]:
         return options_of(self.recipe.build, HOST_GIVES.get(self.kind, ()))
 
+    def build(self, *given: Any, **options: Any) -> Any:
+        """Build what the recipe describes."""
+        return self.recipe.build(*given, **options)
+
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
         """Give all options with defaults, typed, and the faults."""
         return check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
@@ -67,7 +71,7 @@ class Registry:
 
     offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
     unavailable: list[Unavailable] = field(default_factory=list)
-    manager: pluggy.PluginManager = field(default_factory=lambda: new_manager())
+    manager: pluggy.PluginManager = field(default_factory=lambda: new_manager())  # noqa: PLW0108
 
     def register(self, plugin: Any, origin: Origin) -> None:
         """Add what a plugin offers. Raises UsageError where another plugin offers the same name."""

@@ -38,7 +38,10 @@ def cell_text(cell: TableCell, percent: bool, intervals: bool) -> str:
 
 def _grid(table: Table, escape: Escape, strong: Escape, intervals: bool) -> tuple[list[str], list[list[str]]]:
     rows = [
-        [*map(escape, key), *((strong if c.best else str)(escape(cell_text(c, table.percent, intervals))) for c in cells)]
+        [
+            *map(escape, key),
+            *((strong if c.best else str)(escape(cell_text(c, table.percent, intervals))) for c in cells),
+        ]
         for key, cells in table.rows
     ]
     return [escape(name) for name in table.header], rows
@@ -64,20 +67,26 @@ def _unrepeated(rows: Sequence[Sequence[str]], dimensions: int) -> list[list[str
 
 def terminal(table: Table, intervals: bool = False, bold: bool = False) -> str:
     header, rows = _grid(table, one_line, (lambda text: f"\033[1m{text}\033[0m") if bold else str, intervals)
-    body = tabulate(_unrepeated(rows, table.dimensions), header, "simple", colalign=_aligned(table), disable_numparse=True)
+    body = tabulate(
+        _unrepeated(rows, table.dimensions), header, "simple", colalign=_aligned(table), disable_numparse=True
+    )
     unit = " (%)" if table.percent else ""
     return "\n".join([one_line(table.title) + unit, "", body, "", *(f"  {one_line(note)}" for note in table.notes), ""])
 
 
 def markdown(table: Table, intervals: bool = False) -> str:
     def escape(text: str) -> str:
-        return re.sub(r"[\\`*_\[\]<>#!|&~$]", lambda m: f"&#{ord(m[0])};" if m[0] in "<>|&" else f"\\{m[0]}", one_line(text))
+        return re.sub(
+            r"[\\`*_\[\]<>#!|&~$]", lambda m: f"&#{ord(m[0])};" if m[0] in "<>|&" else f"\\{m[0]}", one_line(text)
+        )
 
     plain = _grid(table, escape, lambda text: f"**{text}**", intervals)
     lines = [plain[0], ["---" if place < table.dimensions else "---:" for place in range(len(table.header))], *plain[1]]
     body = ["| " + " | ".join(line) + " |" for line in lines]
     unit = " (%)" if table.percent else ""
-    return "\n".join([f"### {escape(table.title)}{unit}", "", *body, "", *(f"{escape(note)}  " for note in table.notes), ""])
+    return "\n".join(
+        [f"### {escape(table.title)}{unit}", "", *body, "", *(f"{escape(note)}  " for note in table.notes), ""]
+    )
 
 
 def comma_separated(table: Table, intervals: bool = False) -> str:
@@ -103,7 +112,11 @@ def comma_separated(table: Table, intervals: bool = False) -> str:
 
 def latex(table: Table, intervals: bool = False) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$"}
-    special |= {char: f"\\{char}" for char in "&%$#_{}"} | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    special |= {char: f"\\{char}" for char in "&%$#_{}"} | {
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+    }
 
     def escape(text: str) -> str:
         return "".join(special.get(char, char) for char in one_line(text))

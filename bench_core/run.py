@@ -1,4 +1,4 @@
-"""The whole flow, and the only place that sees it: plan, compute what the store lacks, score, write the run's folder."""
+"""The whole flow, seen only here: plan, compute what the store lacks, score, write the run's folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import Fault, UsageError
 from .executors import Executor, Outcome, Task
-from .plan import PREDICTION, Job, Plan, Planner, Selection, stored_cells
+from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
 from .progress import Progress, Silent
 from .registry import Registry, discover
 from .render import FORMATS, comma_separated
@@ -89,7 +89,7 @@ def make_plan(planner: Planner, store: Store) -> Plan:
     clean = planner.clean_jobs()
     stored = stored_cells(clean, store)
     complete = planner.images is not None and all(
-        cell.key in stored[job.address] for job in clean for cell in job.cells if cell.metric == PREDICTION["recipe"]
+        cell.key in stored[job.address] for job in clean for cell in job.cells if cell.metric == PREDICTED
     )
     selection = None
     if complete:
@@ -109,7 +109,7 @@ def predictions_of(jobs: Sequence[Job], found: Found) -> dict[str, list[int]]:
     predictions: dict[str, list[int]] = {}
     for job in jobs:
         for cell in job.cells:
-            if cell.metric == PREDICTION["recipe"] and cell.target:
+            if cell.metric == PREDICTED and cell.target:
                 predictions.setdefault(cell.target, []).extend(found[job.address][cell.key]["predicted"].tolist())
     return predictions
 
@@ -213,7 +213,7 @@ def run(
     used = planner.registry
     offer = used.find("executors", executor, "--executor", "")
     count = workers or (1 if planner.device.startswith("cuda") else max(1, cpu_count() // threads))
-    hands: Executor = offer.recipe.build(workers=count, registry=used)  # type: ignore[assignment]
+    hands: Executor = offer.build(workers=count, registry=used)
     out, store = Path(out), Store(Path(out) / "store")
     used.manager.hook.bench_run_started(plan=make_plan(planner, store))
     clean = planner.clean_jobs()
@@ -226,8 +226,12 @@ def run(
     rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
     result = Result(suite, folder, [], [], voids, rows)
-    result.scores = summarise(rows, metrics_of(planner), suite.images.rule, selection.indices, truth(planner, selection))
-    result.tables = [pivot(result.scores, table, suite.title, Path(suite.file).parent, suite.file) for table in suite.tables]
+    result.scores = summarise(
+        rows, metrics_of(planner), suite.images.rule, selection.indices, truth(planner, selection)
+    )
+    result.tables = [
+        pivot(result.scores, table, suite.title, Path(suite.file).parent, suite.file) for table in suite.tables
+    ]
     try:
         write(result, planner, selection)
     except OSError as error:
@@ -267,7 +271,7 @@ def write(result: Result, planner: Planner, selection: Selection) -> None:
     suite, folder = result.suite, result.folder
     facts = {
         "suite": suite.model_dump(mode="json"),
-        "images": {"indices": selection.indices, "ids": selection.ids, "digest": selection.digest, "n": len(selection.ids)},
+        "images": {"indices": selection.indices, "ids": selection.ids, "digest": selection.digest},
         "truth": truth(planner, selection),
         "models": planner.models,
         "environment": planner.environment | {"python": platform.python_version(), "system": platform.system()},
@@ -321,17 +325,16 @@ def load_result(folder: Path, registry: Registry | None = None) -> Result:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise UsageError(Fault(str(path), "", f"not the record of a run ({reason}); run the suite first")) from None
     rows = unpack_rows(str(folder / "rows.safetensors"))
-    registry, metrics = registry or discover(), {}
+    registry = registry or discover()
+    metrics: dict[str, Metric] = {}
     for label, entry in suite.metrics.items():
         offer = registry.find("metrics", entry.recipe, str(path), f"metrics.{label}.recipe")
         options, faults = offer.check(entry.options, str(path), f"metrics.{label}")
         if faults:
             raise UsageError(*faults)
-        metrics[label] = offer.recipe.build(**options)
+        metrics[label] = offer.build(**options)
     result = Result(suite, folder, [], [], {}, rows)
-    result.scores = summarise(rows, metrics, suite.images.rule, selected, classes)  # type: ignore[arg-type]
+    result.scores = summarise(rows, metrics, suite.images.rule, selected, classes)
     base = Path(suite.file).parent
     result.tables = [pivot(result.scores, table, suite.title, base, suite.file) for table in suite.tables]
     return result
-
-

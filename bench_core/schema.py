@@ -1,4 +1,4 @@
-"""One TOML value -> one typed value; options of a recipe read from its signature, checked, with all faults collected."""
+"""One TOML value -> one typed value; options of a recipe, read from its signature and checked."""
 
 from __future__ import annotations
 

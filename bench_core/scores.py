@@ -15,11 +15,10 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from .errors import Fault, UsageError
-from .plan import PREDICTION, RECORD, Job
+from .plan import PREDICTED, RECORD_SCORES, Job
 from .statistics import mean
+from .suite import RECORD
 from .types import Metric, Score
-
-RECORD_SCORES = ("linf", "l2", "forwards", "backwards")
 
 
 @dataclass
@@ -66,7 +65,11 @@ def gather(
     rows = []
     for key in dict.fromkeys([*parts, *reasons]):
         metric, labels_of = key
-        joined = {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]} if key in parts else {}
+        joined = (
+            {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]}
+            if key in parts
+            else {}
+        )
         rows.append(RowSet(metric, dict(labels_of), {} if key in reasons else joined, reasons.get(key)))
     return rows
 
@@ -102,14 +105,16 @@ def summarise(
     right = {
         each.labels["target"]: each.arrays["predicted"][list(selected)] == np.asarray(truth)
         for each in rows
-        if each.metric == PREDICTION["recipe"] and not each.void
+        if each.metric == PREDICTED and not each.void
     }
     scores = []
     for each in rows:
-        if each.metric == PREDICTION["recipe"]:
+        if each.metric == PREDICTED:
             continue
         if each.void:
-            scores.append(LabelledScore(each.metric, each.labels, Score("", math.nan, math.nan, math.nan, 0), each.void))
+            scores.append(
+                LabelledScore(each.metric, each.labels, Score("", math.nan, math.nan, math.nan, 0), each.void)
+            )
             continue
         arrays = each.arrays
         if rule == "correct_by_target" and "attack" in each.labels and "target" in each.labels:

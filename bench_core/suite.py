@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ Label = Annotated[str, Field(min_length=1, max_length=120)]
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
 ENSEMBLE_MARK = "+"
+RECORD = "attack"  # the label of what the host itself records of every attack
 
 
 class BudgetTable(Strict):
@@ -227,9 +228,15 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     on = table.pop("on", {})
     if not isinstance(on, dict) or not all(isinstance(each, dict) for each in on.values()):
         raise UsageError(Fault(where, "on", "found no table of tables (would do: [on.PROFILE])"))
-    unknown = [Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}") for key in on if key not in profiles]
+    unknown = [
+        Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}") for key in on if key not in profiles
+    ]
     profile_file = next(
-        (file for folder in (path.parent, suites_folder()) if (file := folder / "profiles" / f"{chosen}.toml").is_file()),
+        (
+            file
+            for folder in (path.parent, suites_folder())
+            if (file := folder / "profiles" / f"{chosen}.toml").is_file()
+        ),
         None,
     )
     layers: list[tuple[str, dict[str, Any]]] = [(str(profile_file), read_toml(profile_file))] if profile_file else []
@@ -238,7 +245,14 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     whole: dict[str, Any] = {}
     for _, layer in layers:
         whole = merged(whole, layer)
-    stop_at_faults(unknown + [Fault(where, key, "not a key of a suite") for key in ("name", "file", "profile", "overrides") if key in whole])
+    stop_at_faults(
+        unknown
+        + [
+            Fault(where, key, "not a key of a suite")
+            for key in ("name", "file", "profile", "overrides")
+            if key in whole
+        ]
+    )
     try:
         suite = Suite(**whole, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
     except ValidationError as error:
@@ -257,25 +271,33 @@ def _origin(key: str, layers: Sequence[tuple[str, dict[str, Any]]], default: str
             for part in parts[:length]:
                 current = current.get(part) if isinstance(current, dict) else None
             if current is not None:
-                return where
+                return str(where)
     return default
 
 
 def _names(suite: Suite) -> list[Fault]:
     """Find names that a suite uses and does not define."""
     labels = [source_label(source) for source in suite.sources]
-    uses = [("sources", name, suite.models) for source in suite.sources for name in members(source)]
+    uses: list[tuple[str, str, Collection[str]]] = [
+        ("sources", name, suite.models) for source in suite.sources for name in members(source)
+    ]
     uses += [("targets", name, suite.models) for name in suite.targets]
     for budget, table in suite.budgets.items():
-        uses += [(f"budgets.{budget}.sources", name, dict.fromkeys(labels)) for name in table.sources or []]  # type: ignore[misc]
-        uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]  # type: ignore[misc]
+        uses += [(f"budgets.{budget}.sources", name, labels) for name in table.sources or []]
+        uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]
     for attack, entry in suite.attacks.items():
-        uses += [(f"attacks.{attack}.by_source", name, dict.fromkeys(labels)) for name in entry.by_source]  # type: ignore[misc]
+        uses += [(f"attacks.{attack}.by_source", name, labels) for name in entry.by_source]
     for index, each in enumerate(suite.tables):
-        uses.append((f"tables.{index}.value", each.value.partition(".")[0], suite.metrics))  # type: ignore[arg-type]
-    faults = [Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}') for key, name, known in uses if name not in known]
+        uses.append((f"tables.{index}.value", each.value.partition(".")[0], {*suite.metrics, RECORD}))
+    faults = [
+        Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}')
+        for key, name, known in uses
+        if name not in known
+    ]
     faults += [Fault("", "attacks", "given, but no budgets")] if suite.attacks and not suite.budgets else []
     faults += [Fault("", "attacks", "given, but no sources")] if suite.attacks and not suite.sources else []
     for key, values in (("sources", labels), ("targets", suite.targets)):
-        faults += [Fault("", key, f'"{name}" stands twice') for name in sorted({v for v in values if values.count(v) > 1})]
+        faults += [
+            Fault("", key, f'"{name}" stands twice') for name in sorted({v for v in values if values.count(v) > 1})
+        ]
     return faults

@@ -1,4 +1,4 @@
-"""Scores -> a pivoted table: cells with intervals, means over black-box targets, paired differences, published values."""
+"""Scores -> a pivoted table: intervals, means over black-box targets, paired differences, published values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder
         place = _key(each, table.rows), _key(each, table.columns)
         if place in placed and placed[place].labels != each.labels:
             differ = sorted(name for name in each.labels if placed[place].labels.get(name) != each.labels[name])
-            message = f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
+            message = (
+                f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
+            )
             raise UsageError(Fault(where, f"tables.{table.name}", message))
         placed[place] = each
     row_keys, column_keys = _in_order(row for row, _ in placed), _in_order(column for _, column in placed)
@@ -102,7 +104,8 @@ def _cell(score: LabelledScore | None, references: Sequence[tuple[Mapping[str, s
         return TableCell(void=score.void)
     labels = score.labels
     reference = next(
-        (value for row, value in references if all(str(labels.get(k)) == v for k, v in row.items() if k in labels)), None
+        (value for row, value in references if all(str(labels.get(k)) == v for k, v in row.items() if k in labels)),
+        None,
     )
     s = score.score
     return TableCell(s.value, s.low, s.high, s.n, labels.get("relation") == "white-box", reference=reference)
@@ -112,7 +115,9 @@ def _references(reference: ReferenceTable, folder: Path) -> list[tuple[Mapping[s
     with (folder / reference.file).open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if all(row.get(k) == v for k, v in reference.where.items())]
     skip = {reference.value, *reference.where}
-    return [({k: v for k, v in row.items() if k not in skip}, float(row[reference.value]) * reference.scale) for row in rows]
+    return [
+        ({k: v for k, v in row.items() if k not in skip}, float(row[reference.value]) * reference.scale) for row in rows
+    ]
 
 
 def _black_box(scores: Sequence[LabelledScore]) -> list[LabelledScore]:
@@ -139,7 +144,11 @@ def _mean(scores: Sequence[LabelledScore]) -> TableCell:
 
 
 def _difference(
-    row: Key, rows: Sequence[Key], columns: Sequence[Key], placed: Mapping[tuple[Key, Key], LabelledScore], table: TableTable
+    row: Key,
+    rows: Sequence[Key],
+    columns: Sequence[Key],
+    placed: Mapping[tuple[Key, Key], LabelledScore],
+    table: TableTable,
 ) -> TableCell:
     """Give the mean difference from the baseline row, over black-box columns of both, paired image by image."""
     other = tuple(table.baseline.get(name, label) for name, label in zip(table.rows, row, strict=True))
@@ -164,13 +173,19 @@ def _with_best(
         marked = []
         for place, cell in enumerate(cells):
             values = [other[place].value for other in group if not math.isnan(other[place].value)]
-            top = (max(values) if best == "max" else min(values)) if best and len(values) > 1 and place < columns else None
+            top = (
+                (max(values) if best == "max" else min(values))
+                if best and len(values) > 1 and place < columns
+                else None
+            )
             marked.append(TableCell(**{**vars(cell), "best": top is not None and cell.value == top}))
         result.append((key, tuple(marked)))
     return tuple(result)
 
 
-def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Sequence[LabelledScore], table: TableTable) -> tuple[str, ...]:
+def _notes(
+    rows: Sequence[tuple[Key, list[TableCell]]], scores: Sequence[LabelledScore], table: TableTable
+) -> tuple[str, ...]:
     counts = sorted({each.score.n for each in scores if not each.void})
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} images"] if counts else []
     cells = [cell for _, row in rows for cell in row]
@@ -192,7 +207,9 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "title": table.title,
             "header": list(table.header),
             "notes": list(table.notes),
-            "rows": [{"labels": list(key), "cells": [cell_record(cell) for cell in cells]} for key, cells in table.rows],
+            "rows": [
+                {"labels": list(key), "cells": [cell_record(cell) for cell in cells]} for key, cells in table.rows
+            ],
         }
         for table in tables
     ]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from .contracts import check_images, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
-from .registry import Registry
+from .plan import PREDICTED
+from .registry import Offer, Registry
 from .store import pack
 from .streams import ImageStreams
 from .types import Attack, Budget, Examples, Images, Json, Metric, Step
@@ -90,8 +91,8 @@ class Worker:
             if each["key"] not in wanted:
                 continue
             target = remembered[each["target"]]
-            if each["metric"]["recipe"] == "host:prediction":
-                rows = {"predicted": target(examples.images).argmax(1)}
+            if each["metric"]["recipe"] == PREDICTED:
+                rows: Mapping[str, Tensor] = {"predicted": target(examples.images).argmax(1)}
             else:
                 rng = ImageStreams(spec["seed"], examples.ids)
                 rows = Observer(self._metric(each["metric"])).see(clean=examples, target=target, rng=rng)
@@ -108,14 +109,20 @@ class Worker:
             each["target"]: Remembering(self._model(spec, each["target"])) for each in spec["observe"] if each["target"]
         }
         observed = [
-            (each["key"], Observer(self._metric(each["metric"])), {"source": source, "target": targets.get(each["target"])})
+            (
+                each["key"],
+                Observer(self._metric(each["metric"])),
+                {"source": source, "target": targets.get(each["target"])},
+            )
             for each in spec["observe"]
             if each["key"] in wanted
         ]
         stepwise: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
         arrays: dict[str, NDArray[Any]] = {}
         passes, images, count = Passes(source), None, len(examples.ids)
-        for index, images in enumerate(steps(attack, source, examples, rng, passes, getattr(attack, "global_seed", None)), 1):
+        for index, images in enumerate(
+            steps(attack, source, examples, rng, passes, getattr(attack, "global_seed", None)), 1
+        ):
             check_images(examples.images, images, budget, spec["quantise"])
             for key, observer, models in observed:
                 if observer.stepwise:
@@ -143,7 +150,7 @@ class Worker:
         key = repr(spec["data"])
         if key not in self.data:
             offer = self.registry.find("datasets", spec["data"]["recipe"], "data", "kind")
-            self.data[key] = offer.recipe.build(**spec["data"]["options"])
+            self.data[key] = offer.build(**spec["data"]["options"])
         data = self.data[key]
         ids = tuple(data.ids[i] for i in spec["indices"])
         if list(ids) != spec["ids"]:
@@ -160,8 +167,8 @@ class Worker:
             self.models.move_to_end(key)
             return self.models[key]
         offer = self._offer("models", chosen["recipe"], chosen["code"])
-        built: Any = offer.recipe.build(**chosen["options"])
-        model: nn.Module = built.to(spec["environment"]["device"]).eval().requires_grad_(False)
+        model: nn.Module = offer.build(**chosen["options"])
+        model = model.to(spec["environment"]["device"]).eval().requires_grad_(False)
         self.models[key] = model
         while len(self.models) > MODELS_KEPT:
             self.models.popitem(last=False)
@@ -172,10 +179,9 @@ class Worker:
         parts = [self._model(spec, name) for name in names]
         if len(parts) == 1:
             return parts[0]
-        built: Any = self.registry.find("models", "ensemble", "models", "ensemble").recipe.build(
-            members=parts, combine=spec["source"]["combine"]
-        )
-        return built.eval()  # type: ignore[no-any-return]
+        offer = self.registry.find("models", "ensemble", "models", "ensemble")
+        ensemble: nn.Module = offer.build(members=parts, combine=spec["source"]["combine"])
+        return ensemble.eval()
 
     def _attack(self, spec: Json, budget: Budget) -> Attack:
         names, chosen = spec["attack"]["names"], spec["attack"]
@@ -184,14 +190,14 @@ class Worker:
             if chosen["joined"]
             else self._offer("attacks", names[0], chosen["code"])
         )
-        built: Attack = offer.recipe.build(budget, **chosen["options"])  # type: ignore[assignment]
-        return built
+        attack: Attack = offer.build(budget, **chosen["options"])
+        return attack
 
     def _metric(self, chosen: Json) -> Metric:
-        built: Metric = self._offer("metrics", chosen["recipe"], chosen["code"]).recipe.build(**chosen["options"])  # type: ignore[assignment]
-        return built
+        metric: Metric = self._offer("metrics", chosen["recipe"], chosen["code"]).build(**chosen["options"])
+        return metric
 
-    def _offer(self, kind: str, name: str, code: str) -> Any:
+    def _offer(self, kind: str, name: str, code: str) -> Offer:
         offer = self.registry.find(kind, name, "worker", kind)
         if offer.origin.source != code:
             raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
@@ -218,7 +224,7 @@ def checked_rows(rows: Mapping[str, Tensor], count: int) -> dict[str, NDArray[An
         if row.ndim == 0 or len(row) != count:
             raise ContractError(f'the metric\'s rows "{name}" have shape {tuple(row.shape)}, not {count} rows')
         plain = row.detach().cpu()
-        small = plain.dtype == torch.int64 and plain.numel() and 0 <= plain.min() and plain.max() < 2**15
+        small = plain.dtype == torch.int64 and plain.numel() and plain.min() >= 0 and plain.max() < 2**15
         arrays[name] = (plain.to(torch.int16) if small else plain).numpy().copy()
     return arrays
 
@@ -233,7 +239,7 @@ def aim(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
 def steps(
     attack: Attack, source: nn.Module, examples: Examples, rng: ImageStreams, passes: Passes, global_seed: Any
 ) -> Iterator[Tensor]:
-    """Run an attack under the host's eyes: passes counted, inputs kept safe, the model and the process checked after."""
+    """Run an attack under the host's eyes: passes counted, inputs, model and process checked after."""
     kept = examples.images.clone(), examples.labels.clone()
     seed = int(examples.ids[0][:12], 16) + rng.seed if global_seed else None
     with guarded(source, seed):

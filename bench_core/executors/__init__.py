@@ -1,4 +1,4 @@
-"""Who computes the jobs. An executor passes JSON in and bundles of bytes out, so that any process or machine will do."""
+"""Who computes the jobs. An executor passes JSON in and bundles of bytes out, so that any machine will do."""
 
 from __future__ import annotations
 

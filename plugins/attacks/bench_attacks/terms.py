@@ -90,4 +90,5 @@ class Interaction:
 
         without, alone = utility(seen.points).split(self.samples, dim=1)
         interaction = utility(seen.image) - without.mean(1) - alone.mean(1) + utility(seen.clean)
-        return -self.strength * interaction
+        penalty: Tensor = -self.strength * interaction
+        return penalty

@@ -1,6 +1,7 @@
 """What this package offers to bench."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
@@ -8,11 +9,15 @@ from bench_core.types import MetricRecipe
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
-def first_line(metric: type) -> str:
+def first_line(metric: type[Any]) -> str:
     return (metric.__doc__ or "").strip().splitlines()[0]
 
 
-METRICS = {"transfer": TransferSuccess, "transfer_utility": TransferUtility, "clean_accuracy": CleanAccuracy}
+METRICS: Mapping[str, type[Any]] = {
+    "transfer": TransferSuccess,
+    "transfer_utility": TransferUtility,
+    "clean_accuracy": CleanAccuracy,
+}
 
 
 @hookimpl

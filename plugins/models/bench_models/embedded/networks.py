@@ -28,7 +28,7 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut or nn.Identity()
-        self.activation = nn.ReLU()
+        self.activation: nn.Module = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
         out: Tensor = self.activation(self.shortcut(features) + self.branch(features))

@@ -64,14 +64,13 @@ def build(name: str) -> Model:
 class FashionMnist1000:
     """1,000 Fashion-MNIST test images that no embedded network was trained on: the first 100 of each class."""
 
-    shape = (1, 28, 28)
+    shape: tuple[int, int, int] = (1, 28, 28)
 
     def __init__(self) -> None:
         tensors = load_file(HERE / "images.safetensors")
-        self.pixels, self.labels = tensors["images"], [int(label) for label in tensors["labels"]]
+        self.pixels = tensors["images"]
+        self.labels: Sequence[int] = [int(label) for label in tensors["labels"]]
         self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return self.pixels[list(indices)].astype(np.float32) / np.float32(255)
-
-

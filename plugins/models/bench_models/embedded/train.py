@@ -1,7 +1,8 @@
 """Train an embedded network: `python -m bench_models.embedded.train NAME [NAME ...] [--data DIR] [--out DIR]`.
 
-Seeded and resumable: all draws of an epoch are keyed by the seed and the epoch, and the state is saved after each, so an
-interrupted training ends in the same weights. Only the 60,000 training images are seen; test images are for the card.
+Seeded and resumable: all draws of an epoch are keyed by the seed and the epoch, and the state is saved after each, so
+an interrupted training ends in the same weights. Only the 60,000 training images are seen; test images are for the
+card.
 """
 
 import argparse
@@ -62,18 +63,29 @@ def augment(images: Tensor, shift: int, generator: torch.Generator) -> Tensor:
     return padded[torch.arange(count)[:, None, None], 0, rows[:, :, None], columns[:, None, :]][:, None]
 
 
-def perturb(network: nn.Module, images: Tensor, labels: Tensor, training: Training, generator: torch.Generator) -> Tensor:
+def perturb(
+    network: nn.Module, images: Tensor, labels: Tensor, training: Training, generator: torch.Generator
+) -> Tensor:
     """Give PGD images from a uniform start, for the inner maximisation of adversarial training."""
     noise = torch.rand(images.shape, generator=generator) * 2 - 1
     adversarial = (images + training.eps * noise).clamp(0, 1)
     network.eval().requires_grad_(False)
-    adversarial = pgd(network, images, adversarial, labels, training.eps, 1.25 * training.eps / training.inner_steps,
-                      training.inner_steps)
+    adversarial = pgd(
+        network,
+        images,
+        adversarial,
+        labels,
+        training.eps,
+        1.25 * training.eps / training.inner_steps,
+        training.inner_steps,
+    )
     network.train().requires_grad_(True)
     return adversarial
 
 
-def pgd(network: nn.Module, images: Tensor, start: Tensor, labels: Tensor, eps: float, step: float, steps: int) -> Tensor:
+def pgd(
+    network: nn.Module, images: Tensor, start: Tensor, labels: Tensor, eps: float, step: float, steps: int
+) -> Tensor:
     adversarial = start
     for _ in range(steps):
         adversarial.requires_grad_(True)
@@ -88,8 +100,15 @@ def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tenso
     yield from torch.randperm(count, generator=generator)[: count - count % size].split(size)
 
 
-def train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor,
-                training: Training, epoch: int, seed: int) -> float:
+def train_epoch(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    training: Training,
+    epoch: int,
+    seed: int,
+) -> float:
     generator = torch.Generator().manual_seed(1000 * seed + epoch)
     torch.manual_seed(1000 * seed + epoch)  # dropout draws from the global generator
     steps = len(images) // training.batch
@@ -130,8 +149,10 @@ def measure(network: nn.Module, training: Training, root: Path) -> dict[str, flo
     }
     shipped, truth = images[chosen].float() / 255, labels[chosen]
     if training.kind == "adversarial":
-        found = [pgd(network, x, x.clone(), y, training.eps, training.eps / 8, 20)
-                 for x, y in zip(shipped.split(250), truth.split(250), strict=True)]
+        found = [
+            pgd(network, x, x.clone(), y, training.eps, training.eps / 8, 20)
+            for x, y in zip(shipped.split(250), truth.split(250), strict=True)
+        ]
         measured["accuracy_shipped_pgd20_linf_0.1"] = accuracy(network, torch.cat(found) * 255, truth)
     if training.kind == "noise":
         noise = training.sigma * torch.randn(shipped.shape, generator=torch.Generator().manual_seed(0))
@@ -148,8 +169,9 @@ def train(name: str, root: Path, out: Path, seed: int) -> None:
     images, labels = load_split(root, "train")
     torch.manual_seed(seed)
     network = ARCHITECTURES[training.architecture]().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(network.parameters(), training.rate, training.momentum,
-                                weight_decay=training.decay, nesterov=True)
+    optimiser = torch.optim.SGD(
+        network.parameters(), training.rate, training.momentum, weight_decay=training.decay, nesterov=True
+    )
     first, seconds = 0, 0.0
     if state.exists():
         saved = torch.load(state, weights_only=True)
@@ -162,8 +184,15 @@ def train(name: str, root: Path, out: Path, seed: int) -> None:
         seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch + 1}/{training.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         partial = state.with_suffix(".partial")
-        torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(),
-                    "epoch": epoch + 1, "seconds": seconds}, partial)
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "epoch": epoch + 1,
+                "seconds": seconds,
+            },
+            partial,
+        )
         partial.replace(state)
     tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(tensors, weights)
