@@ -24,6 +24,7 @@ Profile = Annotated[str | None, typer.Option(help="The profile; the suite's firs
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results and the store are kept.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N images, for a glance.")]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images; also BENCH_DATA.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
 Format = Annotated[
@@ -47,6 +48,7 @@ def run(
     set_: Overrides = None,
     out: Out = HERE,
     limit: Limit = None,
+    data: Data = None,
     executor: Annotated[str, typer.Option(help="Who computes: local, inline, or a plugin's.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
     device: Device = "auto",
@@ -58,7 +60,7 @@ def run(
     from .progress import for_stream
     from .run import run as run_suite
 
-    loaded = load_suite(suite, profile, set_ or [])
+    loaded = load_suite(suite, profile, with_data(set_, data))
     result = run_suite(
         loaded, out=out, limit=limit, executor=executor, workers=workers, device=device, threads=threads,
         progress=for_stream(),
@@ -89,6 +91,10 @@ def show(
     print_tables(load_result(folder).tables, format, ci)
 
 
+def with_data(overrides: Sequence[str] | None, data: str | None) -> list[str]:
+    return [*(overrides or []), *([f"data.root={json.dumps(data)}"] if data is not None else [])]
+
+
 def print_tables(tables: Sequence[Any], format: str, intervals: bool) -> None:
     extra = {"bold": sys.stdout.isatty()} if format == "terminal" else {}
     print("\n".join(FORMATS[format][1](table, intervals, **extra) for table in tables), end="")
@@ -101,6 +107,7 @@ def plan(
     set_: Overrides = None,
     out: Out = HERE,
     limit: Limit = None,
+    data: Data = None,
     device: Device = "auto",
     threads: Threads = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
@@ -110,7 +117,7 @@ def plan(
     from .run import make_plan, make_planner
     from .store import Store
 
-    planner = make_planner(load_suite(suite, profile, set_ or []), None, device, threads, limit)
+    planner = make_planner(load_suite(suite, profile, with_data(set_, data)), None, device, threads, limit)
     made = make_plan(planner, Store(out / "store"))
     print(json.dumps(plan_record(made), indent=1) if as_json else plan_text(made))
 

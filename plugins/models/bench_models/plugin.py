@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
+from . import timm_models, torchvision_models
 from .embedded import recipe as embedded
+from .imagefolder import ImageFolder
 
 if TYPE_CHECKING:
     from bench_core.types import Model
@@ -30,10 +32,17 @@ def bench_models() -> Mapping[str, ModelRecipe]:
         "embedded": ModelRecipe(
             embedded.build, embedded.identity, f"Small networks on 28 x 28 images: {', '.join(embedded.names())}."
         ),
+        "torchvision": ModelRecipe(
+            torchvision_models.build, torchvision_models.identity, "Torchvision's networks, from its own cache."
+        ),
+        "timm": ModelRecipe(timm_models.build, timm_models.identity, "Timm's networks, from the hub's own cache."),
         "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one."),
     }
 
 
 @hookimpl
 def bench_datasets() -> Mapping[str, DataRecipe]:
-    return {"embedded": DataRecipe(embedded.FashionMnist1000, "1,000 held-out Fashion-MNIST images.")}
+    return {
+        "embedded": DataRecipe(embedded.FashionMnist1000, "1,000 held-out Fashion-MNIST images."),
+        "imagefolder": DataRecipe(ImageFolder, "One folder of images a class, such as ImageNet's validation set."),
+    }

@@ -1,0 +1,37 @@
+"""A network that takes images in [0, 1] of any side and does its own preprocessing, differentiably."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Preprocessed(nn.Module):
+    """Resize images [n, c, h, w] in [0, 1] to `side` if they have another, normalise, classify."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        side: int,
+        interpolation: str = "bilinear",
+    ) -> None:
+        super().__init__()
+        self.network, self.side, self.interpolation = network, side, interpolation
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[-2:] != (self.side, self.side):
+            images = functional.interpolate(
+                images, (self.side, self.side), mode=self.interpolation, align_corners=False, antialias=True
+            )
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
