@@ -244,11 +244,13 @@ class Planner:
             self.data_missing = "; ".join(fault.message for fault in error.faults)
             return []
         self.images = images
-        for (label, _, _), use in self.attacks.items():
-            reason = use.check(images.shape) if use.check else None
+        checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
+        checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.metrics]
+        for key, check in checks:
+            reason = check(images.shape) if check else None
             if reason:
                 option, _, text = reason.partition(": ")
-                faults.append(Fault(self.suite.file, f"attacks.{label}.{option}", text))
+                faults.append(Fault(self.suite.file, f"{key}.{option}", text))
         return faults
 
     def _table_faults(self) -> list[Fault]:

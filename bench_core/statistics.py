@@ -1,9 +1,11 @@
-"""Intervals: Wilson for a proportion, bootstrap over images for a mean or a paired difference. NumPy only."""
+"""Intervals: Wilson for a proportion, bootstrap over images for a mean or a paired difference; correlation and
+regression over points. NumPy only."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,3 +67,85 @@ def mean(name: str, values: ArrayLike, labels: Mapping[str, Any] | None = None) 
     data = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(data)
     return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data)
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
+    """Give Pearson's correlation of two lists of numbers and its 95% interval by Fisher's z (1915).
+
+    The interval is (-1, 1) below four points; all is NaN where one list is constant.
+    """
+    one, other = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return math.nan, math.nan, math.nan
+    r = float(np.clip(np.corrcoef(one, other)[0, 1], -1, 1))
+    if len(one) < 4:
+        return r, -1.0, 1.0
+    if abs(r) == 1:
+        return r, r, r
+    half = Z95 / math.sqrt(len(one) - 3)
+    return r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A least-squares line through n points, and the 95% band of the mean of y at any x."""
+
+    slope: float
+    intercept: float
+    centre: float
+    spread: float
+    noise: float
+    n: int
+
+    def at(self, x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Give the line and the lower and upper edge of its band at `x`; the band is NaN below three points."""
+        place = np.asarray(x, dtype=np.float64)
+        y = self.intercept + self.slope * place
+        if self.n < 3:
+            return y, np.full_like(y, math.nan), np.full_like(y, math.nan)
+        half = student_t(self.n - 2) * self.noise * np.sqrt(1 / self.n + (place - self.centre) ** 2 / self.spread)
+        return y, y - half, y + half
+
+    @property
+    def slope_interval(self) -> tuple[float, float]:
+        """Give the 95% interval of the slope; NaN below three points."""
+        if self.n < 3:
+            return math.nan, math.nan
+        half = student_t(self.n - 2) * self.noise / math.sqrt(self.spread)
+        return self.slope - half, self.slope + half
+
+
+def regression(x: ArrayLike, y: ArrayLike) -> Line:
+    """Fit the least-squares line of y on x. Raises ValueError where x has no two different values."""
+    one, other = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    centre = float(one.mean()) if len(one) else math.nan
+    spread = float(np.sum((one - centre) ** 2))
+    if not spread > 0:
+        raise ValueError("a line needs two points with different x")
+    slope = float(np.sum((one - centre) * (other - other.mean())) / spread)
+    intercept = float(other.mean() - slope * centre)
+    residual = float(np.sum((other - intercept - slope * one) ** 2))
+    noise = math.sqrt(residual / (len(one) - 2)) if len(one) > 2 else math.nan
+    return Line(slope, intercept, centre, spread, noise, len(one))
+
+
+def student_t(degrees: int, two_sided: float = 0.95) -> float:
+    """Give t with P(|T| <= t) = `two_sided` under Student's distribution, by bisection of its closed form."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < two_sided else (low, middle)
+    return (low + high) / 2
+
+
+def _within(t: float, degrees: int) -> float:
+    """P(|T| <= t), a finite sum for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    angle = math.atan(t / math.sqrt(degrees))
+    cosine, term, total = math.cos(angle) ** 2, 1.0, 0.0
+    odd = degrees % 2
+    for k in range(odd, degrees - 1, 2):
+        total += term
+        term *= cosine * (k + 1) / (k + 2)
+    if odd:
+        return 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * total)
+    return math.sin(angle) * total

@@ -127,6 +127,10 @@ class Metric(Protocol):
     `target: Model`, `rng: Streams`; their names are its needs, and the plan spreads the metric only over what it asks
     for. It returns per-image rows, name -> [n, ...]. With `step` it is called at every step and the host stacks the
     rows to [n, steps, ...].
+
+    A metric may also have `check(shape) -> str | None`, as an attack may, and tuples that are held against tables and
+    plots before a run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of
+    the rows that a plot may show.
     """
 
     observe: Callable[..., Mapping[str, Tensor]]
@@ -198,3 +202,14 @@ class ExecutorRecipe:
 
 
 Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe
+
+
+def __getattr__(name: str) -> Any:
+    """Give the aliases that are made of torch's and NumPy's types to those who import them at run time."""
+    if name == "Model":
+        from torch import nn
+
+        return nn.Module
+    if name == "Rows":
+        return Mapping[str, Any]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ from typing import Any
 from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
+from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
@@ -17,6 +18,9 @@ METRICS: Mapping[str, type[Any]] = {
     "transfer": TransferSuccess,
     "transfer_utility": TransferUtility,
     "clean_accuracy": CleanAccuracy,
+    "interaction": Interaction,
+    "pairwise_interaction": PairwiseInteraction,
+    "neighbour_interaction": NeighbourInteraction,
 }
 
 

@@ -1,0 +1,147 @@
+"""Interactions held against brute force over all subsets, closed forms, and their own standard errors."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from bench_metrics.games import every_coalition
+from bench_metrics.shapley import pairwise, sampled_pairs, with_all_others
+from torch import Tensor
+
+from bench_core.streams import ImageStreams
+
+
+@dataclass(frozen=True)
+class TableGame:
+    """Games given by their values [n, 2^players], as `every_coalition` numbers the sets."""
+
+    values: Tensor
+
+    @property
+    def players(self) -> int:
+        return int(math.log2(self.values.shape[1]))
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        numbers = (coalitions * 2 ** torch.arange(self.players)).sum(-1)
+        return self.values.gather(1, numbers.expand(len(self.values), -1))
+
+
+def random_games(players: int, count: int = 3) -> TableGame:
+    return TableGame(torch.randn(count, 2**players, generator=torch.Generator().manual_seed(players)).double())
+
+
+def additive_games(players: int) -> TableGame:
+    worth = torch.randn(2, players, generator=torch.Generator().manual_seed(1)).double()
+    return TableGame(0.7 + worth @ every_coalition(players).double().T)
+
+
+def shapley_value(value, players: list, one) -> float:
+    """Equation 1, with the sets written out."""
+    others, n, total = [p for p in players if p != one], len(players), 0.0
+    for size in range(n):
+        for rest in itertools.combinations(others, size):
+            weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
+            total += weight * (value((*rest, one)) - value(rest))
+    return total
+
+
+def definition_of_interaction(values: list[float], players: int, i: int, j: int) -> float:
+    """Equation 3: what the pair as one player is worth, less what each is worth without the other."""
+
+    def value(members) -> float:
+        whole = [p for member in members for p in (member if isinstance(member, tuple) else (member,))]
+        return values[sum(2**p for p in whole)]
+
+    everyone = list(range(players))
+    pair = (i, j)
+    joint = shapley_value(value, [p for p in everyone if p not in pair] + [pair], pair)
+    alone = [shapley_value(value, [p for p in everyone if p != other], one) for one, other in ((i, j), (j, i))]
+    return joint - sum(alone)
+
+
+@pytest.mark.parametrize("players", [2, 3, 5, 7])
+def test_pairwise_is_the_definition(players: int) -> None:
+    games = random_games(players, count=2)
+    found = pairwise(games)
+    for game, i, j in itertools.product(range(2), range(players), range(players)):
+        expected = 0.0 if i == j else definition_of_interaction(games.values[game].tolist(), players, i, j)
+        assert found[game, i, j].item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("players", [2, 4, 8, 10])
+def test_pairwise_is_symmetric_and_its_row_sums_are_the_short_cut(players: int) -> None:
+    games = random_games(players)
+    found = pairwise(games)
+    assert torch.equal(found, found.mT)
+    assert torch.allclose(with_all_others(games), found.sum(-1), atol=1e-12)  # app. F
+
+
+@pytest.mark.parametrize("players", [2, 4, 10])
+def test_an_additive_game_has_no_interaction(players: int) -> None:
+    games = additive_games(players)
+    assert pairwise(games).abs().max() < 1e-12
+    assert with_all_others(games).abs().max() < 1e-12
+    estimate, error = sampled_pairs(games, torch.tensor([[[0, 1]]]), 4, ImageStreams(0, ("a", "b")))
+    assert estimate.abs().max() < 1e-6
+    assert error.max() < 1e-6
+
+
+def test_a_product_of_two_players_interacts_by_its_coefficient() -> None:
+    sets = every_coalition(6).double()
+    found = pairwise(TableGame((3 * sets[:, 1] * sets[:, 4] + sets[:, 2])[None]))[0]
+    expected = torch.zeros(6, 6).double()
+    expected[1, 4] = expected[4, 1] = 3
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_some_players_of_the_short_cut_are_some_of_all() -> None:
+    games = random_games(6)
+    chosen = torch.tensor([[0, 5], [3, 1], [2, 4]])
+    assert torch.equal(with_all_others(games, chosen), with_all_others(games).gather(1, chosen))
+
+
+def test_too_many_players_to_enumerate_are_refused() -> None:
+    class Big:
+        players = 17
+
+    with pytest.raises(ValueError, match="17 players"):
+        pairwise(Big())  # type: ignore[arg-type]
+
+
+def test_sampled_pairs_are_unbiased_within_their_stated_error() -> None:
+    players, repetitions, contexts = 7, 1000, 12
+    game = random_games(players, count=1)
+    truth = pairwise(game)[0]
+    pairs = torch.tensor([[[0, 1], [2, 6], [5, 3]]])
+    many = TableGame(game.values.expand(repetitions, -1))  # one stream of random numbers each
+    estimate, error = sampled_pairs(many, pairs, contexts, ImageStreams(0, tuple(map(str, range(repetitions)))))
+    for place, (i, j) in enumerate(pairs[0].tolist()):
+        found, expected = estimate[:, place].double(), truth[i, j].item()
+        standard = found.std().item() / repetitions**0.5
+        assert abs(found.mean().item() - expected) < 4 * standard
+        assert (error[:, place] ** 2).mean().sqrt().item() == pytest.approx(found.std().item(), rel=0.1)
+        covered = ((found - expected).abs() < 2.2 * error[:, place]).double().mean().item()  # t, 11 degrees
+        assert 0.92 < covered < 0.98
+
+
+def test_contexts_leave_the_pair_out_and_have_every_size_alike() -> None:
+    seen = []
+
+    class Spy(TableGame):
+        def __call__(self, coalitions: Tensor) -> Tensor:
+            seen.append(coalitions)
+            return super().__call__(coalitions)
+
+    games = Spy(torch.zeros(400, 2**6))
+    sampled_pairs(games, torch.tensor([[[4, 1]]]), 5, ImageStreams(0, tuple(map(str, range(400)))))
+    both, first, second, rest = torch.cat(seen).unbind(1)
+    assert not rest[:, [4, 1]].any()
+    assert torch.equal(both & ~rest, both ^ rest)
+    assert (both ^ rest).sum(1).eq(2).all()
+    assert first[:, 4].all()
+    assert second[:, 1].all()
+    sizes = np.bincount(rest.sum(1).numpy(), minlength=5) / len(rest)
+    assert np.abs(sizes - 1 / 5).max() < 0.04
