@@ -183,8 +183,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
     """Turn what a command raises into one line each and an exit code."""
-    import click
-
     from .run import Incomplete, Interrupted
 
     try:
@@ -196,16 +194,9 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
         if debug:
             raise
         return tell(2, *error.faults)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        if isinstance(error, click.exceptions.NoArgsIsHelpError):
-            print(error.format_message())
-            return 2
-        where = context.command_path if context else "bench"
-        return tell(2, Fault(where, "", error.format_message()))
     except Incomplete as error:
         return tell(3, f"{error}; what finished is stored, the same command goes on")
-    except (KeyboardInterrupt, Interrupted, click.exceptions.Abort):
+    except (KeyboardInterrupt, Interrupted, typer.Abort):
         return tell(130, "interrupted; what finished is stored, the same command goes on")
     except BrokenPipeError:
         sys.stderr.close()
@@ -215,9 +206,20 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
             raise
         return tell(3, f"{error.filename or ''}: {error.strerror or error}")
     except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own; which classes they are depends on its version
+            return usage(error)
         if debug:
             raise
         return tell(3, f"{type(error).__name__}: {error} (a fault of bench or of a plugin; --debug shows where)")
+
+
+def usage(error: Any) -> int:
+    """Say what is wrong with a command line: in one line, or with the help where there was nothing on it."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return 2
+    context = getattr(error, "ctx", None)
+    return tell(2, Fault(context.command_path if context else "bench", "", error.format_message()))
 
 
 def tell(code: int, *messages: object) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
-from .errors import Fault, UsageError, did_you_mean
+from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .schema import Option, check_options, options_of
 from .types import API_VERSION, Recipe
 
@@ -76,18 +76,24 @@ class Registry:
     def register(self, plugin: Any, origin: Origin) -> None:
         """Add what a plugin offers. Raises UsageError where another plugin offers the same name."""
         self.manager.register(plugin, name=origin.plugin)
-        self.manager.check_pending()
-        clashes = []
-        for kind in KINDS:
-            hook = getattr(plugin, f"bench_{kind}", None)
-            for name, recipe in (hook() if hook else {}).items():
-                other = self.offers.get((kind, name))
-                if other:
-                    message = f"both {describe(other.origin)} and {describe(origin)} offer it; block one of them"
-                    clashes.append(Fault("plugins", f"{kind}.{name}", message))
-                self.offers.setdefault((kind, name), Offer(kind, name, recipe, origin))
-        if clashes:
-            raise UsageError(*clashes)
+        try:
+            self.manager.check_pending()
+            hooks = {kind: getattr(plugin, f"bench_{kind}", dict) for kind in KINDS}
+            offered = {(kind, name): recipe for kind, hook in hooks.items() for name, recipe in hook().items()}
+            clashes = [
+                Fault(
+                    "plugins",
+                    f"{kind}.{name}",
+                    f"both {describe(other.origin)} and {describe(origin)} offer it; block one",
+                )
+                for kind, name in offered
+                if (other := self.offers.get((kind, name)))
+            ]
+            stop_at_faults(clashes)
+        except BaseException:
+            self.manager.unregister(plugin)
+            raise
+        self.offers |= {(kind, name): Offer(kind, name, recipe, origin) for (kind, name), recipe in offered.items()}
 
     def names(self, kind: str) -> list[str]:
         return sorted(name for of, name in self.offers if of == kind)

@@ -79,8 +79,12 @@ class Worker:
         torch.use_deterministic_algorithms(True, warn_only=True)
         examples = self._examples(spec)
         run = self._attacked if spec["attack"] else self._clean
-        with torch.no_grad():
-            return pack(run(spec, examples, wanted))
+        try:
+            with torch.no_grad():
+                return pack(run(spec, examples, wanted))
+        except BaseException:
+            self.models.clear()  # whatever failed may have left a network changed: the next job gets fresh ones
+            raise
 
     # The two kinds of jobs
 
@@ -167,7 +171,8 @@ class Worker:
             self.models.move_to_end(key)
             return self.models[key]
         offer = self._offer("models", chosen["recipe"], chosen["code"])
-        model: nn.Module = offer.build(**chosen["options"])
+        with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which the loaded ones replace
+            model: nn.Module = offer.build(**chosen["options"])
         model = model.to(spec["environment"]["device"]).eval().requires_grad_(False)
         self.models[key] = model
         while len(self.models) > MODELS_KEPT:

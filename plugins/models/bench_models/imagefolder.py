@@ -50,10 +50,14 @@ class ImageFolder:
             self.labels = [*self.labels, *[index[folder.name]] * len(files)]
         if not self.files:
             raise UsageError(Fault("data", "root", f"no images in the folders of {root}"))
-        self.ids: Sequence[str] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files]
+        self.ids: Sequence[str] = [self._digest(path) for path in self.files]
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return np.stack([self._read(self.files[index]) for index in indices])
+
+    def _digest(self, path: Path) -> str:
+        """Digest the file and the side, which together settle the pixels."""
+        return hashlib.sha256(f"side {self.side}\n".encode() + path.read_bytes()).hexdigest()
 
     def _read(self, path: Path) -> NDArray[np.float32]:
         from PIL import Image

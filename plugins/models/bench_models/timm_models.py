@@ -34,7 +34,7 @@ def build(name: str) -> Model:
     known = timm.list_models(pretrained=True)
     if name not in known:
         raise UsageError(Fault("timm", "name", f'unknown network "{name}" {did_you_mean(name, known)}'))
-    settings = timm.get_pretrained_cfg(name)
+    settings: Any = timm.get_pretrained_cfg(name)
     names = ("model.safetensors", "pytorch_model.bin")
     files = [try_to_load_from_cache(settings.hf_hub_id, file) for file in names]
     found = next((file for file in files if isinstance(file, str)), None)

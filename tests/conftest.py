@@ -1,0 +1,84 @@
+"""What all tests share: a small world of toy plugins, registered beside bench's own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+
+from bench_core.registry import Origin, Registry, discover
+
+from .toys import ToyPlugin
+
+
+@pytest.fixture(scope="session")
+def installed() -> Registry:
+    """Everything that is installed."""
+    return discover()
+
+
+@pytest.fixture
+def toys() -> ToyPlugin:
+    return ToyPlugin()
+
+
+@pytest.fixture
+def registry(toys: ToyPlugin) -> Registry:
+    """Everything that is installed, and the toys."""
+    found = discover()
+    found.register(toys, Origin("toys", "tests", "1", "toys-source"))
+    return found
+
+
+SUITE = """
+title = "toy"
+profiles = ["toy"]
+[data]
+kind = "toy_images"
+[images]
+count = 12
+rule = "all"
+[compute]
+micro_batch = 5
+[models]
+"A" = { recipe = "toy", seed = 1 }
+"B" = { recipe = "toy", seed = 2 }
+[budgets.linf]
+norm = "linf"
+eps = 0.1
+step_size = 0.03
+steps = 4
+[attacks]
+"PGD" = { recipe = "pgd" }
+[metrics]
+transfer = { recipe = "transfer" }
+clean = { recipe = "clean_accuracy" }
+[on.toy]
+sources = ["A", ["A", "B"]]
+targets = ["A", "B"]
+[[tables]]
+name = "main"
+rows = ["source", "attack"]
+columns = ["target"]
+value = "transfer.success"
+format = "percent"
+mean = true
+"""
+
+
+@pytest.fixture
+def write_suite(tmp_path: Path) -> Callable[..., str]:
+    """Write the toy suite with some replacements; give its path."""
+
+    def write(*replacements: tuple[str, str], name: str = "toy", append: str = "") -> str:
+        text = SUITE
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text + append)
+        return str(path)
+
+    return write
