@@ -218,7 +218,12 @@ class Planner:
                 faults += wrong
                 if wrong:
                     continue
-                attack = offer.build(self.budget(budget), **options)
+                try:
+                    attack = offer.build(self.budget(budget), **options)
+                except ValueError as error:
+                    option, _, text = str(error).partition(": ")
+                    faults.append(Fault(self.suite.file, f"{key}.{option}" if text else key, text or option))
+                    continue
                 spec = {
                     "names": names,
                     "joined": entry.parts is not None,

@@ -15,6 +15,9 @@ class ImageStreams:
     def __init__(self, seed: int, ids: Sequence[str]) -> None:
         self.seed, self.ids = seed, tuple(ids)
 
+    def take(self, rows: slice) -> ImageStreams:
+        return ImageStreams(self.seed, self.ids[rows])
+
     def _each(self, purpose: str, step: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
         generator, drawn = torch.Generator(), []
         for image in self.ids:
@@ -23,10 +26,10 @@ class ImageStreams:
         return torch.stack(drawn)
 
     def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        return self._each(purpose, step, lambda generator: torch.randn(*shape, generator=generator))
+        return self._each(purpose, step, lambda generator: torch.randn(tuple(shape), generator=generator))
 
     def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        return self._each(purpose, step, lambda generator: torch.rand(*shape, generator=generator))
+        return self._each(purpose, step, lambda generator: torch.rand(tuple(shape), generator=generator))
 
     def subsets(self, purpose: str, step: int, count: int, players: int, size: int) -> Tensor:
         ranks = self.uniform(purpose, step, (count, players)).argsort(-1)

@@ -52,6 +52,11 @@ class Examples:
     ids: tuple[str, ...]
     targets: Tensor | None = None
 
+    def take(self, rows: slice) -> Examples:
+        """Give some of the examples."""
+        targets = None if self.targets is None else self.targets[rows]
+        return Examples(self.images[rows], self.labels[rows], self.ids[rows], targets)
+
 
 class Streams(Protocol):
     """Random numbers, one stream per image, purpose and step: no draw depends on who else is in the batch.
@@ -59,6 +64,9 @@ class Streams(Protocol):
     Two attacks that draw for the same purpose at the same step get the same numbers, which pairs their comparison.
     Tensors come on the CPU in float32, with the images of the batch along the first dimension.
     """
+
+    def take(self, rows: slice) -> Streams:
+        """The streams of some of the images."""
 
     def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers [n, *shape]."""
@@ -72,23 +80,26 @@ class Streams(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes through the source network for one image: `once` at the start and again at each step."""
+    """Passes through the source network for one image: `once` a run, and again at each of the budget's steps."""
 
     forwards: float = 1
     backwards: float = 1
     forwards_once: float = 0
+    backwards_once: float = 0
 
     def total(self, steps: int) -> tuple[float, float]:
         """Forwards and backwards for one image over a whole run of `steps` steps."""
-        return self.forwards * steps + self.forwards_once, self.backwards * steps
+        return self.forwards * steps + self.forwards_once, self.backwards * steps + self.backwards_once
 
 
 @runtime_checkable
 class Attack(Protocol):
     """Called once per batch; a generator of images, one per step, so that a trajectory costs nothing unless kept.
 
-    An attack may also have `cost: Cost`, which the plan shows and the host compares with what it counts, and
-    `check(shape) -> str | None`, which says before the run why images of shape (c, h, w) will not do.
+    An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
+    why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network;
+    and `global_seed = True`, where it draws from the global generators, which the host then seeds. A reason begins with
+    the option it concerns and a colon. What a generator returns (name -> rows [n]) is kept beside its passes.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:

@@ -109,6 +109,10 @@ class Worker:
         if budget.targeted:
             examples = aim(examples, source, rng)
         attack = self._attack(spec, budget)
+        unfit = getattr(attack, "check_source", lambda _model: None)(source)
+        if unfit:
+            where = f"source {'+'.join(spec['source']['members'])}"
+            raise UsageError(Fault(where, "+".join(spec["attack"]["names"]), unfit))
         targets = {
             each["target"]: Remembering(self._model(spec, each["target"])) for each in spec["observe"] if each["target"]
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .descent import Draw
+    from .draw import Draw
 
 
 @dataclass(frozen=True)

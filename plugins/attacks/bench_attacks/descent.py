@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench_core.types import Budget, Cost, Examples, Streams
 
 from .balls import BALLS
-from .protocols import Filter, Seen, Surrogate, Term
+from .draw import Draw
+from .protocols import Filter, Seen, Stop, Surrogate, Term
+from .terms import Loss
 
 if TYPE_CHECKING:
     import torch
@@ -20,23 +22,7 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-
-@dataclass(frozen=True)
-class Draw:
-    """One step's random numbers, on the device of the images."""
-
-    rng: Streams
-    step: int
-    device: Any
-
-    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
-        return self.rng.normal(purpose, self.step, shape).to(self.device)
-
-    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
-        return self.rng.uniform(purpose, self.step, shape).to(self.device)
-
-    def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
-        return self.rng.subsets(purpose, self.step, count, players, size).to(self.device)
+INPUTS_AT_ONCE = 256  # through the network in one pass; more are slower on a CPU and no faster on a GPU
 
 
 @dataclass(frozen=True)
@@ -44,61 +30,132 @@ class Descent:
     """Ascend the sum of the terms inside the ball of the budget and the image range [0, 1], image by image.
 
     A *term* names the points at which it wants the network evaluated and the value their logits give; all points of a
-    step go through the network in one batch, the current image once for all terms. A *filter* maps the gradient, in
-    the order listed. A *surrogate* lends a changed network for the length of one gradient, so that between two steps,
-    and whatever happens, the network is as it was.
+    step go through the network together, the current image once for all terms. A *filter* maps the gradient, in the
+    order listed. A *surrogate* lends a changed network for the length of one gradient, so that between two steps, and
+    whatever happens, the network is as it was. A *stop* freezes each image that has reached it.
+
+    `only_step` is the length of the one step that a single-step attack takes in place of the budget's steps. Steps go
+    in the ball's steepest direction (`steepest`), or along the gradient itself; `clipped` brings them into the ball.
     """
 
     budget: Budget
-    terms: tuple[Term, ...]
+    loss: Term | None
+    extras: tuple[Term, ...] = ()
     filters: tuple[Filter, ...] = ()
-    surrogates: tuple[Surrogate, ...] = field(default=())
+    surrogates: tuple[Surrogate, ...] = ()
+    stop: Stop | None = None
+    only_step: float | None = None
+    steepest: bool = True
+    clipped: bool = True
+
+    @classmethod
+    def plain(cls, budget: Budget) -> Descent:
+        """Projected gradient ascent of the loss, which the parts of an attack start from."""
+        return cls(budget, Loss(budget.loss))
 
     def adding(self, term: Term) -> Descent:
-        return replace(self, terms=(*self.terms, term))
+        return replace(self, extras=(*self.extras, term))
 
-    def filtering(self, added: Filter) -> Descent:
-        return replace(self, filters=(*self.filters, added))
+    def filtering(self, *filters: Filter) -> Descent:
+        return replace(self, filters=filters)
 
     def lending(self, surrogate: Surrogate) -> Descent:
         return replace(self, surrogates=(*self.surrogates, surrogate))
 
+    def setting(self, **fields: Any) -> Descent:
+        """Set what only one part may set. Raises ValueError where another part has."""
+        plain = Descent.plain(self.budget)
+        for name in fields:
+            if getattr(self, name) != getattr(plain, name):
+                raise ValueError(f"two parts of one attack both set the {name.replace('_', ' ')}")
+        return replace(self, **fields)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return (*([self.loss] if self.loss else []), *self.extras)
+
+    @property
+    def sees_clean(self) -> bool:
+        return any(term.sees_clean for term in self.terms)
+
+    @property
+    def points(self) -> int:
+        """How many inputs a step has for each image."""
+        return any(term.sees_image for term in self.terms) + sum(term.points for term in self.terms)
+
+    @property
+    def steps(self) -> int:
+        return self.budget.steps if self.only_step is None else 1
+
+    @property
+    def step_size(self) -> float:
+        return self.budget.step_size if self.only_step is None else self.only_step
+
     @property
     def cost(self) -> Cost:
         """Passes for one image: every point once forwards and once backwards, the clean image once if a term asks."""
-        passes = any(term.sees_image for term in self.terms) + sum(term.points for term in self.terms)
-        return Cost(passes, passes, forwards_once=float(any(term.sees_clean for term in self.terms)))
+        passes, once = float(self.points), float(self.sees_clean)
+        if self.only_step is not None:
+            return Cost(0, 0, forwards_once=once + passes, backwards_once=passes)
+        return Cost(passes, passes, forwards_once=once)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
-        return next((reason for term in self.terms if (reason := term.check(shape))), None)
+        """Say why images of shape (c, h, w), or the budget, will not do, if they will not."""
+        reasons = [term.check(shape) for term in self.terms]
+        reasons += [self.stop.check(self.budget)] if self.stop else []
+        if not self.clipped and self.steepest and self.step_size > self.budget.eps:
+            reasons.append(
+                f"clip: found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g} "
+                f"(would do: clip = true, or a budget whose steps x step_size is at most its eps)"
+            )
+        return next(filter(None, reasons), None)
 
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+    def check_source(self, model: Model) -> str | None:
+        """Say why a source network will not do, if it will not."""
+        return next(filter(None, (surrogate.check(model) for surrogate in self.surrogates)), None)
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Generator[Tensor, None, dict[str, Tensor]]:
+        """Yield the images [n, c, h, w] after each step; return how many steps met a gradient of zero, [n]."""
         budget, ball, clean = self.budget, BALLS[self.budget.norm], examples.images
-        delta = torch.zeros_like(clean)
+        images, moving = clean, torch.ones_like(examples.labels, dtype=torch.bool)
+        zeros = torch.zeros_like(examples.labels)
         if budget.random_start:
-            delta = ball.sample(Draw(rng, 0, clean.device), clean, budget.eps)
-            delta = (clean + delta).clamp(0, 1) - clean
-        logits = None
-        if any(term.sees_clean for term in self.terms):
+            images = (clean + ball.sample(Draw(rng, 0, clean), clean, budget.eps)).clamp(0, 1)
+        clean_logits = None
+        if self.sees_clean:
             with torch.no_grad():
-                logits = model(clean)
+                clean_logits = answer(model, clean, by_member(model))
         filters = [each.start() for each in self.filters]
-        for step in range(1, budget.steps + 1):
-            gradient = self.gradient(model, examples, clean + delta, Draw(rng, step, clean.device), logits)
+        for step in range(1, self.steps + 1):
+            gradient = self.gradient(model, examples, images, Draw(rng, step, clean), clean_logits)
+            zeros += (gradient.flatten(1).abs().amax(1) == 0) & moving
             for each in filters:
                 gradient = each(gradient, step)
-            delta = ball.project(delta + budget.step_size * ball.direction(gradient), budget.eps)
-            delta = (clean + delta).clamp(0, 1) - clean
-            yield clean + delta
+            ahead = images + self.step_size * (ball.direction(gradient) if self.steepest else gradient)
+            inside = clean + ball.project(ahead - clean, budget.eps) if self.clipped else ahead
+            if self.stop:
+                inside = inside.where(moving.view(-1, 1, 1, 1), images)
+                moving = moving & ~self.stop.reached(ahead.clamp(0, 1) - clean, budget)
+            images = inside.clamp(0, 1)
+            yield images
+        return {"zero_gradients": zeros}
 
     def gradient(
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None = None
     ) -> Tensor:
-        """Give the gradient [n, c, h, w] of the terms' sum at `images`, each image's as if it were alone.
+        """Give the gradient [n, c, h, w] of the terms' sum at `images`, each image's as if it were alone."""
+        together = max(1, INPUTS_AT_ONCE // self.points)
+        parts = []
+        for rows in (slice(start, start + together) for start in range(0, len(images), together)):
+            logits = None if clean_logits is None else clean_logits[rows]
+            parts.append(self._gradient(model, examples.take(rows), images[rows], draw.take(rows), logits))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-        Values are summed over the batch, never averaged, so that a gradient does not depend on the batch size.
-        """
+    def _gradient(
+        self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None
+    ) -> Tensor:
+        """Values are summed over the batch, never averaged, so that a gradient does not depend on the batch size."""
+        separately = by_member(model)
         with ExitStack() as stack, torch.enable_grad():
             for surrogate in self.surrogates:
                 model = stack.enter_context(surrogate.lend(model, draw))
@@ -106,12 +163,35 @@ class Descent:
             wanted = [term.place(examples.images, images, draw) for term in self.terms]
             at_image = any(term.sees_image for term in self.terms)
             points = torch.cat(([images[:, None]] if at_image else []) + [w for w in wanted if w is not None], dim=1)
-            logits = model(points.flatten(0, 1)).unflatten(0, points.shape[:2])
-            at = logits[:, 0] if at_image else None
-            first, total = int(at_image), logits.new_zeros(())
+            logits = answer(model, points.flatten(0, 1), separately)
+            count, members = len(images), logits.shape[1]
+            logits = logits.unflatten(0, points.shape[:2]).transpose(1, 2).flatten(0, 1)
+            told = repeated(examples, members)
+            clean = None if clean_logits is None else clean_logits.flatten(0, 1)
+            at, first, total = logits[:, 0] if at_image else None, int(at_image), images.new_zeros(())
             for term in self.terms:
-                seen = Seen(at, logits[:, first : first + term.points], clean_logits)
-                total = total + term.value(seen, examples).sum()
+                seen = Seen(images - examples.images, at, logits[:, first : first + term.points], clean)
+                total = total + term.value(seen, told).view(count, -1).mean(1).sum()
                 first += term.points
             (gradient,) = torch.autograd.grad(total, images)
         return gradient
+
+
+def repeated(examples: Examples, times: int) -> Examples:
+    """Give each example `times` times in a row."""
+    if times == 1:
+        return examples
+    images, labels = (each.repeat_interleave(times, 0) for each in (examples.images, examples.labels))
+    targets = None if examples.targets is None else examples.targets.repeat_interleave(times)
+    return Examples(images, labels, tuple(each for each in examples.ids for _ in range(times)), targets)
+
+
+def by_member(model: Model) -> bool:
+    """Whether a network is an ensemble whose losses are averaged: every member is then a network of its own."""
+    return getattr(model, "combine", None) == "losses"
+
+
+def answer(model: Model, images: Tensor, separately: bool) -> Tensor:
+    """Give logits [n, members, classes]; a network that is no ensemble by losses counts as one member."""
+    logits: Tensor = model(images, separately=True) if separately else model(images)[:, None]
+    return logits

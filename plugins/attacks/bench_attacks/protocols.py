@@ -1,25 +1,29 @@
-"""The small kinds of things that make an attack: term, filter, surrogate. (The fourth, the ball, is in `balls.py`.)"""
+"""The small kinds of things that make an attack: term, filter, surrogate, stop. (The ball is in `balls.py`.)"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench_core.types import Examples, Model
+    from bench_core.types import Budget, Examples, Model
 
-    from .descent import Draw
+    from .draw import Draw
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The logits a term gets: at the current `image` [n, classes], at its own `points` [n, k, classes], and at the
-    `clean` image [n, classes] without a graph."""
+    """What a term gets: the perturbation `delta` [n, c, h, w], the logits at the current `image` [n, classes] and at
+    its own `points` [n, k, classes], all with a graph, and those at the `clean` image [n, classes] without one.
 
+    On an ensemble by losses, logits and examples have a row for each image and member, image-major.
+    """
+
+    delta: Tensor
     image: Tensor | None
     points: Tensor
     clean: Tensor | None
@@ -46,7 +50,7 @@ class Term(Protocol):
         """Give its points [n, k, c, h, w], differentiable in `images` [n, c, h, w]; None if it has none."""
 
     def value(self, seen: Seen, examples: Examples) -> Tensor:
-        """Give the value [n] to ascend."""
+        """Give the value to ascend, one for each row of the logits or of `seen.delta`."""
 
 
 class Filter(Protocol):
@@ -59,5 +63,18 @@ class Filter(Protocol):
 class Surrogate(Protocol):
     """A changed network, on loan."""
 
-    def lend(self, model: Model, draw: Draw) -> AbstractContextManager[Model]:
+    def check(self, model: Model) -> str | None:
+        """Say why a network cannot be changed so, if it cannot."""
+
+    def lend(self, model: Model, draw: Draw) -> AbstractContextManager[Any]:
         """Give the changed network; on leaving, the network is as it was. Its batches are image-major, [n * k, ...]."""
+
+
+class Stop(Protocol):
+    """When an image has moved enough."""
+
+    def check(self, budget: Budget) -> str | None:
+        """Say why a budget will not do, if it will not."""
+
+    def reached(self, delta: Tensor, budget: Budget) -> Tensor:
+        """Say of each perturbation [n, c, h, w], not yet brought into the ball, whether it ends there: bool [n]."""

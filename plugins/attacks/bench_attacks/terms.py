@@ -1,4 +1,4 @@
-"""What an attack ascends: the loss, its average over noise, the interaction inside the perturbation."""
+"""What an attack ascends: the loss, its average over noise, the interaction inside the perturbation, its norm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bench_core.types import Examples, LossName
 
-    from .descent import Draw
+    from .draw import Draw
     from .protocols import Seen
 else:
     from bench_core.lazy import torch
@@ -45,6 +45,27 @@ class Loss:
     def value(self, seen: Seen, examples: Examples) -> Tensor:
         assert seen.image is not None
         return objective(self.loss, seen.image, examples)
+
+
+@dataclass(frozen=True)
+class SmoothedLoss:
+    """The classification loss, averaged over `points` copies of the current image with fresh Gaussian noise of
+    standard deviation `sigma` each step (Wu et al., 2018; arXiv:2010.04055, eq. 29). The copies are not clipped."""
+
+    loss: LossName
+    points: int
+    sigma: float
+    sees_image: bool = False
+    sees_clean: bool = False
+
+    def check(self, _shape: tuple[int, int, int]) -> None:
+        return None
+
+    def place(self, _clean: Tensor, images: Tensor, draw: Draw) -> Tensor:
+        return images[:, None] + self.sigma * draw.normal("smoothing", (self.points, *images.shape[1:]))
+
+    def value(self, seen: Seen, examples: Examples) -> Tensor:
+        return objective(self.loss, seen.points, examples).mean(1)
 
 
 @dataclass(frozen=True)
@@ -92,3 +113,23 @@ class Interaction:
         interaction = utility(seen.image) - without.mean(1) - alone.mean(1) + utility(seen.clean)
         penalty: Tensor = -self.strength * interaction
         return penalty
+
+
+@dataclass(frozen=True)
+class Size:
+    """Minus `c * norm_p(delta)^p`, the price of a large perturbation (arXiv:2010.04055, eq. 8)."""
+
+    c: float
+    p: float
+    points: int = 0
+    sees_image: bool = False
+    sees_clean: bool = False
+
+    def check(self, _shape: tuple[int, int, int]) -> None:
+        return None
+
+    def place(self, _clean: Tensor, _images: Tensor, _draw: Draw) -> None:
+        return None
+
+    def value(self, seen: Seen, _examples: Examples) -> Tensor:
+        return -self.c * seen.delta.abs().pow(self.p).flatten(1).sum(1)

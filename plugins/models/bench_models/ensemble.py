@@ -12,8 +12,10 @@ from torch import Tensor, nn
 class Ensemble(nn.Module):
     """Combine the members' answers to the same images [n, c, h, w] into logits [n, classes].
 
-    `logits`: the mean of the logits. `probabilities`: the logarithm of the mean of the softmax. `losses`: the mean of
-    the log-softmax, so that the cross-entropy's first term is the mean of the members' losses.
+    `logits`: the mean of the logits. `probabilities`: the logarithm of the mean of the softmax. `losses`: no logits
+    have the mean of the members' losses as their loss, whatever the loss; so whoever asks `separately` gets each
+    member's [n, members, classes], and whoever does not, the mean of the log-softmax, whose first term in the
+    cross-entropy that mean is.
     """
 
     def __init__(self, members: Sequence[nn.Module], combine: Literal["logits", "probabilities", "losses"]) -> None:
@@ -21,8 +23,10 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.combine = combine
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, separately: bool = False) -> Tensor:
         answers = torch.stack([member(images) for member in self.members])
+        if separately:
+            return answers.transpose(0, 1)
         if self.combine == "logits":
             return answers.mean(0)
         if self.combine == "probabilities":
