@@ -6,15 +6,19 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tabulate import tabulate
 
 from .errors import Fault, UsageError, one_line
 from .registry import HOST_GIVES, KINDS, Registry, discover
-from .render import FORMATS
+from .render import FORMATS, render
 from .suite import load_suite, own_suites, read_toml
+from .tables import Table
+
+if TYPE_CHECKING:
+    from .run import Result
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 ABOUT = "An adversarial-robustness benchmark: suites of attacks, models and metrics, and leaderboards to trust."
@@ -27,10 +31,9 @@ Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N i
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images; also BENCH_DATA.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
-Format = Annotated[
-    Literal["terminal", "markdown", "csv", "latex", "json"], typer.Option(help="How tables are printed.")
-]
+Format = Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}, or a plugin's.")]
 Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
+Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots, as SVG and PNG, in the run's folder.")]
 HERE = Path("results")
 
 
@@ -55,18 +58,23 @@ def run(
     threads: Threads = 1,
     format: Format = "terminal",
     ci: Intervals = False,
+    plots: Plots = False,
 ) -> None:
     """Run a suite, print its tables, and leave all results in DIR/SUITE/PROFILE/."""
     from .progress import for_stream
     from .run import run as run_suite
 
+    registry = discover()
+    check_format(format, registry)
     loaded = load_suite(suite, profile, with_data(set_, data))
     result = run_suite(
         loaded, out=out, limit=limit, executor=executor, workers=workers, device=device, threads=threads,
-        progress=for_stream(),
+        registry=registry, progress=for_stream(),
     )  # fmt: skip
-    print_tables(result.tables, format, ci)
+    print_tables(result.tables, format, ci, registry)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
+    if plots:
+        save_plots(result, registry)
     if not result.complete:
         for reason in sorted(set(result.voids.values())):
             print(f"bench: void: {one_line(reason)}", file=sys.stderr)
@@ -80,6 +88,7 @@ def show(
     out: Out = HERE,
     format: Format = "terminal",
     ci: Intervals = False,
+    plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run again, without computing anything."""
     from .run import load_result, safe_name
@@ -88,16 +97,33 @@ def show(
     if not (folder / "run.json").is_file():
         loaded = load_suite(suite, profile)
         folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
-    print_tables(load_result(folder).tables, format, ci)
+    registry = discover()
+    result = load_result(folder, registry)
+    print_tables(result.tables, format, ci, registry)
+    if plots:
+        save_plots(result, registry)
 
 
 def with_data(overrides: Sequence[str] | None, data: str | None) -> list[str]:
     return [*(overrides or []), *([f"data.root={json.dumps(data)}"] if data is not None else [])]
 
 
-def print_tables(tables: Sequence[Any], format: str, intervals: bool) -> None:
-    extra = {"bold": sys.stdout.isatty()} if format == "terminal" else {}
-    print("\n".join(FORMATS[format][1](table, intervals, **extra) for table in tables), end="")
+def print_tables(tables: Sequence[Table], form: str, intervals: bool, registry: Registry) -> None:
+    bold = sys.stdout.isatty()
+    print("\n".join(render(table, form, intervals, bold, registry.manager) for table in tables), end="")
+
+
+def save_plots(result: Result, registry: Registry) -> None:
+    from .plots import write_plots
+
+    files = write_plots(result, registry)
+    where = one_line(str(result.folder / "plots"))
+    print(f"bench: {len(files) // 2} plots are in {where}" if files else "bench: the suite has no plots", file=sys.stderr)
+
+
+def check_format(form: str, registry: Registry) -> None:
+    """Refuse an unknown format before the work, not after it."""
+    render(Table("", "", (), 0, (), False, ()), form, False, False, registry.manager)
 
 
 @app.command()

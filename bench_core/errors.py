@@ -35,8 +35,9 @@ class MissingModel(UsageError):
 
 
 def one_line(text: str) -> str:
-    """Make any text safe for one terminal line: control characters are escaped, never obeyed."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    """Make any text safe for one line: control characters are escaped, commands to a CI log broken, none obeyed."""
+    plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return plain.replace("##[", "# #[")
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import pluggy
 from tabulate import tabulate
 
-from .errors import one_line
+from .errors import Fault, UsageError, did_you_mean, one_line
 from .tables import Table, TableCell, records
 
 Escape = Callable[[str], str]
@@ -65,13 +66,19 @@ def _unrepeated(rows: Sequence[Sequence[str]], dimensions: int) -> list[list[str
     return shown
 
 
+def no_commands(text: str) -> str:
+    """Break lines that the log of a CI service would take as a command, `::error::` for one."""
+    return re.sub(r"^([ \t\"']*):(?=:)", r"\1: ", text, flags=re.MULTILINE)
+
+
 def terminal(table: Table, intervals: bool = False, bold: bool = False) -> str:
     header, rows = _grid(table, one_line, (lambda text: f"\033[1m{text}\033[0m") if bold else str, intervals)
     body = tabulate(
         _unrepeated(rows, table.dimensions), header, "simple", colalign=_aligned(table), disable_numparse=True
     )
     unit = " (%)" if table.percent else ""
-    return "\n".join([one_line(table.title) + unit, "", body, "", *(f"  {one_line(note)}" for note in table.notes), ""])
+    notes = [f"  {one_line(note)}" for note in table.notes]
+    return no_commands("\n".join([one_line(table.title) + unit, "", body, "", *notes, ""]))
 
 
 def markdown(table: Table, intervals: bool = False) -> str:
@@ -84,8 +91,10 @@ def markdown(table: Table, intervals: bool = False) -> str:
     lines = [plain[0], ["---" if place < table.dimensions else "---:" for place in range(len(table.header))], *plain[1]]
     body = ["| " + " | ".join(line) + " |" for line in lines]
     unit = " (%)" if table.percent else ""
-    return "\n".join(
-        [f"### {escape(table.title)}{unit}", "", *body, "", *(f"{escape(note)}  " for note in table.notes), ""]
+    return no_commands(
+        "\n".join(
+            [f"### {escape(table.title)}{unit}", "", *body, "", *(f"{escape(note)}  " for note in table.notes), ""]
+        )
     )
 
 
@@ -107,7 +116,7 @@ def comma_separated(table: Table, intervals: bool = False) -> str:
             three = [cell.value, cell.low, cell.high] if intervals else [cell.value]
             values += ["void"] * len(three) if cell.void else ["" if math.isnan(v) else f"{v:.10g}" for v in three]
         writer.writerow([*map(escape, key), *values])
-    return out.getvalue()
+    return no_commands(out.getvalue())
 
 
 def latex(table: Table, intervals: bool = False) -> str:
@@ -124,16 +133,25 @@ def latex(table: Table, intervals: bool = False) -> str:
     header, rows = _grid(table, escape, lambda text: rf"\textbf{{{text}}}", intervals)
     columns = "l" * table.dimensions + "r" * (len(header) - table.dimensions)
     lines = [" & ".join(row) + r" \\" for row in _unrepeated(rows, table.dimensions)]
+    lines = [" & ".join(header) + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"]
     notes = r"\\ ".join(escape(note) for note in table.notes)
-    return "\n".join([
-        r"\begin{table}", rf"\caption{{{escape(table.title)}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
-        " & ".join(header) + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", "", rf"\footnotesize {notes}",
-        r"\end{table}", "",
-    ])  # fmt: skip
+    top = [r"\begin{table}", rf"\caption{{{escape(table.title)}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    return no_commands("\n".join([*top, *lines, "", rf"\footnotesize {notes}", r"\end{table}", ""]))
 
 
 def as_json(table: Table, intervals: bool = False) -> str:  # noqa: ARG001  (always has them)
     return json.dumps(records([table])[0], indent=1) + "\n"
+
+
+def render(table: Table, form: str, intervals: bool, bold: bool, manager: pluggy.PluginManager) -> str:
+    """Render in one of bench's formats or a plugin's. Raises UsageError where nobody knows the format."""
+    if form in FORMATS:
+        extra = {"bold": bold} if form == "terminal" else {}
+        return FORMATS[form][1](table, intervals, **extra)
+    made: str | None = manager.hook.bench_render(table=table, format=form)
+    if made is None:
+        raise UsageError(Fault("--format", "", f'unknown format "{form}" {did_you_mean(form, FORMATS)}'))
+    return made
 
 
 FORMATS: Mapping[str, tuple[str, Callable[..., str]]] = {

@@ -1,0 +1,123 @@
+"""Executors choose who computes, never what comes out; a worker that dies costs its own job."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core import run
+from bench_core.executors import Task
+from bench_core.executors.local import Local
+from tests.core.test_cli import GOOD
+
+PLUGIN = """
+import os
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe
+
+def crash(budget):
+    os._exit(7)
+
+@hookimpl
+def bench_attacks():
+    return {"crash": AttackRecipe(crash, "ends the process that builds it in a worker")}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    path = tmp_path / "small.toml"
+    path.write_text(GOOD.replace("count = 4", "count = 6\n[compute]\nmicro_batch = 2"))
+    return str(path)
+
+
+def test_one_worker_two_workers_and_this_process_give_the_same_bits(suite: str, tmp_path: Path) -> None:
+    ways = {"inline": {"executor": "inline"}, "one": {"workers": 1}, "two": {"workers": 2}}
+    folders = [run(suite, out=tmp_path / name, **how).folder for name, how in ways.items()]
+    first, *others = [{p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()} for folder in folders]
+    for other in others:
+        assert {name for name in first if first[name] != other[name]} == set()
+
+
+def test_jobs_are_plain_json(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Task] = []
+    original = Local.run
+
+    def noting(self, tasks):
+        seen.extend(tasks)
+        return original(self, tasks)
+
+    monkeypatch.setattr(Local, "run", noting)
+    run(suite, out=tmp_path)
+    assert seen
+    for task in seen:
+        assert json.loads(json.dumps(task.spec)) == task.spec
+
+
+def test_a_worker_that_dies_costs_its_own_job(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "crasher.py").write_text(PLUGIN.replace("os._exit(7)", "return Crash()").replace(
+        "def crash", "class Crash:\n    def __call__(self, *_):\n        os._exit(7)\n\ndef crash"))  # fmt: skip
+    info = tmp_path / "crasher-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crasher\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[bench]\ncrasher = crasher\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    text = Path(suite).read_text().replace('"PGD" =', '"Crash" = { recipe = "crash" }\n"PGD" =')
+    path = tmp_path / "crashing.toml"
+    path.write_text(text)
+    result = run(str(path), out=tmp_path / "crashing", workers=2)
+    voids = {score.labels["attack"]: score.void for score in result.scores if score.void}
+    assert set(voids) == {"Crash"}
+    assert "the worker process died (exit code 7)" in voids["Crash"]
+    sound = run(suite, out=tmp_path / "sound", workers=1)
+    for attack in ("PGD", "IR"):
+        ours, theirs = (r.arrays("transfer", attack=attack)["fooled"] for r in (result, sound))
+        assert np.array_equal(ours, theirs)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Give the children of a process, whichever of its threads started them."""
+    return [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
+    how: signal.Signals, suite: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "longer.toml"
+    path.write_text(Path(suite).read_text().replace("count = 6", "count = 40").replace("samples = 1", "samples = 4"))
+    command = [sys.executable, "-m", "bench_core.cli", "run", str(path), "--workers", "1", "--out"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    store = tmp_path / "cut" / "store"
+    limit = time.monotonic() + 60
+    while len(list(store.rglob("*.safetensors"))) < 5 and time.monotonic() < limit:
+        time.sleep(0.02)
+    children = workers_of(process.pid)
+    os.kill(process.pid, how)
+    errors = process.communicate()[1]
+    assert children
+    assert process.returncode == (-9 if how == signal.SIGKILL else 130), errors
+    if how == signal.SIGINT:
+        assert re.fullmatch(r"bench: interrupted; what finished is stored, .*", errors.splitlines()[-1])
+    kept = {p: p.stat().st_mtime_ns for p in store.rglob("*.safetensors")}
+    assert kept
+    subprocess.run([*command, str(tmp_path / "cut")], check=True, capture_output=True)
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept, "a finished cell was computed again"
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    cut, whole = ((tmp_path / way / "longer/embedded/tables/main.txt").read_bytes() for way in ("cut", "whole"))
+    assert cut == whole
+    limit = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
