@@ -28,7 +28,7 @@ NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
 NEED_ATTACK = frozenset({"adversarial", "step", "source"})
 PREDICTED = "host:prediction"
 PREDICTION: Json = {"recipe": PREDICTED, "options": {}, "code": ""}
-RECORD_SCORES = ("linf", "l2", "forwards", "backwards")
+RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients")
 COMPUTING_FILES = ("work", "contracts", "streams", "grid", "logits", "types")
 
 

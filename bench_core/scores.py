@@ -121,7 +121,7 @@ def summarise(
             counted = right[each.labels["target"]]
             arrays = {name: array[counted] for name, array in arrays.items()}
         if each.metric == RECORD:
-            made: Iterable[Score] = (mean(name, arrays[name]) for name in RECORD_SCORES)
+            made: Iterable[Score] = (mean(name, arrays[name]) for name in RECORD_SCORES if name in arrays)
         else:
             made = metrics[each.metric].summarise(arrays)
         for score in made:

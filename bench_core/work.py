@@ -46,6 +46,7 @@ class Passes:
 
     def __init__(self, network: nn.Module) -> None:
         self.network, self.forwards, self.backwards = network, 0, 0
+        self.returned: Mapping[str, Tensor] = {}  # what the attack itself says at its end
 
     def _count(self, _module: nn.Module, _inputs: Any, logits: Tensor) -> None:
         self.forwards += len(logits)
@@ -144,7 +145,7 @@ class Worker:
             if not observer.stepwise:
                 rows = observer.see(clean=examples, adversarial=images, rng=rng, **models)
                 arrays |= {f"{key}/{name}": array for name, array in checked_rows(rows, count).items()}
-        record = {
+        record = dict(passes.returned) | {
             "linf": perturbation_size(images - examples.images, "linf"),
             "l2": perturbation_size(images - examples.images, "l2"),
             "forwards": torch.full((count,), passes.forwards / count),
@@ -240,7 +241,7 @@ def checked_rows(rows: Mapping[str, Tensor], count: int) -> dict[str, NDArray[An
 
 def aim(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
     """Give every image a random wrong class to be aimed at, its own whoever is beside it."""
-    classes = source(examples.images[:1]).shape[1]
+    classes = source(examples.images[:1]).shape[-1]
     offset = 1 + (rng.uniform("target class", 0, ()) * (classes - 1)).long().to(examples.labels)
     return Examples(examples.images, examples.labels, examples.ids, (examples.labels + offset) % classes)
 
@@ -256,7 +257,11 @@ def steps(
         try:
             while True:
                 with passes.counting(), torch.enable_grad():
-                    images = next(produced, None)
+                    try:
+                        images = next(produced)
+                    except StopIteration as end:
+                        passes.returned = end.value or {}
+                        break
                 if images is None:
                     break
                 yield images.detach() if isinstance(images, Tensor) else images

@@ -1,0 +1,83 @@
+"""What the attack tests share: small networks in float64, images at the border, recipes with options that fit."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench_attacks.recipes import RECIPES
+from bench_core.streams import ImageStreams
+from bench_core.types import Attack, Budget, Examples
+
+SMALL = {"samples": 3, "copies": 4, "kernel": 5}
+CLASSES = 4
+
+
+class Block(nn.Module):
+    """A hand-written residual block, `relu(x + branch(x))`."""
+
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features + self.branch(features)).relu()
+
+
+def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Module:
+    """A residual network for images of any side, random weights, float64, frozen."""
+    torch.manual_seed(seed)
+    branch = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
+    made = nn.Sequential(
+        *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus(), Block(branch)),
+        *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, classes)),
+    )
+    made[-1].weight.data *= 20  # so that losses are of the size they have on trained networks
+    return made.double().eval().requires_grad_(False)
+
+
+def examples(count: int = 4, shape: Sequence[int] = (1, 6, 6), targeted: bool = False, seed: int = 0) -> Examples:
+    """Random images; the first is black and the second white, so that half of their box is shut."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, *shape, generator=generator, dtype=torch.float64)
+    images[:2] = torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)[:count]
+    labels = torch.arange(count) % CLASSES
+    targets = (labels + 1) % CLASSES if targeted else None
+    return Examples(images, labels, tuple(f"image {i}" for i in range(count)), targets)
+
+
+def streams(given: Examples, seed: int = 0) -> ImageStreams:
+    return ImageStreams(seed, given.ids)
+
+
+def budget(norm: str = "linf", **changes: Any) -> Budget:
+    size = {"eps": 0.1, "step_size": 0.03} if norm == "linf" else {"eps": 0.9, "step_size": 0.3}
+    return Budget(**{"norm": norm, **size, "steps": 3, "loss": "margin", **changes})
+
+
+def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options: Any) -> Attack:
+    """Build a named attack with small numbers for whatever it has options for."""
+    fitting = {**SMALL, "grid": (grid := math.gcd(*shape[1:])), "cells": max(1, grid**2 // 3)}
+    takes = inspect.signature(RECIPES[name].build).parameters
+    return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in takes} | options)
+
+
+def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> list[Tensor]:
+    return list(attack(model, given, streams(given, seed)))
+
+
+def cases() -> list[tuple[str, str]]:
+    """Give every recipe with every norm that it takes."""
+    fits = [
+        (name, norm)
+        for name in RECIPES
+        for norm in ("linf", "l2")
+        if not getattr(build(name, budget(norm)), "check", lambda _shape: None)((1, 6, 6))
+    ]
+    assert {name for name, _ in fits} == set(RECIPES)
+    return fits
