@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from bench_core.registry import Registry
 from bench_core.run import run
 from tests.toys import MISBEHAVIOURS

@@ -152,7 +152,7 @@ def test_every_key_changes_the_address_or_the_tables(registry: Registry, write_s
         ('norm = "linf"', 'norm = "l2"'), ("count = 12", "count = 11"), ("micro_batch = 5", "micro_batch = 4"),
         ("seed = 2", "seed = 3"), ('{ recipe = "pgd" }', '{ recipe = "ir", grid = 2, cells = 2 }'),
         ('targets = ["A", "B"]', 'targets = ["A"]'), ('["A", ["A", "B"]]', '["A"]'),
-        *((f"[data]", f"{line}\n[data]") for line in
+        *(("[data]", f"{line}\n[data]") for line in
           ("seed = 1", 'loss = "margin"', "random_start = true", "targeted = true", "quantise = true", 'ensemble = "probabilities"')),
     ]  # fmt: skip
     for change in changes:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
+from bench_core.outcomes import ReferenceTable, TableTable
 from bench_core.render import FORMATS, comma_separated, latex, markdown, terminal
 from bench_core.scores import LabelledScore
 from bench_core.statistics import bootstrap, proportion
-from bench_core.outcomes import ReferenceTable, TableTable
 from bench_core.tables import Table, TableCell, pivot
 from bench_core.types import Score
 

@@ -1,0 +1,167 @@
+"""The embedded networks and images are what their cards say."""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench_core.errors import UsageError
+from bench_core.registry import Registry
+from bench_models.embedded import fashion_mnist, recipe, train
+from bench_models.embedded.folding import fold_batch_norm
+from bench_models.embedded.networks import ARCHITECTURES
+
+NAMES = recipe.names()
+PACKAGE_LIMIT = 12 * 2**20
+
+
+@pytest.fixture(scope="module")
+def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+    data = recipe.FashionMnist1000()
+    return torch.from_numpy(data.load(range(1000))), torch.tensor(data.labels)
+
+
+def test_the_zoo_is_whole() -> None:
+    assert set(NAMES) == set(train.TRAININGS)
+    kinds = [recipe.card(name)["training"]["kind"] for name in NAMES]
+    assert kinds.count("adversarial") >= 2
+    assert kinds.count("noise") == 1
+    assert sum(path.stat().st_size for path in recipe.HERE.rglob("*") if path.is_file()) < PACKAGE_LIMIT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_is_what_its_card_says(name: str, pictures) -> None:
+    images, labels = pictures
+    card, network = recipe.card(name), recipe.build(name)
+    assert recipe.identity(name) == {"weights_sha256": card["weights_sha256"]}
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    with torch.no_grad():
+        logits = torch.cat([network(part) for part in images.split(250)])
+    assert logits.shape == (1000, card["classes"])
+    accuracy = (logits.argmax(1) == labels).float().mean().item()
+    assert accuracy == pytest.approx(
+        card["accuracy_shipped_1000"], abs=0.0021
+    )  # folding moves a borderline image or two
+    assert card["training"] == vars(train.TRAININGS[name])
+    assert {"seed", "data_sha256", "cost", "accuracy_test_10000"} <= set(card)
+    probe = images[:2].clone().requires_grad_(True)
+    network(probe).sum().backward()
+    assert probe.grad is not None
+    assert probe.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_folding_changes_nothing_but_rounding(name: str) -> None:
+    torch.manual_seed(0)
+    network = ARCHITECTURES[name]().double().train()
+    images = torch.rand(8, 1, 28, 28).double()
+    network(images)  # statistics that are not the initial ones
+    expected = network.eval()(images)
+    folded = fold_batch_norm(network)
+    assert torch.allclose(folded(images), expected, atol=1e-9)
+    convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
+    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 0 or name.startswith("DenseNet")
+    assert convolutions
+
+
+def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> None:
+    images, labels = pictures
+    assert images.shape == (1000, 1, 28, 28)
+    assert images.min() == 0
+    assert images.max() == 1
+    assert labels.bincount().tolist() == [100] * 10
+    ids = recipe.FashionMnist1000().ids
+    assert len(set(ids)) == 1000
+
+
+@pytest.mark.skipif(not fashion_mnist.DEFAULT_ROOT.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_no_shipped_image_is_in_the_training_set(pictures) -> None:
+    test_images, _ = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "t10k")
+    _, labels = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "t10k")
+    chosen = fashion_mnist.held_out(labels)
+    assert torch.equal(test_images[chosen].float() / 255, pictures[0])
+    training, _ = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "train")
+    seen = {hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in training}
+    assert not seen & set(recipe.FashionMnist1000().ids)
+
+
+def test_damaged_weights_are_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("cards", "weights"):
+        (tmp_path / kind).mkdir()
+        for path in (recipe.HERE / kind).glob("VGG.*"):
+            (tmp_path / kind / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / "weights" / "VGG.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 4
+    weights.write_bytes(content)
+    monkeypatch.setattr(recipe, "HERE", tmp_path)
+    with pytest.raises(UsageError, match=r"weights of VGG: found [0-9a-f]{64}, the card says"):
+        recipe.identity("VGG")
+    weights.unlink()
+    with pytest.raises(UsageError, match="found no file"):
+        recipe.identity("VGG")
+
+
+def test_an_unknown_network_is_answered_with_the_nearest(installed: Registry) -> None:
+    offer = installed.find("models", "embedded", "", "")
+    with pytest.raises(UsageError, match=r'unknown network "VGGG" \(did you mean "VGG"\?\)'):
+        offer.recipe.identity(name="VGGG")
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(head + values.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture
+def little_data(tmp_path: Path) -> Path:
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 256), ("t10k", 1200)):
+        labels = np.arange(count) % 10
+        images = (draw.random((count, 28, 28)) * 60 + labels[:, None, None] * 19).astype(np.uint8)
+        write_idx(tmp_path / f"{split}-images-idx3-ubyte.gz", images)
+        write_idx(tmp_path / f"{split}-labels-idx1-ubyte.gz", labels)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["standard", "adversarial", "noise"])
+def test_an_interrupted_training_ends_in_the_same_weights(
+    kind: str, little_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(train.TRAININGS, "tiny", train.Training("AlexNet", kind, epochs=2, rate=0.01))
+    train.train("tiny", little_data, tmp_path / "whole", seed=3)
+    original = train.train_epoch
+
+    def stopping(*arguments):
+        if arguments[5] == 1:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(train, "train_epoch", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train.train("tiny", little_data, tmp_path / "cut", seed=3)
+    monkeypatch.setattr(train, "train_epoch", original)
+    train.train("tiny", little_data, tmp_path / "cut", seed=3)
+    cards = [json.loads((tmp_path / way / "cards" / "tiny.json").read_text()) for way in ("whole", "cut")]
+    assert cards[0]["weights_sha256"] == cards[1]["weights_sha256"]
+    train.train("tiny", little_data, tmp_path / "other", seed=4)
+    other = json.loads((tmp_path / "other" / "cards" / "tiny.json").read_text())
+    assert other["weights_sha256"] != cards[0]["weights_sha256"]
+
+
+def test_the_inner_attack_of_the_trainer_stays_in_its_ball(pictures) -> None:
+    images, labels = pictures[0][:20], pictures[1][:20]
+    network = recipe.build("VGG")
+    found = train.pgd(network, images, images.clone(), labels, 0.1, 0.05, 5)
+    assert (found - images).abs().max() <= 0.1 + 1e-6
+    assert found.min() >= 0
+    assert found.max() <= 1
+    loss = nn.functional.cross_entropy
+    assert loss(network(found), labels) > loss(network(images), labels)
