@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
     """Turn what a command raises into one line each and an exit code."""
-    from .run import Incomplete, Interrupted
+    from .compute import Incomplete, Interrupted
 
     try:
         code = command()

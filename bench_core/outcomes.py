@@ -71,8 +71,8 @@ class HeatmapPlot(Plot):
     """Scores as a matrix, the number in each field."""
 
     kind: Literal["heatmap"]
-    rows: Labels = ["source"]
-    columns: Labels = ["target"]
+    rows: Labels = Field(default=["source"])
+    columns: Labels = Field(default=["target"])
     format: Literal["percent", "number"] = "number"
 
     @property
@@ -85,7 +85,7 @@ class CurvesPlot(Plot):
 
     kind: Literal["curves"]
     x: Label = "step"
-    lines: Labels = ["attack"]
+    lines: Labels = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
     format: Literal["percent", "number"] = "number"
 
@@ -99,14 +99,14 @@ class SweepPlot(CurvesPlot):
 
     kind: Literal["sweep"]  # type: ignore[assignment]
     x: Label
-    lines: Labels = ["source"]
+    lines: Labels = Field(default=["source"])
 
 
 class ScatterPlot(Plot):
     """The points of a correlation (`value` names it) with the regression line, its 95% band, and r."""
 
     kind: Literal["scatter"]
-    panels: Annotated[list[Label], Field(max_length=2)] = ["source", "target"]
+    panels: Annotated[list[Label], Field(max_length=2)] = Field(default=["source", "target"])
     markers: list[Label] = Field(default_factory=list)
 
     @property
@@ -118,7 +118,7 @@ class HistogramPlot(Plot):
     """How a metric's rows (`value` is METRIC.ROW) are distributed, an outline for each of `lines`."""
 
     kind: Literal["histogram"]
-    lines: Labels = ["attack"]
+    lines: Labels = Field(default=["attack"])
     bins: Annotated[int, Gt(0)] = 60
 
     @property
@@ -130,7 +130,7 @@ class MapsPlot(Plot):
     """A metric's rows over the cells of the image (`value` is METRIC.ROW): the first images, and the mean of all."""
 
     kind: Literal["maps"]
-    panels: Annotated[list[Label], Field(min_length=1, max_length=2)] = ["attack"]
+    panels: Annotated[list[Label], Field(min_length=1, max_length=2)] = Field(default=["attack"])
     images: Annotated[int, Ge(0)] = 4
 
 

@@ -21,7 +21,7 @@ from typing import Any, cast
 from .errors import Fault, UsageError, stop_at_faults
 from .registry import Offer, Registry, folder_digest
 from .store import Store
-from .suite import OWN_DIMENSIONS, RECORD, Suite, members, source_label
+from .suite import RECORD, Suite, members, source_label
 from .types import Budget, Cost, Images, Json, ModelRecipe
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
@@ -134,7 +134,6 @@ class Planner:
         self.host = host_digest()
         self.images: Images | None = None
         self._collect(faults, self._use_metrics, self._use_models, self._use_attacks, self._use_data)
-        faults += self._table_faults() if not faults else []
         stop_at_faults(faults)
 
     # What the suite names, found and checked
@@ -258,27 +257,6 @@ class Planner:
                 faults.append(Fault(self.suite.file, f"{key}.{option}", text))
         return faults
 
-    def _table_faults(self) -> list[Fault]:
-        faults = []
-        for index, table in enumerate(self.suite.tables):
-            key = f"tables.{index}"
-            label, _, score = table.value.partition(".")
-            metric = next((each.metric for each in self.metrics if each.label == label), None)
-            scores = RECORD_SCORES if metric is None else tuple(getattr(metric, "scores", ()))
-            if scores and score not in scores:
-                would_do = ", ".join(f"{label}.{each}" for each in scores)
-                faults.append(Fault(self.suite.file, f"{key}.value", f'found "{table.value}" (would do: {would_do})'))
-            known = {*OWN_DIMENSIONS, *getattr(metric, "labels", ())}
-            for name in (*table.rows, *table.columns, *table.where, *table.baseline):
-                if name not in known:
-                    faults.append(
-                        Fault(self.suite.file, key, f'unknown dimension "{name}" (known: {", ".join(sorted(known))})')
-                    )
-            reference = table.reference
-            if reference and not (Path(self.suite.file).parent / reference.file).is_file():
-                faults.append(Fault(self.suite.file, f"{key}.reference.file", f"no such file: {reference.file}"))
-        return faults
-
     # What there is to compute
 
     def budget(self, label: str) -> Budget:
@@ -398,11 +376,13 @@ class Planner:
         Raises UsageError where the list is not the one whose digest the suite pins, or is empty.
         """
         assert self.images is not None
-        everyone = self.suite.images.rule == "correct_by_all"
+        judges = self.suite.images.models or self.suite.all_models
+        if self.suite.images.rule != "correct_by_all":
+            judges = []
         right = [
             index
             for index, label in enumerate(self.images.labels)
-            if not everyone or all(predicted[index] == label for predicted in predictions.values())
+            if all(predictions[judge][index] == label for judge in judges)
         ]
         indices = tuple(right[: self.count])
         selection = Selection(indices, tuple(self.images.ids[i] for i in indices))

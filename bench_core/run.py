@@ -7,15 +7,18 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import Fault, UsageError
-from .executors import Executor, Outcome, Task
+from .compute import Found, Incomplete, compute
+from .derived import derive
+from .errors import Fault, UsageError, stop_at_faults
+from .executors import Executor
+from .outcome_faults import outcome_faults
 from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
 from .progress import Progress, Silent
 from .registry import Registry, discover
@@ -26,12 +29,13 @@ from .suite import Suite, load_suite
 from .tables import Table, pivot
 from .types import Metric
 
-Found = dict[str, dict[str, dict[str, NDArray[Any]]]]
-
 
 @dataclass
 class Result:
-    """What came out of a run: scores with their labels, tables, and the reason of every void."""
+    """What came out of a run: scores with their labels, tables, and the reason of every void.
+
+    `selected` are the places of the attacked images in the dataset.
+    """
 
     suite: Suite
     folder: Path
@@ -39,10 +43,20 @@ class Result:
     tables: list[Table]
     voids: dict[str, str] = field(default_factory=dict)
     rows: list[RowSet] = field(default_factory=list)
+    selected: list[int] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         return not any(score.void for score in self.scores)
+
+    def score(self, metrics: Mapping[str, Metric], selected: Sequence[int], truth: Sequence[int]) -> None:
+        """Derive scores and tables from the rows; `selected` and `truth` as `summarise` takes them."""
+        suite = self.suite
+        self.selected = list(selected)
+        self.scores = summarise(self.rows, metrics, suite.images.rule, selected, truth)
+        self.scores += derive(self.scores, suite)
+        base = Path(suite.file).parent
+        self.tables = [pivot(self.scores, table, suite.title, base, suite.file) for table in suite.tables]
 
     def records(self) -> list[dict[str, Any]]:
         """Give all scores as flat records, ready for a data frame."""
@@ -59,14 +73,6 @@ class Result:
         return fitting[0].arrays
 
 
-class Interrupted(Exception):
-    """Ctrl-C; what finished is stored."""
-
-
-class Incomplete(Exception):
-    """Results could not be kept, a full disk for one; what finished is stored."""
-
-
 def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -81,7 +87,9 @@ def find_device(wanted: str) -> str:
 def make_planner(
     suite: Suite, registry: Registry | None = None, device: str = "auto", threads: int = 1, limit: int | None = None
 ) -> Planner:
-    return Planner(suite, registry or discover(), find_device(device), threads, limit)
+    planner = Planner(suite, registry or discover(), find_device(device), threads, limit)
+    stop_at_faults(outcome_faults(suite, metrics_of(planner)))
+    return planner
 
 
 def make_plan(planner: Planner, store: Store) -> Plan:
@@ -112,81 +120,6 @@ def predictions_of(jobs: Sequence[Job], found: Found) -> dict[str, list[int]]:
             if cell.metric == PREDICTED and cell.target:
                 predictions.setdefault(cell.target, []).extend(found[job.address][cell.key]["predicted"].tolist())
     return predictions
-
-
-def compute(
-    name: str, jobs: Sequence[Job], store: Store, executor: Executor, progress: Progress, registry: Registry
-) -> tuple[Found, dict[str, str]]:
-    """Give the rows of all jobs, computing those cells that the store has not whole, and the reasons of voids.
-
-    Raises Interrupted, Incomplete, or UsageError where a worker found a mistake of the user's.
-    """
-    found: Found = {job.address: store.get(job.address) for job in jobs}
-    by_address = {job.address: job for job in jobs}
-    tasks = [
-        Task(address, job.spec, tuple(sorted(missing)))
-        for address, job in by_address.items()
-        if (missing := {cell.key for each in jobs_of(jobs, address) for cell in each.cells} - set(found[address]))
-    ]
-    tasks = [Task(t.address, whole_spec(jobs_of(jobs, t.address)), t.wanted) for t in tasks]
-    voids: dict[str, str] = {}
-    faults: list[Fault] = []
-    if not tasks:
-        return found, voids
-    weight = {task.address: job_weight(by_address[task.address]) for task in tasks}
-    outcomes = executor.run(tasks)
-    try:
-        with progress.stage(name, sum(weight.values())) as advance:
-            for outcome in outcomes:
-                _keep(outcome, store, found, voids, faults)
-                job = by_address[outcome.address]
-                registry.manager.hook.bench_cell_done(job=job, rows=found.get(job.address), reason=outcome.reason)
-                advance(weight[outcome.address])
-                if faults:
-                    break
-    except KeyboardInterrupt:
-        raise Interrupted from None
-    except OSError as error:
-        raise Incomplete(f"cannot keep results: {error.strerror or error}") from None
-    finally:
-        close = getattr(outcomes, "close", None)
-        if close:
-            close()
-    if faults:
-        raise UsageError(*faults)
-    return found, voids
-
-
-def _keep(outcome: Outcome, store: Store, found: Found, voids: dict[str, str], faults: list[Fault]) -> None:
-    if outcome.bundle is not None:
-        store.put(outcome.address, outcome.bundle)
-        found[outcome.address] = store.get(outcome.address)
-    elif outcome.usage:
-        faults.append(Fault("", "", outcome.reason or "unknown"))
-    else:
-        voids[outcome.address] = outcome.reason or "no reason given"
-
-
-def jobs_of(jobs: Iterable[Job], address: str) -> list[Job]:
-    return [job for job in jobs if job.address == address]
-
-
-def whole_spec(jobs: Sequence[Job]) -> Mapping[str, Any]:
-    """Join the specifications of jobs of one address, which differ only in what is observed and the models for it."""
-    first, *rest = (job.spec for job in jobs)
-    if not rest:
-        return first
-    models: dict[str, Any] = {}
-    observe: dict[str, Any] = {}
-    for spec in (first, *rest):
-        models |= spec["models"]
-        observe |= {each["key"]: each for each in spec["observe"]}
-    return {**first, "models": models, "observe": list(observe.values())}
-
-
-def job_weight(job: Job) -> float:
-    """Guess how long a job takes, in forwards: a backward through frozen weights costs about another."""
-    return sum(job.cost) + job.evaluations
 
 
 def run(
@@ -226,12 +159,7 @@ def run(
     rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
     result = Result(suite, folder, [], [], voids, rows)
-    result.scores = summarise(
-        rows, metrics_of(planner), suite.images.rule, selection.indices, truth(planner, selection)
-    )
-    result.tables = [
-        pivot(result.scores, table, suite.title, Path(suite.file).parent, suite.file) for table in suite.tables
-    ]
+    result.score(metrics_of(planner), selection.indices, truth(planner, selection))
     try:
         write(result, planner, selection)
     except OSError as error:
@@ -250,13 +178,15 @@ def metrics_of(planner: Planner) -> dict[str, Metric]:
 
 
 def label_rows(rows: Sequence[RowSet], planner: Planner) -> list[RowSet]:
-    """Add the labels that follow from others: the norm of a budget, the relation of source and target."""
+    """Add the labels that follow from others: the norm of a budget, the relation of source and target, swept values."""
     sources = {"+".join(s) if isinstance(s, list) else s: s for s in planner.suite.sources}
     for each in rows:
         if "budget" in each.labels:
             each.labels["norm"] = planner.suite.budgets[each.labels["budget"]].norm
         if "source" in each.labels and "target" in each.labels:
             each.labels["relation"] = planner.relation(sources[each.labels["source"]], each.labels["target"])
+        if "attack" in each.labels:
+            each.labels |= planner.suite.attacks[each.labels["attack"]].swept
     return list(rows)
 
 
@@ -334,7 +264,5 @@ def load_result(folder: Path, registry: Registry | None = None) -> Result:
             raise UsageError(*faults)
         metrics[label] = offer.build(**options)
     result = Result(suite, folder, [], [], {}, rows)
-    result.scores = summarise(rows, metrics, suite.images.rule, selected, classes)
-    base = Path(suite.file).parent
-    result.tables = [pivot(result.scores, table, suite.title, base, suite.file) for table in suite.tables]
+    result.score(metrics, selected, classes)
     return result

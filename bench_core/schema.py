@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from .errors import Fault, did_you_mean
 
@@ -44,6 +44,7 @@ def _evaluate(node: ast.expr) -> float:
 
 
 Number = Annotated[float, BeforeValidator(number)]
+Label = Annotated[str, Field(min_length=1, max_length=120)]
 
 
 class Strict(BaseModel):

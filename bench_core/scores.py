@@ -33,12 +33,16 @@ class RowSet:
 
 @dataclass(frozen=True)
 class LabelledScore:
-    """A score with everything that says which one it is; `void` is the reason where there is no value."""
+    """A score with everything that says which one it is; `void` is the reason where there is no value.
+
+    `unit` is what the score's n counts.
+    """
 
     metric: str
     labels: Mapping[str, Any]
     score: Score
     void: str | None = None
+    unit: str = "images"
 
     def record(self) -> dict[str, Any]:
         """Give it as one flat JSON record, without the per-image values."""

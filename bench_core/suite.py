@@ -11,10 +11,11 @@ from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .schema import Number, Strict, faults_of
+from .outcomes import AnyPlot, CorrelationTable, TableTable, WorstCaseTable
+from .schema import Label, Number, Strict, faults_of
+from .sweeps import expand_sweeps
 from .types import LossName, Norm
 
-Label = Annotated[str, Field(min_length=1, max_length=120)]
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
 ENSEMBLE_MARK = "+"
@@ -49,17 +50,38 @@ class Open(BaseModel):
 
 
 class AttackTable(Open):
-    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`; `by_source` overrides options for one."""
+    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`; `by_source` overrides options for one.
+
+    `sweep = { OPTION = [VALUES] }` stands for an attack of every combination; in a loaded suite each has its own.
+    """
 
     recipe: str | None = None
     parts: list[str] | None = None
     by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
+    sweep: dict[Label, Annotated[list[int | float | str], Field(min_length=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def one_of_two(self) -> AttackTable:
         if (self.recipe is None) == (self.parts is None):
             raise ValueError('found both or neither of "recipe" and "parts" (give one)')
         return self
+
+    @model_validator(mode="after")
+    def swept_once(self) -> AttackTable:
+        given = {*super().options, *(option for options in self.by_source.values() for option in options)}
+        for option in self.sweep:
+            if option in given or option in OWN_DIMENSIONS:
+                raise ValueError(f'found "{option}" swept, and given as well or a name of bench\'s own')
+        return self
+
+    @property
+    def swept(self) -> dict[str, str]:
+        """The values that tell this attack from the others of its sweep, as labels."""
+        return {option: str(values[0]) for option, values in self.sweep.items()}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return super().options | {option: values[0] for option, values in self.sweep.items()}
 
 
 class RecipeTable(Open):
@@ -81,10 +103,15 @@ class DataTable(Open):
 
 
 class ImagesTable(Strict):
-    """`[images]`: which images of the dataset the attacks get. `digest` pins the list: another one stops the run."""
+    """`[images]`: which images of the dataset the attacks get. `digest` pins the list: another one stops the run.
+
+    `models` are those by which an image must be classified correctly under the rule `correct_by_all`, all of the
+    suite's by default: suites of different models that name the same ones here attack the same images.
+    """
 
     count: Annotated[int, Gt(0)]
     rule: Literal["correct_by_all", "correct_by_target", "all"] = "correct_by_all"
+    models: list[Label] | None = None
     digest: str | None = None
 
 
@@ -92,31 +119,6 @@ class ComputeTable(Strict):
     """`[compute]`: the micro-batch is the unit of work and part of every address; the results follow from it alone."""
 
     micro_batch: Annotated[int, Gt(0)] = 32
-
-
-class ReferenceTable(Strict):
-    """Published values: a CSV file beside the suite, joined on its columns that are labels."""
-
-    file: str
-    value: str
-    scale: Number = 1.0
-    where: dict[str, str] = Field(default_factory=dict)
-
-
-class TableTable(Strict):
-    """`[[tables]]`: scores, pivoted."""
-
-    name: Label
-    rows: Annotated[list[Label], Field(min_length=1)]
-    columns: list[Label]
-    value: Label
-    title: str | None = None
-    format: Literal["percent", "number"] = "number"
-    best: Literal["max", "min"] | None = None
-    mean: bool = False
-    baseline: dict[Label, Label] = Field(default_factory=dict)
-    where: dict[Label, Label | int] = Field(default_factory=dict)
-    reference: ReferenceTable | None = None
 
 
 class Suite(Strict):
@@ -142,12 +144,21 @@ class Suite(Strict):
     compute: ComputeTable = ComputeTable()
     sources: list[SourceName] = Field(default_factory=list)
     targets: list[Label] = Field(default_factory=list)
+    worst_case: dict[Label, WorstCaseTable] = Field(default_factory=dict)
+    correlations: dict[Label, CorrelationTable] = Field(default_factory=dict)
     tables: list[TableTable] = Field(default_factory=list)
+    plots: list[AnyPlot] = Field(default_factory=list)
 
     @property
     def all_models(self) -> list[str]:
         """Every model that the suite uses, once, in order of appearance."""
-        return list(dict.fromkeys([*(m for source in self.sources for m in members(source)), *self.targets]))
+        attacked = [member for source in self.sources for member in members(source)]
+        return list(dict.fromkeys([*attacked, *self.targets, *(self.images.models or [])]))
+
+    @property
+    def swept(self) -> list[str]:
+        """Every option that attacks sweep: a label of their scores."""
+        return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
 
 
 def members(source: str | list[str]) -> list[str]:
@@ -245,6 +256,7 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     whole: dict[str, Any] = {}
     for _, layer in layers:
         whole = merged(whole, layer)
+    whole = expand_sweeps(whole)
     stop_at_faults(
         unknown
         + [
@@ -282,19 +294,25 @@ def _names(suite: Suite) -> list[Fault]:
         ("sources", name, suite.models) for source in suite.sources for name in members(source)
     ]
     uses += [("targets", name, suite.models) for name in suite.targets]
+    uses += [("images.models", name, suite.models) for name in suite.images.models or []]
     for budget, table in suite.budgets.items():
         uses += [(f"budgets.{budget}.sources", name, labels) for name in table.sources or []]
         uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]
     for attack, entry in suite.attacks.items():
         uses += [(f"attacks.{attack}.by_source", name, labels) for name in entry.by_source]
-    for index, each in enumerate(suite.tables):
-        uses.append((f"tables.{index}.value", each.value.partition(".")[0], {*suite.metrics, RECORD}))
+    for label, worst in suite.worst_case.items():
+        uses += [(f"worst_case.{label}.attacks", name, suite.attacks) for name in worst.attacks or []]
     faults = [
         Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}')
         for key, name, known in uses
         if name not in known
     ]
     faults += [Fault("", "attacks", "given, but no budgets")] if suite.attacks and not suite.budgets else []
+    faults += [
+        Fault("", f"worst_case.{label}", "is an attack's name as well")
+        for label in suite.worst_case
+        if label in suite.attacks
+    ]
     faults += [Fault("", "attacks", "given, but no sources")] if suite.attacks and not suite.sources else []
     for key, values in (("sources", labels), ("targets", suite.targets)):
         faults += [

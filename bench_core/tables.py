@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import Fault, UsageError
+from .outcomes import ReferenceTable, TableTable
 from .scores import LabelledScore
 from .statistics import bootstrap
-from .suite import ReferenceTable, TableTable
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,8 @@ def _notes(
     rows: Sequence[tuple[Key, list[TableCell]]], scores: Sequence[LabelledScore], table: TableTable
 ) -> tuple[str, ...]:
     counts = sorted({each.score.n for each in scores if not each.void})
-    notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} images"] if counts else []
+    unit = " and ".join(sorted({each.unit for each in scores}))
+    notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []
     cells = [cell for _, row in rows for cell in row]
     if any(cell.white_box for cell in cells):
         notes.append("° white-box: the target is, or is a member of, the source; not in the mean")

@@ -5,6 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
+from bench_core.logits import margin
+from bench_core.streams import ImageStreams
+from bench_core.types import Examples
 from bench_metrics.games import INPUTS_AT_ONCE
 from bench_metrics.interaction import (
     Interaction,
@@ -14,11 +19,6 @@ from bench_metrics.interaction import (
     perturbation_game,
 )  # fmt: skip
 from bench_metrics.shapley import pairwise
-from torch import Tensor, nn
-
-from bench_core.logits import margin
-from bench_core.streams import ImageStreams
-from bench_core.types import Examples
 
 from ..toys import toy_network
 

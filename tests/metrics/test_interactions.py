@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from bench_metrics.games import every_coalition
-from bench_metrics.shapley import pairwise, sampled_pairs, with_all_others
 from torch import Tensor
 
 from bench_core.streams import ImageStreams
+from bench_metrics.games import every_coalition
+from bench_metrics.shapley import pairwise, sampled_pairs, with_all_others
 
 
 @dataclass(frozen=True)

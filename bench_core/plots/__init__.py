@@ -1,0 +1,28 @@
+"""Plots of a finished run, as SVG and PNG. matplotlib (the extra `plots`) is imported when one is drawn, not before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import Fault, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..registry import Registry
+    from ..run import Result
+
+
+def write_plots(result: Result, registry: Registry | None = None) -> list[Path]:
+    """Draw a suite's `[[plots]]` into `plots/` of the run's folder; give the files. Equal runs give equal bytes.
+
+    Raises UsageError where matplotlib is missing.
+    """
+    try:
+        import matplotlib as _  # noqa: F401
+    except ImportError as error:
+        message = f'plots need matplotlib ({error}); install it with: pip install "adversarial-bench[plots]"'
+        raise UsageError(Fault("--plots", "", message)) from None
+    from .draw import draw_all
+
+    return draw_all(result, registry)

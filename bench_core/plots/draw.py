@@ -1,0 +1,77 @@
+"""A run's plots: chooses who draws each, and saves it."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..errors import Fault, UsageError
+from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ScatterPlot
+from ..registry import Registry, discover
+from ..store import write_atomically
+from .heatmap import draw_heatmap
+from .histogram import draw_histogram
+from .lines import draw_lines
+from .maps import draw_maps
+from .scatter import draw_scatter
+from .style import our_style
+
+if TYPE_CHECKING:
+    from ..run import Result
+
+METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+
+
+def draw_all(result: Result, registry: Registry | None) -> list[Path]:
+    """Draw and save every plot of a run. Raises UsageError where a plot cannot be drawn from its scores."""
+    from ..run import safe_name
+
+    files = []
+    for index, plot in enumerate(result.suite.plots):
+        with our_style(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            try:
+                figure = draw(result, plot, registry)
+            except ValueError as error:
+                raise UsageError(Fault(result.suite.file, f"plots.{index}", str(error))) from None
+            for suffix, metadata in METADATA.items():
+                path = result.folder / "plots" / f"{safe_name(plot.name)}.{suffix}"
+                out = io.BytesIO()
+                figure.savefig(out, format=suffix, metadata=metadata)
+                write_atomically(path, out.getvalue())
+                files.append(path)
+    return files
+
+
+def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Figure:
+    """Draw one plot. Raises ValueError where the suite does not tell its scores apart."""
+    title = plot.title or result.suite.title
+    match plot:
+        case HeatmapPlot():
+            return draw_heatmap(result.scores, plot, title)
+        case CurvesPlot():
+            return draw_lines(result.scores, plot, title)
+        case ScatterPlot():
+            table = result.suite.correlations[plot.value]
+            return draw_scatter(result.scores, plot, table, {"attack", *result.suite.swept}, title)
+        case HistogramPlot():
+            return draw_histogram(result.rows, plot, title)
+        case MapsPlot():
+            return draw_maps(result.rows, plot, clean_images(result, plot.images, registry), title)
+
+
+def clean_images(result: Result, count: int, registry: Registry | None) -> NDArray[np.float32]:
+    """Read the first attacked images again, from the dataset itself; no torch. Raises UsageError where it is gone."""
+    data = result.suite.data
+    offer = (registry or discover()).find("datasets", data.kind, result.suite.file, "data.kind")
+    options, faults = offer.check(data.options, result.suite.file, "data")
+    if faults:
+        raise UsageError(*faults)
+    images: NDArray[np.float32] = offer.build(**options).load(result.selected[:count])
+    return images

@@ -1,0 +1,54 @@
+"""How a metric's rows are distributed, as outlines that overlap and stay apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..outcomes import HistogramPlot
+from ..scores import RowSet
+from .layout import finish, panels
+from .rows import grouped_rows
+from .series import counted
+from .style import look, text
+
+KEPT = 0.98  # the middle share of all values that the axis shows
+
+
+def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlot, title: str) -> Figure:
+    """Draw an outline for each label of `lines`, all with the same bins; the shares of one outline sum to 1."""
+    name = plot.value.partition(".")[2]
+    by_panel = grouped_rows(rows, plot, plot.panels)
+    lines = list(grouped_rows(rows, plot, plot.lines))
+    every = np.concatenate([row.arrays[name].ravel() for row in rows if _shown(row, plot)] or [np.zeros(1)])
+    low, high = np.quantile(every, [(1 - KEPT) / 2, (1 + KEPT) / 2])
+    edges = np.linspace(float(low), float(high) if high > low else float(low) + 1, plot.bins + 1)
+    figure, axes = panels(list(by_panel), (3.0, 2.4))
+    legend: dict[str, Any] = {}
+    counts = []
+    for key, members in by_panel.items():
+        for own, sets in grouped_rows(members, plot, plot.lines).items():
+            values = np.concatenate([each.arrays[name].astype(np.float64).ravel() for each in sets])
+            counts += [len(each.arrays[name]) for each in sets]
+            style = look(lines.index(own))
+            share = np.histogram(values, edges)[0] / len(values)
+            (outline,) = axes[key].step(
+                edges, [*share, share[-1]], where="post", color=style.colour, linestyle=style.dashes, linewidth=1.2
+            )
+            mean = values.mean()
+            axes[key].plot([mean], [0], marker=style.marker, color=style.colour, markersize=5, clip_on=False, zorder=5)
+            outline.set(marker=style.marker, markersize=3.5, markevery=max(1, plot.bins // 8))
+            legend.setdefault(" ".join(map(text, own)), outline)
+    note = (
+        f"{counted(counts)}; share of values in each bin; the axis shows the middle {KEPT:.0%} of all values; "
+        "marks at zero height: the means"
+    )
+    finish(figure, title, [note], plot.value, "share", legend)
+    return figure
+
+
+def _shown(row: RowSet, plot: HistogramPlot) -> bool:
+    return bool(grouped_rows([row], plot, plot.lines))

@@ -1,0 +1,106 @@
+"""Figures of panels: one axes for each label, or a grid of two dimensions, with one legend and one footnote."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..scores import LabelledScore
+from .series import Key
+from .style import text
+
+WRAP = 4
+PANEL = (2.5, 2.1)  # inches
+NARROWEST = 4.8  # inches, for the notes to have room
+
+
+def panels(
+    keys: Sequence[Key], size: tuple[float, float] = PANEL, share: bool = True, single: float = 1.7
+) -> tuple[Figure, dict[Key, Axes]]:
+    """Make a figure with axes for each key. Keys of two labels make a grid; of one, rows of four.
+
+    `size` is a panel's in inches; one that stands alone is `single` times as large.
+    """
+    keys = list(dict.fromkeys(keys)) or [()]
+    two = len(keys[0]) == 2
+    rows_of = list(dict.fromkeys(key[0] for key in keys)) if two else []
+    columns_of = list(dict.fromkeys(key[1] for key in keys)) if two else []
+    columns = len(columns_of) if two else min(WRAP, len(keys))
+    rows = len(rows_of) if two else math.ceil(len(keys) / WRAP)
+    scale = single if len(keys) == 1 else 1.0
+    inches = max(NARROWEST, size[0] * columns * scale + 0.6), size[1] * rows * scale + 1.2
+    figure = Figure(figsize=inches, layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False)
+    placed = {}
+    for place, key in enumerate(keys):
+        row, column = (rows_of.index(key[0]), columns_of.index(key[1])) if two else divmod(place, columns)
+        placed[key] = grid[row][column]
+        placed[key].set_title(" → ".join(map(text, key)), loc="left")
+    for axes in grid.flat:
+        if axes not in placed.values():
+            axes.set_visible(False)
+    if share:
+        for axes in placed.values():  # the lowest visible panel of a column shows the ticks
+            below = [other for other in placed.values() if _column(other) == _column(axes) and _row(other) > _row(axes)]
+            if not below:
+                axes.tick_params(labelbottom=True)
+    return figure, placed
+
+
+def _row(axes: Axes) -> int:
+    return int(axes.get_subplotspec().rowspan.start)  # type: ignore[union-attr]
+
+
+def _column(axes: Axes) -> int:
+    return int(axes.get_subplotspec().colspan.start)  # type: ignore[union-attr]
+
+
+def finish(
+    figure: Figure, title: str, notes: Sequence[str], x: str = "", y: str = "", legend: Mapping[str, Any] | None = None
+) -> None:
+    """Add what a figure has once: title, axis labels, legend, and the note that says N and the interval."""
+    width = figure.get_figwidth()
+    heading = _wrapped(title, width * 10.5)
+    if legend and len(legend) > 1:  # the legend carries the title: the layout keeps room for one thing above
+        columns = max(1, min(len(legend), int(width / 1.75)))
+        above = figure.legend(
+            list(legend.values()), list(legend), loc="outside upper left", ncols=columns, title=heading,
+            title_fontproperties={"weight": "bold", "size": 9}, alignment="left",
+        )  # fmt: skip
+        above.get_title().set_multialignment("left")
+    else:
+        figure.suptitle(heading, fontsize=9, fontweight="bold", x=0.01, ha="left")
+    if y:
+        figure.supylabel(y, fontsize=8)
+    footer = "\n".join(_wrapped(note, width * 15) for note in notes if note)
+    figure.supxlabel(f"{x}\n\n{footer}" if x else footer, fontsize=8)
+
+
+def mark_white_boxes(axes: Mapping[Key, Axes], groups: Mapping[Key, Sequence[LabelledScore]], averaged: bool) -> str:
+    """Mark the panels that show the source attacked itself; give the note that says so."""
+    if averaged:
+        return ""
+    marked = mixed = False
+    for key, scores in groups.items():
+        white = [each.labels.get("relation") == "white-box" for each in scores]
+        if white and all(white):
+            first, *rest = axes[key].get_title(loc="left").split("\n")
+            axes[key].set_title("\n".join([f"{first} °", *rest]), loc="left")
+            marked = True
+        mixed = mixed or (any(white) and not all(white))
+    if mixed:
+        return "white-box pairs are among those shown"
+    return "° white-box: the target is, or is a member of, the source" if marked else ""
+
+
+def _wrapped(line: str, width: float) -> str:
+    words, lines = line.split(" "), [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) + 1 > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)

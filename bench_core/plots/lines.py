@@ -1,0 +1,95 @@
+"""Curves with bands, and sweeps with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..outcomes import CurvesPlot, SweepPlot
+from ..scores import LabelledScore
+from .layout import finish, mark_white_boxes, panels
+from .series import Point, counted, grouped, line, numeric, wanted
+from .style import Look, look, text
+
+
+def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) -> Figure:
+    """Draw scores against a numeric label, a line for each label of `lines`."""
+    chosen = wanted(scores, plot.value, plot.where)
+    by_panel = grouped(chosen, plot.panels)
+    names = list(grouped(chosen, plot.lines))
+    figure, axes = panels(list(by_panel))
+    legend: dict[str, Any] = {}
+    counts: list[int] = []
+    sweep = isinstance(plot, SweepPlot)
+    for key, members in by_panel.items():
+        for name, own in grouped(members, plot.lines).items():
+            placed = [each for each in own if numeric(each.labels.get(plot.x, "")) is not None]
+            points = line(one_a_point(placed, plot), plot.x)
+            if sweep:
+                points = _beside(points, names.index(name))
+            if points:
+                counts += [each.n for each in points]
+                artist = (_error_bars if sweep else _band)(axes[key], points, look(names.index(name)), plot.format)
+                legend.setdefault(" ".join(map(text, name)), artist)
+        if not sweep:
+            axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    over = f"; mean over the black-box {' and '.join(plot.mean_over)}s" if plot.mean_over else ""
+    note = f"{counted(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
+    y = f"{plot.value} (%)" if plot.format == "percent" else plot.value
+    finish(figure, title, [note, mark_white_boxes(axes, by_panel, bool(plot.mean_over))], plot.x, y, legend)
+    return figure
+
+
+def one_a_point(scores: Sequence[LabelledScore], plot: CurvesPlot) -> list[LabelledScore]:
+    """Hold that a point is one score, or the mean that was asked for. Raises ValueError where it would be neither."""
+    allowed = {*plot.mean_over, "relation"}
+    for same_x in grouped(scores, [plot.x]).values():
+        differ = {
+            name for each in same_x for name in each.labels if same_x[0].labels.get(name) != each.labels[name]
+        } - allowed
+        if differ:
+            raise ValueError(
+                f"several scores fall in one point; they differ in {', '.join(sorted(differ))} "
+                "(add it to panels, lines, where or mean_over)"
+            )
+    return list(scores)
+
+
+def _beside(points: Sequence[Point], place: int) -> list[Point]:
+    """Move a line's points aside a little, so that the bars of several lines are not one."""
+    width = points[-1].x - points[0].x if points else 0.0
+    return [replace(each, x=each.x + 0.008 * width * place) for each in points]
+
+
+def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[float], list[float], list[float]]:
+    factor = 100 if format == "percent" else 1
+    return (
+        [each.x for each in points],
+        *([factor * getattr(each, name) for each in points] for name in ("value", "low", "high")),
+    )  # type: ignore[return-value]
+
+
+def _band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+    x, value, low, high = _scaled(points, format)
+    axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    every = max(1, len(x) // 6)
+    (artist,) = axes.plot(
+        x, value, color=style.colour, linestyle=style.dashes, linewidth=1.3, marker=style.marker, markersize=3.5,
+        markevery=every,
+    )  # fmt: skip
+    return artist
+
+
+def _error_bars(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+    x, value, low, high = map(np.array, _scaled(points, format))
+    return axes.errorbar(
+        x, value, yerr=np.clip([value - low, high - value], 0, None),
+        color=style.colour, linestyle=style.dashes, linewidth=1.2, marker=style.marker, markersize=4, capsize=2.5,
+        elinewidth=0.9,
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Values of an image's cells laid over the image: for the first images, and their mean over all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..outcomes import MapsPlot
+from ..scores import RowSet
+from .layout import finish
+from .rows import grouped_rows
+from .series import counted
+from .style import text
+
+SIDE = 1.25  # inches
+SHADES = "PuOr_r"  # distinct in greys by the sign that each cell carries as well
+CLIPPED = 0.98
+
+
+def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32], title: str) -> Figure:
+    """Draw a row of maps for each panel label, over the clean images [n, c, h, w]; the last map is the mean.
+
+    Raises ValueError where two sets of rows share a panel or are no square of cells.
+    """
+    name = plot.value.partition(".")[2]
+    groups = grouped_rows(rows, plot, plot.panels)
+    shown = min(plot.images, len(clean))
+    maps = {}
+    for key, sets in groups.items():
+        if len(sets) > 1:
+            raise ValueError(f"several sets of rows fall in one panel; add to panels or where ({', '.join(key)})")
+        maps[key] = as_squares(sets[0].arrays[name])
+    every = np.abs(np.concatenate([each[:shown].ravel() for each in maps.values()] or [np.ones(1)]))
+    limit = float(np.quantile(every, CLIPPED)) or 1.0
+    top_of_mean = max((float(np.abs(each.mean(0)).max()) for each in maps.values()), default=1.0) or 1.0
+    columns = shown + 1
+    figure = Figure(figsize=(SIDE * columns + 2.6, SIDE * (len(maps) + 1) + 0.9), layout="constrained")
+    grid = figure.subplots(max(1, len(maps)) + 1, columns, squeeze=False, height_ratios=[1] * (len(maps) + 1))
+    for column in range(shown):
+        _image(grid[0][column], clean[column])
+    grid[0][0].set_ylabel("clean", rotation=0, ha="right", va="center")
+    grid[0][shown].set_axis_off()
+    for line, (key, values) in zip(grid[1:], maps.items(), strict=False):
+        line[0].set_ylabel("\n".join(map(text, key)), rotation=0, ha="right", va="center")
+        for column in range(shown):
+            _image(line[column], clean[column], faint=True)
+            _overlay(line[column], values[column], limit, clean.shape[-2:])
+        _overlay(line[shown], values.mean(0), top_of_mean, clean.shape[-2:], opaque=True)
+    if maps:
+        grid[1][shown].set_title("mean of all")
+    for area in grid.flat:
+        area.set(xticks=[], yticks=[])
+        area.spines[:].set_visible(False)
+    for bound, label in ((limit, "one image"), (top_of_mean, "mean")):
+        shade = ScalarMappable(TwoSlopeNorm(0, -bound, bound), SHADES)
+        figure.colorbar(shade, ax=list(grid.flat), label=label, fraction=0.025, aspect=30, pad=0.01)
+    n = [len(each) for each in maps.values()]
+    note = f"{plot.value}; first {shown} images and the mean, {counted(n)}; + and -: the sign of the strongest cells"
+    note += "; images of one channel are shown as negatives" if clean.shape[1] != 3 else ""
+    finish(figure, title, [note])
+    return figure
+
+
+def as_squares(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Shape rows [n, grid^2] as maps [n, grid, grid]. Raises ValueError where they are no square."""
+    flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    side = math.isqrt(flat.shape[1])
+    if side * side != flat.shape[1]:
+        raise ValueError(f"{flat.shape[1]} values an image are no square of cells")
+    return flat.reshape(len(flat), side, side)
+
+
+def _image(axes: Axes, image: NDArray[np.float32], faint: bool = False) -> None:
+    grey = image.mean(0) if len(image) != 3 else image.transpose(1, 2, 0)
+    axes.imshow(1 - grey if len(image) != 3 else grey, cmap="Greys_r", vmin=0, vmax=1, alpha=0.45 if faint else 1)
+
+
+def _overlay(axes: Axes, values: NDArray[np.float64], limit: float, size: Sequence[int], opaque: bool = False) -> None:
+    height, width = size
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    axes.imshow(values, cmap=SHADES, norm=TwoSlopeNorm(0, -limit, limit), extent=extent, alpha=1.0 if opaque else 0.6)
+    rows, columns = values.shape
+    for row, column in zip(*np.nonzero(np.abs(values) > 0.5 * limit), strict=True):
+        x, y = (column + 0.5) * width / columns - 0.5, (row + 0.5) * height / rows - 0.5
+        axes.text(x, y, "+" if values[row, column] > 0 else "-", ha="center", va="center", fontsize=5)

@@ -1,0 +1,93 @@
+"""The points of a correlation, the regression line with its band, and r."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..derived import points
+from ..outcomes import CorrelationTable, ScatterPlot
+from ..scores import LabelledScore
+from ..statistics import pearson, regression
+from ..types import Score
+from .layout import finish, mark_white_boxes, panels
+from .series import Key, counted, key_of
+from .style import look, text
+
+Pair = tuple[LabelledScore, LabelledScore]
+
+
+def draw_scatter(
+    scores: Sequence[LabelledScore], plot: ScatterPlot, table: CorrelationTable, own: set[str], title: str
+) -> Figure:
+    """Draw one axes for each group of points of a correlation. Raises ValueError where two groups share one."""
+    by_panel: dict[Key, list[Pair]] = {}
+    for group in points(scores, table, own).values():
+        shown = [pair for pair in group if not any(each.void for each in pair) and _fits(pair[1], plot)]
+        if not shown:
+            continue
+        key = key_of(shown[0][1], plot.panels)
+        if key in by_panel:
+            raise ValueError(f"several groups of points fall in one panel; add to panels or where ({', '.join(key)})")
+        by_panel[key] = shown
+    names = list(dict.fromkeys(key_of(y, plot.markers) for pairs in by_panel.values() for _, y in pairs))
+    figure, axes = panels(list(by_panel), (2.6, 2.3), share=False)
+    legend: dict[str, Any] = {}
+    for key, pairs in by_panel.items():
+        _line_and_r(axes[key], pairs)
+        for name in names:
+            own_pairs = [pair for pair in pairs if key_of(pair[1], plot.markers) == name]
+            legend.setdefault(_label(plot, name), _points(axes[key], own_pairs, names.index(name)))
+    n = [y.score.n for pairs in by_panel.values() for _, y in pairs]
+    note = (
+        f"{counted([len(pairs) for pairs in by_panel.values()], 'points')}, one for each attack, each the mean of "
+        f"{counted(n)} with its 95% intervals; line: least squares, band: 95% of the line; "
+        "r: Pearson's with Fisher's 95% interval"
+    )
+    whose = mark_white_boxes(axes, {key: [y for _, y in pairs] for key, pairs in by_panel.items()}, False)
+    finish(figure, title, [note, whose], table.x, table.y, legend)
+    return figure
+
+
+def _label(plot: ScatterPlot, name: Key) -> str:
+    return ", ".join(
+        f"{dimension} = {text(value)}" if value else f"no {dimension}"
+        for dimension, value in zip(plot.markers, name, strict=True)
+    )
+
+
+def _fits(score: LabelledScore, plot: ScatterPlot) -> bool:
+    return all(str(score.labels.get(name)) == str(value) for name, value in plot.where.items())
+
+
+def _points(axes: Axes, pairs: Sequence[Pair], place: int) -> Any:
+    style = look(place)
+    x, y = ([pair[side].score for pair in pairs] for side in (0, 1))
+    return axes.errorbar(
+        [s.value for s in x], [s.value for s in y],
+        xerr=_reach(x), yerr=_reach(y),
+        fmt=style.marker, color=style.colour, markersize=4, elinewidth=0.5, markerfacecolor="none" if place else None,
+    )  # fmt: skip
+
+
+def _reach(scores: Sequence[Score]) -> list[list[float]]:
+    """Give how far the intervals go below and above the values."""
+    return [[max(0.0, s.value - s.low) for s in scores], [max(0.0, s.high - s.value) for s in scores]]
+
+
+def _line_and_r(axes: Axes, pairs: Sequence[Pair]) -> None:
+    x, y = (np.array([pair[side].score.value for pair in pairs]) for side in (0, 1))
+    r, low, high = pearson(x, y)
+    if math.isnan(r):
+        return
+    place = np.linspace(x.min(), x.max(), 60)
+    line, lower, upper = regression(x, y).at(place)
+    axes.plot(place, line, color="#444444", linewidth=1)
+    axes.fill_between(place, lower, upper, color="#444444", alpha=0.15, linewidth=0)
+    title = axes.get_title(loc="left")
+    axes.set_title(f"{title}\nr = {r:.2f} [{low:.2f}, {high:.2f}]".strip(), loc="left")

@@ -1,0 +1,71 @@
+"""How every plot looks: readable without colour, inert to what labels contain, the same bytes each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+
+from ..errors import one_line
+
+# Okabe and Ito's colours, dark ones first; a line is told from another by its dashes and marker as well
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oooo")
+LONGEST_LABEL = 44
+PARAMETERS: dict[Any, Any] = {
+    "svg.hashsalt": "bench",
+    "svg.fonttype": "path",
+    "text.usetex": False,
+    "text.parse_math": False,  # a label with dollar signs is that label
+    "axes.formatter.use_mathtext": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells one of several lines, point clouds or outlines from the others."""
+
+    colour: str
+    marker: str
+    dashes: Any
+    hatch: str
+
+
+def look(place: int) -> Look:
+    return Look(
+        COLOURS[place % len(COLOURS)],
+        MARKERS[place % len(MARKERS)],
+        DASHES[place % len(DASHES)],
+        HATCHES[place % len(HATCHES)],
+    )
+
+
+def text(label: object) -> str:
+    """Make a label one line of bounded length."""
+    line = one_line(str(label))
+    return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
+
+
+@contextmanager
+def our_style() -> Iterator[None]:
+    """Draw with these parameters, whatever the user's own configuration is."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(PARAMETERS)
+        yield
