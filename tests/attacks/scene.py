@@ -41,6 +41,21 @@ def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Modu
     return made.double().eval().requires_grad_(False)
 
 
+class Asleep(nn.Module):
+    """A network whose gradient is exactly zero for its first calls, then not."""
+
+    def __init__(self, inner: nn.Module, calls: int) -> None:
+        super().__init__()
+        self.inner, self.calls = inner, calls
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.inner(images)
+        if not logits.requires_grad:
+            return logits
+        self.calls -= 1
+        return logits * 0 if self.calls >= 0 else logits
+
+
 def examples(count: int = 4, shape: Sequence[int] = (1, 6, 6), targeted: bool = False, seed: int = 0) -> Examples:
     """Random images; the first is black and the second white, so that half of their box is shut."""
     generator = torch.Generator().manual_seed(seed)

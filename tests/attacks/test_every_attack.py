@@ -9,7 +9,7 @@ from bench_attacks.recipes import RECIPES
 from bench_core.contracts import check_images, guarded
 from bench_core.work import Passes
 
-from .scene import budget, build, cases, examples, network, run, streams
+from .scene import Asleep, budget, build, cases, examples, network, run, streams
 
 CASES = cases()
 every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
@@ -100,21 +100,6 @@ def test_a_network_that_fails_is_left_alone(name: str, norm: str) -> None:
         pytest.skip("never asks three times")
     with guarded(inner), pytest.raises((RuntimeError, ValueError), match="on purpose"):
         run(attack, Breaking(inner), given)
-
-
-class Asleep(nn.Module):
-    """A network whose gradient is exactly zero for its first calls, then not."""
-
-    def __init__(self, inner: nn.Module, calls: int) -> None:
-        super().__init__()
-        self.inner, self.calls = inner, calls
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.inner(images)
-        if not logits.requires_grad:
-            return logits
-        self.calls -= 1
-        return logits * 0 if self.calls >= 0 else logits
 
 
 @every_attack

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_core.types import Budget, Cost, Examples, Streams
 
-from .balls import BALLS
+from .balls import BALLS, per_image
 from .draw import Draw
 from .protocols import Filter, Seen, Stop, Surrogate, Term
 from .terms import Loss
@@ -132,10 +132,10 @@ class Descent:
             for each in filters:
                 gradient = each(gradient, step)
             ahead = images + self.step_size * (ball.direction(gradient) if self.steepest else gradient)
+            if self.stop:  # the box before the ball, so that an end on the sphere is one in the box
+                ahead = ahead.clamp(0, 1).where(per_image(moving, images), images)
+                moving = moving & ~self.stop.reached(ahead - clean, budget)
             inside = clean + ball.project(ahead - clean, budget.eps) if self.clipped else ahead
-            if self.stop:
-                inside = inside.where(moving.view(-1, 1, 1, 1), images)
-                moving = moving & ~self.stop.reached(ahead.clamp(0, 1) - clean, budget)
             images = inside.clamp(0, 1)
             yield images
         return {"zero_gradients": zeros}

@@ -1,0 +1,82 @@
+"""Several networks attacked as one: by the mean of logits, of probabilities, or of losses, exactly."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_attacks.descent import Descent
+from bench_attacks.draw import Draw
+from bench_attacks.recipes import RECIPES
+from bench_core.logits import LOSSES
+from bench_core.types import LossName
+from bench_core.work import Passes
+from bench_models.ensemble import Ensemble
+
+from .scene import budget, build, examples, network, run, streams
+
+MEMBERS = [network(seed=seed) for seed in range(3)]
+LOSS_NAMES: list[LossName] = ["cross_entropy", "margin"]
+GRADIENTS = sorted(name for name in RECIPES if isinstance(build(name, budget("l2")), Descent))
+
+
+def gradient(attack: object, model: nn.Module, targeted: bool, combine: str = "") -> Tensor:
+    assert isinstance(attack, Descent)
+    given = examples(targeted=targeted)
+    moved = run(build("noise", budget()), model, given)[0]
+    clean = model(given.images, separately=True) if combine == "losses" else model(given.images)[:, None]
+    return attack.gradient(model, given, moved, Draw(streams(given), 1, moved), clean)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_by_losses_the_gradient_is_the_mean_of_the_members(name: str, loss: LossName, targeted: bool) -> None:
+    """For every attack: losses, smoothed losses and the utilities of interactions are all averaged over members."""
+    attack = build(name, budget("l2", loss=loss, targeted=targeted))
+    each = [gradient(attack, member, targeted) for member in MEMBERS]
+    found = gradient(attack, Ensemble(MEMBERS, "losses"), targeted, "losses")
+    torch.testing.assert_close(found, torch.stack(each).mean(0), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("combine", ["logits", "probabilities"])
+def test_the_other_means_follow_their_formula(loss: LossName, combine: str) -> None:
+    given = examples()
+    images = run(build("noise", budget()), MEMBERS[0], given)[0].requires_grad_(True)
+    if combine == "logits":
+        logits = sum(member(images) for member in MEMBERS) / 3
+    else:
+        logits = (sum(member(images).softmax(1) for member in MEMBERS) / 3).log()
+    (expected,) = torch.autograd.grad(LOSSES[loss](logits, given.labels).sum(), images)
+    found = gradient(build("pgd", budget(loss=loss)), Ensemble(MEMBERS, combine), False)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_the_three_means_are_three_attacks() -> None:
+    given = examples(8)
+    found = [
+        run(build("pgd", budget("l2")), Ensemble(MEMBERS, c), given)[-1] for c in ("logits", "probabilities", "losses")
+    ]
+    assert not torch.allclose(found[0], found[1])
+    assert not torch.allclose(found[0], found[2])
+    assert not torch.allclose(found[1], found[2])
+
+
+@pytest.mark.parametrize("combine", ["logits", "probabilities", "losses"])
+def test_an_ensemble_of_one_is_that_network(combine: str) -> None:
+    given = examples()
+    alone = run(build("ir", budget("l2")), MEMBERS[0], given)[-1]
+    torch.testing.assert_close(run(build("ir", budget("l2")), Ensemble([MEMBERS[0]], combine), given)[-1], alone)
+
+
+def test_an_ensemble_by_losses_costs_what_it_declares() -> None:
+    given, model = examples(), Ensemble(MEMBERS, "losses")
+    attack, passes = build("hybrid_ir", budget()), Passes(model)
+    with passes.counting():
+        run(attack, model, given)
+    assert (passes.forwards / 4, passes.backwards / 4) == attack.cost.total(3)
+
+
+def test_whoever_does_not_ask_separately_gets_logits() -> None:
+    given = examples()
+    assert Ensemble(MEMBERS, "losses")(given.images).shape == (4, 4)
