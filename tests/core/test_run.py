@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from bench_core import load_result, load_suite, run
+from bench_core.compute import Incomplete, Interrupted
 from bench_core.errors import UsageError
 from bench_core.executors.inline import Inline
 from bench_core.plan import stored_cells
 from bench_core.registry import Registry
-from bench_core.run import Incomplete, Interrupted, make_plan, make_planner
+from bench_core.run import make_plan, make_planner
 from bench_core.store import Store
 
 
