@@ -1,0 +1,232 @@
+"""Plots: every kind is drawn, says its N and interval, gives the same bytes, and lets no label do anything."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench_core import load_result, load_suite, run
+from bench_core.errors import UsageError
+from bench_core.plots import write_plots
+from bench_core.plots.draw import draw
+from bench_core.plots.maps import as_squares
+from bench_core.plots.style import our_style
+from bench_core.registry import Registry
+from bench_core.run import Result, make_planner
+from bench_core.statistics import bootstrap, pearson
+
+EVERY_KIND = r"""
+[attacks.IR]
+recipe = "ir"
+grid = 2
+cells = 1
+samples = 2
+sweep = { strength = [0, 1, 4] }
+[attacks."$\\frac{1}{0}$ <b>&amp;\"\u0007 x_1"]
+recipe = "noise"
+[metrics.utility]
+recipe = "transfer_utility"
+[metrics.interaction]
+recipe = "interaction"
+grid = 2
+[metrics.round]
+recipe = "neighbour_interaction"
+grid = 2
+contexts = 2
+[correlations.seen]
+x = "interaction.mean"
+y = "utility.utility"
+[[plots]]
+name = "heatmap"
+kind = "heatmap"
+value = "transfer.success"
+panels = ["attack"]
+format = "percent"
+[[plots]]
+name = "curves"
+kind = "curves"
+value = "transfer.at_step"
+panels = ["source", "target"]
+format = "percent"
+[[plots]]
+name = "curves of the mean"
+kind = "curves"
+value = "transfer.at_step"
+mean_over = ["target"]
+where = { source = "A" }
+[[plots]]
+name = "sweep"
+kind = "sweep"
+value = "transfer.success"
+x = "strength"
+mean_over = ["target"]
+[[plots]]
+name = "scatter"
+kind = "scatter"
+value = "seen"
+markers = ["strength"]
+[[plots]]
+name = "histogram"
+kind = "histogram"
+value = "interaction.per_cell"
+panels = ["source"]
+[[plots]]
+name = "maps"
+kind = "maps"
+value = "round.map"
+where = { source = "A" }
+images = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """One run of the toy suite with a plot of every kind."""
+    from bench_core.registry import Origin, discover
+
+    from ..conftest import SUITE
+    from ..toys import ToyPlugin
+
+    folder = tmp_path_factory.mktemp("plots")
+    (folder / "toy.toml").write_text(SUITE + EVERY_KIND)
+    registry = discover()
+    registry.register(ToyPlugin(), Origin("toys", "tests", "1", "toys-source"))
+    return run(str(folder / "toy.toml"), out=folder, registry=registry, executor="inline")
+
+
+def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
+    """Every text that stands on a plot."""
+    from matplotlib.text import Text
+
+    plot = next(plot for plot in result.suite.plots if plot.name == name)
+    with our_style():
+        figure = draw(result, plot, registry)
+        figure.draw_without_rendering()
+        return [each.get_text() for each in figure.findobj(Text) if each.get_text()]
+
+
+def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result, registry: Registry) -> None:
+    files = write_plots(result, registry)
+    names = {plot.name.replace(" ", "_") for plot in result.suite.plots}
+    assert {path.name for path in files} == {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")}
+    assert {path.parent for path in files} == {result.folder / "plots"}
+    first = {path.name: path.read_bytes() for path in files}
+    again = {path.name: path.read_bytes() for path in write_plots(load_result(result.folder, registry), registry)}
+    assert again == first
+    for name, content in first.items():
+        if name.endswith("svg"):
+            assert not re.search(rb"<dc:date>|<script|20\d\d-\d\d-\d\dT", content)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "curves", "curves of the mean", "sweep", "scatter", "histogram", "maps"])
+def test_each_says_how_many_images_and_what_its_intervals_are(result: Result, registry: Registry, name: str) -> None:
+    whole = " ".join(texts_of(result, name, registry)).replace("\n", " ")
+    assert "N = 12 images" in whole
+    if name not in ("histogram", "maps"):
+        assert "95%" in whole
+
+
+@pytest.mark.parametrize("name", ["heatmap", "curves", "histogram", "maps"])
+def test_labels_stand_as_they_are_written(result: Result, registry: Registry, name: str) -> None:
+    shown = " ".join(texts_of(result, name, registry)).replace("\n", " ")
+    assert r"$\frac{1}{0}$" in shown  # as mathematics it would be a fraction, or an error
+    assert "\u0007" not in shown
+
+
+def test_lines_differ_in_more_than_their_colour(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "curves")
+    with our_style():
+        lines = [line for line in draw(result, plot, registry).axes[0].lines if len(line.get_xdata()) > 1]
+    assert len(lines) == 4  # noise has one step
+    assert len({str(line._unscaled_dash_pattern) for line in lines}) == 4
+    assert len({line.get_marker() for line in lines}) == 4
+
+
+def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "curves of the mean")
+    with our_style():
+        axes = draw(result, plot, registry).axes[0]
+    fooled = result.arrays("transfer", source="A", attack="PGD", target="B")["fooled"].astype(float)  # A is white-box
+    assert axes.lines[0].get_ydata() == pytest.approx(fooled.mean(0))
+    band = axes.collections[0].get_paths()[0].vertices
+    for step in range(4):
+        edges = band[np.isclose(band[:, 0], step + 1), 1]
+        assert (edges.min(), edges.max()) == pytest.approx(bootstrap(fooled[:, step]), abs=1e-6)
+
+
+def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
+    x, y = [], []
+    for attack in result.suite.attacks:
+        x.append(result.arrays("interaction", source="A", attack=attack)["per_cell"].mean() / 3)
+        y.append(result.arrays("utility", source="A", attack=attack, target="B")["utility"].mean())
+    r, low, high = pearson(x, y)
+    assert any(f"r = {r:.2f} [{low:.2f}, {high:.2f}]" in text for text in texts_of(result, "scatter", registry))
+
+
+def test_white_box_pairs_are_marked(result: Result, registry: Registry) -> None:
+    titles = [text for text in texts_of(result, "curves", registry) if "→" in text]
+    assert [text.endswith("°") for text in titles] == [True, False, True, True]  # A on A; A+B on both
+    assert any("white-box" in text for text in texts_of(result, "heatmap", registry))
+
+
+def test_maps_take_square_rows_only() -> None:
+    assert as_squares(np.arange(8).reshape(2, 4)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    with pytest.raises(ValueError, match="no square"):
+        as_squares(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("name", "less", "message"),
+    [
+        ("curves", {"panels": ["source"]}, "they differ in target"),
+        ("heatmap", {"panels": []}, "fall in one field"),
+        ("maps", {"where": {}}, "fall in one panel"),
+        ("scatter", {"panels": ["source"]}, "fall in one panel"),
+    ],
+)
+def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
+    result: Result, registry: Registry, name: str, less: dict, message: str
+) -> None:
+    plots = [plot.model_copy(update=less) for plot in result.suite.plots if plot.name == name]
+    mended = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    with pytest.raises(UsageError) as caught:
+        write_plots(mended, registry)
+    assert message in str(caught.value.faults[0])
+    assert "plots.0" in str(caught.value.faults[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('kind = "maps"', 'kind = "map"', "maps"),
+        ('value = "round.map"', 'value = "round.maps"', "would do: round.map, round.standard_error"),
+        ('value = "seen"', 'value = "sen"', 'did you mean "seen"'),
+        ('x = "strength"\nmean', 'x = "strenght"\nmean', 'unknown dimension "strenght"'),
+        ('x = "strength"\nmean', "mean", "plots.3"),
+        ('name = "sweep"', 'name = "curves"', "stands twice"),
+        ("images = 2", "bins = 3", "bins"),
+        ('panels = ["source", "target"]', 'panels = ["source", "target", "attack"]', "panels"),
+    ],
+)
+def test_what_is_wrong_with_a_plot_is_said_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
+    assert EVERY_KIND.count(old) == 1
+    with pytest.raises(UsageError) as caught:
+        make_planner(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
+    assert message in "\n".join(map(str, caught.value.faults))
+
+
+def test_without_matplotlib_one_line_says_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match="plots") as caught:
+        write_plots(result)
+    (fault,) = caught.value.faults
+    assert 'pip install "adversarial-bench[plots]"' in str(fault)
+    assert "\n" not in str(fault)
+
+
+def test_matplotlib_is_imported_only_when_asked() -> None:
+    code = "import sys, bench_core, bench_core.cli, bench_core.plots; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
