@@ -118,7 +118,8 @@ def save_plots(result: Result, registry: Registry) -> None:
 
     files = write_plots(result, registry)
     where = one_line(str(result.folder / "plots"))
-    print(f"bench: {len(files) // 2} plots are in {where}" if files else "bench: the suite has no plots", file=sys.stderr)
+    told = f"{len(files) // 2} plots are in {where}" if files else "the suite has no plots"
+    print(f"bench: {told}", file=sys.stderr)
 
 
 def check_format(form: str, registry: Registry) -> None:

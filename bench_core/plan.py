@@ -7,37 +7,22 @@ and holds all there is to know, so that any process can compute it.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import inspect
-import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from .errors import Fault, UsageError, stop_at_faults
-from .registry import Offer, Registry, folder_digest
+from .digests import digest
+from .errors import Fault, UsageError
+from .naming import AttackUse, Named
 from .store import Store
-from .suite import RECORD, Suite, members, source_label
-from .types import Budget, Cost, Images, Json, ModelRecipe
+from .suite import RECORD, members, source_label
+from .types import Json
 
-NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
 NEED_ATTACK = frozenset({"adversarial", "step", "source"})
 PREDICTED = "host:prediction"
 PREDICTION: Json = {"recipe": PREDICTED, "options": {}, "code": ""}
 RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients")
-COMPUTING_FILES = ("work", "contracts", "streams", "grid", "logits", "types")
-
-
-def canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-def digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -63,26 +48,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class MetricUse:
-    """A metric of the suite with its options filled in, and its needs."""
-
-    label: str
-    spec: Json
-    needs: frozenset[str]
-    over: str
-    metric: Any
-
-
-@dataclass(frozen=True)
-class AttackUse:
-    """An attack on one source within one budget."""
-
-    spec: Json
-    cost: Cost
-    check: Any
-
-
-@dataclass(frozen=True)
 class Selection:
     """The frozen list of images that the attacks get: places in the dataset, digests, and the digest of the list."""
 
@@ -99,178 +64,8 @@ def chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield indices[start : start + size]
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """Give what results may depend on beside the code: library, kind of machine, device, number type, threads."""
-    return {
-        "torch": importlib.metadata.version("torch"),
-        "machine": platform.machine(),
-        "device": device,
-        "dtype": "float32",
-        "threads": threads,
-    }
-
-
-def host_digest() -> str:
-    here = Path(__file__).parent
-    return digest([folder_digest(here / f"{name}.py") for name in COMPUTING_FILES])
-
-
-@dataclass
-class Planner:
-    """Turns a suite into jobs. Making one checks every name and option; raises UsageError with all faults."""
-
-    suite: Suite
-    registry: Registry
-    device: str = "cpu"
-    threads: int = 1
-    limit: int | None = None
-    metrics: list[MetricUse] = field(default_factory=list)
-    models: dict[str, Json] = field(default_factory=dict)
-    attacks: dict[tuple[str, str, str], AttackUse] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        faults: list[Fault] = []
-        self.environment = environment(self.device, self.threads)
-        self.host = host_digest()
-        self.images: Images | None = None
-        self._collect(faults, self._use_metrics, self._use_models, self._use_attacks, self._use_data)
-        stop_at_faults(faults)
-
-    # What the suite names, found and checked
-
-    def _collect(self, faults: list[Fault], *steps: Any) -> None:
-        for step in steps:
-            try:
-                faults.extend(step())
-            except UsageError as error:
-                faults.extend(error.faults)
-
-    def _find(self, kind: str, name: str, key: str, faults: list[Fault]) -> Offer | None:
-        try:
-            return self.registry.find(kind, name, self.suite.file, key)
-        except UsageError as error:
-            faults.extend(error.faults)
-            return None
-
-    def _use_metrics(self) -> list[Fault]:
-        faults: list[Fault] = []
-        for label, entry in self.suite.metrics.items():
-            key = f"metrics.{label}"
-            offer = self._find("metrics", entry.recipe, f"{key}.recipe", faults)
-            if offer is None:
-                continue
-            options, wrong = offer.check(entry.options, self.suite.file, key)
-            faults += wrong
-            if wrong:
-                continue
-            metric = offer.build(**options)
-            needs = frozenset(inspect.signature(metric.observe).parameters)
-            if needs - set(NEEDS):
-                faults.append(
-                    Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
-                )
-            spec = {"recipe": entry.recipe, "options": options, "code": offer.origin.source}
-            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric))
-        return faults
-
-    def _use_models(self) -> list[Fault]:
-        faults: list[Fault] = []
-        for label in self.suite.all_models:
-            entry, key = self.suite.models[label], f"models.{label}"
-            offer = self._find("models", entry.recipe, f"{key}.recipe", faults)
-            if offer is None:
-                continue
-            options, wrong = offer.check(entry.options, self.suite.file, key)
-            faults += wrong
-            if wrong:
-                continue
-            try:
-                identity = dict(cast(ModelRecipe, offer.recipe).identity(**options))
-            except UsageError as error:
-                faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
-                continue
-            self.models[label] = {
-                "recipe": entry.recipe,
-                "options": options,
-                "identity": identity,
-                "code": offer.origin.source,
-            }
-        return faults
-
-    def _use_attacks(self) -> list[Fault]:
-        faults: list[Fault] = []
-        for label, entry in self.suite.attacks.items():
-            key = f"attacks.{label}"
-            names = [entry.recipe] if entry.recipe is not None else entry.parts or []
-            try:
-                offer = (
-                    self.registry.find("attacks", names[0], self.suite.file, f"{key}.recipe")
-                    if entry.recipe is not None
-                    else self.registry.compose(names, self.suite.file, f"{key}.parts")
-                )
-            except UsageError as error:
-                faults += error.faults
-                continue
-            for source, budget in self.combinations(label):
-                given = entry.options | entry.by_source.get(source, {})
-                options, wrong = offer.check(given, self.suite.file, key)
-                faults += wrong
-                if wrong:
-                    continue
-                try:
-                    attack = offer.build(self.budget(budget), **options)
-                except ValueError as error:
-                    option, _, text = str(error).partition(": ")
-                    faults.append(Fault(self.suite.file, f"{key}.{option}" if text else key, text or option))
-                    continue
-                spec = {
-                    "names": names,
-                    "joined": entry.parts is not None,
-                    "options": options,
-                    "code": offer.origin.source,
-                }
-                cost = getattr(attack, "cost", Cost())
-                self.attacks[label, source, budget] = AttackUse(spec, cost, getattr(attack, "check", None))
-        return list(dict.fromkeys(faults))
-
-    def _use_data(self) -> list[Fault]:
-        faults: list[Fault] = []
-        offer = self._find("datasets", self.suite.data.kind, "data.kind", faults)
-        if offer is None:
-            return faults
-        options, wrong = offer.check(self.suite.data.options, self.suite.file, "data")
-        if wrong:
-            return wrong
-        self.data = {"recipe": self.suite.data.kind, "options": options}
-        try:
-            images: Images = offer.build(**options)
-        except UsageError as error:
-            self.data_missing = "; ".join(fault.message for fault in error.faults)
-            return []
-        self.images = images
-        checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
-        checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.metrics]
-        for key, check in checks:
-            reason = check(images.shape) if check else None
-            if reason:
-                option, _, text = reason.partition(": ")
-                faults.append(Fault(self.suite.file, f"{key}.{option}", text))
-        return faults
-
-    # What there is to compute
-
-    def budget(self, label: str) -> Budget:
-        table, suite = self.suite.budgets[label], self.suite
-        return Budget(
-            table.norm, table.eps, table.step_size, table.steps, suite.random_start, suite.loss, suite.targeted
-        )
-
-    def combinations(self, attack: str) -> Iterator[tuple[str, str]]:
-        """Give the sources and budgets under which an attack runs."""
-        for source in map(source_label, self.suite.sources):
-            for budget, table in self.suite.budgets.items():
-                if source in (table.sources or [source]) and attack in (table.attacks or [attack]):
-                    yield source, budget
+class Planner(Named):
+    """Turns a suite into jobs."""
 
     def relation(self, source: str | list[str], target: str) -> str:
         """Say whether a target is, by its weights, the source or one of its members."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
+from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .schema import Option, check_options, options_of
 from .types import API_VERSION, Recipe
@@ -171,19 +170,14 @@ def _is_own(point: importlib.metadata.EntryPoint) -> bool:
 
 
 def source_digest(plugin: Any) -> str:
-    """SHA-256 over the Python files of the plugin's package, so that results are never taken for another code's."""
+    """SHA-256 over the Python files of the plugin's package, so that results are never taken for another code's.
+
+    The versions of the distributions that it names in `BENCH_DEPENDS`, whose results it gives as its own, count too.
+    """
     file = getattr(plugin, "__file__", None)
     if not isinstance(plugin, ModuleType) or file is None:
         return "unknown"
     path = Path(file)
-    return folder_digest(path.parent if plugin.__package__ else path)
-
-
-@cache
-def folder_digest(path: Path) -> str:
-    """SHA-256 over one Python file, or over all below a folder."""
-    state = hashlib.sha256()
-    for each in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-        content = each.read_bytes()
-        state.update(f"{each.relative_to(path.parent).as_posix()} {len(content)}\n".encode() + content)
-    return state.hexdigest()
+    own = folder_digest(path.parent if plugin.__package__ else path)
+    depends = [f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ())]
+    return digest([own, *depends]) if depends else own

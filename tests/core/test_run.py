@@ -141,6 +141,16 @@ def test_a_damaged_entry_is_computed_again(registry: Registry, write_suite, tmp_
     assert tables_of(run(write_suite(), out=tmp_path, registry=registry, executor="inline").folder) == before
 
 
+TOP_LEVEL = [
+    "seed = 1",
+    'loss = "margin"',
+    "random_start = true",
+    "targeted = true",
+    "quantise = true",
+    'ensemble = "probabilities"',
+]
+
+
 def test_every_key_changes_the_address_or_the_tables(registry: Registry, write_suite, tmp_path) -> None:
     def fingerprint(*replacements):
         planner = make_planner(load_suite(write_suite(*replacements)), registry)
@@ -153,8 +163,7 @@ def test_every_key_changes_the_address_or_the_tables(registry: Registry, write_s
         ('norm = "linf"', 'norm = "l2"'), ("count = 12", "count = 11"), ("micro_batch = 5", "micro_batch = 4"),
         ("seed = 2", "seed = 3"), ('{ recipe = "pgd" }', '{ recipe = "ir", grid = 2, cells = 2 }'),
         ('targets = ["A", "B"]', 'targets = ["A"]'), ('["A", ["A", "B"]]', '["A"]'),
-        *(("[data]", f"{line}\n[data]") for line in
-          ("seed = 1", 'loss = "margin"', "random_start = true", "targeted = true", "quantise = true", 'ensemble = "probabilities"')),
+        *(("[data]", f"{line}\n[data]") for line in TOP_LEVEL),
     ]  # fmt: skip
     for change in changes:
         assert fingerprint(change) != base, change

@@ -19,8 +19,10 @@ from bench_core.tables import Table, TableCell, pivot
 from bench_core.types import Score
 
 DRAW = np.random.default_rng(3)
-OUTCOMES = {(a, t): DRAW.random(40) < p for a, t, p in [("PGD", "X", 0.3), ("PGD", "Y", 0.5), ("PGD", "S", 0.9),
-                                                        ("IR", "X", 0.5), ("IR", "Y", 0.7), ("IR", "S", 0.8)]}  # fmt: skip
+SHARES = {
+    ("PGD", "X"): 0.3, ("PGD", "Y"): 0.5, ("PGD", "S"): 0.9, ("IR", "X"): 0.5, ("IR", "Y"): 0.7, ("IR", "S"): 0.8,
+}  # fmt: skip
+OUTCOMES = {key: DRAW.random(40) < share for key, share in SHARES.items()}
 
 
 def scores() -> list[LabelledScore]:
@@ -95,7 +97,8 @@ def test_published_values_stand_beside_the_measured_ones(tmp_path: Path) -> None
     assert dict(made.rows)["S", "IR"][1].reference is None
 
 
-HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x", "$x_1$ & 100% #1 \\x",
+HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",
+           "$x_1$ & 100% #1 \\x",
            "[link](http://x)", "*bold* `code`", "\u202eevil", "@SUM(A1)", "-1+1"]  # fmt: skip
 
 

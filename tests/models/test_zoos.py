@@ -72,7 +72,7 @@ def test_without_timm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 def test_timm_weights_that_are_not_cached_are_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("timm")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match="not on this machine: looked for timm/resnet18.a1_in1k/model.safetensors"):
+    with pytest.raises(UsageError, match=r"not on this machine: looked for timm/resnet18\.a1_in1k/model\.safetensors"):
         timm_models.build("resnet18.a1_in1k")
 
 

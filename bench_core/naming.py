@@ -1,0 +1,208 @@
+"""What a suite names, found in the registry and checked: the faults of metrics, models, attacks and data at once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from .digests import digest, folder_digest
+from .errors import Fault, UsageError, stop_at_faults
+from .registry import Offer, Registry
+from .suite import Suite, source_label
+from .types import Budget, Cost, Images, Json, ModelRecipe
+
+NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
+COMPUTING_FILES = ("work", "contracts", "streams", "grid", "logits", "types")
+
+
+@dataclass(frozen=True)
+class MetricUse:
+    """A metric of the suite with its options filled in, and its needs."""
+
+    label: str
+    spec: Json
+    needs: frozenset[str]
+    over: str
+    metric: Any
+
+
+@dataclass(frozen=True)
+class AttackUse:
+    """An attack on one source within one budget."""
+
+    spec: Json
+    cost: Cost
+    check: Any
+    global_seed: bool = False  # its randomness is the host's seed for a micro-batch, not each image's own
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Give what results may depend on beside the code: library, kind of machine, device, number type, threads."""
+    return {
+        "torch": importlib.metadata.version("torch"),
+        "machine": platform.machine(),
+        "device": device,
+        "dtype": "float32",
+        "threads": threads,
+    }
+
+
+def host_digest() -> str:
+    here = Path(__file__).parent
+    return digest([folder_digest(here / f"{name}.py") for name in COMPUTING_FILES])
+
+
+@dataclass
+class Named:
+    """A suite with all that it names. Making one checks every name and option; raises UsageError with all faults."""
+
+    suite: Suite
+    registry: Registry
+    device: str = "cpu"
+    threads: int = 1
+    limit: int | None = None
+    metrics: list[MetricUse] = field(default_factory=list)
+    models: dict[str, Json] = field(default_factory=dict)
+    attacks: dict[tuple[str, str, str], AttackUse] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        faults: list[Fault] = []
+        self.environment = environment(self.device, self.threads)
+        self.host = host_digest()
+        self.images: Images | None = None
+        self.data_missing = ""
+        for step in (self._use_metrics, self._use_models, self._use_attacks, self._use_data):
+            faults += step()
+        stop_at_faults(faults)
+
+    def budget(self, label: str) -> Budget:
+        table, suite = self.suite.budgets[label], self.suite
+        return Budget(
+            table.norm, table.eps, table.step_size, table.steps, suite.random_start, suite.loss, suite.targeted
+        )
+
+    def combinations(self, attack: str) -> Iterator[tuple[str, str]]:
+        """Give the sources and budgets under which an attack runs."""
+        for source in map(source_label, self.suite.sources):
+            for budget, table in self.suite.budgets.items():
+                if source in (table.sources or [source]) and attack in (table.attacks or [attack]):
+                    yield source, budget
+
+    def _find(self, kind: str, name: str, key: str, faults: list[Fault]) -> Offer | None:
+        try:
+            return self.registry.find(kind, name, self.suite.file, key)
+        except UsageError as error:
+            faults.extend(error.faults)
+            return None
+
+    def _use_metrics(self) -> list[Fault]:
+        faults: list[Fault] = []
+        for label, entry in self.suite.metrics.items():
+            key = f"metrics.{label}"
+            offer = self._find("metrics", entry.recipe, f"{key}.recipe", faults)
+            if offer is None:
+                continue
+            options, wrong = offer.check(entry.options, self.suite.file, key)
+            faults += wrong
+            if wrong:
+                continue
+            metric = offer.build(**options)
+            needs = frozenset(inspect.signature(metric.observe).parameters)
+            if needs - set(NEEDS):
+                faults.append(
+                    Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
+                )
+            spec = {"recipe": entry.recipe, "options": options, "code": offer.origin.source}
+            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric))
+        return faults
+
+    def _use_models(self) -> list[Fault]:
+        faults: list[Fault] = []
+        for label in self.suite.all_models:
+            entry, key = self.suite.models[label], f"models.{label}"
+            offer = self._find("models", entry.recipe, f"{key}.recipe", faults)
+            if offer is None:
+                continue
+            options, wrong = offer.check(entry.options, self.suite.file, key)
+            faults += wrong
+            if wrong:
+                continue
+            try:
+                identity = dict(cast(ModelRecipe, offer.recipe).identity(**options))
+            except UsageError as error:
+                faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
+                continue
+            self.models[label] = {
+                "recipe": entry.recipe,
+                "options": options,
+                "identity": identity,
+                "code": offer.origin.source,
+            }
+        return faults
+
+    def _use_attacks(self) -> list[Fault]:
+        faults: list[Fault] = []
+        for label, entry in self.suite.attacks.items():
+            key = f"attacks.{label}"
+            names = [entry.recipe] if entry.recipe is not None else entry.parts or []
+            try:
+                offer = (
+                    self.registry.find("attacks", names[0], self.suite.file, f"{key}.recipe")
+                    if entry.recipe is not None
+                    else self.registry.compose(names, self.suite.file, f"{key}.parts")
+                )
+            except UsageError as error:
+                faults += error.faults
+                continue
+            for source, budget in self.combinations(label):
+                given = entry.options | entry.by_source.get(source, {})
+                options, wrong = offer.check(given, self.suite.file, key)
+                faults += wrong
+                if wrong:
+                    continue
+                try:
+                    attack = offer.build(self.budget(budget), **options)
+                except ValueError as error:
+                    option, _, text = str(error).partition(": ")
+                    faults.append(Fault(self.suite.file, f"{key}.{option}" if text else key, text or option))
+                    continue
+                spec = {
+                    "names": names,
+                    "joined": entry.parts is not None,
+                    "options": options,
+                    "code": offer.origin.source,
+                }
+                cost = getattr(attack, "cost", Cost())
+                self.attacks[label, source, budget] = AttackUse(
+                    spec, cost, getattr(attack, "check", None), getattr(attack, "global_seed", False)
+                )
+        return list(dict.fromkeys(faults))
+
+    def _use_data(self) -> list[Fault]:
+        faults: list[Fault] = []
+        offer = self._find("datasets", self.suite.data.kind, "data.kind", faults)
+        if offer is None:
+            return faults
+        options, wrong = offer.check(self.suite.data.options, self.suite.file, "data")
+        if wrong:
+            return wrong
+        self.data = {"recipe": self.suite.data.kind, "options": options}
+        try:
+            images: Images = offer.build(**options)
+        except UsageError as error:
+            self.data_missing = "; ".join(fault.message for fault in error.faults)
+            return []
+        self.images = images
+        checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
+        checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.metrics]
+        for key, check in checks:
+            reason = check(images.shape) if check else None
+            if reason:
+                option, _, text = reason.partition(": ")
+                faults.append(Fault(self.suite.file, f"{key}.{option}", text))
+        return faults
