@@ -1,0 +1,118 @@
+"""Every suite file that bench ships: it plans in each of its profiles, and a glance at it gives all it promises."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.errors import UsageError
+from bench_core.outcomes import HistogramPlot, MapsPlot
+from bench_core.plots import write_plots
+from bench_core.registry import Registry
+from bench_core.run import make_plan, make_planner
+from bench_core.store import Store
+from bench_core.suite import own_suites, read_toml
+
+SUITES = sorted(own_suites())
+BOTH = [(name, profile) for name in SUITES for profile in read_toml(own_suites()[name])["profiles"]]
+SHORT = "transfer_fig5"
+
+
+def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
+    assert {f"transfer_{name}" for name in ("table1", "table2", "table3", "table4")} <= set(SUITES)
+    assert {f"transfer_{name}" for name in ("fig1", "fig2", "fig3", "fig5", "fig7")} <= set(SUITES)
+
+
+@pytest.mark.parametrize(("name", "profile"), BOTH)
+def test_it_plans(name: str, profile: str, installed: Registry, tmp_path: Path) -> None:
+    plan = make_plan(make_planner(load_suite(name, profile), installed), Store(tmp_path))
+    if profile == "embedded":
+        assert plan.planner.images is not None
+        assert plan.jobs
+    assert plan.planner.attacks
+    assert all(use.cost.total(1) >= (0, 0) for use in plan.planner.attacks.values())
+
+
+def test_planning_every_suite_needs_no_torch() -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from bench_core.run import make_plan, make_planner
+from bench_core.store import Store
+from bench_core.suite import load_suite
+for name, profile in {BOTH!r}:
+    make_plan(make_planner(load_suite(name, profile)), Store(Path("nowhere")))
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "profile"), BOTH)
+def test_published_values_meet_labels_of_the_suite(name: str, profile: str) -> None:
+    """A reference whose labels no row or column has would never be seen."""
+    if profile != "imagenet":
+        pytest.skip("published values are ImageNet's")
+    suite = load_suite(name, profile)
+    for table in suite.tables:
+        if table.reference:
+            text = (Path(suite.file).parent / table.reference.file).read_text().splitlines()
+            rows = [dict(zip(text[0].split(","), line.split(","), strict=True)) for line in text[1:]]
+            rows = [row for row in rows if all(row.get(k) == v for k, v in table.reference.where.items())]
+            assert any(row["attack"] in suite.attacks for row in rows)
+            assert {row["source"] for row in rows} & {"+".join(s) if isinstance(s, list) else s for s in suite.sources}
+            if "target" in rows[0]:
+                assert {row["target"] for row in rows} & set(suite.targets)
+
+
+def test_fig7_shares_every_cell_with_table3(installed: Registry, tmp_path: Path) -> None:
+    def cells(name: str) -> set[tuple[str, str]]:
+        plan = make_plan(make_planner(load_suite(name), installed), Store(tmp_path))
+        return {(job.address, cell.key) for job in plan.jobs for cell in job.cells}
+
+    assert cells("transfer_fig7") <= cells("transfer_table3")
+
+
+def addresses(name: str, attack: str, installed: Registry, tmp_path: Path) -> set[str]:
+    plan = make_plan(make_planner(load_suite(name), installed), Store(tmp_path))
+    return {
+        job.address
+        for job in plan.jobs
+        if (job.labels.get("attack"), job.labels.get("source"), job.labels.get("budget"))
+        == (attack, "ResNet-S", "linf")
+    }
+
+
+@pytest.mark.parametrize("attack", ["PGD", "IR"])
+@pytest.mark.parametrize("name", ["transfer_table2", "transfer_table3", "transfer_table4", "transfer_fig2"])
+def test_its_pgd_and_ir_are_those_of_table1(name: str, attack: str, installed: Registry, tmp_path: Path) -> None:
+    assert addresses(name, attack, installed, tmp_path) <= addresses("transfer_table1", attack, installed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == SHORT else pytest.param(name, marks=pytest.mark.slow) for name in SUITES]
+)
+def test_a_glance_gives_every_table_and_plot(name: str, installed: Registry, tmp_path: Path) -> None:
+    """Six images: too few to say anything, enough for every cell of every table to have a value."""
+    pytest.importorskip("matplotlib")
+    try:
+        result = run(load_suite(name, "embedded"), out=tmp_path, limit=6, registry=installed, executor="local")
+    except UsageError as error:
+        pytest.fail(str(error))
+    assert result.complete
+    assert result.suite.tables
+    for table in result.tables:
+        assert table.rows
+        assert any(cell.n for _, cells in table.rows for cell in cells), table.name
+        for _, cells in table.rows:
+            assert not any(cell.void for cell in cells)
+        assert json.loads((result.folder / "tables" / f"{table.name}.json").read_text())["rows"]
+    files = write_plots(result, installed)
+    assert len(files) == 2 * len(result.suite.plots)
+    assert all(path.stat().st_size > 5000 for path in files)
+    for plot in result.suite.plots:
+        if isinstance(plot, HistogramPlot | MapsPlot):
+            metric, _, row = plot.value.partition(".")
+            assert any(each.metric == metric and row in each.arrays for each in result.rows)
