@@ -49,6 +49,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
                 "source": source, "attack": attack, "budget": budget, "options": use.spec["options"],
                 "forwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[0],
                 "backwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[1],
+                "global_seed": use.global_seed,
             }
             for (attack, source, budget), use in planner.attacks.items()
         ],
@@ -86,8 +87,11 @@ def plan_text(plan: Plan) -> str:
             for a in record["attacks"]
         ]
         head = ["source", "attack", "budget", "forwards an image", "backwards an image"]
+    seeded = sorted({a["attack"] for a in record["attacks"] if a["global_seed"]})
     align = ["left"] * 3 + ["right"] * (len(head) - 3)
     lines += ["", tabulate(rows, head, "simple", disable_numparse=True, colalign=align if rows else None), ""]
+    if seeded:
+        lines.append(f"randomness from the global seed, so dependent on the micro-batch: {', '.join(seeded)}")
     if record["groups"]:
         total = {k: sum(g[k] for g in record["groups"]) for k in ("forwards_to_do", "backwards_to_do")}
         lines.append(

@@ -211,6 +211,7 @@ def write(result: Result, planner: Planner, selection: Selection) -> None:
         "host": planner.host,
         "seed": suite.seed,
         "limit": planner.limit,
+        "global_seed": sorted({attack for (attack, _, _), use in planner.attacks.items() if use.global_seed}),
         "voids": sorted(set(result.voids.values())),
         "reproduce": reproduce(suite, planner.limit),
     }  # fmt: skip

@@ -31,8 +31,8 @@ class Descent:
 
     A *term* names the points at which it wants the network evaluated and the value their logits give; all points of a
     step go through the network together, the current image once for all terms. A *filter* maps the gradient, in the
-    order listed. A *surrogate* lends a changed network for the length of one gradient, so that between two steps, and
-    whatever happens, the network is as it was. A *stop* freezes each image that has reached it.
+    order listed. A *surrogate* lends a changed network for the length of one gradient, to the next one listed, so that
+    between two steps, and whatever happens, the network is as it was. A *stop* freezes each image that has reached it.
 
     `only_step` is the length of the one step that a single-step attack takes in place of the budget's steps. Steps go
     in the ball's steepest direction (`steepest`), or along the gradient itself; `clipped` brings them into the ball.
@@ -59,8 +59,8 @@ class Descent:
     def filtering(self, *filters: Filter) -> Descent:
         return replace(self, filters=filters)
 
-    def lending(self, surrogate: Surrogate) -> Descent:
-        return replace(self, surrogates=(*self.surrogates, surrogate))
+    def lending(self, *surrogates: Surrogate) -> Descent:
+        return replace(self, surrogates=surrogates)
 
     def setting(self, **fields: Any) -> Descent:
         """Set what only one part may set. Raises ValueError where another part has."""

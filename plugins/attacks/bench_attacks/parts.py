@@ -58,12 +58,13 @@ def vr(descent: Descent, *, copies: Count = 20, sigma: Annotated[float, Ge(0)] =
 
 def di(descent: Descent, *, probability: Share = 0.5, resize: Annotated[float, Gt(0)] = 330 / 299) -> Descent:
     """Resize and pad the input at random, each image on its own (Xie et al., 2019)."""
-    return descent.lending(DiverseInput(probability, resize))
+    return descent.lending(*descent.surrogates, DiverseInput(probability, resize))
 
 
 def sgm(descent: Descent, *, gamma: Share | None = None, projections: bool = False) -> Descent:
     """Scale the gradient through residual branches by gamma (Wu et al., 2020)."""
-    return descent.lending(SkipGradient(gamma, projections))
+    # first, because its hooks need the network itself
+    return descent.lending(SkipGradient(gamma, projections), *descent.surrogates)
 
 
 def ir(

@@ -1,0 +1,163 @@
+"""Attacks of other libraries: offered without importing them, typed, held to the host's contract like any other."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench_core.contracts import check_images
+from bench_core.errors import UsageError
+from bench_core.plan_report import plan_text
+from bench_core.registry import Registry
+from bench_core.run import make_plan, make_planner
+from bench_core.run import run as run_suite
+from bench_core.store import Store
+from bench_core.suite import load_suite
+from bench_core.types import Budget, Examples
+from bench_core.work import Passes, steps
+
+from .scene import examples, network, streams
+
+torchattacks = pytest.importorskip("torchattacks")
+torchattacks_names = sorted(set(torchattacks.__all__) - set(torchattacks.__wrapper__))
+
+MODEL = network(3).float()
+LINF, L2 = Budget("linf", 0.1, 0.03, 3), Budget("l2", 0.9, 0.3, 3)
+
+
+def small(count: int = 2, shape: Sequence[int] = (3, 16, 16), targeted: bool = False) -> Examples:
+    """Images that the network classifies as they are labelled; a search would give others back at once."""
+    images = examples(count + 2, shape).images[2:].float()
+    labels = MODEL(images).argmax(1)
+    return Examples(images, labels, tuple(f"{i:064x}" for i in range(count)), (labels + 1) % 4 if targeted else None)
+
+
+def reached(registry: Registry, name: str, budget: Budget, seed: int = 0, **given: object) -> Tensor:
+    """Run a bridged attack as a worker does: seeded, guarded, its images checked."""
+    offer = registry.find("attacks", f"torchattacks:{name}", "", "")
+    options, faults = offer.check(given, "", "")
+    assert not faults
+    attack, on = offer.build(budget, **options), small(targeted=budget.targeted)
+    (images,) = steps(attack, MODEL, on, streams(on, seed), Passes(MODEL), attack.global_seed)
+    check_images(on.images, images, budget)
+    return images
+
+
+def test_every_attack_of_the_library_is_offered(installed: Registry) -> None:
+    offered = {name.partition(":")[2] for name in installed.names("attacks") if name.startswith("torchattacks:")}
+    assert offered == set(torchattacks_names)
+
+
+def test_offering_and_describing_them_imports_neither_the_library_nor_torch() -> None:
+    code = (
+        "import sys\nfrom bench_core.registry import discover\n"
+        "offers = [o for (k, n), o in discover().offers.items() if n.startswith('torchattacks:')]\n"
+        "assert len(offers) > 30 and all(isinstance(o.options, list) for o in offers)\n"
+        "sys.exit('torch' in sys.modules or 'torchattacks' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_the_library_the_plugin_says_what_to_install() -> None:
+    code = (
+        "import sys, importlib.util\nfind = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torchattacks' else find(name, *a)\n"
+        "from bench_core.registry import discover\nfound = discover()\n"
+        "print(*[f'{u.plugin}: {u.reason}' for u in found.unavailable])\n"
+        "names = found.names('attacks')\nsys.exit(any(':' in name for name in names) or 'pgd' not in names)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'torchattacks is not installed (would do: pip install "adversarial-bench[torchattacks]")' in done.stdout
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize(("name", "budget"), [("PGD", LINF), ("MIFGSM", LINF), ("PGDL2", L2)])
+def test_the_budget_reaches_the_library(installed: Registry, name: str, budget: Budget, targeted: bool) -> None:
+    budget = Budget(**vars(budget) | {"targeted": targeted})
+    on = small(targeted=targeted)
+    start = {} if name == "MIFGSM" else {"random_start": False}
+    theirs = getattr(torchattacks, name)(MODEL, eps=budget.eps, alpha=budget.step_size, steps=3, **start)
+    if targeted:
+        theirs.set_mode_targeted_by_label(quiet=True)
+    expected = theirs(on.images, on.labels if on.targets is None else on.targets)
+    assert torch.equal(reached(installed, name, budget), expected)
+
+
+def test_options_pass_through_and_are_typed(installed: Registry) -> None:
+    plain, kept = reached(installed, "MIFGSM", LINF), reached(installed, "MIFGSM", LINF, decay=0.0)
+    assert not torch.equal(plain, kept)
+    offer = installed.find("attacks", "torchattacks:MIFGSM", "", "")
+    assert [(each.name, each.type, each.default) for each in offer.options] == [("decay", "float", 1.0)]
+    for wrong, said in (({"decay": "much"}, "decay"), ({"dekay": 1.0}, 'did you mean "decay"'), ({"eps": 0.1}, "eps")):
+        _, (fault,) = offer.check(wrong, "suite", "attacks.X")
+        assert said in str(fault)
+    cw = installed.find("attacks", "torchattacks:CW", "", "")
+    assert {each.name: each.type for each in cw.options} == {"c": "float", "kappa": "float", "lr": "float"}
+
+
+@pytest.mark.parametrize("name", ["PGD", "EOTPGD", "APGD", "GN", "Square"])
+def test_the_hosts_seed_decides_what_the_library_draws(installed: Registry, name: str) -> None:
+    budget = Budget("linf", 0.5, 0.1, 2, random_start=True)
+    options = {"n_queries": 300} if name == "Square" else {"std": 0.02} if name == "GN" else {}
+    before = torch.get_rng_state()
+    one, again, other = (reached(installed, name, budget, seed, **options) for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_autoattack_keeps_the_budget(installed: Registry, norm: str) -> None:
+    budget = Budget(norm, 0.5 if norm == "linf" else 8.0, 0.01, 3)
+    images = reached(installed, "AutoAttack", budget, version="rand")
+    assert not torch.equal(images, small().images)
+
+
+def test_a_search_that_ends_outside_the_ball_has_failed(installed: Registry) -> None:
+    """DeepFool looks for the smallest perturbation and knows no eps."""
+    wide, narrow = (reached(installed, "DeepFool", Budget("l2", eps, 0.1, 50)) for eps in (1e3, 1e-4))
+    assert not torch.equal(wide, small().images)
+    assert torch.equal(narrow, small().images)
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "said"),
+    [
+        ("PGD", L2, "PGD is bounded in Linf, the budget in l2"),
+        ("PGDL2", LINF, "PGDL2 is bounded in L2, the budget in linf"),
+        ("APGD", Budget("linf", 0.1, 0.03, 3, targeted=True), "APGD cannot be targeted"),
+    ],
+)
+def test_a_budget_that_does_not_fit_is_said_before_the_run(installed, name: str, budget: Budget, said: str) -> None:
+    assert said in installed.find("attacks", f"torchattacks:{name}", "", "").build(budget).check((3, 8, 8))
+
+
+def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(registry, write_suite, tmp_path) -> None:
+    both = '"PGD" = { recipe = "pgd" }\n"T" = { recipe = "torchattacks:PGD" }'
+    suite = write_suite(('"PGD" = { recipe = "pgd" }', both))
+    result = run_suite(suite, out=tmp_path, registry=registry, executor="inline")
+    assert result.complete
+    facts = json.loads((result.folder / "run.json").read_text())
+    assert facts["global_seed"] == ["T"]
+    planned = plan_text(make_plan(make_planner(load_suite(suite), registry), Store(tmp_path / "store")))
+    assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
+
+
+def test_a_bridge_that_breaks_the_contract_is_void(registry, write_suite, tmp_path) -> None:
+    """TIFGSM takes three channels only; the toy images have one."""
+    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "torchattacks:TIFGSM" }'))
+    result = run_suite(suite, out=tmp_path, registry=registry, executor="inline")
+    voids = [score.void for score in result.scores if score.labels.get("attack") == "PGD"]
+    assert voids
+    assert all(void and "RuntimeError" in void for void in voids)
+
+
+def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:
+    with pytest.raises(UsageError, match="torchattacks:MIFGSM"):
+        installed.find("attacks", "torchattacks:MIFSGM", "suite", "attacks.X")

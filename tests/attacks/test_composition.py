@@ -1,0 +1,109 @@
+"""Attacks put together from parts in a suite, and what is said of parts that do not go together."""
+
+import pytest
+import torch
+
+from bench_attacks.recipes import RECIPES, composed, join
+from bench_core.errors import UsageError
+from bench_core.plan import Planner
+from bench_core.suite import load_suite
+
+from .scene import SMALL, budget, build, examples, network, run
+
+OPTIONS = SMALL | {"grid": 3, "cells": 3}
+
+
+def fitting(name: str) -> dict[str, int]:
+    return {key: value for key, value in OPTIONS.items() if key in RECIPES[name].build.__signature__.parameters}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("hybrid_ir", ["mi", "vr", "sgm", "ir"]), ("sgm_ir", ["sgm", "ir"]), ("ti_ir", ["ti", "ir"])]
+)
+def test_a_named_composition_is_its_parts_in_any_order(name: str, parts: list[str]) -> None:
+    given, model = examples(), network()
+    expected = run(build(name, budget()), model, given)
+    for order in (parts, parts[::-1]):
+        joined = join([RECIPES[part] for part in order]).build(budget(), **fitting(name))
+        for one, other in zip(run(joined, model, given), expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+
+
+COMPOSABLE = sorted(name for name, recipe in RECIPES.items() if recipe.join)
+
+
+@pytest.mark.parametrize("second", COMPOSABLE)
+@pytest.mark.parametrize("first", COMPOSABLE)
+def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
+    try:
+        recipe = join([RECIPES[first], RECIPES[second]])
+    except ValueError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if reason:
+        assert reason.startswith("two parts of one attack both ")
+        return
+    shared = {key: value for key, value in OPTIONS.items() if key in recipe.build.__signature__.parameters}
+    given = examples(2, targeted=True)
+    for images in run(recipe.build(budget("l2", targeted=True, steps=2), **shared), network(), given):
+        assert images.isfinite().all()
+        assert (images - given.images).flatten(1).norm(dim=1).max() <= 0.9 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (["fgsm", "single_step"], "both set the only step"),
+        (["vr", "interaction_only"], "both set the loss"),
+        (["ir", "interaction_only"], "both have the option cells, grid, samples"),
+        (["mi", "mi"], "both have the part mi"),
+        (["sgm", "sgm_ir"], "both have the part sgm"),
+        (["raw", "raw"], "both have the part raw"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(parts: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        join([RECIPES[part] for part in parts])
+    with pytest.raises(ValueError, match=said):
+        composed("", *(part for name in parts for part in RECIPES[name].parts))
+
+
+def planned(suite: str, registry: object) -> Planner:
+    return Planner(load_suite(suite), registry)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ('{ parts = ["mi", "noise"] }', "cannot be combined"),
+        ('{ parts = ["fgsm", "single_step"] }', "both set the only step"),
+        ('{ recipe = "single_step", clip = false }', "attacks.PGD.clip: found false, but the step of 0.12"),
+        ('{ recipe = "relaxed" }', "attacks.PGD.norm: found a budget in linf"),
+        ('{ recipe = "ti", kernel = 4 }', "attacks.PGD.kernel: found 4"),
+        ('{ recipe = "ir" }', "attacks.PGD.grid: found 16, which does not divide 4 x 4"),
+        ('{ recipe = "mi", decay = "mean" }', "attacks.PGD.decay"),
+        ('{ recipe = "sgm", gamma = 2 }', "attacks.PGD.gamma"),
+        ('{ recipe = "mi", strength = 2 }', "attacks.PGD.strength: unknown key"),
+    ],
+)
+def test_a_mistake_in_a_suite_is_said_before_the_run(attack: str, said: str, registry, write_suite) -> None:
+    with pytest.raises(UsageError) as error:
+        planned(write_suite(('{ recipe = "pgd" }', attack)), registry)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("ensemble", ["logits", "probabilities", "losses"])
+@pytest.mark.parametrize("targeted", ["true", "false"])
+def test_a_suite_runs_any_composition(ensemble: str, targeted: str, registry, write_suite, tmp_path) -> None:
+    from bench_core.run import run as run_suite
+
+    suite = write_suite(
+        ('"PGD" = { recipe = "pgd" }', '"X" = { parts = ["mi", "vr", "ti", "ir"], grid = 2, cells = 1, samples = 2 }'),
+        ('title = "toy"', f'title = "toy"\nensemble = "{ensemble}"\ntargeted = {targeted}\nrandom_start = true'),
+    )
+    result = run_suite(suite, out=tmp_path, registry=registry, executor="inline")
+    assert result.complete
+    passes = [score.score.value for score in result.scores if score.metric == "attack.forwards"]
+    assert passes == pytest.approx([1 + 4 * (1 + 20 + 4)] * 2)
+    assert all(score.score.value == 0 for score in result.scores if score.metric == "attack.zero_gradients")
