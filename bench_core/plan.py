@@ -64,6 +64,11 @@ def chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield indices[start : start + size]
 
 
+def _each_once(observations: Sequence[Json]) -> list[Json]:
+    """Leave out what is observed already: two names of one network, or of one metric, share their cells."""
+    return list({each["key"]: each for each in observations}.values())
+
+
 class Planner(Named):
     """Turns a suite into jobs."""
 
@@ -95,7 +100,7 @@ class Planner(Named):
 
     def _clean_job(self, indices: Sequence[int], target: str, observed: Sequence[tuple[str, Json]]) -> Job:
         cells, observations = zip(*(self._cell(spec, label, target) for label, spec in observed), strict=True)
-        spec = self._spec(indices, [target], attack=None, observe=list(observations))
+        spec = self._spec(indices, [target], attack=None, observe=_each_once(observations))
         address = digest({key: spec[key] for key in ("ids", "seed", "environment", "host")})
         labels = {"target": target}
         return Job(address, spec, cells, labels, len(indices), evaluations=len(indices))
@@ -144,7 +149,7 @@ class Planner(Named):
             budget=asdict(limits),
             source={"members": members(source), "combine": self.suite.ensemble},
             quantise=self.suite.quantise,
-            observe=observations,
+            observe=_each_once(observations),
         )
         names = ("ids", "seed", "environment", "host", "attack", "budget", "quantise")
         combine = self.suite.ensemble if len(members(source)) > 1 else None

@@ -13,7 +13,7 @@ from ..scores import LabelledScore
 from .series import Key
 from .style import text
 
-WRAP = 4
+WIDEST = 11.0  # inches
 PANEL = (2.5, 2.1)  # inches
 NARROWEST = 4.8  # inches, for the notes to have room
 
@@ -21,16 +21,17 @@ NARROWEST = 4.8  # inches, for the notes to have room
 def panels(
     keys: Sequence[Key], size: tuple[float, float] = PANEL, share: bool = True, single: float = 1.7
 ) -> tuple[Figure, dict[Key, Axes]]:
-    """Make a figure with axes for each key. Keys of two labels make a grid; of one, rows of four.
+    """Make a figure with axes for each key. Keys of two labels make a grid; of one, rows that fit a page.
 
     `size` is a panel's in inches; one that stands alone is `single` times as large.
     """
     keys = list(dict.fromkeys(keys)) or [()]
+    wrap = max(1, int(WIDEST / size[0]))
     two = len(keys[0]) == 2
     rows_of = list(dict.fromkeys(key[0] for key in keys)) if two else []
     columns_of = list(dict.fromkeys(key[1] for key in keys)) if two else []
-    columns = len(columns_of) if two else min(WRAP, len(keys))
-    rows = len(rows_of) if two else math.ceil(len(keys) / WRAP)
+    columns = len(columns_of) if two else min(wrap, len(keys))
+    rows = len(rows_of) if two else math.ceil(len(keys) / wrap)
     scale = single if len(keys) == 1 else 1.0
     inches = max(NARROWEST, size[0] * columns * scale + 0.6), size[1] * rows * scale + 1.2
     figure = Figure(figsize=inches, layout="constrained")

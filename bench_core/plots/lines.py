@@ -77,7 +77,7 @@ def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[flo
 
 def _band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
     x, value, low, high = _scaled(points, format)
-    axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    axes.fill_between(x, low, high, color=style.colour, alpha=0.12, linewidth=0)
     every = max(1, len(x) // 6)
     (artist,) = axes.plot(
         x, value, color=style.colour, linestyle=style.dashes, linewidth=1.3, marker=style.marker, markersize=3.5,
