@@ -68,7 +68,7 @@ def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder
             )
             raise UsageError(Fault(where, f"tables.{table.name}", message))
         placed[place] = each
-    row_keys, column_keys = _in_order(row for row, _ in placed), _in_order(column for _, column in placed)
+    row_keys, column_keys = in_order(row for row, _ in placed), in_order(column for _, column in placed)
     references = _references(table.reference, folder) if table.reference else []
     rows = []
     for row in row_keys:
@@ -86,7 +86,7 @@ def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder
     )  # fmt: skip
 
 
-def _in_order(keys: Iterable[Key]) -> list[Key]:
+def in_order(keys: Iterable[Key]) -> list[Key]:
     """Sort keys dimension by dimension, the labels of each in the order of their first appearance."""
     found = list(dict.fromkeys(keys))
     ranks = [{label: rank for rank, label in enumerate(dict.fromkeys(labels))} for labels in zip(*found, strict=True)]

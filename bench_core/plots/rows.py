@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..outcomes import Plot
 from ..scores import RowSet
+from ..tables import in_order
 from .series import Key
 
 
@@ -21,4 +22,4 @@ def grouped_rows(rows: Sequence[RowSet], plot: Plot, dimensions: Sequence[str]) 
         if name not in each.arrays:
             raise ValueError(f'no row "{name}" (would do: {", ".join(sorted(each.arrays))})')
         groups.setdefault(tuple(str(each.labels.get(d, "")) for d in dimensions), []).append(each)
-    return groups
+    return {key: groups[key] for key in in_order(groups)}

@@ -13,6 +13,7 @@ from ..derived import picked
 from ..schema import number
 from ..scores import LabelledScore
 from ..statistics import bootstrap
+from ..tables import in_order
 
 Key = tuple[str, ...]
 
@@ -38,11 +39,7 @@ def grouped(scores: Sequence[LabelledScore], dimensions: Sequence[str]) -> dict[
     groups: dict[Key, list[LabelledScore]] = {}
     for each in scores:
         groups.setdefault(key_of(each, dimensions), []).append(each)
-    ranks = [{label: rank for rank, label in enumerate(dict.fromkeys(part))} for part in zip(*groups, strict=True)]
-    return {
-        key: groups[key]
-        for key in sorted(groups, key=lambda key: [rank[part] for rank, part in zip(ranks, key, strict=True)])
-    }
+    return {key: groups[key] for key in in_order(groups)}
 
 
 def wanted(scores: Sequence[LabelledScore], value: str, where: Mapping[str, Any]) -> list[LabelledScore]:
