@@ -50,12 +50,10 @@ sys.exit("torch" in sys.modules)
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("name", "profile"), BOTH)
-def test_published_values_meet_labels_of_the_suite(name: str, profile: str) -> None:
+@pytest.mark.parametrize("name", [name for name, profile in BOTH if profile == "imagenet"])
+def test_published_values_meet_labels_of_the_suite(name: str) -> None:
     """A reference whose labels no row or column has would never be seen."""
-    if profile != "imagenet":
-        pytest.skip("published values are ImageNet's")
-    suite = load_suite(name, profile)
+    suite = load_suite(name, "imagenet")
     for table in suite.tables:
         if table.reference:
             text = (Path(suite.file).parent / table.reference.file).read_text().splitlines()
