@@ -58,7 +58,8 @@ def test_a_section_has_verdicts_tables_with_intervals_and_plots(
     page: ModuleType, installed: Registry, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    result = run(load_suite("transfer_fig5", "embedded"), out=tmp_path, limit=4, registry=installed, executor="inline")
+    suite = load_suite("transfer_fig5", "embedded", ['images.models=["ResNet-S"]'])
+    result = run(suite, out=tmp_path, limit=4, registry=installed, executor="inline")
     write_plots(result, installed)
     (tmp_path / "pictures").mkdir()
     text = page.section(result, tmp_path / "pictures")
