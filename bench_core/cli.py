@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tabulate import tabulate
 
+from .commands.baseline import app as baseline
+from .commands.compare import compare
 from .errors import Fault, UsageError, one_line
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
@@ -197,6 +199,10 @@ def suites() -> None:
         table = read_toml(path)
         rows.append([name, ", ".join(table.get("profiles", [])), one_line(str(table.get("title", "")))])
     print(tabulate(rows, ["suite", "profiles", "title"], "simple", disable_numparse=True))
+
+
+app.command()(compare)
+app.add_typer(baseline, name="baseline")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

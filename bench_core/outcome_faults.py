@@ -41,6 +41,8 @@ def _faults(suite: Suite, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str
         yield from _dimensions(key, used, _known(suite, table.value, offered))
         if table.reference and not (Path(suite.file).parent / table.reference.file).is_file():
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
+    for value in suite.gate:
+        yield from _value(f"gate.{value}", value, scores)
     names = [plot.name for plot in suite.plots]
     for index, plot in enumerate(suite.plots):
         key = f"plots.{index}"

@@ -52,6 +52,16 @@ class CorrelationTable(Strict):
     where: dict[Label, Label | int] = Field(default_factory=dict)
 
 
+class GateTable(Strict):
+    """`[gate]`, a line a score: which direction is good, and how large a change for the worse is let pass.
+
+    The margin is 0.01 (one percentage point) for a share of images, and 0 for any other mean, by default.
+    """
+
+    better: Literal["higher", "lower"]
+    margin: Annotated[Number, Ge(0)] | None = None
+
+
 class Plot(Strict):
     """`[[plots]]`: what all kinds have. `panels` are dimensions, each of whose labels gets its own axes."""
 

@@ -1,4 +1,4 @@
-"""Table -> terminal text, Markdown, CSV, LaTeX, JSON. Labels come from files that strangers write: they stay inert."""
+"""Table -> terminal, Markdown, CSV, LaTeX, HTML, JSON. Labels come from files that strangers write: they stay inert."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import pluggy
 from tabulate import tabulate
 
 from .errors import Fault, UsageError, did_you_mean, one_line
+from .escapes import in_csv, in_latex, in_markdown, no_commands
 from .tables import Table, TableCell, records
 
 Escape = Callable[[str], str]
@@ -66,11 +66,6 @@ def _unrepeated(rows: Sequence[Sequence[str]], dimensions: int) -> list[list[str
     return shown
 
 
-def no_commands(text: str) -> str:
-    """Break lines that the log of a CI service would take as a command, `::error::` for one."""
-    return re.sub(r"^([ \t\"']*):(?=:)", r"\1: ", text, flags=re.MULTILINE)
-
-
 def terminal(table: Table, intervals: bool = False, bold: bool = False) -> str:
     header, rows = _grid(table, one_line, (lambda text: f"\033[1m{text}\033[0m") if bold else str, intervals)
     body = tabulate(
@@ -82,65 +77,50 @@ def terminal(table: Table, intervals: bool = False, bold: bool = False) -> str:
 
 
 def markdown(table: Table, intervals: bool = False) -> str:
-    def escape(text: str) -> str:
-        return re.sub(
-            r"[\\`*_\[\]<>#!|&~$]", lambda m: f"&#{ord(m[0])};" if m[0] in "<>|&" else f"\\{m[0]}", one_line(text)
-        )
-
-    plain = _grid(table, escape, lambda text: f"**{text}**", intervals)
+    plain = _grid(table, in_markdown, lambda text: f"**{text}**", intervals)
     lines = [plain[0], ["---" if place < table.dimensions else "---:" for place in range(len(table.header))], *plain[1]]
     body = ["| " + " | ".join(line) + " |" for line in lines]
     unit = " (%)" if table.percent else ""
-    return no_commands(
-        "\n".join(
-            [f"### {escape(table.title)}{unit}", "", *body, "", *(f"{escape(note)}  " for note in table.notes), ""]
-        )
-    )
+    notes = [f"{in_markdown(note)}  " for note in table.notes]
+    return no_commands("\n".join([f"### {in_markdown(table.title)}{unit}", "", *body, "", *notes, ""]))
 
 
 def comma_separated(table: Table, intervals: bool = False) -> str:
     """One line a cell's row; a label that a spreadsheet would run is led by an apostrophe."""
 
-    def escape(text: str) -> str:
-        line = one_line(text)
-        return f"'{line}" if line[:1] in tuple("=+-@\t\r") and line else line
-
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = list(table.header[table.dimensions :])
     wide = [column for name in names for column in ([name, f"{name} low", f"{name} high"] if intervals else [name])]
-    writer.writerow([*map(escape, table.header[: table.dimensions]), *map(escape, wide)])
+    writer.writerow([*map(in_csv, table.header[: table.dimensions]), *map(in_csv, wide)])
     for key, cells in table.rows:
         values: list[str] = []
         for cell in cells:
             three = [cell.value, cell.low, cell.high] if intervals else [cell.value]
             values += ["void"] * len(three) if cell.void else ["" if math.isnan(v) else f"{v:.10g}" for v in three]
-        writer.writerow([*map(escape, key), *values])
+        writer.writerow([*map(in_csv, key), *values])
     return no_commands(out.getvalue())
 
 
 def latex(table: Table, intervals: bool = False) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$"}
-    special |= {char: f"\\{char}" for char in "&%$#_{}"} | {
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-    }
-
-    def escape(text: str) -> str:
-        return "".join(special.get(char, char) for char in one_line(text))
-
-    header, rows = _grid(table, escape, lambda text: rf"\textbf{{{text}}}", intervals)
+    header, rows = _grid(table, in_latex, lambda text: rf"\textbf{{{text}}}", intervals)
     columns = "l" * table.dimensions + "r" * (len(header) - table.dimensions)
     lines = [" & ".join(row) + r" \\" for row in _unrepeated(rows, table.dimensions)]
     lines = [" & ".join(header) + r" \\", r"\midrule", *lines, r"\bottomrule", r"\end{tabular}"]
-    notes = r"\\ ".join(escape(note) for note in table.notes)
-    top = [r"\begin{table}", rf"\caption{{{escape(table.title)}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    notes = r"\\ ".join(in_latex(note) for note in table.notes)
+    top = [r"\begin{table}", rf"\caption{{{in_latex(table.title)}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     return no_commands("\n".join([*top, *lines, "", rf"\footnotesize {notes}", r"\end{table}", ""]))
 
 
 def as_json(table: Table, intervals: bool = False) -> str:  # noqa: ARG001  (always has them)
     return json.dumps(records([table])[0], indent=1) + "\n"
+
+
+def html(table: Table, intervals: bool = False) -> str:  # noqa: ARG001  (always has them)
+    """A page fragment; jinja2 is imported when one is made."""
+    from .render_html import fragment, of_table
+
+    return no_commands(fragment(of_table(table)))
 
 
 def render(table: Table, form: str, intervals: bool, bold: bool, manager: pluggy.PluginManager) -> str:
@@ -159,5 +139,6 @@ FORMATS: Mapping[str, tuple[str, Callable[..., str]]] = {
     "markdown": ("md", markdown),
     "csv": ("csv", comma_separated),
     "latex": ("tex", latex),
+    "html": ("html", html),
     "json": ("json", as_json),
 }

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from .compute import Found, Incomplete, compute
 from .derived import derive
+from .digests import digest
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import Executor
+from .machine import processor
 from .outcome_faults import outcome_faults
 from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
 from .progress import Progress, Silent
@@ -199,12 +201,15 @@ def safe_name(name: str) -> str:
 def write(result: Result, planner: Planner, selection: Selection) -> None:
     """Write the run's folder; every file is whole or the one before."""
     suite, folder = result.suite, result.folder
+    assert planner.images is not None
     facts = {
         "suite": suite.model_dump(mode="json"),
         "images": {"indices": selection.indices, "ids": selection.ids, "digest": selection.digest},
+        "dataset": {"count": len(planner.images.ids), "digest": digest(list(planner.images.ids))},
         "truth": truth(planner, selection),
         "models": planner.models,
-        "environment": planner.environment | {"python": platform.python_version(), "system": platform.system()},
+        "environment": planner.environment
+        | {"python": platform.python_version(), "system": platform.system(), "processor": processor(planner.device)},
         "versions": {n: _version(n) for n in ("adversarial-bench", "torch", "torchvision", "numpy", "safetensors")},
         "plugins": sorted({f"{o.origin.plugin} {o.origin.package} {o.origin.version} {o.origin.source}"
                            for o in planner.registry.offers.values()}),

@@ -38,8 +38,14 @@ def bootstrap(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
         return math.nan, math.nan
     if np.all(data == data[0]):
         return float(data[0]), float(data[0])
-    low, high = np.quantile(_weights(n, seed) @ data / n, [0.025, 0.975])
+    low, high = np.quantile(bootstrap_means(data, seed), [0.025, 0.975])
     return float(low), float(high)
+
+
+def bootstrap_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Give the means [10,000] of resamples over images; `values` float [n], n > 0."""
+    means: NDArray[np.float64] = _weights(len(values), seed) @ values / len(values)
+    return means
 
 
 _kept: dict[tuple[int, int], NDArray[np.float32]] = {}

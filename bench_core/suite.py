@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .outcomes import AnyPlot, CorrelationTable, TableTable, WorstCaseTable
+from .outcomes import AnyPlot, CorrelationTable, GateTable, TableTable, WorstCaseTable
 from .schema import Label, Number, Strict, faults_of
 from .sweeps import expand_sweeps
 from .types import LossName, Norm
@@ -148,6 +148,7 @@ class Suite(Strict):
     correlations: dict[Label, CorrelationTable] = Field(default_factory=dict)
     tables: list[TableTable] = Field(default_factory=list)
     plots: list[AnyPlot] = Field(default_factory=list)
+    gate: dict[Label, GateTable] = Field(default_factory=dict)
 
     @property
     def all_models(self) -> list[str]:

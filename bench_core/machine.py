@@ -1,0 +1,29 @@
+"""What kind of processor computes: two of one kind give the same bits, two of different kinds need not. No torch."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+CPUS = Path("/proc/cpuinfo")
+GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def processor(device: str) -> str:
+    """Name the model of the CPU, or of the first GPU where the device is one."""
+    if device.startswith("cuda"):
+        described = sorted(GPUS.glob("*/information"))
+        return _entry(described[0], "Model") or device if described else device
+    return _entry(CPUS, "model name") or platform.processor() or platform.machine()
+
+
+def _entry(path: Path, name: str) -> str:
+    """Give the first `name: value` of a file of the kernel's; empty where there is none."""
+    try:
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    except OSError:
+        pass
+    return ""

@@ -1,0 +1,90 @@
+"""Does the regression gate keep its promises? Simulated pairs of runs, of which it is known whether one is worse.
+
+    python benchmarks/gate_power.py [--pairs 1000] [--scores 20] [--images 300] [--seed 0]
+
+For shares and for means: of PAIRS of equal runs at most 5% may raise a false alarm in any of their SCORES; of PAIRS in
+which one score drops by what the gate says it can see, as many must be found as it says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench_core.compare import ALPHA, POWER, compare
+from bench_core.outcomes import GateTable
+from bench_core.snapshot import GatedScore, Snapshot
+from bench_core.statistics import wilson
+
+SCORE = "simulated.score"
+Runs = tuple[list[Any], list[Any]]
+
+
+def snapshot(name: str, values: list[Any]) -> Snapshot:
+    """A run of one score for each array of values, all over the same images."""
+    ids = tuple(str(image) for image in range(len(values[0])))
+    scores = tuple(GatedScore(SCORE, {"attack": str(i)}, each.astype(float), ids) for i, each in enumerate(values))
+    gate = {SCORE: GateTable(better="higher")}
+    dataset = {"count": len(ids), "digest": "0" * 64}
+    return Snapshot(name, "simulated", "simulated", gate, {}, {"run": name}, ids, dataset, scores)
+
+
+def shares(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
+    """Outcomes of which 3% change each way by chance; of the first score a share `drop` is lost as well."""
+    before, after = [], []
+    for place in range(scores):
+        lost = drop if place == 0 else 0.0
+        chances = np.array([0.03 + lost, 0.03, 0.5, 0.44 - lost])
+        fate = draw.choice(4, images, p=chances / chances.sum())
+        before.append(np.isin(fate, (0, 2)))
+        after.append(np.isin(fate, (1, 2)))
+    return before, after
+
+
+def means(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
+    """Log-normal values, changed by noise in proportion to them: skewed and heavy-tailed, as utilities are."""
+    before = [draw.lognormal(0, 0.5, images) for _ in range(scores)]
+    after = [each * (1 + draw.normal(0, 0.3, images)) for each in before]
+    after[0] = after[0] - drop
+    return before, after
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    for name, default in (("pairs", 1000), ("scores", 20), ("images", 300), ("seed", 0)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args()
+    kinds: dict[str, Callable[..., Runs]] = {"shares": shares, "means": means}
+    good = True
+    for kind, simulate in kinds.items():
+        draw = np.random.default_rng(given.seed)
+        alarms, seen = 0, []
+        for _ in range(given.pairs):
+            before, after = simulate(draw, given.scores, given.images, 0.0)
+            made = compare(snapshot("base", before), snapshot("new", after))
+            alarms += bool(made.failures)
+            seen += [each.smallest for each in made.verdicts]
+        drop, found = float(np.median(seen)), 0
+        for _ in range(given.pairs):
+            before, after = simulate(draw, given.scores, given.images, drop)
+            made = compare(snapshot("base", before), snapshot("new", after))
+            found += any(each.labels["attack"] == "0" for each in made.failures)
+        for what, count, promised in (("false alarms", alarms, ALPHA), ("planted drops found", found, POWER)):
+            low, high = wilson(count, given.pairs)
+            kept = low <= promised if what == "false alarms" else high >= promised
+            good = good and kept
+            print(
+                f"{kind}: {what}: {count} of {given.pairs} ({100 * count / given.pairs:.1f}%, 95% interval "
+                f"{100 * low:.1f} to {100 * high:.1f}%); promised {100 * promised:.0f}%"
+                + (f" at a drop of {drop:.4f}" if what != "false alarms" else "")
+                + ("" if kept else "  BROKEN")
+            )
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Runs held against runs and baselines, through the command line; baselines as files."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.baselines import load_baseline, save_baseline
+from bench_core.cli import app, guard
+from bench_core.compare import compare
+from bench_core.errors import UsageError
+from bench_core.scores import pack_rows, unpack_rows
+from bench_core.snapshot import shortened, snapshot_of_run
+
+from .simulated import means, shares, snapshot
+
+GATE = """
+[gate]
+"transfer.success" = { better = "higher" }
+"utility.utility" = { better = "higher" }
+"clean.accuracy" = { better = "higher" }
+"""
+
+
+@pytest.fixture
+def folder(write_suite, registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run of the toy suite, with a gate."""
+    monkeypatch.chdir(tmp_path)
+    metrics = ('clean = { recipe = "clean_accuracy" }', 'clean = { recipe = "clean_accuracy" }\nutility = { recipe = '
+               '"transfer_utility" }')  # fmt: skip
+    made = run(load_suite(write_suite(metrics, append=GATE)), out="results", executor="inline", registry=registry)
+    return made.folder
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> tuple[int, str, list[str]]:
+        code = guard(lambda: app(list(arguments), prog_name="bench", standalone_mode=False), False)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err.splitlines()
+
+    return call
+
+
+def worsened(folder: Path, name: str, count: int, environment: str | None = None) -> Path:
+    """A copy of a run in which some images are no longer fooled, perhaps on another machine."""
+    copy = folder.with_name(name)
+    copy.mkdir()
+    rows = unpack_rows(str(folder / "rows.safetensors"))
+    for each in rows:
+        if each.metric == "transfer":
+            fooled = each.arrays["fooled"].copy()
+            fooled[np.flatnonzero(fooled.any(1))[:count]] = False
+            each.arrays["fooled"] = fooled
+    (copy / "rows.safetensors").write_bytes(pack_rows(rows))
+    facts = json.loads((folder / "run.json").read_text())
+    if environment:
+        facts["environment"]["processor"] = environment
+    (copy / "run.json").write_text(json.dumps(facts))
+    return copy
+
+
+def test_a_run_passes_against_itself_and_its_own_baseline(folder: Path, bench) -> None:
+    code, out, errors = bench("compare", str(folder), str(folder / "rows.safetensors"))
+    assert (code, errors) == (0, [])
+    assert "outcomes must be identical" in out
+    assert "clean.accuracy" in out
+    assert bench("baseline", "save", str(folder))[0] == 0
+    code, out, errors = bench("compare", "baseline:toy.toy", str(folder), "--junit", "j.xml", "--markdown", "s.md")
+    assert (code, errors) == (0, [])
+    assert ElementTree.parse("j.xml").find("testsuite").get("failures") == "0"
+    assert Path("s.md").read_text().startswith("### Gate passed")
+    assert "first" in bench("baseline", "list")[1]
+
+
+def test_a_worse_run_fails_with_exit_code_1(folder: Path, bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = worsened(folder, "worse", 12, "another processor")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    code, out, errors = bench("compare", str(folder), str(worse), "--github", "--alpha", "0.5")
+    assert (code, errors) == (1, [])
+    assert "not the same: environment.processor" in out
+    assert "::error title=bench regression::transfer.success" in out
+    assert "regression" in Path("summary.md").read_text()
+    code, out, _ = bench("compare", str(folder), str(worsened(folder, "flips", 1)), "--format", "json")
+    assert code == 1
+    assert {each["status"] for each in json.loads(out)["verdicts"]} == {"nondeterministic", "no regression"}
+
+
+def test_what_cannot_be_compared_is_exit_code_2(folder: Path, bench) -> None:
+    facts = json.loads((folder / "run.json").read_text())
+    other = worsened(folder, "other", 0)
+    facts["images"]["ids"][0] = "0" * 64
+    (other / "run.json").write_text(json.dumps(facts))
+    for arguments, expected in (
+        ((str(folder), str(other)), "12 against 12, 11 in common"),
+        ((str(folder), "nowhere"), "nowhere/run.json: not the record of a run"),
+        (("baseline:toi.toy", str(folder)), 'no baseline "toi.toy"'),
+        ((str(folder), str(folder), "--format", "junitt"), 'did you mean "junit"?'),
+    ):
+        code, out, errors = bench("compare", *arguments)
+        assert (code, out, len(errors)) == (2, "", 1)
+        assert expected in errors[0]
+
+
+def test_a_gate_on_an_unknown_score_is_a_fault_of_the_suite(write_suite, registry, tmp_path: Path) -> None:
+    suite = load_suite(write_suite(append='[gate]\n"transfer.succes" = { better = "higher" }'))
+    with pytest.raises(UsageError, match=r'gate.transfer.succes: found "transfer.succes"'):
+        run(suite, out=tmp_path, executor="inline", registry=registry)
+
+
+def test_a_suite_without_a_gate_gates_what_its_tables_mark_as_best(write_suite, registry, tmp_path: Path) -> None:
+    plain = run(load_suite(write_suite()), out=tmp_path / "a", executor="inline", registry=registry)
+    with pytest.raises(UsageError, match="nothing is gated"):
+        snapshot_of_run(plain.folder)
+    marked = load_suite(write_suite(('format = "percent"', 'format = "percent"\nbest = "min"')))
+    made = snapshot_of_run(run(marked, out=tmp_path / "b", executor="inline", registry=registry).folder)
+    assert {name: gate.better for name, gate in made.gate.items()} == {"transfer.success": "lower"}
+
+
+def test_a_baseline_changes_only_by_update_with_a_reason(folder: Path, bench) -> None:
+    bench("baseline", "save", str(folder))
+    path = Path("results/baselines/toy.toy.json")
+    first = path.read_text()
+    code, _, errors = bench("baseline", "save", str(folder))
+    assert code == 2
+    assert "bench baseline update --reason" in errors[0]
+    assert bench("baseline", "update", str(folder))[0] == 2
+    assert bench("baseline", "update", str(folder), "--reason", "  ")[0] == 2
+    assert bench("baseline", "update", str(folder), "--reason", "x", "--name", "tyo")[0] == 2
+    worse = worsened(folder, "worse", 3)
+    assert bench("baseline", "update", str(worse), "--reason", "a better\n attack")[0] == 0
+    assert json.loads(path.read_text())["history"] == ["first", r"a better\n attack"]
+    assert bench("compare", "baseline:toy.toy", str(worse))[0] == 0
+    assert bench("compare", "baseline:toy.toy", str(folder))[0] == 1
+    path.write_text(first.replace('"is": "', '"is": "1'))
+    code, _, errors = bench("compare", "baseline:toy.toy", str(folder))
+    assert code == 2
+    assert "was not written by bench" in errors[0]
+
+
+@pytest.mark.parametrize("make", [shares, means])
+def test_a_baseline_keeps_every_outcome_and_is_the_same_bytes_each_time(make, tmp_path: Path) -> None:
+    before, after = make(np.random.default_rng(0), 3, 150)
+    metric = "transfer.success" if make is shares else "utility.utility"
+    base = snapshot(before, metric=metric)
+    save_baseline(base, tmp_path / "a.json", ["first"])
+    save_baseline(base, tmp_path / "b.json", ["first"])
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    kept = load_baseline(tmp_path / "a.json")
+    for one, other in zip(kept.scores, shortened(base).scores, strict=True):
+        assert one.key == other.key
+        assert one.ids == other.ids
+        np.testing.assert_array_equal(one.values, other.values)
+    again = compare(kept, base)
+    assert again.identical
+    assert not again.failures
+    assert compare(kept, snapshot(after, "base", metric=metric)).failures
+    lines = (tmp_path / "a.json").read_text().splitlines()
+    assert sum('"score"' in line for line in lines) == 3
+
+
+def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_suite, registry, tmp_path) -> None:
+    def folder(name: str) -> Path:
+        suite = load_suite(write_suite(('rule = "all"', 'rule = "correct_by_target"'), append=GATE.replace(
+            '"utility.utility" = { better = "higher" }\n', "")))  # fmt: skip
+        return run(suite, out=tmp_path / name, executor="inline", registry=registry).folder
+
+    made = snapshot_of_run(folder("a"))
+    counts = {len(each.ids) for each in made.scores if each.metric == "transfer.success"}
+    assert counts
+    assert max(counts) < 12
+    save_baseline(made, tmp_path / "b.json", ["first"])
+    assert not compare(load_baseline(tmp_path / "b.json"), made).failures

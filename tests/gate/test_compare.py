@@ -1,0 +1,212 @@
+"""The gate: what fails, what passes, what cannot be compared, and how it says so."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from bench_core.compare import Comparison, compare
+from bench_core.compare_formats import COMPARISON_FORMATS
+from bench_core.errors import UsageError
+from bench_core.outcomes import GateTable
+from bench_core.snapshot import GatedScore
+
+from .simulated import means, shares, snapshot
+
+N = 300
+DRAW = np.random.default_rng(5)
+OUTCOMES = {attack: DRAW.random(N) < p for attack, p in (("PGD", 0.5), ("IR", 0.6))}
+
+
+def changed(places: dict[str, tuple[list[int], bool]]) -> dict:
+    values = {attack: each.copy() for attack, each in OUTCOMES.items()}
+    for attack, (images, outcome) in places.items():
+        values[attack][images] = outcome
+    return values
+
+
+def fooled(attack: str, count: int) -> list[int]:
+    return np.flatnonzero(OUTCOMES[attack])[:count].tolist()
+
+
+def by_attack(made: Comparison) -> dict:
+    return {each.labels["attack"]: each for each in made.verdicts}
+
+
+def test_a_real_drop_is_a_regression_of_that_score_alone() -> None:
+    made = by_attack(compare(snapshot(OUTCOMES), snapshot(changed({"IR": (fooled("IR", 30), False)}), "new")))
+    assert made["IR"].status == "regression"
+    assert made["IR"].change == pytest.approx(-0.1)
+    assert (made["IR"].worse, made["IR"].better) == (30, 0)
+    assert made["PGD"].status == "no regression"
+    assert made["PGD"].smallest > 0.01
+    assert made["IR"].low <= made["IR"].change <= made["IR"].high
+
+
+def test_the_same_drop_is_good_where_lower_is_better() -> None:
+    gate = {"transfer.success": GateTable(better="lower")}
+    base, new = snapshot(OUTCOMES, gate=gate), snapshot(changed({"IR": (fooled("IR", 30), False)}), "new", gate=gate)
+    assert not compare(base, new).failures
+    assert [each.labels["attack"] for each in compare(new, base).failures] == ["IR"]
+
+
+def test_a_drop_within_the_margin_passes_however_significant() -> None:
+    new = snapshot(changed({"IR": (fooled("IR", 30), False)}), "new")
+    for margin, failed in ((0.0999, True), (0.1, False)):
+        gate = {"transfer.success": GateTable(better="higher", margin=margin)}
+        assert bool(compare(snapshot(OUTCOMES, gate=gate), new).failures) is failed
+
+
+def test_a_drop_that_chance_explains_passes() -> None:
+    new = snapshot(changed({"IR": (fooled("IR", 4), False)}), "new")
+    made = by_attack(compare(snapshot(OUTCOMES), new))["IR"]
+    assert made.harm > made.margin
+    assert made.status == "no regression"
+
+
+def test_the_images_are_joined_by_their_digests_not_by_their_places() -> None:
+    base = snapshot(OUTCOMES)
+    order = np.random.default_rng(0).permutation(N)
+    shuffled = tuple(
+        replace(each, values=each.values[order], ids=tuple(each.ids[i] for i in order)) for each in base.scores
+    )
+    new = replace(base, name="new", scores=shuffled, ids=shuffled[0].ids)
+    made = compare(base, new)
+    assert made.identical
+    assert not made.failures
+
+
+def test_equal_fingerprints_demand_equal_outcomes() -> None:
+    base = snapshot(OUTCOMES)
+    new = replace(snapshot(changed({"IR": (fooled("IR", 1), False)}), "new"), fingerprint=base.fingerprint)
+    made = compare(base, new)
+    assert made.identical
+    assert {attack: each.status for attack, each in by_attack(made).items()} == {
+        "IR": "nondeterministic", "PGD": "no regression",
+    }  # fmt: skip
+    better = replace(new, fingerprint={"environment.torch": "other"})
+    assert not compare(base, better).failures
+
+
+def test_other_images_or_budgets_cannot_be_compared() -> None:
+    base = snapshot(OUTCOMES)
+    fewer = snapshot({attack: each[:-1] for attack, each in OUTCOMES.items()}, "new")
+    with pytest.raises(UsageError, match="299 against 300, 299 in common"):
+        compare(base, fewer)
+    with pytest.raises(UsageError, match="not the same threat"):
+        compare(base, snapshot(OUTCOMES, "new", threat={"budgets": {"linf": {"eps": 0.2}}}))
+    one = replace(base.scores[0], values=base.scores[0].values[:-1], ids=base.scores[0].ids[:-1])
+    with pytest.raises(UsageError, match=r"attack=PGD.*299 against 300"):
+        compare(base, replace(base, name="new", scores=(one, base.scores[1])))
+    with pytest.raises(UsageError, match="has none of the scores"):
+        compare(base, snapshot(OUTCOMES, "new", metric="other.score"))
+
+
+def test_a_score_that_is_gone_or_void_fails() -> None:
+    base = snapshot(OUTCOMES)
+    void = GatedScore("transfer", {"attack": "IR", "target": "T"}, np.empty(0), (), "raised ValueError")
+    made = by_attack(compare(base, replace(base, name="new", scores=(base.scores[0], void))))
+    assert made["IR"].status == "void"
+    assert made["IR"].reason == "raised ValueError"
+    gone = compare(base, replace(base, name="new", scores=base.scores[:1]))
+    assert by_attack(gone)["IR"].status == "missing"
+    assert compare(replace(base, scores=base.scores[:1]), base).ungated == ("transfer.success attack=IR target=T",)
+
+
+def test_many_scores_are_held_together_against_one_level() -> None:
+    """A drop that alone would be significant is not one among hundred."""
+    few = changed({"IR": (fooled("IR", 6), False)})
+    alone = compare(snapshot({"IR": OUTCOMES["IR"]}), snapshot({"IR": few["IR"]}, "new"))
+    assert alone.failures
+    many = {f"A{i}": OUTCOMES["PGD"] for i in range(99)}
+    made = compare(snapshot({"IR": OUTCOMES["IR"], **many}), snapshot({"IR": few["IR"], **many}, "new"))
+    assert not made.failures
+    seen = {each.labels["attack"]: each.smallest for each in made.verdicts}
+    assert seen["IR"] > alone.verdicts[0].smallest
+
+
+def test_means_are_gated_by_the_bootstrap() -> None:
+    before, after = means(np.random.default_rng(2), 4, 200, drop=0.6)
+    made = compare(
+        snapshot(before, metric="utility.utility"), snapshot(after, "new", metric="utility.utility")
+    )  # fmt: skip
+    assert [each.labels["attack"] for each in made.failures] == ["A0"]
+    assert not made.verdicts[0].share
+    assert made.verdicts[-1].margin == 0
+
+
+def test_false_alarms_are_rare_and_planted_drops_found() -> None:
+    """The short form of `benchmarks/gate_power.py`."""
+    draw = np.random.default_rng(11)
+    alarms = found = 0
+    runs, cells, n = 60, 4, 120
+    for _ in range(runs):
+        before, after = shares(draw, cells, n)
+        made = compare(snapshot(before), snapshot(after, "new"))
+        alarms += bool(made.failures)
+    drop = float(np.median([each.smallest for each in made.verdicts]))
+    for _ in range(runs):
+        before, after = shares(draw, cells, n, drop)
+        made = compare(snapshot(before), snapshot(after, "new"))
+        found += any(each.labels["attack"] == "A0" for each in made.failures)
+    assert alarms <= 6  # of 60 at 5%: more has a chance of 3%
+    assert 0.6 < found / runs < 0.95
+
+
+HOSTILE = ["<script>alert(1)</script>", "a|b", "\x00", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r",
+           "::error::x", "##[error]x", "[link](http://x)", "*bold* `code`", "\u202eevil", "@SUM(A1)",
+           "a,b:c%0Ad", "]]>"]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("form", COMPARISON_FORMATS)
+def test_no_label_does_anything_in_any_format(form: str, label: str) -> None:
+    values = {label: OUTCOMES["IR"]}
+    new = snapshot({label: changed({"IR": (fooled("IR", 40), False)})["IR"]}, label, fingerprint={})
+    made = compare(snapshot(values, label), new)
+    assert made.failures
+    text = COMPARISON_FORMATS[form](made)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
+    lines = text.splitlines()
+    commands = [line for line in lines if line.lstrip().startswith("::")]
+    assert len(commands) == (1 if form == "github" else 0)
+    assert "##[" not in text
+    if form == "markdown":
+        assert "<script" not in text
+        rows = [line for line in lines if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {13}
+    if form == "junit":
+        (case,) = ElementTree.fromstring(text).iter("testcase")
+        assert case.find("failure") is not None
+    if form == "github":
+        title, _, message = commands[0].removeprefix("::error title=").partition("::")
+        assert title == "bench regression"
+        assert "%0A" not in message.replace("%250A", "")
+    if form == "json":
+        assert json.loads(text)["verdicts"][0]["labels"]["attack"] == label
+
+
+def test_every_format_says_the_same() -> None:
+    before, after = shares(np.random.default_rng(3), 30, 400)
+    for attack in list(before)[:14]:
+        after[attack] = after[attack] & ~before[attack]
+    made = compare(snapshot(before), snapshot(after, "new"))
+    assert len(made.failures) == 14
+    annotations = COMPARISON_FORMATS["github"](made).splitlines()
+    assert len(annotations) == 10
+    assert "5 more scores failed" in annotations[-1]
+    assert made.verdicts[0].name in annotations[0]
+    suite = ElementTree.fromstring(COMPARISON_FORMATS["junit"](made)).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("failures")) == ("30", "14")
+    assert "FAILED" in COMPARISON_FORMATS["terminal"](made)
+    record = json.loads(COMPARISON_FORMATS["json"](made))
+    assert record["passed"] is False
+    assert [each["status"] for each in record["verdicts"]] == ["regression"] * 14 + ["no regression"] * 16
+    worst = made.verdicts[0]
+    assert f"{100 * worst.change:+.1f} pp" in COMPARISON_FORMATS["markdown"](made).replace("\\", "")
+    assert not math.isnan(record["verdicts"][-1]["smallest"])
