@@ -15,7 +15,6 @@ from ..errors import one_line
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oooo")
 LONGEST_LABEL = 44
 PARAMETERS: dict[Any, Any] = {
     "svg.hashsalt": "bench",
@@ -44,16 +43,10 @@ class Look:
     colour: str
     marker: str
     dashes: Any
-    hatch: str
 
 
 def look(place: int) -> Look:
-    return Look(
-        COLOURS[place % len(COLOURS)],
-        MARKERS[place % len(MARKERS)],
-        DASHES[place % len(DASHES)],
-        HATCHES[place % len(HATCHES)],
-    )
+    return Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
 
 
 def text(label: object) -> str:
