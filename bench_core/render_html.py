@@ -59,7 +59,7 @@ def templates() -> jinja2.Environment:
 
 def _printable(value: Any) -> Any:
     """Let no control character into a page; line breaks of our own templates' texts stay."""
-    if type(value) is str and not value.isprintable():
+    if type(value) is str:
         return "\n".join(map(one_line, value.split("\n")))
     return value
 
