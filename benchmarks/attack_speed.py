@@ -1,0 +1,193 @@
+"""Speed of the attacks against other implementations, side by side in one run: `python benchmarks/attack_speed.py`.
+
+- PGD on an embedded network, against torchattacks' PGD: on the very same network, and on the network as it comes out of
+  training (batch normalisation not folded, parameters that want gradients).
+- One step of the interaction-reduced attack, against a transcription of the official algorithm, which takes one image
+  at a time: five passes of 1, 1, 32, 32 and 1 inputs for the loss, v(all), v(all without B), v(B) and v(empty).
+  Parameters frozen or not, on the network as it comes out of training.
+- The share of the machine's convolution peak, measured in the same run, that our step reaches.
+
+Times are processor time of one thread, contestants take turns, and a ratio is the median over the turns: a machine that
+is busy with other things slows both alike, and only through the memory that they share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported: spinning threads ruin a shared machine
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, cross_entropy
+
+from bench_attacks.recipes import RECIPES
+from bench_core.streams import ImageStreams
+from bench_core.types import Budget, Examples
+from bench_models.embedded.folding import fold_batch_norm
+from bench_models.embedded.networks import ARCHITECTURES
+
+EPS, ALPHA, SAMPLES = 16 / 255, 2 / 255, 32
+Contestants = Mapping[str, Callable[[], object]]
+
+
+def in_turns(contestants: Contestants, turns: int) -> dict[str, list[float]]:
+    """Time every contestant once a turn, after one turn to warm up; seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(turns + 1):
+        for name, contestant in contestants.items():
+            start = time.process_time()
+            contestant()
+            if turn:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def report(title: str, seconds: Mapping[str, list[float]], units: int, ours: str) -> None:
+    print(f"\n{title}")
+    for name, times in seconds.items():
+        ratios = [theirs / mine for theirs, mine in zip(times, seconds[ours], strict=True)]
+        line = f"  {name:48s} {1000 * statistics.median(times) / units:9.3f} ms"
+        print(line if name == ours else f"{line}   ours is {statistics.median(ratios):.2f} times as fast")
+
+
+def examples(count: int, channels: int, side: int) -> Examples:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, channels, side, side, generator=generator)
+    return Examples(images, torch.arange(count) % 10, tuple(map(str, range(count))))
+
+
+def as_benchmarked(network: nn.Module) -> nn.Module:
+    """The network as bench runs the embedded ones; what is in no sequence is not folded."""
+    return fold_batch_norm(copy.deepcopy(network)).requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def attack(name: str, model: nn.Module, given: Examples, steps: int, **options: object) -> Callable[[], None]:
+    built = RECIPES[name].build(Budget("linf", EPS, ALPHA, steps), **options)
+
+    def run() -> None:
+        for _ in built(model, given, ImageStreams(0, given.ids)):
+            pass
+
+    return run
+
+
+def official_interaction_step(model: nn.Module, given: Examples, grid: int, cells: int) -> Callable[[], None]:
+    """One step of the official algorithm on every image, one after the other (arXiv:2010.04055, app. L)."""
+    side = given.images.shape[-1] // grid
+
+    def step_of_one(clean: Tensor, label: Tensor, delta: Tensor) -> Tensor:
+        delta = delta.clone().requires_grad_(True)
+        loss = cross_entropy(model(clean + delta), label)
+        everything = model(clean + delta)
+        masks = torch.ones(SAMPLES, 1, grid * grid)
+        for mask in masks:
+            mask[0, torch.randperm(grid * grid)[:cells]] = 0
+        pixels = masks.view(SAMPLES, 1, grid, grid).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        without, alone = model(clean + delta * pixels), model(clean + delta * (1 - pixels))
+        nothing = model(clean)
+        rival = everything[0].detach().scatter(0, label, -1e9).argmax()
+
+        def utility(logits: Tensor) -> Tensor:
+            return logits[:, rival] - logits[:, label[0]]
+
+        interaction = (utility(everything) - utility(without) - utility(alone) + utility(nothing)).mean()
+        (loss - interaction).backward()
+        assert delta.grad is not None
+        return (delta.detach() + ALPHA * delta.grad.sign()).clamp(-EPS, EPS)
+
+    def run() -> None:
+        for image, label in zip(given.images.split(1), given.labels.split(1), strict=True):
+            step_of_one(image, label, torch.full_like(image, 1e-2))
+
+    return run
+
+
+def multiplications(model: nn.Module, given: Examples) -> int:
+    """Multiply-adds of one forward pass of one image, in convolutions and linear layers."""
+    counted = 0
+
+    def count(module: nn.Module, _inputs: object, output: Tensor) -> None:
+        nonlocal counted
+        counted += output[0].numel() * module.weight[0].numel()
+
+    handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    model(given.images[:1])
+    for handle in handles:
+        handle.remove()
+    return counted
+
+
+def convolution_peak() -> float:
+    """Floating-point operations a second of the best of some 3 x 3 convolutions, channels last."""
+    best = 0.0
+    for count, channels, side in ((64, 64, 28), (32, 64, 56), (64, 128, 28)):
+        images = torch.rand(count, channels, side, side).contiguous(memory_format=torch.channels_last)
+        weight = torch.rand(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            seconds = in_turns({"": lambda images=images, weight=weight: conv2d(images, weight, padding=1)}, 8)[""]
+        best = max(best, 2 * images.numel() * channels * 9 / min(seconds))
+    return best
+
+
+def pgd(network: nn.Module, batch: int, turns: int) -> None:
+    import torchattacks
+
+    given, ours, steps = examples(batch, 1, 28), as_benchmarked(network), 10
+
+    def theirs(model: nn.Module) -> Callable[[], object]:
+        made = torchattacks.PGD(model, eps=EPS, alpha=ALPHA, steps=steps, random_start=False)
+        return lambda: made(given.images, given.labels)
+
+    trained = copy.deepcopy(network).requires_grad_(True)
+    contestants: Contestants = {
+        "ours": attack("pgd", ours, given, steps),
+        "torchattacks, our network": theirs(ours),
+        "torchattacks, as trained, parameters frozen": theirs(network),
+        "torchattacks, as trained": theirs(trained),
+    }
+    report(f"PGD, batch {batch}, a step and image", in_turns(contestants, turns), batch * steps, "ours")
+
+
+def interaction(network: nn.Module, given: Examples, grid: int, title: str, peak: float, turns: int) -> None:
+    ours, count = as_benchmarked(network), len(given.ids)
+    trained = copy.deepcopy(network).requires_grad_(True)
+    contestants: Contestants = {
+        "ours": attack("ir", ours, given, 1, grid=grid, samples=SAMPLES, cells=32),
+        "official, as trained, parameters frozen": official_interaction_step(network, given, grid, 32),
+        "official, as trained": official_interaction_step(trained, given, grid, 32),
+    }
+    seconds = in_turns(contestants, turns)
+    report(f"IR, {title}, a step and image", seconds, count, "ours")
+    # forwards of 65 points and the clean image, backwards of 65; a backward through frozen weights costs a forward
+    work = 2 * multiplications(ours, given) * (2 * (2 * SAMPLES + 1) + 1) * count
+    print(f"  share of the convolution peak: {work / statistics.median(seconds['ours']) / peak:.0%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=7)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    peak = convolution_peak()
+    print(f"torch {torch.__version__}, one thread, convolution peak {peak / 1e9:.0f} GFLOP/s")
+    small = ARCHITECTURES["ResNet-S"]().eval().requires_grad_(False)
+    for batch in (64, 256):
+        pgd(small, batch, chosen.turns)
+    for name in ("ResNet-S", "ResNet-L", "VGG", "MobileNet"):
+        network = ARCHITECTURES[name]().eval().requires_grad_(False)
+        interaction(network, examples(8, 1, 28), 14, f"{name} at 28 pixels", peak, chosen.turns)
+    large = torchvision.models.resnet18(weights=None).eval().requires_grad_(False)
+    title = "torchvision's ResNet-18 at 224 pixels, channels last, not folded"
+    interaction(large, examples(1, 3, 224), 16, title, peak, max(2, chosen.turns // 3))
+
+
+if __name__ == "__main__":
+    main()
