@@ -14,6 +14,7 @@ from tabulate import tabulate
 from .commands.baseline import app as baseline
 from .commands.compare import compare
 from .commands.leaderboard import leaderboard
+from .commands.report import report
 from .errors import Fault, UsageError, one_line
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
@@ -204,6 +205,7 @@ def suites() -> None:
 
 app.command()(compare)
 app.command()(leaderboard)
+app.command()(report)
 app.add_typer(baseline, name="baseline")
 
 

@@ -7,6 +7,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
+from .pictures import Pictures, Predictions
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
@@ -21,6 +22,8 @@ METRICS: Mapping[str, type[Any]] = {
     "interaction": Interaction,
     "pairwise_interaction": PairwiseInteraction,
     "neighbour_interaction": NeighbourInteraction,
+    "pictures": Pictures,
+    "predictions": Predictions,
 }
 
 
