@@ -14,8 +14,10 @@ from tabulate import tabulate
 from .commands.baseline import app as baseline
 from .commands.compare import compare
 from .commands.leaderboard import leaderboard
+from .commands.query import query
 from .commands.report import report
 from .errors import Fault, UsageError, one_line
+from .pivots import beside_published, pivots
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
 from .suite import load_suite, own_suites, read_toml
@@ -92,6 +94,12 @@ def show(
     out: Out = HERE,
     format: Format = "terminal",
     ci: Intervals = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Put published values and the difference in columns of their own.")
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option(metavar="LABELS", help="The labels of the rows: target, or target,attack.")
+    ] = None,
     plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run again, without computing anything."""
@@ -103,7 +111,8 @@ def show(
         folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
     registry = discover()
     result = load_result(folder, registry)
-    print_tables(result.tables, format, ci, registry)
+    tables = result.tables if by is None else pivots(result, by.split(","))
+    print_tables([beside_published(each) for each in tables] if reference else tables, format, ci, registry)
     if plots:
         save_plots(result, registry)
 
@@ -206,6 +215,7 @@ def suites() -> None:
 app.command()(compare)
 app.command()(leaderboard)
 app.command()(report)
+app.command()(query)
 app.add_typer(baseline, name="baseline")
 
 
