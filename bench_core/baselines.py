@@ -61,6 +61,7 @@ def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
         "history": list(history),
         "suite": small.suite,
         "profile": small.profile,
+        "made_with": small.made_with,
         "gate": {name: gate.model_dump(exclude_none=True) for name, gate in small.gate.items()},
         "threat": small.threat,
         "fingerprint": dict(sorted(small.fingerprint.items())),
@@ -115,9 +116,10 @@ def load_baseline(path: Path) -> Snapshot:
         dataset = record["dataset"]
         whole = tuple(whole_id(dataset, place) for place in range(dataset["count"]))
         gate = {name: GateTable(**given) for name, given in record["gate"].items()}
+        scores = tuple(_unpacked(each, ids, whole) for each in record["scores"])
         return Snapshot(
-            f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"],
-            record["fingerprint"], ids, dataset, tuple(_unpacked(each, ids, whole) for each in record["scores"]), True,
+            f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],
+            ids, dataset, scores, rounded=True, made_with=record["made_with"],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(Fault(str(path), "", f"not a baseline ({type(error).__name__}: {error})")) from None

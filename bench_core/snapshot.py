@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ class Snapshot:
     """A run, or a baseline, as a gate sees it.
 
     `fingerprint` says what the outcomes follow from: two snapshots with equal ones must have equal outcomes. `rounded`
-    tells that values other than 0 and 1 have four digits, as a baseline keeps them.
+    tells that values other than 0 and 1 have four digits, as a baseline keeps them; `made_with` has the `limit` and the
+    `overrides` that make the run again.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Snapshot:
     dataset: Json
     scores: tuple[GatedScore, ...]
     rounded: bool = False
+    made_with: Json = field(default_factory=dict)
 
 
 def default_gate(suite: Suite) -> dict[str, GateTable]:
@@ -157,9 +159,11 @@ def snapshot_of_run(path: Path, registry: Registry | None = None, name: str | No
         if each.metric in gate or (each.void and each.metric in labels)
     )  # fmt: skip
     threat = {key: facts["suite"][key] for key in THREAT}
+    made_with = {"limit": facts["limit"], "overrides": facts["suite"]["overrides"]}
     return Snapshot(
-        name or str(path), suite.name, suite.profile, gate, threat, fingerprint(facts), ids, facts["dataset"], scores
-    )
+        name or str(path), suite.name, suite.profile, gate, threat, fingerprint(facts), ids, facts["dataset"], scores,
+        made_with=made_with,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,34 @@
+"""The repository against its own baselines: every one is whole, and the short ones are run again and gated."""
+
+from pathlib import Path
+
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.baselines import baseline_files, load_baseline
+from bench_core.compare import compare
+from bench_core.suite import own_suites
+
+BASELINES = baseline_files(Path(__file__).parents[2] / "results" / "baselines")
+SHORT = [name for name in BASELINES if name.endswith(".short")]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_baseline_is_whole_and_of_a_suite_that_ships(name: str) -> None:
+    baseline = load_baseline(BASELINES[name])
+    assert baseline.suite in own_suites()
+    assert baseline.scores
+    suite = load_suite(baseline.suite, baseline.profile, baseline.made_with["overrides"])
+    assert baseline.threat["loss"] == suite.loss
+    assert len(baseline.ids) == (baseline.made_with["limit"] or suite.images.count)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_the_embedded_suites_are_no_worse_than_their_baselines(name: str, tmp_path: Path) -> None:
+    baseline = load_baseline(BASELINES[name])
+    suite = load_suite(baseline.suite, baseline.profile, baseline.made_with["overrides"])
+    result = run(suite, out=tmp_path, limit=baseline.made_with["limit"], executor="inline")
+    from bench_core.snapshot import snapshot_of_run
+
+    made = compare(baseline, snapshot_of_run(result.folder))
+    assert not made.failures, [f"{each.name}: {each.status}: {each.reason}" for each in made.failures]
