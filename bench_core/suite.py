@@ -300,7 +300,9 @@ def _names(suite: Suite) -> list[Fault]:
         uses += [(f"budgets.{budget}.sources", name, labels) for name in table.sources or []]
         uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]
     for attack, entry in suite.attacks.items():
-        uses += [(f"attacks.{attack}.by_source", name, labels) for name in entry.by_source]
+        # of networks that the suite names, not of its sources: an override that leaves a source out must not be a fault
+        parts = [part for name in entry.by_source for part in name.split(ENSEMBLE_MARK)]
+        uses += [(f"attacks.{attack}.by_source", part, suite.models) for part in parts]
     for label, worst in suite.worst_case.items():
         uses += [(f"worst_case.{label}.attacks", name, suite.attacks) for name in worst.attacks or []]
     faults = [
