@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -93,24 +93,27 @@ class Named:
                 if source in (table.sources or [source]) and attack in (table.attacks or [attack]):
                     yield source, budget
 
-    def _find(self, kind: str, name: str, key: str, faults: list[Fault]) -> Offer | None:
+    def _known(
+        self, kind: str, name: str, given: Mapping[str, Any], key: str, faults: list[Fault], under: str = "recipe"
+    ) -> tuple[Offer, dict[str, Any]] | None:
+        """Find a recipe and all its options; where there is something wrong, note the faults and give None."""
         try:
-            return self.registry.find(kind, name, self.suite.file, key)
+            offer = self.registry.find(kind, name, self.suite.file, f"{key}.{under}")
         except UsageError as error:
             faults.extend(error.faults)
             return None
+        options, wrong = offer.check(given, self.suite.file, key)
+        faults.extend(wrong)
+        return None if wrong else (offer, options)
 
     def _use_metrics(self) -> list[Fault]:
         faults: list[Fault] = []
         for label, entry in self.suite.metrics.items():
             key = f"metrics.{label}"
-            offer = self._find("metrics", entry.recipe, f"{key}.recipe", faults)
-            if offer is None:
+            known = self._known("metrics", entry.recipe, entry.options, key, faults)
+            if known is None:
                 continue
-            options, wrong = offer.check(entry.options, self.suite.file, key)
-            faults += wrong
-            if wrong:
-                continue
+            offer, options = known
             metric = offer.build(**options)
             needs = frozenset(inspect.signature(metric.observe).parameters)
             if needs - set(NEEDS):
@@ -125,13 +128,10 @@ class Named:
         faults: list[Fault] = []
         for label in self.suite.all_models:
             entry, key = self.suite.models[label], f"models.{label}"
-            offer = self._find("models", entry.recipe, f"{key}.recipe", faults)
-            if offer is None:
+            known = self._known("models", entry.recipe, entry.options, key, faults)
+            if known is None:
                 continue
-            options, wrong = offer.check(entry.options, self.suite.file, key)
-            faults += wrong
-            if wrong:
-                continue
+            offer, options = known
             try:
                 identity = dict(cast(ModelRecipe, offer.recipe).identity(**options))
             except UsageError as error:
@@ -185,12 +185,10 @@ class Named:
 
     def _use_data(self) -> list[Fault]:
         faults: list[Fault] = []
-        offer = self._find("datasets", self.suite.data.kind, "data.kind", faults)
-        if offer is None:
+        known = self._known("datasets", self.suite.data.kind, self.suite.data.options, "data", faults, under="kind")
+        if known is None:
             return faults
-        options, wrong = offer.check(self.suite.data.options, self.suite.file, "data")
-        if wrong:
-            return wrong
+        offer, options = known
         self.data = {"recipe": self.suite.data.kind, "options": options}
         try:
             images: Images = offer.build(**options)
