@@ -94,10 +94,14 @@ def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
     how: signal.Signals, suite: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "longer.toml"
-    path.write_text(Path(suite).read_text().replace("count = 6", "count = 40").replace("samples = 1", "samples = 4"))
+    path.write_text(Path(suite).read_text().replace("count = 6", "count = 80").replace("samples = 1", "samples = 4"))
     command = [sys.executable, "-m", "bench_core.cli", "run", str(path), "--workers", "1", "--out"]
     process = subprocess.Popen(
-        [*command, str(tmp_path / "cut")], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, str(tmp_path / "cut")],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell makes its background jobs ignore it)
     )
     store = tmp_path / "cut" / "store"
     limit = time.monotonic() + 60
