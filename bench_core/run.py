@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,10 +81,18 @@ def cpu_count() -> int:
 
 
 def find_device(wanted: str) -> str:
-    """Resolve `auto` without importing torch: a GPU where there is NVIDIA's driver, else the CPU."""
-    if wanted != "auto":
-        return wanted
-    return "cuda" if Path("/proc/driver/nvidia/version").exists() else "cpu"
+    """Resolve `auto` without importing torch: a GPU where there is NVIDIA's driver, else the CPU.
+
+    Raises UsageError where there is no such device.
+    """
+    driver = Path("/proc/driver/nvidia/version").exists()
+    if wanted == "auto":
+        return "cuda" if driver else "cpu"
+    if wanted != "cpu" and not re.fullmatch(r"cuda(:\d+)?", wanted):
+        raise UsageError(Fault("--device", "", f'found "{wanted}" (would do: auto, cpu, cuda, cuda:N)'))
+    if wanted != "cpu" and not driver:
+        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is no NVIDIA driver here (would do: cpu)'))
+    return wanted
 
 
 def make_planner(

@@ -119,6 +119,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(bench) -> None:
         ),
         (["run", "small.toml", "--executor", "rya"], 'unknown executor "rya"'),
         (["run", "small.toml", "--limit", "0"], "--limit"),
+        (["run", "small.toml", "--device", "gpu"], 'found "gpu" (would do: auto, cpu, cuda, cuda:N)'),
         (["run", "small.toml", "--nonsense"], "--nonsense"),
         (["show", "small.toml"], "not the record of a run"),
         (["nonsense"], "nonsense"),
