@@ -120,7 +120,7 @@ class Named:
                 faults.append(
                     Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
                 )
-            spec = {"recipe": entry.recipe, "options": options, "code": offer.origin.source}
+            spec = {"recipe": entry.recipe, "options": options, "code": offer.code}
             self.metrics.append(MetricUse(label, spec, needs, entry.over, metric))
         return faults
 
@@ -141,7 +141,7 @@ class Named:
                 "recipe": entry.recipe,
                 "options": options,
                 "identity": identity,
-                "code": offer.origin.source,
+                "code": offer.code,
             }
         return faults
 
@@ -175,7 +175,7 @@ class Named:
                     "names": names,
                     "joined": entry.parts is not None,
                     "options": options,
-                    "code": offer.origin.source,
+                    "code": offer.code,
                 }
                 cost = getattr(attack, "cost", Cost())
                 self.attacks[label, source, budget] = AttackUse(

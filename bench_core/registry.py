@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
+from .closure import Untraceable, closure_digest
 from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .schema import Option, check_options, options_of
@@ -25,12 +27,13 @@ HOST_GIVES: Mapping[str, Sequence[str]] = {"attacks": ("budget",), "executors": 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin comes from: entry point, distribution and version, digest of its source."""
+    """Where a plugin comes from: entry point, distribution and version, digest of its source, what it depends on."""
 
     plugin: str
     package: str
     version: str
     source: str
+    depends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class Offer:
     name: str
     recipe: Recipe
     origin: Origin
+
+    @cached_property
+    def code(self) -> str:
+        """SHA-256 over what the recipe's results come from, so that they are never taken for another code's.
+
+        That is the modules of its `build` and its `parts` with all they import; the whole plugin where it is unknown.
+        """
+        makers = [self.recipe.build, *getattr(self.recipe, "parts", ())]
+        modules = {getattr(getattr(each, "func", each), "__module__", None) or "" for each in makers}
+        try:
+            return digest([closure_digest(sorted(modules)), *self.origin.depends])
+        except Untraceable:
+            return self.origin.source
 
     @property
     def options(self) -> list[Option]:
@@ -154,9 +170,9 @@ def discover(blocked: Iterable[str] = ()) -> Registry:
             wanted = getattr(plugin, "BENCH_API_VERSION", API_VERSION)
             if wanted != API_VERSION:
                 raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION}")
-            origin = Origin(point.name, package, version, source_digest(plugin))
+            origin = Origin(point.name, package, version, source_digest(plugin), dependencies(plugin))
             if registry.manager.has_plugin(point.name):
-                origin = Origin(f"{package}:{point.name}", package, version, origin.source)
+                origin = replace(origin, plugin=f"{package}:{point.name}")
             registry.register(plugin, origin)
         except UsageError:
             raise
@@ -170,14 +186,14 @@ def _is_own(point: importlib.metadata.EntryPoint) -> bool:
 
 
 def source_digest(plugin: Any) -> str:
-    """SHA-256 over the Python files of the plugin's package, so that results are never taken for another code's.
-
-    The versions of the distributions that it names in `BENCH_DEPENDS`, whose results it gives as its own, count too.
-    """
+    """SHA-256 over the Python files of the plugin's package and the versions that it depends on."""
     file = getattr(plugin, "__file__", None)
     if not isinstance(plugin, ModuleType) or file is None:
         return "unknown"
     path = Path(file)
-    own = folder_digest(path.parent if plugin.__package__ else path)
-    depends = [f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ())]
-    return digest([own, *depends]) if depends else own
+    return digest([folder_digest(path.parent if plugin.__package__ else path), *dependencies(plugin)])
+
+
+def dependencies(plugin: Any) -> tuple[str, ...]:
+    """Give the versions of the distributions that it names in `BENCH_DEPENDS`, whose results it gives as its own."""
+    return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))

@@ -209,7 +209,7 @@ class Worker:
 
     def _offer(self, kind: str, name: str, code: str) -> Offer:
         offer = self.registry.find(kind, name, "worker", kind)
-        if offer.origin.source != code:
+        if offer.code != code:
             raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
         return offer
 
