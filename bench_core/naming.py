@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .digests import digest, folder_digest
-from .errors import Fault, UsageError, stop_at_faults
+from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .registry import Offer, Registry
 from .suite import Suite, source_label
 from .types import Budget, Cost, Images, Json, ModelRecipe
@@ -127,23 +127,51 @@ class Named:
     def _use_models(self) -> list[Fault]:
         faults: list[Fault] = []
         for label in self.suite.all_models:
-            entry, key = self.suite.models[label], f"models.{label}"
-            known = self._known("models", entry.recipe, entry.options, key, faults)
-            if known is None:
-                continue
-            offer, options = known
-            try:
-                identity = dict(cast(ModelRecipe, offer.recipe).identity(**options))
-            except UsageError as error:
-                faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
-                continue
-            self.models[label] = {
-                "recipe": entry.recipe,
-                "options": options,
-                "identity": identity,
-                "code": offer.code,
-            }
-        return faults
+            model = self._model(label, (), faults)
+            if model is not None:
+                self.models[label] = model
+        return list(dict.fromkeys(faults))
+
+    def _model(self, label: str, within: tuple[str, ...], faults: list[Fault]) -> Json | None:
+        """Say what builds a model, with all that it is made of; where something is wrong, note it and give None."""
+        entry, key = self.suite.models[label], f"models.{label}"
+        known = self._known("models", entry.recipe, entry.options, key, faults)
+        if known is None:
+            return None
+        offer, options = known
+        recipe, parts = cast(ModelRecipe, offer.recipe), {}
+        for option in recipe.made_of:
+            part = self._parts(options[option], f"{key}.{option}", (*within, label), faults)
+            if part is None:
+                return None
+            parts[option] = part
+        bare = {name: [p["identity"] for p in part] if isinstance(part, list) else part["identity"]
+                for name, part in parts.items()}  # fmt: skip
+        try:
+            identity = dict(recipe.identity(**options | bare))
+        except UsageError as error:
+            faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
+            return None
+        return {"recipe": entry.recipe, "options": options | parts, "identity": identity, "code": offer.code}
+
+    def _parts(self, named: Any, key: str, within: tuple[str, ...], faults: list[Fault]) -> Json | list[Json] | None:
+        """Find the models that an option names, by one label or a list of them."""
+        labels = named if isinstance(named, list) else [named]
+        if not labels or not all(isinstance(label, str) for label in labels):
+            faults.append(Fault(self.suite.file, key, f"found {named!r} (would do: the label of a model)"))
+            return None
+        for label in labels:
+            if label not in self.suite.models:
+                hint = did_you_mean(label, self.suite.models)
+                faults.append(Fault(self.suite.file, key, f'unknown name "{label}" {hint}'))
+                return None
+            if label in within:
+                faults.append(Fault(self.suite.file, key, f'"{label}" would be made of itself'))
+                return None
+        found = [part for label in labels if (part := self._model(label, within, faults)) is not None]
+        if len(found) < len(labels):
+            return None
+        return found if isinstance(named, list) else found[0]
 
     def _use_attacks(self) -> list[Fault]:
         faults: list[Fault] = []

@@ -68,8 +68,14 @@ class Offer:
             return self.origin.source
 
     @property
+    def made_of(self) -> tuple[str, ...]:
+        """The options of a model that name other models of the suite."""
+        return getattr(self.recipe, "made_of", ())
+
+    @property
     def options(self) -> list[Option]:
-        return options_of(self.recipe.build, HOST_GIVES.get(self.kind, ()))
+        listed = options_of(self.recipe.build, HOST_GIVES.get(self.kind, ()))
+        return [replace(each, type="a model of the suite") if each.name in self.made_of else each for each in listed]
 
     def build(self, *given: Any, **options: Any) -> Any:
         """Build what the recipe describes."""

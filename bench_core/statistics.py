@@ -1,5 +1,5 @@
 """Intervals: Wilson for a proportion, bootstrap over images for a mean or a paired difference; correlation and
-regression over points. NumPy only."""
+regression over points."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return (centre - half if successes > 0 else 0.0), (centre + half if successes < n else 1.0)
+
+
+def clopper_pearson_lower(successes: ArrayLike, n: int, alpha: float) -> NDArray[np.float64]:
+    """Give the exact one-sided lower bound of a proportion (Clopper and Pearson, 1934), of confidence 1 - `alpha`.
+
+    It is the p under which `successes` or more of n have probability `alpha`; 0 where there is no success.
+    """
+    from scipy.special import betaincinv
+
+    k = np.asarray(successes, dtype=np.float64)
+    bound: NDArray[np.float64] = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, alpha), 0.0)
+    return bound
+
+
+def normal_quantile(p: ArrayLike) -> NDArray[np.float64]:
+    """Give Phi^-1(p), the standard normal quantile."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(np.asarray(p, dtype=np.float64)))
 
 
 def bootstrap(values: ArrayLike, seed: int = 0) -> tuple[float, float]:

@@ -190,11 +190,15 @@ class ModelRecipe:
 
     `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
     result; it raises `UsageError` where the weights cannot be had.
+
+    `made_of` are the options that name other models of the suite, by one label or a list of them. The host gives
+    `build` those models, and `identity` their identities, in the labels' place.
     """
 
     build: Callable[..., Model]
     identity: Callable[..., Json]
     summary: str
+    made_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,13 @@ class Remembering(nn.Module):
             self.last = images, self.network(images)
         return self.last[1]
 
+    def __getattr__(self, name: str) -> Any:
+        """Give what the network itself has: a metric that knows its kind is to find it."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("network"), name)
+
 
 class Passes:
     """Counts images through a network, forwards and backwards, while it is entered."""
@@ -170,19 +177,27 @@ class Worker:
         return Examples(images, labels, ids)
 
     def _model(self, spec: Json, label: str) -> nn.Module:
-        chosen = spec["models"][label]
+        return self._built(spec["models"][label], spec["environment"]["device"])
+
+    def _built(self, chosen: Json, device: str) -> nn.Module:
         key = repr((chosen["recipe"], chosen["options"], chosen["identity"]))
         if key in self.models:
             self.models.move_to_end(key)
             return self.models[key]
         offer = self._offer("models", chosen["recipe"], chosen["code"])
+        parts = {name: self._all_built(chosen["options"][name], device) for name in offer.made_of}
         with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which the loaded ones replace
-            model: nn.Module = offer.build(**chosen["options"])
-        model = model.to(spec["environment"]["device"]).eval().requires_grad_(False)
+            model: nn.Module = offer.build(**chosen["options"] | parts)
+        model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
         while len(self.models) > MODELS_KEPT:
             self.models.popitem(last=False)
         return model
+
+    def _all_built(self, chosen: Any, device: str) -> Any:
+        if isinstance(chosen, list):
+            return [self._built(each, device) for each in chosen]
+        return self._built(chosen, device)
 
     def _source(self, spec: Json) -> nn.Module:
         names = spec["source"]["members"]

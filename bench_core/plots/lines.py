@@ -38,7 +38,8 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
                 artist = (_error_bars if sweep else _band)(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
         if not sweep:
-            axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            whole = all((numeric(each.labels.get(plot.x, "")) or 0.0).is_integer() for each in members)
+            axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=whole))
     over = f"; mean over the black-box {' and '.join(plot.mean_over)}s" if plot.mean_over else ""
     note = f"{counted(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
     y = f"{plot.value} (%)" if plot.format == "percent" else plot.value

@@ -6,6 +6,7 @@ from typing import Any
 from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
+from .certified import CertifiedAccuracy
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .pictures import Pictures, Predictions
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
@@ -19,6 +20,7 @@ METRICS: Mapping[str, type[Any]] = {
     "transfer": TransferSuccess,
     "transfer_utility": TransferUtility,
     "clean_accuracy": CleanAccuracy,
+    "certified": CertifiedAccuracy,
     "interaction": Interaction,
     "pairwise_interaction": PairwiseInteraction,
     "neighbour_interaction": NeighbourInteraction,

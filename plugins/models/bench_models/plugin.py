@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import timm_models, torchvision_models
+from . import smoothing, timm_models, torchvision_models
 from .embedded import recipe as embedded
 from .imagefolder import ImageFolder
 
@@ -36,7 +36,10 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             torchvision_models.build, torchvision_models.identity, "Torchvision's networks, from its own cache."
         ),
         "timm": ModelRecipe(timm_models.build, timm_models.identity, "Timm's networks, from the hub's own cache."),
-        "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one."),
+        "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one.", ("members",)),
+        "smoothed": ModelRecipe(
+            smoothing.build, smoothing.identity, "A network under Gaussian noise: randomized smoothing.", ("base",)
+        ),
     }
 
 

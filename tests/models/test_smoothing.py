@@ -1,0 +1,156 @@
+"""A smoothed network is the written-out average over its noise samples, and the same function for every batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench_core import load_suite
+from bench_core.errors import UsageError
+from bench_core.registry import Registry
+from bench_core.run import make_planner, run
+from bench_models import smoothed
+from bench_models.smoothed import Smoothed
+from tests.toys import CLASSES, SHAPE, toy_network
+
+SIGMA, N = 0.4, 37
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(3))
+
+
+def make(form: str, n: int = N, seed: int = 0) -> Smoothed:
+    return Smoothed(toy_network(), SIGMA, n, form, seed)
+
+
+def under_noise(network: Smoothed, image: Tensor) -> Tensor:
+    """Give the logits of one image under every noise sample, one at a time: [n, classes]."""
+    noise = torch.randn(network.n, *SHAPE, generator=torch.Generator().manual_seed(network.seed))
+    return torch.cat([network.base(image[None] + SIGMA * each) for each in noise])
+
+
+def test_soft_logits_are_the_logarithm_of_the_mean_probability(images: Tensor) -> None:
+    network = make("soft")
+    for image, logits in zip(images, network(images), strict=True):
+        expected = under_noise(network, image).softmax(-1).mean(0).log()
+        assert torch.allclose(logits, expected, atol=1e-5)
+
+
+def test_votes_are_those_of_the_samples(images: Tensor) -> None:
+    network = make("votes")
+    counts = network.votes(images)
+    for image, logits, count in zip(images, network(images), counts, strict=True):
+        expected = under_noise(network, image).argmax(-1).bincount(minlength=CLASSES)
+        assert torch.equal(count, expected)
+        assert torch.allclose(logits, ((expected + 1) / (N + CLASSES)).log())
+    assert len(counts.unique()) > 3
+
+
+def test_the_gradient_is_that_of_the_written_out_average(images: Tensor) -> None:
+    network = make("soft")
+    wanted = images[:1].clone().requires_grad_(True)
+    under_noise(network, wanted[0]).softmax(-1).mean(0).log()[1].backward()
+    found = images.clone().requires_grad_(True)
+    network(found)[0, 1].backward()
+    assert torch.allclose(found.grad[0], wanted.grad[0], atol=1e-5)
+    assert not found.grad[1:].any()
+
+
+def test_votes_have_no_gradient_and_say_so(images: Tensor) -> None:
+    with pytest.raises(RuntimeError, match="no gradient"), torch.enable_grad():
+        make("votes")(images.requires_grad_(True))
+
+
+@pytest.mark.parametrize("form", ["soft", "votes"])
+def test_an_answer_depends_on_the_image_alone(form: str, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make(form)
+    together = network(images)
+    assert torch.allclose(network(images[2:3]), together[2:3], atol=1e-6)
+    assert torch.allclose(network(images.flip(0)), together.flip(0), atol=1e-6)
+    assert torch.equal(network(images), together)
+    monkeypatch.setattr(smoothed, "INPUTS_AT_ONCE", 1)
+    assert torch.allclose(network(images), together, atol=1e-6)
+    assert not torch.equal(make(form, seed=1)(images), together)
+    network(torch.rand(1, 1, 4, 4))
+    assert torch.equal(network(images), together)
+
+
+SMOOTHED = """
+[models."A smoothed"]
+recipe = "smoothed"
+base = "A"
+sigma = "1/4"
+n = 6
+[models."A votes"]
+recipe = "smoothed"
+base = "A"
+sigma = 0.25
+n = 8
+form = "votes"
+seed = 1
+[models.both]
+recipe = "ensemble"
+members = ["A", "B"]
+combine = "logits"
+[metrics.certified]
+recipe = "certified"
+n0 = 10
+n = 30
+"""
+USED = (
+    ('sources = ["A", ["A", "B"]]', 'sources = ["A smoothed"]'),
+    ('targets = ["A", "B"]', 'targets = ["A votes", "both"]'),
+)
+
+
+def test_a_suite_smooths_a_model_by_its_label(
+    write_suite: Callable[..., str], registry: Registry, tmp_path: Path
+) -> None:
+    text = SMOOTHED.replace("n = 30", "n = 30\nsigma = 0.25")
+    result = run(load_suite(write_suite(*USED, append=text)), out=tmp_path, registry=registry, executor="inline")
+    assert result.complete
+    found = {(s.metric, s.labels.get("target")): s for s in result.scores if not s.void}
+    assert found["transfer.success", "A votes"].labels["relation"] == "white-box"
+    assert found["transfer.success", "both"].labels["relation"] == "black-box"
+    assert found["certified.abstained", "A votes"].score.n == 20
+
+
+def test_what_a_model_is_made_of_is_in_its_address_by_content(
+    write_suite: Callable[..., str], registry: Registry
+) -> None:
+    def model(*more: tuple[str, str]) -> dict:
+        path = Path(write_suite(*USED, append=SMOOTHED))
+        text = path.read_text()
+        for old, new in more:
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+        return make_planner(load_suite(str(path)), registry).models["A smoothed"]
+
+    plain = model()
+    assert plain["options"]["base"]["identity"] == {"seed": 1}
+    renamed = model(('"A" =', '"Z" ='), ('base = "A"', 'base = "Z"'), ('["A", "B"]', '["Z", "B"]'))
+    assert renamed == plain
+    assert model(("seed = 1 }", "seed = 4 }")) != plain
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('base = "A"', 'base = "Aa"', r'models.A smoothed.base: unknown name "Aa" \(did you mean "A"\?\)'),
+        ('base = "A"', 'base = "A votes"', 'models.A votes.base: "A votes" would be made of itself'),
+        ('base = "A"', "base = 3", "models.A smoothed.base: found 3"),
+        ('sigma = "1/4"', "sigma = 0", "models.A smoothed.sigma"),
+        ('members = ["A", "B"]', "members = []", "models.both.members: found"),
+    ],
+)
+def test_a_wrong_base_is_one_line(
+    old: str, new: str, message: str, write_suite: Callable[..., str], registry: Registry
+) -> None:
+    path = write_suite(*USED, append=SMOOTHED.replace(old, new))
+    with pytest.raises(UsageError, match=message):
+        make_planner(load_suite(path), registry)
