@@ -23,7 +23,12 @@ def _of_record(scores: Iterable[LabelledScore]) -> Iterable[str]:
     """Warn of what the host recorded of an attack: gradients of zero, images that it left as they were."""
     zero = _joined(scores, f"{RECORD}.zero_gradients") > 0
     unchanged = _joined(scores, f"{RECORD}.linf") == 0
-    for found, what in ((zero, "met a gradient of zero"), (unchanged, "left unchanged")):
+    short = _joined(scores, f"{RECORD}.reached") == 0
+    for found, what in (
+        (zero, "met a gradient of zero"),
+        (unchanged, "left unchanged"),
+        (short, "not brought to where the attack was to bring them"),
+    ):
         if found.any():
             yield f"{100 * found.mean():.1f}% of images {what}"
 

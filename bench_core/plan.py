@@ -22,7 +22,7 @@ from .types import Json
 NEED_ATTACK = frozenset({"adversarial", "step", "source"})
 PREDICTED = "host:prediction"
 PREDICTION: Json = {"recipe": PREDICTED, "options": {}, "code": ""}
-RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients")
+RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "utility")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from .errors import Fault, UsageError
 from .plan import PREDICTED, RECORD_SCORES, Job
-from .statistics import mean
+from .statistics import mean, proportion
 from .suite import RECORD
 from .types import Metric, Score
 
@@ -125,7 +125,11 @@ def summarise(
             counted = right[each.labels["target"]]
             arrays = {name: array[counted] for name, array in arrays.items()}
         if each.metric == RECORD:
-            made: Iterable[Score] = (mean(name, arrays[name]) for name in RECORD_SCORES if name in arrays)
+            made: Iterable[Score] = (
+                (proportion if arrays[name].dtype == bool else mean)(name, arrays[name])
+                for name in RECORD_SCORES
+                if name in arrays
+            )
         else:
             made = metrics[each.metric].summarise(arrays)
         for score in made:

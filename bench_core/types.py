@@ -99,8 +99,9 @@ class Attack(Protocol):
     An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
     why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network;
     and `global_seed = True`, where it draws from the global generators, which the host then seeds. A reason begins with
-    the option it concerns and a colon. A generator may return rows of its own: `zero_gradients` [n], how many steps met
-    a gradient of zero, is a score beside the passes.
+    the option it concerns and a colon. A generator may return rows of its own, which are scores beside the passes:
+    `zero_gradients` [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the
+    attack was to bring them; `utility` [n], how far that was, in logits.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:

@@ -31,12 +31,13 @@ class Block(nn.Module):
 
 def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Module:
     """A residual network for images of any side, random weights, float64, frozen."""
-    torch.manual_seed(seed)
-    branch = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
-    made = nn.Sequential(
-        *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus(), Block(branch)),
-        *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, classes)),
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        branch = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
+        made = nn.Sequential(
+            *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus(), Block(branch)),
+            *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, classes)),
+        )
     made[-1].weight.data *= 20  # so that losses are of the size they have on trained networks
     return made.double().eval().requires_grad_(False)
 
@@ -53,15 +54,15 @@ class Asleep(nn.Module):
         if not logits.requires_grad:
             return logits
         self.calls -= 1
-        return logits * 0 if self.calls >= 0 else logits
+        return logits.detach() + logits * 0 if self.calls >= 0 else logits
 
 
 def examples(count: int = 4, shape: Sequence[int] = (1, 6, 6), targeted: bool = False, seed: int = 0) -> Examples:
-    """Random images; the first is black and the second white, so that half of their box is shut."""
+    """Random images that `network` gets right; the first is black and the second white: half of their box is shut."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(count, *shape, generator=generator, dtype=torch.float64)
     images[:2] = torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)[:count]
-    labels = torch.arange(count) % CLASSES
+    labels = network(shape[0])(images).argmax(1)
     targets = (labels + 1) % CLASSES if targeted else None
     return Examples(images, labels, tuple(f"image {i}" for i in range(count)), targets)
 

@@ -61,6 +61,8 @@ def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
         (["mi", "mi"], "both have the part mi"),
         (["sgm", "sgm_ir"], "both have the part sgm"),
         (["raw", "raw"], "both have the part raw"),
+        (["until_success", "until_utility"], "both set the goal"),
+        (["relaxed", "until_success"], "both say when an image stops"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(parts: list[str], said: str) -> None:
@@ -78,6 +80,8 @@ def planned(suite: str, registry: object) -> Planner:
     ("attack", "said"),
     [
         ('{ parts = ["mi", "noise"] }', "cannot be combined"),
+        ('{ parts = ["mi", "recover"] }', "cannot be combined"),
+        ('{ recipe = "until_utility", tolerance = 0 }', "attacks.PGD.tolerance"),
         ('{ parts = ["fgsm", "single_step"] }', "both set the only step"),
         ('{ recipe = "single_step", clip = false }', "attacks.PGD.clip: found false, but the step of 0.12"),
         ('{ recipe = "relaxed" }', "attacks.PGD.norm: found a budget in linf"),

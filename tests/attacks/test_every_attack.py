@@ -152,6 +152,8 @@ def test_every_descent_has_the_same_random_start(name: str, norm: str) -> None:
 def test_a_longer_run_begins_as_the_shorter_one(name: str, norm: str) -> None:
     given, model = examples(), network()
     attack = build(name, budget(norm, steps=4))
+    if name == "recover":
+        pytest.skip("turns back after half of its steps")
     if getattr(attack, "steps", 1) == 1:
         assert len(run(attack, model, given)) == 1
         return

@@ -11,7 +11,8 @@ from bench_core.types import Budget, Cost, Examples, Streams
 
 from .balls import BALLS, per_image
 from .draw import Draw
-from .protocols import Filter, Seen, Stop, Surrogate, Term
+from .goals import pacing
+from .protocols import Filter, Goal, Seen, Stop, Surrogate, Term
 from .terms import Loss
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Descent:
     A *term* names the points at which it wants the network evaluated and the value their logits give; all points of a
     step go through the network together, the current image once for all terms. A *filter* maps the gradient, in the
     order listed. A *surrogate* lends a changed network for the length of one gradient, to the next one listed, so that
-    between two steps, and whatever happens, the network is as it was. A *stop* freezes each image that has reached it.
+    between two steps, and whatever happens, the network is as it was. A *stop* freezes each image that has moved
+    enough, a *goal* each that the network says is there, and shortens the steps of one that went past it.
 
     `only_step` is the length of the one step that a single-step attack takes in place of the budget's steps. Steps go
     in the ball's steepest direction (`steepest`), or along the gradient itself; `clipped` brings them into the ball.
@@ -44,9 +46,14 @@ class Descent:
     filters: tuple[Filter, ...] = ()
     surrogates: tuple[Surrogate, ...] = ()
     stop: Stop | None = None
+    goal: Goal | None = None
     only_step: float | None = None
     steepest: bool = True
     clipped: bool = True
+
+    def __post_init__(self) -> None:
+        if self.stop and self.goal:
+            raise ValueError("two parts of one attack both say when an image stops")
 
     @classmethod
     def plain(cls, budget: Budget) -> Descent:
@@ -76,12 +83,22 @@ class Descent:
 
     @property
     def sees_clean(self) -> bool:
-        return any(term.sees_clean for term in self.terms)
+        return any(term.sees_clean for term in self.terms) or (self.goal is not None and self.goal.sees_clean)
+
+    @property
+    def judged_apart(self) -> bool:
+        """Whether the goal needs a forward of its own, as the gradient's is that of a changed network."""
+        return self.goal is not None and bool(self.surrogates)
+
+    @property
+    def at_image(self) -> bool:
+        """Whether the current image is among the inputs of a step."""
+        return any(term.sees_image for term in self.terms) or (self.goal is not None and not self.surrogates)
 
     @property
     def points(self) -> int:
         """How many inputs a step has for each image."""
-        return any(term.sees_image for term in self.terms) + sum(term.points for term in self.terms)
+        return self.at_image + sum(term.points for term in self.terms)
 
     @property
     def steps(self) -> int:
@@ -93,11 +110,15 @@ class Descent:
 
     @property
     def cost(self) -> Cost:
-        """Passes for one image: every point once forwards and once backwards, the clean image once if a term asks."""
-        passes, once = float(self.points), float(self.sees_clean)
+        """Passes for one image: every point once forwards and once backwards, the clean image once if a term asks.
+
+        A goal is looked at once more at the end. A run in which every image has stopped costs nothing from there on.
+        """
+        passes, once = float(self.points), float(self.sees_clean + (self.goal is not None))
+        forwards = passes + self.judged_apart
         if self.only_step is not None:
-            return Cost(0, 0, forwards_once=once + passes, backwards_once=passes)
-        return Cost(passes, passes, forwards_once=once)
+            return Cost(0, 0, forwards_once=once + forwards, backwards_once=passes)
+        return Cost(forwards, passes, forwards_once=once)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Say why images of shape (c, h, w), or the budget, will not do, if they will not."""
@@ -115,45 +136,68 @@ class Descent:
         return next(filter(None, (surrogate.check(model) for surrogate in self.surrogates)), None)
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Generator[Tensor, None, dict[str, Tensor]]:
-        """Yield the images [n, c, h, w] after each step; return how many steps met a gradient of zero, [n]."""
+        """Yield the images [n, c, h, w] after each step. Return how many steps met a gradient of zero, [n]; with a stop
+        or a goal, which images `reached` it; and what else the goal reports."""
         budget, ball, clean = self.budget, BALLS[self.budget.norm], examples.images
         images, moving = clean, torch.ones_like(examples.labels, dtype=torch.bool)
         zeros = torch.zeros_like(examples.labels)
         if budget.random_start:
             images = (clean + ball.sample(Draw(rng, 0, clean), clean, budget.eps)).clamp(0, 1)
-        clean_logits = None
-        if self.sees_clean:
-            with torch.no_grad():
-                clean_logits = answer(model, clean, by_member(model))
-        filters = [each.start() for each in self.filters]
+        clean_logits = by_members(model, clean) if self.sees_clean else None
+        before = None if clean_logits is None else combined(clean_logits)
+        length: float | Tensor
+        filters, pace = [each.start() for each in self.filters], pacing(self.step_size)
         for step in range(1, self.steps + 1):
-            gradient = self.gradient(model, examples, images, Draw(rng, step, clean), clean_logits)
-            zeros += (gradient.flatten(1).abs().amax(1) == 0) & moving
+            if not moving.any():
+                yield images
+                continue
+            gradient, logits = self.evaluated(model, examples, images, Draw(rng, step, clean), clean_logits)
+            logits = None if self.judged_apart else logits
+            flat = gradient.flatten(1).abs().amax(1) == 0
             for each in filters:
                 gradient = each(gradient, step)
-            ahead = images + self.step_size * (ball.direction(gradient) if self.steepest else gradient)
+            base, length = images, self.step_size
+            if self.goal:
+                past = self.goal.past(said(model, images) if logits is None else combined(logits), before, examples)
+                base, gradient, reach = pace(images, gradient, past.to(images))
+                moving, length = reach > 0, per_image(reach, images)
+            zeros += flat & moving
+            ahead = base + length * (ball.direction(gradient) if self.steepest else gradient)
             if self.stop:  # the box before the ball, so that an end on the sphere is one in the box
                 ahead = ahead.clamp(0, 1).where(per_image(moving, images), images)
                 moving = moving & ~self.stop.reached(ahead - clean, budget)
             inside = clean + ball.project(ahead - clean, budget.eps) if self.clipped else ahead
             images = inside.clamp(0, 1)
+            if self.goal:
+                images = images.where(per_image(moving, images), base)  # to the bit
             yield images
-        return {"zero_gradients": zeros}
+        returned: dict[str, Tensor] = {"zero_gradients": zeros} | ({"reached": ~moving} if self.stop else {})
+        if self.goal:
+            returned |= self.goal.report(said(model, images), before, examples)
+        return returned
 
     def gradient(
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None = None
     ) -> Tensor:
         """Give the gradient [n, c, h, w] of the terms' sum at `images`, each image's as if it were alone."""
-        together = max(1, INPUTS_AT_ONCE // self.points)
-        parts = []
-        for rows in (slice(start, start + together) for start in range(0, len(images), together)):
-            logits = None if clean_logits is None else clean_logits[rows]
-            parts.append(self._gradient(model, examples.take(rows), images[rows], draw.take(rows), logits))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+        return self.evaluated(model, examples, images, draw, clean_logits)[0]
 
-    def _gradient(
+    def evaluated(
+        self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give the gradient [n, c, h, w], and the logits [n, members, classes] at `images` if those were computed."""
+        together = max(1, INPUTS_AT_ONCE // self.points)
+        parts, answers = [], []
+        for rows in (slice(start, start + together) for start in range(0, len(images), together)):
+            known = None if clean_logits is None else clean_logits[rows]
+            gradient, logits = self._evaluated(model, examples.take(rows), images[rows], draw.take(rows), known)
+            parts.append(gradient)
+            answers += [] if logits is None else [logits]
+        return torch.cat(parts) if len(parts) > 1 else parts[0], torch.cat(answers) if answers else None
+
+    def _evaluated(
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Values are summed over the batch, never averaged, so that a gradient does not depend on the batch size."""
         separately = by_member(model)
         with ExitStack() as stack, torch.enable_grad():
@@ -161,20 +205,21 @@ class Descent:
                 model = stack.enter_context(surrogate.lend(model, draw))
             images = images.detach().requires_grad_(True)
             wanted = [term.place(examples.images, images, draw) for term in self.terms]
-            at_image = any(term.sees_image for term in self.terms)
-            points = torch.cat(([images[:, None]] if at_image else []) + [w for w in wanted if w is not None], dim=1)
+            points = torch.cat(
+                ([images[:, None]] if self.at_image else []) + [w for w in wanted if w is not None], dim=1
+            )
             logits = answer(model, points.flatten(0, 1), separately)
             count, members = len(images), logits.shape[1]
             logits = logits.unflatten(0, points.shape[:2]).transpose(1, 2).flatten(0, 1)
             told = repeated(examples, members)
             clean = None if clean_logits is None else clean_logits.flatten(0, 1)
-            at, first, total = logits[:, 0] if at_image else None, int(at_image), images.new_zeros(())
+            at, first, total = logits[:, 0] if self.at_image else None, int(self.at_image), images.new_zeros(())
             for term in self.terms:
                 seen = Seen(images - examples.images, at, logits[:, first : first + term.points], clean)
                 total = total + term.value(seen, told).view(count, -1).mean(1).sum()
                 first += term.points
             (gradient,) = torch.autograd.grad(total, images)
-        return gradient
+        return gradient, None if at is None else at.detach().unflatten(0, (count, members))
 
 
 def repeated(examples: Examples, times: int) -> Examples:
@@ -195,3 +240,19 @@ def answer(model: Model, images: Tensor, separately: bool) -> Tensor:
     """Give logits [n, members, classes]; a network that is no ensemble by losses counts as one member."""
     logits: Tensor = model(images, separately=True) if separately else model(images)[:, None]
     return logits
+
+
+def by_members(model: Model, images: Tensor) -> Tensor:
+    """Give logits [n, members, classes] without a graph."""
+    with torch.no_grad():
+        return answer(model, images, by_member(model))
+
+
+def combined(logits: Tensor) -> Tensor:
+    """Make one answer [n, classes] of the members' [n, members, classes]: what an ensemble by losses itself gives."""
+    return logits[:, 0] if logits.shape[1] == 1 else logits.log_softmax(-1).mean(1)
+
+
+def said(model: Model, images: Tensor) -> Tensor:
+    """Give the logits [n, classes] of the network, or of the ensemble as one, without a graph."""
+    return combined(by_members(model, images))

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 from .descent import Descent
 from .filters import Momentum, TranslationKernel
+from .goals import Fooled, Utility
 from .stops import FullLength
 from .surrogates import DiverseInput, SkipGradient
 from .terms import Interaction, Size, SmoothedLoss
@@ -97,3 +98,18 @@ def relaxed(descent: Descent, *, c: Annotated[float, Ge(0)] = 1.0, p: Annotated[
     An image that reaches that length stays there; one that does not within the budget's steps is shorter.
     """
     return descent.setting(stop=FullLength()).adding(Size(c, p))
+
+
+def until_success(descent: Descent) -> Descent:
+    """Stop each image as soon as it is misclassified, or classified as aimed at (arXiv:2103.07364, sec. 4.3)."""
+    return descent.setting(goal=Fooled())
+
+
+def until_utility(
+    descent: Descent, *, utility: Annotated[float, Gt(0)] = 8.0, tolerance: Annotated[float, Gt(0)] = 0.1
+) -> Descent:
+    """Bring each image to one attacking utility, halving the step that overshoots (arXiv:2103.07364, sec. 4.1).
+
+    An image that cannot get there within the budget ends where the budget does; the score `attack.reached` tells.
+    """
+    return descent.setting(goal=Utility(utility, tolerance))

@@ -1,8 +1,8 @@
-"""The small kinds of things that make an attack: term, filter, surrogate, stop. (The ball is in `balls.py`.)"""
+"""The small kinds of things that make an attack: term, filter, surrogate, stop, goal. (The ball is in `balls.py`.)"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -78,3 +78,17 @@ class Stop(Protocol):
 
     def reached(self, delta: Tensor, budget: Budget) -> Tensor:
         """Say of each perturbation [n, c, h, w], not yet brought into the ball, whether it ends there: bool [n]."""
+
+
+class Goal(Protocol):
+    """What an image is to reach at the network; `clean` are the logits [n, classes] of the clean images, if asked."""
+
+    @property
+    def sees_clean(self) -> bool:
+        """Whether it needs the logits at the clean image, computed once."""
+
+    def past(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Tensor:
+        """Say on which side of the goal the images with `logits` [n, classes] are: -1 short of it, 0 there, 1 past."""
+
+    def report(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Mapping[str, Tensor]:
+        """Give the rows [n] that tell how the run ended: `reached`, and what else there is to say."""

@@ -12,6 +12,7 @@ from bench_core.types import AttackRecipe, Budget
 from . import parts
 from .compose import Part, composed
 from .noise import GaussianNoise, SignNoise
+from .recovery import ThereAndBack
 
 
 def first_line(documented: Any) -> str:
@@ -30,6 +31,11 @@ def sign_noise(budget: Budget) -> SignNoise:
 def gaussian_noise(budget: Budget, length: Annotated[float, Gt(0)] | None = None) -> GaussianNoise:
     """Gaussian noise of a given Euclidean length."""
     return GaussianNoise(budget, length)
+
+
+def recover(budget: Budget) -> ThereAndBack:
+    """Half the steps and eps to fool, the other half back to the true label (arXiv:2103.07364, table 4)."""
+    return ThereAndBack(budget)
 
 
 RECIPES: Mapping[str, AttackRecipe] = {
@@ -51,6 +57,9 @@ RECIPES: Mapping[str, AttackRecipe] = {
     ),
     "interaction_only": named(parts.interaction_only),
     "relaxed": named(parts.relaxed),
+    "until_success": named(parts.until_success),
+    "until_utility": named(parts.until_utility),
+    "recover": AttackRecipe(recover, first_line(recover)),
     "noise": AttackRecipe(sign_noise, first_line(sign_noise)),
     "gaussian": AttackRecipe(gaussian_noise, first_line(gaussian_noise)),
 }
