@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_attacks.compose import join
+from bench_attacks.recipes import RECIPES
 from bench_core.contracts import check_images
 from bench_core.flags import flags
 from bench_core.types import Attack, Examples
@@ -123,8 +125,6 @@ def test_a_finished_run_asks_the_network_no_more() -> None:
 
 @pytest.mark.parametrize("parts", [["until_success", "di"], ["until_success", "vr"], ["until_success", "sgm", "mi"]])
 def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str]) -> None:
-    from bench_attacks.recipes import RECIPES, join
-
     given, model = examples(8), network()
     attack = join([RECIPES[part] for part in parts]).build(budget(eps=0.3, steps=12))
     images, told = finished(attack, model, given)
