@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,29 +12,7 @@ from bench_core.streams import ImageStreams
 from bench_metrics.games import every_coalition
 from bench_metrics.shapley import pairwise, sampled_pairs, with_all_others
 
-
-@dataclass(frozen=True)
-class TableGame:
-    """Games given by their values [n, 2^players], as `every_coalition` numbers the sets."""
-
-    values: Tensor
-
-    @property
-    def players(self) -> int:
-        return int(math.log2(self.values.shape[1]))
-
-    def __call__(self, coalitions: Tensor) -> Tensor:
-        numbers = (coalitions * 2 ** torch.arange(self.players)).sum(-1)
-        return self.values.gather(1, numbers.expand(len(self.values), -1))
-
-
-def random_games(players: int, count: int = 3) -> TableGame:
-    return TableGame(torch.randn(count, 2**players, generator=torch.Generator().manual_seed(players)).double())
-
-
-def additive_games(players: int) -> TableGame:
-    worth = torch.randn(2, players, generator=torch.Generator().manual_seed(1)).double()
-    return TableGame(0.7 + worth @ every_coalition(players).double().T)
+from .table_games import TableGame, additive_games, random_games
 
 
 def shapley_value(value, players: list, one) -> float:
@@ -137,7 +114,7 @@ def test_contexts_leave_the_pair_out_and_have_every_size_alike() -> None:
 
     games = Spy(torch.zeros(400, 2**6))
     sampled_pairs(games, torch.tensor([[[4, 1]]]), 5, ImageStreams(0, tuple(map(str, range(400)))))
-    both, first, second, rest = torch.cat(seen).unbind(1)
+    rest, first, second, both = torch.cat(seen).unbind(1)
     assert not rest[:, [4, 1]].any()
     assert torch.equal(both & ~rest, both ^ rest)
     assert (both ^ rest).sum(1).eq(2).all()

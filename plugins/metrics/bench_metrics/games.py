@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 from bench_core.grid import cells_to_pixels
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench_core.types import Model
+
+    Output = Callable[[Tensor, Tensor], Tensor]  # logits [b, classes], classes [b] -> what counts [b]
 else:
     from bench_core.lazy import torch
 
@@ -30,36 +32,46 @@ class Game(Protocol):
 
     def __call__(self, coalitions: Tensor) -> Tensor: ...
 
+    def take(self, rows: Tensor) -> Self:
+        """The games of some of the images, `rows` int [m]."""
+
 
 @dataclass(frozen=True)
 class CellGame:
     """The cells of a `grid` x `grid` division are the players: those of the coalition show `present`, others `absent`.
 
-    `present` [n, c, h, w]; `absent` [n, c, h, w] or broadcastable to it. With the adversarial and the clean images it
-    is the game of a perturbation (arXiv:2010.04055, sec. 3.1); with an image and a baseline, that of the image
-    (arXiv:2103.07364). `value` keeps of the logits [n, k, classes] the one number [n, k] that counts, so that no more
-    than one batch of logits ever exists. Batches are as large as the device likes, whatever n and k are.
+    `present` [n, c, h, w]; `absent` [n, c, h, w]. With the adversarial and the clean images it is the game of a
+    perturbation (arXiv:2010.04055, sec. 3.1); with an image and a baseline, that of the image (arXiv:2103.07364).
+    `output` keeps the one number that counts of each row of logits, given the image's class of `classes` int [n], so
+    that no more than one batch of logits ever exists. Every batch but the last is full, whatever n and k are.
     """
 
     model: Model
     present: Tensor
     absent: Tensor
     grid: int
-    value: Callable[[Tensor], Tensor]
+    output: Output
+    classes: Tensor
 
     @property
     def players(self) -> int:
         return self.grid**2
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        images = len(self.present)
-        at_once = max(1, INPUTS_AT_ONCE.get(self.present.device.type, 256) // images)
-        return torch.cat([self._values(part.expand(images, -1, -1)) for part in coalitions.split(at_once, 1)], 1)
+        images, sets = len(self.present), coalitions.shape[1]
+        at_once = INPUTS_AT_ONCE.get(self.present.device.type, 256)
+        kept = coalitions.expand(images, -1, -1).flatten(0, 1).split(at_once)
+        image = torch.arange(images).repeat_interleave(sets).to(self.present.device).split(at_once)
+        return torch.cat([self._values(*part) for part in zip(kept, image, strict=True)]).view(images, sets)
 
-    def _values(self, coalitions: Tensor) -> Tensor:
+    def _values(self, coalitions: Tensor, image: Tensor) -> Tensor:
         kept = cells_to_pixels(coalitions.to(self.present.device), self.grid, self.present.shape[-2:])
-        inputs = torch.where(kept, self.present[:, None], self.absent[:, None])
-        return self.value(self.model(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]))
+        inputs = torch.where(kept, self.present[image], self.absent[image])
+        return self.output(self.model(inputs), self.classes[image])
+
+    def take(self, rows: Tensor) -> Self:
+        rows = rows.to(self.present.device)
+        return replace(self, present=self.present[rows], absent=self.absent[rows], classes=self.classes[rows])
 
 
 def every_coalition(players: int) -> Tensor:

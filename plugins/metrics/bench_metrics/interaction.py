@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -30,7 +29,7 @@ else:
 
 def perturbation_game(source: Model, clean: Examples, adversarial: Tensor, grid: int) -> CellGame:
     """Make the game of `v(S) = max_{y' != y} h_y' - h_y` at the image perturbed on the cells of S only (sec. 3.1)."""
-    return CellGame(source, adversarial, clean.images, grid, partial(margin, classes=clean.labels))
+    return CellGame(source, adversarial, clean.images, grid, margin, clean.labels)
 
 
 def sampling_error(errors: np.ndarray) -> Score:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .derivatives import derivative, random_ranks
 from .games import Game, every_coalition
 
 if TYPE_CHECKING:
@@ -38,27 +40,49 @@ def with_all_others(game: Game, cells: Tensor | None = None) -> Tensor:
 def pairwise(game: Game) -> Tensor:
     """Give all `I_ij` (arXiv:2010.04055, eqs. 3 and 26) by enumeration, [n, players, players], zero on the diagonal.
 
-    Raises ValueError beyond 16 players.
+    It is the mean over all orders of `I_ij^(m)` (arXiv:2103.07364, eq. 2). Raises ValueError beyond 16 players.
     """
-    players = game.players
-    if players > ENUMERABLE:
-        raise ValueError(f"{players} players are too many to enumerate; sample instead")
-    sets = every_coalition(players)
-    values = game(sets[None])
-    number, sizes = torch.arange(len(sets)), sets.sum(1)
-    weights = torch.tensor(
-        [1 / ((players - 1) * math.comb(players - 2, s)) if s <= players - 2 else 0.0 for s in range(players + 1)],
-        dtype=values.dtype,
-        device=values.device,
-    )
-    result = values.new_zeros(len(values), players, players)
+    return pairwise_by_order(game).mean(1)
+
+
+def pairwise_by_order(game: Game) -> Tensor:
+    """Give all `I_ij^(m)` (arXiv:2103.07364, eq. 2) by enumeration, [n, players - 1, players, players].
+
+    Orders are 0 to players - 2; the diagonal is zero. Raises ValueError beyond 16 players.
+    """
+    values, players = _table(game), game.players
+    result = values.new_zeros(len(values), players, players, players - 1)
     for i in range(players):
         for j in range(i):
-            rest = number[~sets[:, i] & ~sets[:, j]]
-            both, only_i, only_j = rest + 2**i + 2**j, rest + 2**i, rest + 2**j
-            together = values[:, both] - values[:, only_i] - values[:, only_j] + values[:, rest]
-            result[:, i, j] = result[:, j, i] = together @ weights[sizes[rest]]
-    return result
+            result[:, i, j] = result[:, j, i] = _mean_by_order(values, players, (i, j))
+    return result.movedim(-1, 1)
+
+
+def shapley_by_order(game: Game) -> Tensor:
+    """Give all `phi^(m)(i)` (arXiv:2103.07364, eq. 5) by enumeration, [n, players, players]: orders, then players.
+
+    Raises ValueError beyond 16 players.
+    """
+    values, players = _table(game), game.players
+    return torch.stack([_mean_by_order(values, players, (i,)) for i in range(players)], dim=-1)
+
+
+def _table(game: Game) -> Tensor:
+    if game.players > ENUMERABLE:
+        raise ValueError(f"{game.players} players are too many to enumerate; sample instead")
+    return game(every_coalition(game.players)[None])
+
+
+def _mean_by_order(values: Tensor, players: int, team: Sequence[int]) -> Tensor:
+    """Average `Delta_T v(S)` over the contexts of each size, [n, players - t + 1], from all values [n, 2^players]."""
+    sets = every_coalition(players)
+    rest = (~sets[:, list(team)].any(1)).nonzero()[:, 0]
+    change = torch.zeros_like(values[:, rest])
+    for size in range(len(team) + 1):
+        for part in itertools.combinations(team, size):
+            change += (-1) ** (len(team) - size) * values[:, rest + sum(2**player for player in part)]
+    sizes = torch.nn.functional.one_hot(sets[rest].sum(1)).to(values)
+    return change @ (sizes / sizes.sum(0))
 
 
 def sampled_pairs(game: Game, pairs: Tensor, contexts: int, rng: Streams) -> tuple[Tensor, Tensor]:
@@ -67,32 +91,12 @@ def sampled_pairs(game: Game, pairs: Tensor, contexts: int, rng: Streams) -> tup
     A context's size is uniform in 0..players - 2 and the context uniform among those of its size, which is the weight
     of equation 26, so that the mean is unbiased. Gives the estimates and their standard errors, both [n, k].
     """
-    first, second = pairs.cpu().unbind(-1)
     total = squares = torch.zeros(())
     for context in range(contexts):
-        rest = _contexts(first, second, game.players, context, rng)
-        values = game(torch.cat([rest, rest, rest, rest], dim=1) | _added(first, second, rest))
-        both, only_i, only_j, neither = values.double().chunk(4, dim=1)
-        change = both - only_i - only_j + neither
+        ranks = random_ranks(pairs.cpu(), game.players, "context", context, rng)
+        size = (rng.uniform("context size", context, (pairs.shape[1],)) * (game.players - 1)).long()
+        change = derivative(game, pairs.cpu(), ranks < size[..., None])
         total, squares = total + change, squares + change**2
     mean = total / contexts
     variance = (squares / contexts - mean**2).clamp(min=0) * contexts / (contexts - 1)
     return mean.float(), (variance / contexts).sqrt().float()
-
-
-def _contexts(first: Tensor, second: Tensor, players: int, number: int, rng: Streams) -> Tensor:
-    """Draw for each image and pair a set without the pair, bool [n, k, players]."""
-    pairs = first.shape[1]
-    order = rng.uniform("context", number, (pairs, players))
-    for member in (first, second):
-        order = order.scatter(-1, member.expand(len(order), -1)[..., None], 2.0)
-    size = (rng.uniform("context size", number, (pairs,)) * (players - 1)).long()
-    return order.argsort(-1).argsort(-1) < size[..., None]
-
-
-def _added(first: Tensor, second: Tensor, like: Tensor) -> Tensor:
-    """Give what is added to the contexts: both, the first, the second, none; bool [n, 4 k, players]."""
-    one, other = (
-        torch.zeros_like(like).scatter(-1, member.expand(len(like), -1)[..., None], True) for member in (first, second)
-    )
-    return torch.cat([one | other, one, other, torch.zeros_like(like)], dim=1)

@@ -1,0 +1,211 @@
+"""Estimates of interactions and Shapley values of every order: unbiased, and as far off as they say."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench_core.streams import ImageStreams
+from bench_metrics import orders as module
+from bench_metrics.interaction import neighbours
+from bench_metrics.orders import (
+    Effort,
+    Estimate,
+    distinct_contexts,
+    mean_interaction,
+    orders_fault,
+    pair_interactions,
+    shapley_values,
+    whole_order,
+    whole_orders,
+)  # fmt: skip
+from bench_metrics.shapley import pairwise_by_order, shapley_by_order
+
+from .table_games import TableGame, random_games, repeated, smooth_games
+
+TRIALS = 1000
+Z95 = 1.959964
+
+
+def streams(count: int, seed: int = 0) -> ImageStreams:
+    return ImageStreams(seed, tuple(map(str, range(count))))
+
+
+def mean_over(pairs: Tensor, exact: Tensor) -> Tensor:
+    """The mean of I_ij^(m) [n, orders, players, players] over some pairs: [n, orders]."""
+    return exact[:, :, pairs[:, 0], pairs[:, 1]].mean(-1)
+
+
+def hold_unbiased(found: Tensor, truth: Tensor) -> None:
+    """`found` [trials, ...] against `truth` [...]: within 4.5 standard errors of its own spread, everywhere."""
+    spread = found.std(0) / len(found) ** 0.5
+    assert ((found.mean(0) - truth).abs() <= 4.5 * spread + 1e-12).all()
+
+
+def hold_covering(found: Estimate, truth: Tensor, orders: slice = slice(None)) -> None:
+    """The 95% intervals [trials, ...] hold `truth` [...] in 93 to 97% of trials, none off by more than chance."""
+    low, high = (end[:, orders] for end in found.interval)
+    covered = ((low <= truth[orders]) & (truth[orders] <= high)).double().mean(0)
+    assert 0.93 <= covered.mean() <= 0.97
+    assert ((covered - 0.95).abs() < 4 * (0.95 * 0.05 / len(low)) ** 0.5).all(), covered
+
+
+@pytest.mark.parametrize("contexts", [1, 3])
+@pytest.mark.parametrize("among", ["all", "neighbours"])
+@pytest.mark.parametrize("make", [random_games, smooth_games])
+def test_the_mean_interaction_is_unbiased_and_its_intervals_cover(make: Callable, among: str, contexts: int) -> None:
+    players, orders = 9, [0, 2, 5, 7]
+    clean, other = make(players, 1), random_games(players, 1, seed=3)
+    attacked = TableGame(clean.values + 0.3 * other.values)
+    pairs = neighbours(3) if among == "neighbours" else None
+    counted = torch.combinations(torch.arange(players)) if pairs is None else pairs
+    games = [repeated(clean, TRIALS), repeated(attacked, TRIALS)]
+    found = mean_interaction(games, orders, Effort(150, contexts), streams(TRIALS), pairs)
+    truth = torch.stack([mean_over(counted, pairwise_by_order(each))[0, orders] for each in (clean, attacked)], -1)
+    hold_unbiased(found.mean, truth)
+    hold_covering(found, truth)
+    change, error = found.contrast((1, -1))
+    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.forwards)
+    hold_covering(paired, (truth[:, 0] - truth[:, 1])[:, None])
+    assert (found.forwards == 4 * 2 * contexts * 150 * len(orders)).all()
+
+
+def test_estimates_of_each_pair_and_each_player_are_unbiased_within_their_errors() -> None:
+    players, contexts = 7, 60
+    game = random_games(players, 1)
+    many, pairs = repeated(game, TRIALS), torch.tensor([[0, 1], [6, 2], [3, 5]])
+    orders = list(range(players - 1))
+    found = pair_interactions([many], orders, pairs[None], contexts, streams(TRIALS))
+    assert found.mean.shape == (TRIALS, players - 1, 3, 1)
+    truth = pairwise_by_order(game)[0, :, pairs[:, 0], pairs[:, 1]][..., None]
+    hold_unbiased(found.mean, truth)
+    assert (found.error[:, [0, -1]] == 0).all()  # one context alone: exact
+    inner = slice(1, -1)
+    hold_covering(found, truth, inner)
+    singles = shapley_values([many], list(range(players)), contexts, streams(TRIALS), torch.tensor([[4, 0]]))
+    truth = shapley_by_order(game)[0][:, [4, 0]][..., None]
+    hold_unbiased(singles.mean, truth)
+    hold_covering(singles, truth, inner)
+    assert torch.allclose(singles.mean[:, -1], truth[-1])
+    assert torch.equal(singles.interval[0][:, -1], singles.mean[:, -1])
+    assert (singles.forwards == 2 * 2 * (2 + (players - 2) * contexts)).all()
+
+
+def test_all_players_are_taken_unless_some_are_named() -> None:
+    game = random_games(5, 2)
+    found = shapley_values([game], [0, 4], 3, streams(2))
+    assert torch.allclose(found.mean[..., 0], shapley_by_order(game)[:, [0, 4]])
+
+
+def test_games_that_are_given_together_share_pairs_and_contexts() -> None:
+    """What two games have alike cancels in each draw, so their difference has no error but that of what differs."""
+    game = random_games(8)
+    shifted = TableGame(3 * game.values)
+    change, error = mean_interaction([game, shifted], [1, 4], Effort(40), streams(3)).contrast((3, -1))
+    assert change.abs().max() < 1e-12
+    assert error.max() < 1e-6
+    assert mean_interaction([game, shifted], [1, 4], Effort(40), streams(3)).error.min() > 0.01
+
+
+@pytest.mark.parametrize("error", [0.2, 0.1])
+def test_a_target_error_is_reached_and_no_more_is_spent(error: float) -> None:
+    players, orders = 8, [1, 3, 6]
+    game = random_games(players, 1)
+    many = repeated(TableGame(torch.cat([game.values, 0.01 * game.values])), 300)
+    found = mean_interaction([many], orders, Effort(100_000, 1, error), streams(300))
+    assert (found.error <= error).all()
+    assert (found.draws >= module.FEWEST).all()
+    assert found.draws.max() < 100_000
+    one_round_less = found.error[..., 0] * (found.draws / (found.draws - module.PAIRS_A_ROUND)).sqrt()
+    late = found.draws > module.FEWEST
+    assert (one_round_less[late] > 0.85 * error).all()  # a round less would hardly have been enough
+    assert (found.forwards == 4 * found.draws.sum(1)).all()
+    truth = mean_over(torch.combinations(torch.arange(players)), pairwise_by_order(game))[0, orders]
+    assert ((found.mean[..., 0] - truth).abs() <= Z95 * found.error[..., 0]).double().mean() > 0.92
+
+
+def test_a_budget_of_forwards_is_kept_and_used() -> None:
+    games = [random_games(8), random_games(8, seed=1)]
+    effort = Effort.of_forwards(1000, games=2, contexts=3)
+    found = mean_interaction(games, [2, 4], effort, streams(3))
+    assert (found.forwards <= 2 * 1000).all()
+    assert (found.forwards > 2 * (1000 - 4 * 3 * 2)).all()
+
+
+def test_an_image_stops_on_its_own_whoever_is_beside_it() -> None:
+    """Games of very different spreads: each has the estimate, the error and the cost that it has alone."""
+    scale = torch.tensor([0.001, 1.0, 0.3])[:, None]
+    games = TableGame(random_games(8).values * scale)
+    effort, orders = Effort(4000, 1, 0.06), [1, 3, 6]
+    together = mean_interaction([games], orders, effort, streams(3))
+    assert len(together.draws.unique()) > 2
+    for image in range(3):
+        own = ImageStreams(0, (str(image),))
+        alone = mean_interaction([games.take(torch.tensor([image]))], orders, effort, own)
+        assert torch.equal(alone.mean[0], together.mean[image])
+        assert torch.equal(alone.error[0], together.error[image])
+        assert alone.forwards[0] == together.forwards[image]
+
+
+def test_contexts_are_uniform_leave_the_team_out_and_nest_over_orders() -> None:
+    from bench_metrics.derivatives import random_ranks
+
+    ranks = random_ranks(torch.tensor([[[4, 1]]]), 6, "context", 0, streams(6000))[:, 0]
+    assert (ranks.sort(-1).values == torch.arange(6)).all()
+    assert (ranks[:, [4, 1]] >= 4).all()
+    sets = [tuple(row.nonzero()[:, 0].tolist()) for row in ranks < 2]
+    seen = {each: sets.count(each) for each in set(sets)}
+    assert set(seen) == set(itertools.combinations([0, 2, 3, 5], 2))
+    assert all(abs(count - 1000) < 4.5 * (6000 * 5 / 36) ** 0.5 for count in seen.values())
+
+
+def test_pairs_are_uniform_over_all_ordered_pairs() -> None:
+    pairs = module._random_pairs(20, 4, 0, streams(600), None).flatten(0, 1)
+    seen = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
+    assert sum(seen.values()) == 12_000
+    assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in seen.values())
+
+
+def test_memory_and_batches_do_not_grow_with_the_effort() -> None:
+    largest = 0
+
+    class Spy(TableGame):
+        def __call__(self, coalitions: Tensor) -> Tensor:
+            nonlocal largest
+            largest = max(largest, coalitions.shape[1])
+            return super().__call__(coalitions)
+
+    mean_interaction([Spy(random_games(6).values)], [2], Effort(1000, 2), streams(3))
+    assert largest == 4 * 2 * module.PAIRS_A_ROUND
+
+
+def test_shares_become_whole_orders_as_they_are_written() -> None:
+    assert int(0.29 * 100) == 28  # the trap
+    assert [whole_order(share / 100, 100) for share in range(101)] == list(range(101))
+    assert [whole_order(share / 100, 1000) for share in range(101)] == list(range(0, 1001, 10))
+    assert whole_order(0.95, 194) == 184  # 184.3
+    assert whole_order(1 / 3, 9) == 3
+    assert whole_order(0.5, 5) == 3  # halves up
+    assert whole_orders([0.0, 1, 0.5, 1.0], 10) == [0, 1, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [([], "found none"), ([1.2], "found 1.2"), ([11], "found 11"), ([-1], "found -1"), ([0.5, 5], "are both 5 of 10")],
+)  # fmt: skip
+def test_orders_that_cannot_be_are_refused_with_what_would_do(orders: list, said: str) -> None:
+    assert said in (orders_fault(orders, 10) or "")
+    with pytest.raises(ValueError, match=said):
+        whole_orders(orders, 10)
+
+
+def test_distinct_contexts_are_counted() -> None:
+    assert [distinct_contexts(6, 2, m) for m in range(5)] == [1, 4, 6, 4, 1]
+    assert [distinct_contexts(4, 1, m) for m in range(4)] == [1, 3, 3, 1]
+
+
+def test_one_draw_says_nothing_of_its_error() -> None:
+    found: Estimate = mean_interaction([random_games(6)], [2], Effort(1), streams(3))
+    assert found.error.isinf().all()
