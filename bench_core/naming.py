@@ -6,18 +6,19 @@ import importlib.metadata
 import inspect
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from .average import average_digest
 from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .registry import Offer, Registry
 from .suite import Suite, source_label
 from .types import Budget, Cost, Images, Json, ModelRecipe
 
-NEEDS = ("clean", "adversarial", "step", "source", "target", "rng")
-COMPUTING_FILES = ("work", "contracts", "streams", "grid", "logits", "types")
+NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
+COMPUTING_FILES = ("work", "average", "contracts", "streams", "grid", "logits", "types")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class MetricUse:
     needs: frozenset[str]
     over: str
     metric: Any
+    forwards: float = 1  # through its network, for one image each time that it observes
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Named:
                     Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
                 )
             spec = {"recipe": entry.recipe, "options": options, "code": offer.code}
-            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric))
+            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric, getattr(metric, "forwards", 1)))
         return faults
 
     def _use_models(self) -> list[Fault]:
@@ -211,6 +213,11 @@ class Named:
                 )
         return list(dict.fromkeys(faults))
 
+    def _on_data(self, use: MetricUse, images: Images) -> MetricUse:
+        """Complete what is said of a metric by what depends on the images."""
+        average = {"data_mean": average_digest(images)} if "data_mean" in use.needs else {}
+        return replace(use, spec={**use.spec, **average})
+
     def _use_data(self) -> list[Fault]:
         faults: list[Fault] = []
         known = self._known("datasets", self.suite.data.kind, self.suite.data.options, "data", faults, under="kind")
@@ -224,6 +231,7 @@ class Named:
             self.data_missing = "; ".join(fault.message for fault in error.faults)
             return []
         self.images = images
+        self.metrics = [self._on_data(use, images) for use in self.metrics]
         checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
         checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.metrics]
         for key, check in checks:

@@ -44,7 +44,7 @@ class Job:
     labels: Mapping[str, str]
     images: int
     cost: tuple[float, float] = (0, 0)  # forwards and backwards through the source, of all its images
-    evaluations: float = 0  # forwards through targets
+    evaluations: float = 0  # forwards of its metrics
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ class Planner(Named):
         spec = self._spec(indices, [target], attack=None, observe=_each_once(observations))
         address = digest({key: spec[key] for key in ("ids", "seed", "environment", "host")})
         labels = {"target": target}
-        return Job(address, spec, cells, labels, len(indices), evaluations=len(indices))
+        own = [use.forwards - 1 for use in self.metrics if (use.label, use.spec) in observed]
+        forwards = 1 + sum(own)  # they share the pass of the images themselves
+        return Job(address, spec, cells, labels, len(indices), evaluations=forwards * len(indices))
 
     def clean_jobs(self) -> list[Job]:
         """Give the jobs over the whole dataset: what every model predicts, and the metrics that need no attack."""
@@ -133,7 +135,7 @@ class Planner(Named):
         self, part: Sequence[int], attack: str, source: str | list[str], budget: str, use: AttackUse
     ) -> Job:
         limits = self.budget(budget)
-        cells, observations, evaluations = [Cell(RECORD, RECORD, None)], [], 0
+        cells, observations, evaluations = [Cell(RECORD, RECORD, None)], [], 0.0
         for metric in self.metrics:
             if not metric.needs & NEED_ATTACK:
                 continue
@@ -141,7 +143,7 @@ class Planner(Named):
                 cell, observation = self._cell(metric.spec, metric.label, target)
                 cells.append(cell)
                 observations.append(observation)
-                evaluations += limits.steps if "step" in metric.needs else 1
+                evaluations += metric.forwards * (limits.steps if "step" in metric.needs else 1)
         spec = self._spec(
             part,
             list(dict.fromkeys([*members(source), *(o["target"] for o in observations if o["target"])])),
@@ -158,7 +160,7 @@ class Planner(Named):
         forwards, backwards = use.cost.total(limits.steps)
         labels = {"source": source_label(source), "attack": attack, "budget": budget}
         cost = (forwards * len(part), backwards * len(part))
-        return Job(address, spec, tuple(cells), labels, len(part), cost, float(evaluations * len(part)))
+        return Job(address, spec, tuple(cells), labels, len(part), cost, evaluations * len(part))
 
     def expected_selection(self) -> Selection:
         """Give a stand-in of the right size, for the cost of a plan whose selection is not known yet."""

@@ -137,13 +137,14 @@ class Metric(Protocol):
     """Two halves: `observe` runs beside the models, `summarise` is arithmetic on all rows.
 
     `observe` has any of the parameters `clean: Examples`, `adversarial: Tensor`, `step: Step`, `source: Model`,
-    `target: Model`, `rng: Streams`; their names are its needs, and the plan spreads the metric only over what it asks
-    for. It returns per-image rows, name -> [n, ...]. With `step` it is called at every step and the host stacks the
-    rows to [n, steps, ...].
+    `target: Model`, `rng: Streams`, `data_mean: Tensor` (the average image of the dataset, [c, h, w]); their names are
+    its needs, and the plan spreads the metric only over what it asks for. It returns per-image rows, name -> [n, ...].
+    With `step` it is called at every step and the host stacks the rows to [n, steps, ...].
 
-    A metric may also have `check(shape) -> str | None`, as an attack may, and tuples that are held against tables and
-    plots before a run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of
-    the rows that a plot may show.
+    A metric may also have `check(shape) -> str | None`, as an attack may; `forwards: float`, how many images an
+    observation of one image puts through a network, which the plan shows (1 by default); and tuples that are held
+    against tables and plots before a run: `scores`, the names of its scores; `labels`, those that it adds to them;
+    `rows`, the names of the rows that a plot may show.
     """
 
     observe: Callable[..., Mapping[str, Tensor]]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .average import average_digest, average_image
 from .contracts import check_images, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
 from .plan import PREDICTED
@@ -79,6 +80,7 @@ class Worker:
         self.registry = registry
         self.models: OrderedDict[str, nn.Module] = OrderedDict()
         self.data: dict[str, Images] = {}
+        self.averages: dict[str, Tensor] = {}
 
     def compute(self, spec: Json, wanted: list[str]) -> bytes:
         """Compute the wanted cells of a job. Raises ContractError where a plugin broke its contract."""
@@ -106,8 +108,9 @@ class Worker:
             if each["metric"]["recipe"] == PREDICTED:
                 rows: Mapping[str, Tensor] = {"predicted": target(examples.images).argmax(1)}
             else:
-                rng = ImageStreams(spec["seed"], examples.ids)
-                rows = Observer(self._metric(each["metric"])).see(clean=examples, target=target, rng=rng)
+                rng, average = ImageStreams(spec["seed"], examples.ids), self._average(spec, each["metric"])
+                observer = Observer(self._metric(each["metric"]))
+                rows = observer.see(clean=examples, target=target, rng=rng, data_mean=average)
             arrays |= {f"{each['key']}/{name}": array for name, array in checked_rows(rows, len(examples.ids)).items()}
         return arrays
 
@@ -128,7 +131,11 @@ class Worker:
             (
                 each["key"],
                 Observer(self._metric(each["metric"])),
-                {"source": source, "target": targets.get(each["target"])},
+                {
+                    "source": source,
+                    "target": targets.get(each["target"]),
+                    "data_mean": self._average(spec, each["metric"]),
+                },
             )
             for each in spec["observe"]
             if each["key"] in wanted
@@ -162,12 +169,27 @@ class Worker:
 
     # Building what a job names
 
-    def _examples(self, spec: Json) -> Examples:
+    def _images(self, spec: Json) -> Images:
         key = repr(spec["data"])
         if key not in self.data:
             offer = self.registry.find("datasets", spec["data"]["recipe"], "data", "kind")
             self.data[key] = offer.build(**spec["data"]["options"])
-        data = self.data[key]
+        return self.data[key]
+
+    def _average(self, spec: Json, metric: Json) -> Tensor | None:
+        """Give the average image where a metric wants it, computed once."""
+        wanted = metric.get("data_mean")
+        if wanted is None:
+            return None
+        if wanted not in self.averages:
+            data = self._images(spec)
+            if average_digest(data) != wanted:
+                raise UsageError(Fault("data", "ids", "the images here are not those of the plan"))
+            self.averages[wanted] = torch.from_numpy(average_image(data)).to(spec["environment"]["device"])
+        return self.averages[wanted]
+
+    def _examples(self, spec: Json) -> Examples:
+        data = self._images(spec)
         ids = tuple(data.ids[i] for i in spec["indices"])
         if list(ids) != spec["ids"]:
             raise UsageError(Fault("data", "ids", "the images here are not those of the plan"))

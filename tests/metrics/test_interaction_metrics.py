@@ -139,6 +139,14 @@ def test_an_image_has_the_same_rows_whoever_is_beside_it(metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
+def test_it_takes_the_passes_that_it_says(metric) -> None:
+    network, clean, adversarial = situation()
+    counting = Counting(network)
+    metric.observe(clean, adversarial, counting, streams(clean))
+    assert counting.inputs == 3 * metric.forwards
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=str)
 def test_without_a_perturbation_there_is_no_interaction(metric) -> None:
     network, clean, _ = situation()
     rows = metric.observe(clean, clean.images, network, streams(clean))

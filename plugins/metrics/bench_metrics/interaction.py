@@ -59,6 +59,11 @@ class Interaction:
             return f"cells: found {self.cells} (would do: 0 for all, or 2 to {self.grid**2})"
         return grid_fault(self.grid, shape)
 
+    @property
+    def forwards(self) -> float:
+        """Give the passes of one image."""
+        return 2 * (self.cells or self.grid**2) + 2
+
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         game = perturbation_game(source, clean, adversarial, self.grid)
         chosen = None
@@ -97,6 +102,11 @@ class PairwiseInteraction:
         if not self.pairs and self.grid**2 > ENUMERABLE:
             return f"pairs: found 0, but {self.grid**2} cells cannot be enumerated (would do: a number to sample)"
         return grid_fault(self.grid, shape)
+
+    @property
+    def forwards(self) -> float:
+        """Give the passes of one image."""
+        return 4 * self.pairs * self.contexts or 2 ** (self.grid**2)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         game = perturbation_game(source, clean, adversarial, self.grid)
@@ -142,6 +152,11 @@ class NeighbourInteraction:
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Say why images of shape (c, h, w) will not do, if they will not."""
         return grid_fault(self.grid, shape)
+
+    @property
+    def forwards(self) -> float:
+        """Give the passes of one image."""
+        return 4 * self.contexts * (4 * self.grid**2 - 6 * self.grid + 2)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         game = perturbation_game(source, clean, adversarial, self.grid)
