@@ -7,8 +7,10 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
 from .certified import CertifiedAccuracy
+from .dropout import DropoutCorrection
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .pictures import Pictures, Predictions
+from .recovery import Recovery
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
@@ -24,6 +26,8 @@ METRICS: Mapping[str, type[Any]] = {
     "interaction": Interaction,
     "pairwise_interaction": PairwiseInteraction,
     "neighbour_interaction": NeighbourInteraction,
+    "dropout": DropoutCorrection,
+    "recovery": Recovery,
     "pictures": Pictures,
     "predictions": Predictions,
 }

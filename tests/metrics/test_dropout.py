@@ -1,0 +1,136 @@
+"""Pixel dropout and cutout against loops over pixels; what is corrected, and the way back, against counting."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_core.streams import ImageStreams
+from bench_core.types import Examples, Step
+from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_stretch, pixels_left, without_square
+from bench_metrics.recovery import Recovery
+from tests.toys import CLASSES, toy_network
+
+
+def pixels(n: int = 3, channels: int = 2, height: int = 5, width: int = 7) -> Tensor:
+    return torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(0)).double()
+
+
+def filled_by_a_loop(image: Tensor, kept: Tensor) -> Tensor:
+    """One image [c, h, w] and what is kept of it [h, w]."""
+    result = image.clone()
+    height, width = kept.shape
+    for row in range(height):
+        for column in range(width):
+            reach = 1
+            while not kept[row, column]:
+                rows = slice(max(0, row - reach), row + reach + 1)
+                columns = slice(max(0, column - reach), column + reach + 1)
+                if kept[rows, columns].any():
+                    result[:, row, column] = image[:, rows, columns][:, kept[rows, columns]].mean(1)
+                    break
+                reach += 1
+    return result
+
+
+@pytest.mark.parametrize("left", [1, 3, 20])
+def test_dropped_pixels_take_the_mean_of_the_kept_ones_round_them(left: int) -> None:
+    images = pixels()
+    kept = ImageStreams(0, ("a", "b", "c")).subsets("x", 0, 1, 35, left).view(3, 1, 5, 7)
+    found = from_surroundings(images, kept)
+    for image, own, expected in zip(images, kept, found, strict=True):
+        torch.testing.assert_close(filled_by_a_loop(image, own[0]), expected)
+    none = torch.zeros(3, 1, 5, 7, dtype=torch.bool)
+    assert torch.equal(from_surroundings(images, none), images)
+
+
+@pytest.mark.parametrize(("rate", "pixels_", "left"), [(0.1, 784, 705), (0.9, 10, 1), (0.29, 100, 71), (0.3, 10, 7)])
+def test_the_number_of_pixels_left_is_exact(rate: float, pixels_: int, left: int) -> None:
+    assert pixels_left(rate, pixels_) == left
+
+
+def test_cutout_masks_one_whole_square_anywhere() -> None:
+    images = pixels(200, height=8, width=8)
+    place = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
+    changed = (without_square(images, 0.5, place) != images).any(1)
+    corners = set()
+    for image, cut, mask in zip(images, without_square(images, 0.5, place), changed, strict=True):
+        rows, columns = mask.any(1).nonzero()[:, 0].tolist(), mask.any(0).nonzero()[:, 0].tolist()
+        assert mask.sum() == 16
+        assert rows == list(range(rows[0], rows[0] + 4))
+        assert columns == list(range(columns[0], columns[0] + 4))
+        torch.testing.assert_close(cut[:, mask], image.mean((1, 2))[:, None].expand(-1, 16))
+        corners.add((rows[0], columns[0]))
+    assert {row for row, _ in corners} == {column for _, column in corners} == set(range(5))
+    assert masked_stretch(5, 0, torch.zeros(1)).sum() == 0
+
+
+class Brighter(nn.Module):
+    """Says 1 where the middle pixel is brighter than half."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        middle = images[:, 0, 3, 3] - 0.5
+        return torch.stack([-middle, middle], 1)
+
+
+def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
+    clean = torch.full((40, 1, 7, 7), 0.2)
+    adversarial = clean.clone()
+    adversarial[:30, 0, 3, 3] = 0.9  # one pixel fools it; whoever drops that one corrects it
+    given = Examples(clean, torch.zeros(40, dtype=torch.long), tuple(f"{i}" for i in range(40)))
+    metric = DropoutCorrection(rates=(0.5,), cutout=0.5)
+    rows = metric.observe(given, adversarial, Brighter(), ImageStreams(0, given.ids))
+    scores = {(s.name, s.labels.get("operation")): s for s in metric.summarise({k: v.numpy() for k, v in rows.items()})}
+    assert scores["fooled", None].value == 0.75
+    left = ImageStreams(0, given.ids).subsets("dropout", 0, 1, 49, 24).view(-1, 7, 7)[:, 3, 3]
+    assert scores["corrected", "dropout 0.5"].value == pytest.approx((~left[:30]).float().mean().item())
+    assert scores["corrected", "dropout 0.5"].n == 30
+    place = (ImageStreams(0, given.ids).uniform("cutout", 0, (2,)) * 4).long()
+    hit = ((place <= 3) & (place + 4 > 3)).all(1)
+    assert scores["corrected", "cutout"].value == pytest.approx(hit[:30].float().mean().item())
+    assert scores["kept", "cutout"].value == 1
+    assert scores["kept", "cutout"].n == 40
+
+
+def test_the_masks_of_an_image_are_its_own() -> None:
+    images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    given = Examples(images, torch.arange(6) % CLASSES, tuple("abcdef"))
+    metric, network = DropoutCorrection(), toy_network(5)
+    together = metric.observe(given, images + 0.1, network, ImageStreams(0, given.ids))
+    for i in range(6):
+        own = slice(i, i + 1)
+        alone = metric.observe(given.take(own), (images + 0.1)[own], network, ImageStreams(0, given.ids[own]))
+        assert all(torch.equal(alone[name], together[name][own]) for name in together)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"rates": (0.99,), "cutout": 0.0}, "rates: found 0.99"), ({"rates": (), "cutout": 0.0}, "rates: found none")],
+)
+def test_rates_that_leave_nothing_are_refused(options: dict, said: str) -> None:
+    assert (DropoutCorrection(**options).check((1, 4, 4)) or "").startswith(said)
+    assert DropoutCorrection().check((1, 4, 4)) is None
+
+
+@pytest.mark.parametrize("steps", [4, 5])
+def test_recovery_reads_the_turn_and_the_end(steps: int) -> None:
+    clean = Examples(torch.full((2, 1, 7, 7), 0.4), torch.zeros(2, dtype=torch.long), ("a", "b"))
+    places = [0.1, 0.2, 0.3, 0.15, 0.05][:steps] if steps == 5 else [0.1, 0.2, 0.15, 0.05]
+    rows: dict[str, list[np.ndarray]] = {"distance": [], "right": []}
+    for index, far in enumerate(places):
+        images = clean.images.clone()
+        images[0, 0, 3, 3] += far
+        images[1, 0, 3, 3] -= 0.1 * (index + 1)
+        for name, row in Recovery().observe(Step(index + 1, images), clean, Brighter()).items():
+            rows[name].append(row.numpy())
+    scores = {
+        (s.name, *s.labels.values()): s for s in Recovery().summarise({k: np.stack(v, 1) for k, v in rows.items()})
+    }
+    turn = 0.3 if steps == 5 else 0.2
+    assert scores["distance", "adversarial"].per_image == pytest.approx([turn, 0.1 * round(turn * 10)], rel=1e-5)
+    assert scores["distance", "recovered"].per_image == pytest.approx([0.05, 0.1 * steps], rel=1e-5)
+    assert scores["right", "adversarial"].value == 0.5
+    assert scores["right", "recovered"].value == 1
+    assert scores["recoverable",].value == 0.5
+    assert scores["change",].per_image == pytest.approx([0.05 - turn, 0.1 * (steps - round(turn * 10))], rel=1e-5)
+    assert scores["at_step", 1].per_image == pytest.approx([0.1, 0.1], rel=1e-5)
