@@ -20,7 +20,7 @@ from .errors import Fault, UsageError, one_line
 from .pivots import beside_published, pivots
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
-from .suite import load_suite, own_suites, read_toml
+from .suite import load_suite, own_suites, read_override, read_toml
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -58,7 +58,13 @@ def run(
     out: Out = HERE,
     limit: Limit = None,
     data: Data = None,
-    executor: Annotated[str, typer.Option(help="Who computes: local, inline, or a plugin's.")] = "local",
+    executor: Annotated[str, typer.Option(help="Who computes: local, inline, ray, or a plugin's.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The cluster of the executor: auto finds it, for ray.")
+    ] = None,
+    executor_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the executor; repeatable.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
     device: Device = "auto",
     threads: Threads = 1,
@@ -72,10 +78,10 @@ def run(
 
     registry = discover()
     check_format(format, registry)
-    loaded = load_suite(suite, profile, with_data(set_, data))
     result = run_suite(
-        loaded, out=out, limit=limit, executor=executor, workers=workers, device=device, threads=threads,
-        registry=registry, progress=for_stream(),
+        load_suite(suite, profile, with_data(set_, data)),
+        out=out, limit=limit, executor=executor, executor_options=options_given(executor_option, address),
+        workers=workers, device=device, threads=threads, registry=registry, progress=for_stream(),
     )  # fmt: skip
     print_tables(result.tables, format, ci, registry)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
@@ -85,6 +91,14 @@ def run(
         for reason in sorted(set(result.voids.values())):
             print(f"bench: void: {one_line(reason)}", file=sys.stderr)
         raise typer.Exit(3)
+
+
+def options_given(given: Sequence[str] | None, address: str | None) -> dict[str, Any]:
+    """Read an executor's options, TOML values or plain text."""
+    options: dict[str, Any] = {} if address is None else {"address": address}
+    for text in given or []:
+        options |= read_override(text, "--executor-option")
+    return options
 
 
 @app.command()

@@ -1,12 +1,18 @@
-"""What kind of processor computes: two of one kind give the same bits, two of different kinds need not. No torch."""
+"""What computes here, without torch. Two processors of one kind give the same bits, two of different kinds need not."""
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
 CPUS = Path("/proc/cpuinfo")
 GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+def cpu_count() -> int:
+    """Say how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor(device: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,29 +76,30 @@ class Result:
         return fitting[0].arrays
 
 
-def cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def find_device(wanted: str) -> str:
+def find_device(wanted: str, remote: bool = False) -> str:
     """Resolve `auto` without importing torch: a GPU where there is NVIDIA's driver, else the CPU.
 
-    Raises UsageError where there is no such device.
+    Raises UsageError where there is no such device, unless it is that of `remote` workers.
     """
     driver = Path("/proc/driver/nvidia/version").exists()
     if wanted == "auto":
         return "cuda" if driver else "cpu"
     if wanted != "cpu" and not re.fullmatch(r"cuda(:\d+)?", wanted):
         raise UsageError(Fault("--device", "", f'found "{wanted}" (would do: auto, cpu, cuda, cuda:N)'))
-    if wanted != "cpu" and not driver:
+    if wanted != "cpu" and not driver and not remote:
         raise UsageError(Fault("--device", "", f'found "{wanted}", but there is no NVIDIA driver here (would do: cpu)'))
     return wanted
 
 
 def make_planner(
-    suite: Suite, registry: Registry | None = None, device: str = "auto", threads: int = 1, limit: int | None = None
+    suite: Suite,
+    registry: Registry | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    limit: int | None = None,
+    remote: bool = False,
 ) -> Planner:
-    planner = Planner(suite, registry or discover(), find_device(device), threads, limit)
+    planner = Planner(suite, registry or discover(), find_device(device, remote), threads, limit)
     stop_at_faults(outcome_faults(suite, metrics_of(planner)))
     return planner
 
@@ -139,6 +140,7 @@ def run(
     out: str | Path = "results",
     limit: int | None = None,
     executor: str = "local",
+    executor_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -147,26 +149,26 @@ def run(
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`; what the store under `<out>/store` has is not computed again.
 
-    `limit` takes at most so many images, for a glance. Raises UsageError, Interrupted or Incomplete.
+    `limit` takes at most so many images, for a glance; `executor_options` are those that `bench plugins` lists for the
+    executor. Raises UsageError, Interrupted or Incomplete.
     """
     suite = load_suite(suite) if isinstance(suite, str) else suite
     progress = progress or Silent()
-    planner = make_planner(suite, registry, device, threads, limit)
+    used = registry or discover()
+    hands, remote = make_executor(used, executor, executor_options or {}, workers)
+    planner = make_planner(suite, used, device, threads, limit, remote)
     if planner.images is None:
         raise UsageError(Fault(suite.file, "data", planner.data_missing))
-    used = planner.registry
-    offer = used.find("executors", executor, "--executor", "")
-    count = workers or (1 if planner.device.startswith("cuda") else max(1, cpu_count() // threads))
-    hands: Executor = offer.build(workers=count, registry=used)
     out, store = Path(out), Store(Path(out) / "store")
     used.manager.hook.bench_run_started(plan=make_plan(planner, store))
     clean = planner.clean_jobs()
-    found, voids = compute("clean images", clean, store, hands, progress, used)
-    if voids:
-        raise Incomplete(f"the models' predictions failed: {'; '.join(sorted(set(voids.values())))}")
-    selection = planner.select(predictions_of(clean, found))
-    jobs = planner.selected_jobs(selection)
-    more, voids = compute("attacks", jobs, store, hands, progress, used)
+    with closing(hands):
+        found, voids = compute("clean images", clean, store, hands, progress, used)
+        if voids:
+            raise Incomplete(f"the models' predictions failed: {'; '.join(sorted(set(voids.values())))}")
+        selection = planner.select(predictions_of(clean, found))
+        jobs = planner.selected_jobs(selection)
+        more, voids = compute("attacks", jobs, store, hands, progress, used)
     rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
     result = Result(suite, folder, [], [], voids, rows)
@@ -177,6 +179,25 @@ def run(
         raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
     used.manager.hook.bench_run_finished(result=result)
     return result
+
+
+def make_executor(
+    registry: Registry, name: str, given: Mapping[str, Any], workers: int | None
+) -> tuple[Executor, bool]:
+    """Build an executor, and say whether it is remote. Raises UsageError for an unknown one or its options."""
+    offer = registry.find("executors", name, "--executor", "")
+    options, faults = offer.check(given, f"--executor {name}", "")
+    stop_at_faults(faults)
+    return offer.build(workers=workers, registry=registry, **options), getattr(offer.recipe, "remote", False)
+
+
+@contextmanager
+def closing(executor: Executor) -> Iterator[None]:
+    """Close an executor that keeps something between its runs."""
+    try:
+        yield
+    finally:
+        getattr(executor, "close", lambda: None)()
 
 
 def truth(planner: Planner, selection: Selection) -> list[int]:

@@ -201,7 +201,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(Fault(str(path), "", f"cannot read: {reason}")) from None
 
 
-def read_override(text: str) -> dict[str, Any]:
+def read_override(text: str, option: str = "--set") -> dict[str, Any]:
     """Read `key=value` as TOML; a value that is no TOML is taken as text. Raises UsageError."""
     key, equals, value = text.partition("=")
     for written in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
@@ -210,7 +210,7 @@ def read_override(text: str) -> dict[str, Any]:
                 return tomllib.loads(f"{key} = {written}")
         except (tomllib.TOMLDecodeError, RecursionError):
             continue
-    raise UsageError(Fault("--set", text, "not of the form key=value"))
+    raise UsageError(Fault(option, text, "not of the form key=value"))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

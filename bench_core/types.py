@@ -213,10 +213,14 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class ExecutorRecipe:
-    """`build(**options) -> Executor` (see `bench_core.executors`)."""
+    """`build(workers, registry, **options) -> Executor` (see `bench_core.executors`); `workers` None: as it sees fit.
+
+    `remote` says that it may compute on other machines, whose devices need not be here.
+    """
 
     build: Callable[..., Any]
     summary: str
+    remote: bool = False
 
 
 Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe

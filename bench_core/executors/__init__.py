@@ -32,6 +32,10 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work."""
+    """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work.
+
+    It is called once for the clean images and once for the attacks. An executor that keeps workers between the two has
+    a method `close()` as well, called at the end of the run however it ends.
+    """
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]: ...

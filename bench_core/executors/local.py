@@ -10,13 +10,19 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from ..machine import cpu_count
+from ..types import Json
 from . import Outcome, Task
+from .settings import worker_environment
 
 
 class Local:
-    """The executor `local`: `workers` processes, each with the threads that its jobs ask for."""
+    """The executor `local`: `workers` processes, each with the threads that its jobs ask for.
 
-    def __init__(self, workers: int) -> None:
+    By default they use every processor once; a GPU has one worker.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -24,7 +30,8 @@ class Local:
         for task in tasks:
             waiting.put(task)
         done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        hands = [Hand(waiting, done) for _ in range(min(self.workers, len(tasks)))]
+        count = self.workers or default_workers(tasks[0].spec["environment"]) if tasks else 0
+        hands = [Hand(waiting, done) for _ in range(min(count, len(tasks)))]
         for hand in hands:
             hand.thread.start()
         try:
@@ -33,6 +40,10 @@ class Local:
         finally:
             for hand in hands:
                 hand.stop()
+
+
+def default_workers(environment: Json) -> int:
+    return 1 if environment["device"].startswith("cuda") else max(1, cpu_count() // environment["threads"])
 
 
 class Hand:
@@ -89,12 +100,10 @@ class Hand:
 
 def start_worker(threads: int) -> subprocess.Popen[bytes]:
     """Start a worker in a session of its own, so that Ctrl-C reaches the driver alone, which then stops it."""
-    # Spinning OpenMP threads make convolutions 10 to 60 times slower on a machine that is shared.
-    settings = {"OMP_WAIT_POLICY": "passive", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     return subprocess.Popen(
         [sys.executable, "-m", "bench_core.executors.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**settings, **os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**os.environ, **worker_environment(threads)},
         start_new_session=True,
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, Any
+
+from annotated_types import Ge
 
 from ..hookspecs import hookimpl
 from ..registry import Registry
@@ -11,17 +14,30 @@ from .inline import Inline
 from .local import Local
 
 
-def local(workers: int, registry: Registry) -> Local:  # noqa: ARG001
+def local(workers: int | None, registry: Registry) -> Local:  # noqa: ARG001
     return Local(workers)
 
 
-def inline(workers: int, registry: Registry) -> Inline:  # noqa: ARG001
+def inline(workers: int | None, registry: Registry) -> Inline:  # noqa: ARG001
     return Inline(registry)
+
+
+def ray(
+    workers: int | None,
+    registry: Registry,
+    address: str = "local",
+    cpus: Annotated[float, Ge(0)] | None = None,
+    gpus: Annotated[float, Ge(0)] | None = None,
+) -> Any:
+    from .ray import Ray
+
+    return Ray(workers, registry, address, cpus, gpus)
 
 
 @hookimpl
 def bench_executors() -> Mapping[str, ExecutorRecipe]:
     return {
         "local": ExecutorRecipe(local, "Worker processes on this machine; one that dies costs only its job."),
+        "ray": ExecutorRecipe(ray, "Actors on a Ray cluster, this machine's own by default.", remote=True),
         "inline": ExecutorRecipe(inline, "This process, one job after the other."),
     }

@@ -69,7 +69,7 @@ def test_a_worker_that_dies_costs_its_own_job(suite: str, tmp_path: Path, monkey
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crasher\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[bench]\ncrasher = crasher\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     text = Path(suite).read_text().replace('"PGD" =', '"Crash" = { recipe = "crash" }\n"PGD" =')
     path = tmp_path / "crashing.toml"
     path.write_text(text)
@@ -84,18 +84,24 @@ def test_a_worker_that_dies_costs_its_own_job(suite: str, tmp_path: Path, monkey
 
 
 def workers_of(pid: int) -> list[int]:
-    """Give the children of a process, whichever of its threads started them."""
-    return [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
+    """Give the children of a process and theirs, whichever of its threads started them."""
+    own = [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
+    return [*own, *(below for each in own for below in workers_of(each))]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc")
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
-    how: signal.Signals, suite: str, tmp_path: Path
+    how: signal.Signals, executor: str, suite: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "longer.toml"
     path.write_text(Path(suite).read_text().replace("count = 6", "count = 80").replace("samples = 1", "samples = 4"))
-    command = [sys.executable, "-m", "bench_core.cli", "run", str(path), "--workers", "1", "--out"]
+    if executor == "ray":
+        pytest.importorskip("ray")
+    command = [
+        sys.executable, "-m", "bench_core.cli", "run", str(path), "--workers", "1", "--executor", executor, "--out"
+    ]  # fmt: skip
     process = subprocess.Popen(
         [*command, str(tmp_path / "cut")],
         stderr=subprocess.PIPE,
