@@ -18,7 +18,7 @@ from .suite import Suite, source_label
 from .types import Budget, Cost, Images, Json, ModelRecipe
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
-COMPUTING_FILES = ("work", "average", "contracts", "streams", "grid", "logits", "types")
+COMPUTING_FILES = ("work", "average", "contracts", "streams", "grid", "clouds", "logits", "types")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from bench_core.types import DataRecipe, ModelRecipe
 from . import smoothing, timm_models, torchvision_models
 from .embedded import recipe as embedded
 from .imagefolder import ImageFolder
+from .pointclouds import recipe as pointclouds
+from .pointclouds.modelnet import ModelNet
+from .pointclouds.shapes import Shapes
 
 if TYPE_CHECKING:
     from bench_core.types import Model
@@ -37,6 +40,11 @@ def bench_models() -> Mapping[str, ModelRecipe]:
         ),
         "timm": ModelRecipe(timm_models.build, timm_models.identity, "Timm's networks, from the hub's own cache."),
         "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one.", ("members",)),
+        "pointcloud": ModelRecipe(
+            pointclouds.build,
+            pointclouds.identity,
+            f"Networks on point clouds: {', '.join(pointclouds.zoo().names())}; or a folder of one's own.",
+        ),
         "smoothed": ModelRecipe(
             smoothing.build, smoothing.identity, "A network under Gaussian noise: randomized smoothing.", ("base",)
         ),
@@ -47,5 +55,7 @@ def bench_models() -> Mapping[str, ModelRecipe]:
 def bench_datasets() -> Mapping[str, DataRecipe]:
     return {
         "embedded": DataRecipe(embedded.FashionMnist1000, "1,000 held-out Fashion-MNIST images."),
+        "shapes": DataRecipe(Shapes, "Point clouds of ten classes of solids, made on the spot."),
+        "modelnet": DataRecipe(ModelNet, "Point clouds of ModelNet's meshes, root/<class>/<split>/*.off."),
         "imagefolder": DataRecipe(ImageFolder, "One folder of images a class, such as ImageNet's validation set."),
     }

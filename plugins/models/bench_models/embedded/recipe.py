@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from bench_core.errors import Fault, UsageError, did_you_mean
+from ..shipped import Zoo
 
 if TYPE_CHECKING:
     from bench_core.types import Model
@@ -21,30 +19,22 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
+def zoo() -> Zoo:
+    return Zoo("embedded", HERE)
+
+
 def names() -> list[str]:
-    return sorted(path.stem for path in (HERE / "cards").glob("*.json"))
+    return zoo().names()
 
 
 def card(name: str) -> dict[str, Any]:
     """Read the model card of an embedded network. Raises UsageError where there is no such network."""
-    if name not in names():
-        raise UsageError(Fault("embedded", "name", f'unknown network "{name}" {did_you_mean(name, names())}'))
-    content: dict[str, Any] = json.loads((HERE / "cards" / f"{name}.json").read_text())
-    return content
+    return zoo().card(name)
 
 
 def identity(name: str) -> dict[str, Any]:
     """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
-    path, expected = HERE / "weights" / f"{name}.safetensors", card(name)["weights_sha256"]
-    found = file_digest(path) if path.is_file() else "no file"
-    if found != expected:
-        raise UsageError(Fault("embedded", "name", f"weights of {name}: found {found}, the card says {expected}"))
-    return {"weights_sha256": expected}
-
-
-@cache
-def file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return zoo().identity(name)
 
 
 def build(name: str) -> Model:
@@ -57,7 +47,7 @@ def build(name: str) -> Model:
 
     identity(name)
     network = ARCHITECTURES[card(name)["training"]["architecture"]]()
-    network.load_state_dict(load_weights(HERE / "weights" / f"{name}.safetensors"))
+    network.load_state_dict(load_weights(zoo().weights(name)))
     return fold_batch_norm(network.eval()).requires_grad_(False).to(memory_format=torch.channels_last)
 
 

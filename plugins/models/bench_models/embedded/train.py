@@ -6,21 +6,17 @@ card.
 """
 
 import argparse
-import hashlib
-import json
 import os
-import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..training import batches, pgd, publish, run_epochs
 from .fashion_mnist import DEFAULT_ROOT, HERE, digest, held_out, load_split
 from .networks import ARCHITECTURES, CLASSES
 
@@ -85,23 +81,6 @@ def perturb(
     return adversarial
 
 
-def pgd(
-    network: nn.Module, images: Tensor, start: Tensor, labels: Tensor, eps: float, step: float, steps: int
-) -> Tensor:
-    adversarial = start
-    for _ in range(steps):
-        adversarial.requires_grad_(True)
-        loss = functional.cross_entropy(network(adversarial), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, adversarial)
-        moved = adversarial.detach() + step * gradient.sign()
-        adversarial = (images + (moved - images).clamp(-eps, eps)).clamp(0, 1)
-    return adversarial.detach()
-
-
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    yield from torch.randperm(count, generator=generator)[: count - count % size].split(size)
-
-
 def train_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -164,40 +143,21 @@ def measure(network: nn.Module, training: Training, root: Path) -> dict[str, flo
 
 def train(name: str, root: Path, out: Path, seed: int) -> None:
     training = TRAININGS[name]
-    weights, card = out / "weights" / f"{name}.safetensors", out / "cards" / f"{name}.json"
     state = out / "training" / f"{name}.pt"
-    for path in (weights, card, state):
-        path.parent.mkdir(parents=True, exist_ok=True)
     images, labels = load_split(root, "train")
     torch.manual_seed(seed)
     network = ARCHITECTURES[training.architecture]().to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(
         network.parameters(), training.rate, training.momentum, weight_decay=training.decay, nesterov=True
     )
-    first, seconds = 0, 0.0
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
-        network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
-        first, seconds = saved["epoch"], saved["seconds"]
-    for epoch in range(first, training.epochs):
-        began = time.perf_counter()
-        loss = train_epoch(network, optimiser, images, labels, training, epoch, seed)
-        seconds += time.perf_counter() - began
-        print(f"{name}: epoch {epoch + 1}/{training.epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
-        partial = state.with_suffix(".partial")
-        torch.save(
-            {
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "epoch": epoch + 1,
-                "seconds": seconds,
-            },
-            partial,
-        )
-        partial.replace(state)
-    tensors = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(tensors, weights)
+    seconds = run_epochs(
+        name,
+        state,
+        network,
+        optimiser,
+        training.epochs,
+        lambda epoch: train_epoch(network, optimiser, images, labels, training, epoch, seed),
+    )
     facts = {
         "name": name,
         "training": asdict(training),
@@ -208,12 +168,8 @@ def train(name: str, root: Path, out: Path, seed: int) -> None:
         "seed": seed,
         "data": "Fashion-MNIST, 60,000 training images",
         "data_sha256": digest(images, labels),
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "cost": {"seconds": round(seconds), "threads": torch.get_num_threads(), "torch": torch.__version__},
-        "licence": "MIT",
     }
-    card.write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{name}: {facts}", flush=True)
+    publish(out, name, network, facts, seconds)
 
 
 def main() -> None:

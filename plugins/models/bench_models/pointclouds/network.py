@@ -1,0 +1,61 @@
+"""A small PointNet++ (Qi et al., 2017; arXiv:1706.02413) for clouds [n, 3, points, 1] in [0, 1]."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from bench_core.clouds import farthest_points, squared_distances
+
+from ..embedded.networks import conv
+
+
+def pick(values: Tensor, places: Tensor) -> Tensor:
+    """Give the rows of values [n, p, c] at places [n, ...]: [n, ..., c]."""
+    flat = places.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+    rows: Tensor = values.gather(1, flat).unflatten(1, places.shape[1:])
+    return rows
+
+
+def ball(points: Tensor, centres: Tensor, neighbours: int, radius: float) -> Tensor:
+    """Find the `neighbours` points nearest to each centre, int64 [n, s, k]; the nearest stands in for those too far."""
+    distance, places = squared_distances(centres, points.detach()).topk(neighbours, largest=False)
+    return torch.where(distance <= radius**2, places, places[..., :1])
+
+
+class SetAbstraction(nn.Module):
+    """`centres` farthest points, the ball of each, one network for all its points, the maximum over them (sec. 3.2)."""
+
+    def __init__(self, centres: int, neighbours: int, radius: float, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.centres, self.neighbours, self.radius = centres, neighbours, radius
+        self.layers = nn.Sequential(*(conv(inputs, outputs, 1) for inputs, outputs in pairwise(widths)))
+
+    def forward(self, points: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Take points [n, p, 3] and features [n, p, c] to the centres [n, s, 3] and theirs [n, s, c']."""
+        centres = pick(points, farthest_points(points, self.centres))
+        near = ball(points, centres.detach(), min(self.neighbours, points.shape[1]), self.radius)
+        local = (pick(points, near) - centres[:, :, None]) / self.radius
+        grouped = local if features is None else torch.cat([local, pick(features, near)], -1)
+        pooled = self.layers(grouped.permute(0, 3, 1, 2)).amax(-1)
+        return centres, pooled.transpose(1, 2)
+
+
+class PointNet2(nn.Module):
+    """Two levels of balls, then all that is left at once, then a classifier: clouds to logits [n, classes]."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.fine = SetAbstraction(48, 12, 0.2, (3, 32, 64))
+        self.coarse = SetAbstraction(12, 12, 0.4, (67, 64, 128))
+        self.whole = nn.Sequential(conv(131, 128, 1), conv(128, 192, 1))
+        self.head = nn.Sequential(nn.Linear(192, 96), nn.ReLU(), nn.Dropout(0.3), nn.Linear(96, classes))
+
+    def forward(self, clouds: Tensor) -> Tensor:
+        points = clouds.squeeze(-1).transpose(1, 2)
+        points, features = self.coarse(*self.fine(points, None))
+        both = torch.cat([2 * points - 1, features], -1).transpose(1, 2)[..., None]
+        logits: Tensor = self.head(self.whole(both).amax((2, 3)))
+        return logits
