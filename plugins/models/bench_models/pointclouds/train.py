@@ -104,24 +104,40 @@ def measure(network: nn.Module, training: Training, held_out: Clouds) -> dict[st
     }
 
 
-def train(name: str, out: Path, seed: int, modelnet: Path | None = None) -> None:
+@dataclass(frozen=True)
+class Data:
+    """What is trained on: its classes, where it comes from, the clouds of an epoch, and others to measure on."""
+
+    classes: tuple[str, ...]
+    source: str
+    epoch: Callable[[int], Clouds]
+    held_out: Clouds
+
+
+def shapes(training: Training, seed: int) -> Data:
+    def epoch(number: int) -> Clouds:
+        return loaded(Shapes(training.clouds, training.points, TRAINING_SEED + 1000 * seed + number))
+
+    source = "shapes made by bench, new ones for every epoch"
+    return Data(Shapes.classes, source, epoch, loaded(Shapes(points=training.points)))
+
+
+def modelnet(root: Path, training: Training, seed: int) -> Data:
+    meshes = ModelNet(str(root), "train", training.points)
+    clouds, labels = loaded(meshes)
+
+    def epoch(number: int) -> Clouds:
+        return turned(clouds, torch.Generator().manual_seed(1000 * seed + number)), labels
+
+    held_out = loaded(ModelNet(str(root), "test", training.points))
+    return Data(meshes.classes, "ModelNet's training split, turned about the vertical axis", epoch, held_out)
+
+
+def train(name: str, out: Path, seed: int, root: Path | None = None) -> None:
     training = TRAININGS[name]
-    if modelnet is None:
-        classes, source = Shapes.classes, "shapes made by bench, new ones for every epoch"
-        held_out = loaded(Shapes(points=training.points))
-        data: Callable[[int], Clouds] = lambda epoch: loaded(  # noqa: E731
-            Shapes(training.clouds, training.points, TRAINING_SEED + 1000 * seed + epoch)
-        )
-    else:
-        meshes = ModelNet(str(modelnet), "train", training.points)
-        classes, source = meshes.classes, "ModelNet's training split"
-        held_out, kept = loaded(ModelNet(str(modelnet), "test", training.points)), loaded(meshes)
-        data = lambda epoch: (  # noqa: E731
-            turned(kept[0], torch.Generator().manual_seed(1000 * seed + epoch)),
-            kept[1],
-        )
+    data = shapes(training, seed) if root is None else modelnet(root, training, seed)
     torch.manual_seed(seed)
-    network = PointNet2(len(classes))
+    network = PointNet2(len(data.classes))
     optimiser = torch.optim.AdamW(network.parameters(), training.rate, weight_decay=training.decay)
     seconds = run_epochs(
         name,
@@ -129,17 +145,17 @@ def train(name: str, out: Path, seed: int, modelnet: Path | None = None) -> None
         network,
         optimiser,
         training.epochs,
-        lambda epoch: train_epoch(network, optimiser, data(epoch), training, epoch, seed),
+        lambda epoch: train_epoch(network, optimiser, data.epoch(epoch), training, epoch, seed),
     )
     facts = {
         "name": name,
         "training": asdict(training),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "classes": list(classes),
+        "classes": list(data.classes),
         "input": {"channels": 3, "points": training.points, "range": [0.0, 1.0]},
-        **measure(network, training, held_out),
+        **measure(network, training, data.held_out),
         "seed": seed,
-        "data": source,
+        "data": data.source,
     }
     publish(out, name, network, facts, seconds)
 
