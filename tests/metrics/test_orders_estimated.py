@@ -162,7 +162,7 @@ def test_contexts_are_uniform_leave_the_team_out_and_nest_over_orders() -> None:
 
 
 def test_pairs_are_uniform_over_all_ordered_pairs() -> None:
-    pairs = module._random_pairs(20, 4, 0, streams(600), None).flatten(0, 1)
+    pairs = module.random_pairs(20, 4, 0, streams(600)).flatten(0, 1)
     seen = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
     assert sum(seen.values()) == 12_000
     assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in seen.values())

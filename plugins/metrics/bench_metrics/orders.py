@@ -95,7 +95,7 @@ def mean_interaction(
     """
     players, tally = games[0].players, None
     for step, left in enumerate(range(effort.pairs, 0, -PAIRS_A_ROUND)):
-        teams = _random_pairs(min(left, PAIRS_A_ROUND), players, step, rng, pairs).repeat_interleave(effort.contexts, 1)
+        teams = random_pairs(min(left, PAIRS_A_ROUND), players, step, rng, pairs).repeat_interleave(effort.contexts, 1)
         if tally is None:
             tally = Tally((len(teams), len(orders)), len(games))
             going = torch.ones(len(teams), len(orders), dtype=torch.bool)
@@ -117,8 +117,8 @@ def mean_interaction(
     return Estimate(tally.mean(), tally.covariance(), tally.count, forwards)
 
 
-def _random_pairs(count: int, players: int, step: int, rng: Streams, pairs: Tensor | None) -> Tensor:
-    """Draw pairs with replacement, int [n, count, 2]."""
+def random_pairs(count: int, players: int, step: int, rng: Streams, pairs: Tensor | None = None) -> Tensor:
+    """Draw pairs of players for each image, of all or of `pairs` int [p, 2], with replacement: int [n, count, 2]."""
     if pairs is not None:
         return pairs.cpu()[(rng.uniform("pair", step, (count,)) * len(pairs)).long()]
     number = (rng.uniform("pair", step, (count,)).double() * (players * (players - 1))).long()

@@ -7,8 +7,11 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
 from .certified import CertifiedAccuracy
+from .context_maps import ContextMaps
+from .disentanglement import Disentanglement
 from .dropout import DropoutCorrection
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
+from .order_interaction import OrderInteraction
 from .pictures import Pictures, Predictions
 from .recovery import Recovery
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
@@ -28,6 +31,9 @@ METRICS: Mapping[str, type[Any]] = {
     "neighbour_interaction": NeighbourInteraction,
     "dropout": DropoutCorrection,
     "recovery": Recovery,
+    "order_interaction": OrderInteraction,
+    "disentanglement": Disentanglement,
+    "context_maps": ContextMaps,
     "pictures": Pictures,
     "predictions": Predictions,
 }
