@@ -64,6 +64,11 @@ class CertifiedAccuracy:
     labels: ClassVar = ("radius",)
     rows: ClassVar = ("radius",)
 
+    @property
+    def forwards(self) -> float:
+        """Give the passes of one image."""
+        return self.n0 + self.n
+
     def observe(self, clean: Examples, target: Model, rng: Streams) -> Mapping[str, Tensor]:
         base, sigma = self._smoothed(target)
         chosen, votes = [], []

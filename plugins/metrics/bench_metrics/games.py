@@ -58,20 +58,30 @@ class CellGame:
         return self.grid**2
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        images, sets = len(self.present), coalitions.shape[1]
-        at_once = INPUTS_AT_ONCE.get(self.present.device.type, 256)
-        kept = coalitions.expand(images, -1, -1).flatten(0, 1).split(at_once)
-        image = torch.arange(images).repeat_interleave(sets).to(self.present.device).split(at_once)
-        return torch.cat([self._values(*part) for part in zip(kept, image, strict=True)]).view(images, sets)
+        return in_full_batches(self._values, coalitions, self.present)
 
     def _values(self, coalitions: Tensor, image: Tensor) -> Tensor:
-        kept = cells_to_pixels(coalitions.to(self.present.device), self.grid, self.present.shape[-2:])
+        kept = cells_to_pixels(coalitions, self.grid, self.present.shape[-2:])
         inputs = torch.where(kept, self.present[image], self.absent[image])
         return self.output(self.model(inputs), self.classes[image])
 
     def take(self, rows: Tensor) -> Self:
         rows = rows.to(self.present.device)
         return replace(self, present=self.present[rows], absent=self.absent[rows], classes=self.classes[rows])
+
+
+def in_full_batches(values: Callable[[Tensor, Tensor], Tensor], coalitions: Tensor, images: Tensor) -> Tensor:
+    """Give the values [n, k] of `coalitions` [n or 1, k, players] in the games of `images` [n, ...].
+
+    `values` takes coalitions [b, players] and the places of their images [b] to their values [b]. Every batch but the
+    last is full, whatever n and k are.
+    """
+    count, sets = len(images), coalitions.shape[1]
+    at_once = INPUTS_AT_ONCE.get(images.device.type, 256)
+    kept = coalitions.expand(count, -1, -1).flatten(0, 1).split(at_once)
+    image = torch.arange(count).repeat_interleave(sets).to(images.device).split(at_once)
+    parts = [values(some.to(images.device), own) for some, own in zip(kept, image, strict=True)]
+    return torch.cat(parts).view(count, sets)
 
 
 def every_coalition(players: int) -> Tensor:

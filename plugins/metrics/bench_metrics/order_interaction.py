@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bench_core.types import Examples, Model, Rows, Streams
+
+    from .estimates import Estimate
 
 ORDERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # those of table 2
 PAIRS = 100  # of each image and order, if nothing else is asked for
@@ -86,30 +88,38 @@ class OrderInteraction:
             for images in (clean.images, adversarial)
         ]
         pairs = neighbours(self.grid) if self.among == "neighbours" else None
-        found = mean_interaction(games, self.whole, self.effort, rng, pairs)
-        change, error = found.contrast((1, -1))
-        return {
-            "interaction": found.mean,
-            "error": found.error,
-            "change": change,
-            "change_error": error,
-            "forwards": found.forwards,
-        }
+        return rows_of(mean_interaction(games, self.whole, self.effort, rng, pairs))
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
-        interaction, change = np.asarray(rows["interaction"], np.float64), np.asarray(rows["change"], np.float64)
-        players = self.grid**2
-        for place, (order, m) in enumerate(zip(self.orders, self.whole, strict=True)):
-            for which, images in enumerate(IMAGES):
-                labels = {"order": f"{order}", "images": images}
-                yield mean("interaction", interaction[:, place, which], labels)
-            by_order = {"order": f"{order}"}
-            yield mean("change", change[:, place], by_order)
-            yield mean("delta_j", (players - 1 - m) / (players * (players - 1)) * change[:, place], by_order)
-            yield mean("utility", (players - 1 - m) * change[:, place], by_order)
-            yield _share(change, place, by_order)
-            yield replace(sampling_error(rows["change_error"][:, place]), labels=by_order)
-        yield mean("forwards", rows["forwards"])
+        return scores_by_order(rows, self.orders, self.grid**2)
+
+
+def rows_of(found: Estimate) -> Mapping[str, Tensor]:
+    """Give the rows of an estimate of two games, clean and adversarial."""
+    change, error = found.contrast((1, -1))
+    return {
+        "interaction": found.mean,
+        "error": found.error,
+        "change": change,
+        "change_error": error,
+        "forwards": found.forwards,
+    }
+
+
+def scores_by_order(rows: Rows, orders: Sequence[int | float], players: int) -> Iterator[Score]:
+    """Give the scores of `rows_of`, in games of so many players."""
+    interaction, change = np.asarray(rows["interaction"], np.float64), np.asarray(rows["change"], np.float64)
+    for place, (order, m) in enumerate(zip(orders, whole_orders(orders, players - 2), strict=True)):
+        for which, images in enumerate(IMAGES):
+            labels = {"order": f"{order}", "images": images}
+            yield mean("interaction", interaction[:, place, which], labels)
+        by_order = {"order": f"{order}"}
+        yield mean("change", change[:, place], by_order)
+        yield mean("delta_j", (players - 1 - m) / (players * (players - 1)) * change[:, place], by_order)
+        yield mean("utility", (players - 1 - m) * change[:, place], by_order)
+        yield _share(change, place, by_order)
+        yield replace(sampling_error(rows["change_error"][:, place]), labels=by_order)
+    yield mean("forwards", rows["forwards"])
 
 
 def _share(change: NDArray[np.float64], place: int, labels: Mapping[str, str]) -> Score:

@@ -14,6 +14,7 @@ from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .order_interaction import OrderInteraction
 from .pictures import Pictures, Predictions
 from .recovery import Recovery
+from .region_interaction import RegionInteraction
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
@@ -32,6 +33,7 @@ METRICS: Mapping[str, type[Any]] = {
     "dropout": DropoutCorrection,
     "recovery": Recovery,
     "order_interaction": OrderInteraction,
+    "region_interaction": RegionInteraction,
     "disentanglement": Disentanglement,
     "context_maps": ContextMaps,
     "pictures": Pictures,

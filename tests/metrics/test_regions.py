@@ -1,0 +1,97 @@
+"""Regions of point clouds as players: the game by hand, and the metric against enumeration."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_core.clouds import regions
+from bench_core.logits import pick
+from bench_core.streams import ImageStreams
+from bench_core.types import Examples
+from bench_metrics.image_games import log_prob
+from bench_metrics.region_games import RegionGame
+from bench_metrics.region_interaction import RegionInteraction
+from bench_metrics.shapley import pairwise_by_order
+
+POINTS, REGIONS, CLASSES = 24, 6, 3
+
+
+class Field(nn.Module):
+    """Logits that are sums over the points of something smooth of where they are, and products of such sums."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.randn(CLASSES, 3, 2, generator=torch.Generator().manual_seed(4)).double()
+
+    def forward(self, clouds: Tensor) -> Tensor:
+        sums = torch.einsum("kcm,ncp->nkmp", self.weight, clouds.squeeze(-1).double()).sin().mean(-1)
+        return 9 * sums.prod(-1)
+
+
+def clouds(count: int = 3) -> Tensor:
+    return torch.rand(count, 3, POINTS, 1, generator=torch.Generator().manual_seed(0))
+
+
+def situation(count: int = 3) -> tuple[Examples, Tensor]:
+    clean = Examples(clouds(count), torch.arange(count) % CLASSES, tuple(map(str, range(count))))
+    noise = torch.rand(clean.images.shape, generator=torch.Generator().manual_seed(1)) - 0.5
+    return clean, (clean.images + 0.2 * noise).clamp(0, 1)
+
+
+def game_of(images: Tensor, clean: Examples) -> RegionGame:
+    return RegionGame(Field(), images, regions(clean.images, REGIONS), REGIONS, log_prob, clean.labels)
+
+
+def test_absent_regions_are_at_the_centre_and_the_others_where_they_were() -> None:
+    clean, _ = situation()
+    own, model = regions(clean.images, REGIONS), Field()
+    coalitions = torch.rand(3, 7, REGIONS, generator=torch.Generator().manual_seed(2)) < 0.5
+    found = RegionGame(model, clean.images, own, REGIONS, pick, clean.labels)(coalitions)
+    for n in range(3):
+        for k in range(7):
+            cloud = clean.images[n].clone()
+            for p in range(POINTS):
+                if not coalitions[n, k, own[n, p]]:
+                    cloud[:, p] = 0.5
+            assert found[n, k].item() == pytest.approx(model(cloud[None])[0, clean.labels[n]].item(), abs=1e-9)
+
+
+def test_part_of_the_games_is_those_of_part_of_the_clouds() -> None:
+    clean, _ = situation()
+    coalitions = torch.rand(1, 5, REGIONS) < 0.5
+    game = game_of(clean.images, clean)
+    assert torch.allclose(game.take(torch.tensor([2, 0]))(coalitions), game(coalitions)[[2, 0]])
+
+
+def test_the_metric_comes_to_what_enumeration_gives() -> None:
+    clean, adversarial = situation()
+    orders = (0, 1, 2, 3, 4)
+    metric = RegionInteraction(REGIONS, orders, pairs=1500)
+    rows = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
+    off_diagonal = ~torch.eye(REGIONS, dtype=torch.bool)
+    exact = torch.stack(
+        [pairwise_by_order(game_of(x, clean))[..., off_diagonal].mean(-1) for x in (clean.images, adversarial)], -1
+    )
+    assert ((rows["interaction"] - exact).abs() <= 4.5 * rows["error"] + 1e-9).all()
+    assert rows["interaction"].abs().mean() > 5 * rows["error"].mean()  # a wrong game would be seen
+    assert torch.allclose(rows["change"], rows["interaction"][..., 0] - rows["interaction"][..., 1])
+    scores = {(s.name, s.labels.get("order"), s.labels.get("images")): s.value for s in metric.summarise(
+        {name: row.numpy() for name, row in rows.items()})}  # fmt: skip
+    assert scores["interaction", "3", "adversarial"] == pytest.approx(rows["interaction"][:, 3, 1].mean().item())
+    assert scores["delta_j", "3", None] == pytest.approx(rows["change"][:, 3].mean().item() * 2 / 30)
+    assert scores["forwards", None, None] == metric.forwards
+
+
+def test_a_cloud_is_measured_alike_whoever_is_beside_it() -> None:
+    clean, adversarial = situation()
+    metric = RegionInteraction(REGIONS, (1, 3), pairs=10)
+    whole = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
+    alone = metric.observe(clean.take(slice(1, 2)), adversarial[1:2], Field(), ImageStreams(0, clean.ids[1:2]))
+    assert all(torch.allclose(alone[name], whole[name][1:2]) for name in whole)
+
+
+def test_what_is_no_cloud_or_too_few_points_is_refused() -> None:
+    assert RegionInteraction(REGIONS, (1,)).check((3, POINTS, 1)) is None
+    assert "no point clouds" in str(RegionInteraction().check((1, 28, 28)))
+    assert "as many as there are points" in str(RegionInteraction(25).check((3, POINTS, 1)))
+    assert "orders: " in str(RegionInteraction(REGIONS, (5,)).check((3, POINTS, 1)))
