@@ -17,6 +17,7 @@ from .commands.leaderboard import leaderboard
 from .commands.query import query
 from .commands.report import report
 from .errors import Fault, UsageError, one_line
+from .executors.watch import memory
 from .pivots import beside_published, pivots
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
@@ -37,6 +38,13 @@ Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N i
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images; also BENCH_DATA.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
+CellTimeout = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="What a micro-batch of an attack takes at most.")
+]
+CellMemory = Annotated[
+    int | None,
+    typer.Option(parser=memory, metavar="SIZE", help="What a worker may hold, as 800M or 4G; more voids its job."),
+]
 Format = Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}, or a plugin's.")]
 Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots, as SVG and PNG, in the run's folder.")]
@@ -68,11 +76,15 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
     device: Device = "auto",
     threads: Threads = 1,
+    cell_timeout: CellTimeout = None,
+    cell_memory: CellMemory = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first void, with exit code 3.")] = False,
     format: Format = "terminal",
     ci: Intervals = False,
     plots: Plots = False,
 ) -> None:
     """Run a suite, print its tables, and leave all results in DIR/SUITE/PROFILE/."""
+    from .executors import Limits
     from .progress import for_stream
     from .run import run as run_suite
 
@@ -82,6 +94,7 @@ def run(
         load_suite(suite, profile, with_data(set_, data)),
         out=out, limit=limit, executor=executor, executor_options=options_given(executor_option, address),
         workers=workers, device=device, threads=threads, registry=registry, progress=for_stream(),
+        limits=Limits(cell_timeout, cell_memory), strict=strict,
     )  # fmt: skip
     print_tables(result.tables, format, ci, registry)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)

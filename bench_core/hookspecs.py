@@ -50,7 +50,7 @@ def bench_run_started(plan: Plan) -> None:
 
 @hookspec
 def bench_cell_done(job: Job, rows: Mapping[str, Any] | None, reason: str | None) -> None:
-    """Hear that a job ended: with the rows of its cells, or void with a reason."""
+    """Hear that a job ended: with the rows of its cells; where some or all of them are void, also why."""
 
 
 @hookspec

@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .compute import Found, Incomplete, compute
+from .compute import Computing, Found, Incomplete, Voids, compute
 from .derived import derive
 from .digests import digest
 from .errors import Fault, UsageError, stop_at_faults
-from .executors import Executor
+from .executors import NO_LIMITS, Executor, Limits
 from .machine import processor
 from .outcome_faults import outcome_faults
 from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
@@ -44,7 +45,7 @@ class Result:
     folder: Path
     scores: list[LabelledScore]
     tables: list[Table]
-    voids: dict[str, str] = field(default_factory=dict)
+    voids: Voids = field(default_factory=dict)
     rows: list[RowSet] = field(default_factory=list)
     selected: list[int] = field(default_factory=list)
 
@@ -146,11 +147,14 @@ def run(
     threads: int = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
+    limits: Limits = NO_LIMITS,
+    strict: bool = False,
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`; what the store under `<out>/store` has is not computed again.
 
     `limit` takes at most so many images, for a glance; `executor_options` are those that `bench plugins` lists for the
-    executor. Raises UsageError, Interrupted or Incomplete.
+    executor; `limits` are what each job may take before it is void; `strict` stops at the first void. Raises
+    UsageError, Interrupted or Incomplete.
     """
     suite = load_suite(suite) if isinstance(suite, str) else suite
     progress = progress or Silent()
@@ -159,16 +163,20 @@ def run(
     planner = make_planner(suite, used, device, threads, limit, remote)
     if planner.images is None:
         raise UsageError(Fault(suite.file, "data", planner.data_missing))
-    out, store = Path(out), Store(Path(out) / "store")
+    if limits and not getattr(hands, "limits", False):
+        message = f'"{executor}" cannot hold a job to limits of time or memory (would do: local)'
+        raise UsageError(Fault("--executor", "", message))
+    out, store = writable(Path(out)), Store(Path(out) / "store")
+    by = Computing(store, hands, progress, used, limits, strict)
     used.manager.hook.bench_run_started(plan=make_plan(planner, store))
     clean = planner.clean_jobs()
     with closing(hands):
-        found, voids = compute("clean images", clean, store, hands, progress, used)
-        if voids:
-            raise Incomplete(f"the models' predictions failed: {'; '.join(sorted(set(voids.values())))}")
+        found, voids = compute("clean images", clean, by)
+        stop_without_predictions(clean, voids)
         selection = planner.select(predictions_of(clean, found))
         jobs = planner.selected_jobs(selection)
-        more, voids = compute("attacks", jobs, store, hands, progress, used)
+        more, more_voids = compute("attacks", jobs, by)
+    voids |= more_voids
     rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
     result = Result(suite, folder, [], [], voids, rows)
@@ -198,6 +206,29 @@ def closing(executor: Executor) -> Iterator[None]:
         yield
     finally:
         getattr(executor, "close", lambda: None)()
+
+
+def writable(out: Path) -> Path:
+    """Make the folder of all results. Raises UsageError where nothing can be written there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            return out
+    except OSError as error:
+        raise UsageError(Fault("--out", str(out), f"cannot write there: {error.strerror or error}")) from None
+
+
+def stop_without_predictions(jobs: Sequence[Job], voids: Voids) -> None:
+    """Raise Incomplete where a model has not classified the clean images: from that the attacked ones follow."""
+    failed = {
+        cell.target: reason
+        for job in jobs
+        for cell in job.cells
+        if cell.metric == PREDICTED and (reason := voids.get((job.address, cell.key)))
+    }
+    if failed:
+        told = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
+        raise Incomplete(f"the models' predictions failed: {told}")
 
 
 def truth(planner: Planner, selection: Selection) -> list[int]:

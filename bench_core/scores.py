@@ -52,7 +52,9 @@ class LabelledScore:
 
 
 def gather(
-    jobs: Iterable[Job], found: Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]], voids: Mapping[str, str]
+    jobs: Iterable[Job],
+    found: Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]],
+    voids: Mapping[tuple[str, str], str],
 ) -> list[RowSet]:
     """Join the cells of all micro-batches, in the order of the jobs. A set with a void part is void as a whole."""
     parts: dict[tuple[str, tuple[tuple[str, str], ...]], list[Mapping[str, NDArray[Any]]]] = defaultdict(list)
@@ -63,7 +65,7 @@ def gather(
             key = cell.metric, tuple(labels.items())
             arrays = found.get(job.address, {}).get(cell.key)
             if arrays is None:
-                reasons.setdefault(key, voids.get(job.address, "not computed"))
+                reasons.setdefault(key, voids.get((job.address, cell.key), "not computed"))
             else:
                 parts[key].append(arrays)
     rows = []

@@ -10,12 +10,27 @@ from ..types import Json
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a task may take before it is stopped: `seconds` of wall clock, `memory` in bytes; None is no limit."""
+
+    seconds: float | None = None
+    memory: int | None = None
+
+    def __bool__(self) -> bool:
+        return (self.seconds, self.memory) != (None, None)
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
 class Task:
-    """A job to compute, and which of its cells are wanted."""
+    """A job to compute, which of its cells are wanted, and what that may take."""
 
     address: str
     spec: Json
     wanted: tuple[str, ...]
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True)
@@ -35,7 +50,8 @@ class Executor(Protocol):
     """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work.
 
     It is called once for the clean images and once for the attacks. An executor that keeps workers between the two has
-    a method `close()` as well, called at the end of the run however it ends.
+    a method `close()` as well, called at the end of the run however it ends. One
+    that holds tasks to their limits says so by `limits = True`; the host gives them to no other.
     """
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -12,8 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from ..machine import cpu_count
 from ..types import Json
-from . import Outcome, Task
+from . import Limits, Outcome, Task
 from .settings import worker_environment
+from .watch import Watch, end, manner_of_death
+from .worker import READY
+
+STARTING = 300.0  # seconds that a worker may take to import torch and all plugins
 
 
 class Local:
@@ -21,6 +26,8 @@ class Local:
 
     By default they use every processor once; a GPU has one worker.
     """
+
+    limits = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
@@ -65,37 +72,53 @@ class Hand:
 
     def ask(self, task: Task) -> Outcome:
         """Have the worker compute a task; a worker that died is reported and replaced for the next."""
-        if self.process is None:
-            self.process = start_worker(task.spec["environment"]["threads"])
-        process = self.process
-        assert process.stdin is not None
-        assert process.stdout is not None
+        watch = None
         try:
-            request = {"address": task.address, "spec": task.spec, "wanted": task.wanted}
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            head = process.stdout.readline()
-            if not head.endswith(b"\n"):
-                raise EOFError
-            answer = json.loads(head)
-            bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
-            if bundle is not None and len(bundle) < answer["size"]:
-                raise EOFError
-        except (OSError, EOFError, ValueError):
-            self.process = None
-            try:
-                code = process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                code = process.wait()
-            return Outcome(task.address, reason=f"the worker process died (exit code {code})")
-        return Outcome(task.address, bundle, answer["reason"], answer["usage"])
+            if self.process is None:
+                self.process = start_worker(task.spec["environment"]["threads"])
+                with Watch(self.process, Limits(seconds=STARTING)):
+                    ready(self.process)
+            watch = Watch(self.process, task.limits)
+            with watch:
+                return exchange(self.process, task)
+        except (OSError, EOFError, ValueError) as error:
+            process, self.process = self.process, None
+            if process is None:
+                return Outcome(task.address, reason=f"no worker process can be started: {error}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+            end(process)
+            return Outcome(task.address, reason=(watch and watch.reason) or manner_of_death(process.wait()))
 
     def stop(self) -> None:
         self.stopped = True
         if self.process is not None:
-            self.process.kill()
+            end(self.process)
             self.process.wait()
+
+
+def ready(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a worker has imported all it needs, which no task's limits are about. Raises EOFError."""
+    assert process.stdout is not None
+    if process.stdout.readline() != READY:
+        raise EOFError
+
+
+def exchange(process: subprocess.Popen[bytes], task: Task) -> Outcome:
+    """Send a task and read the answer. Raises OSError, EOFError or ValueError where the worker gives none."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    request = {"address": task.address, "spec": task.spec, "wanted": task.wanted}
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.flush()
+    head = process.stdout.readline()
+    if not head.endswith(b"\n"):
+        raise EOFError
+    answer = json.loads(head)
+    bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
+    if bundle is not None and len(bundle) < answer["size"]:
+        raise EOFError
+    return Outcome(task.address, bundle, answer["reason"], answer["usage"])
 
 
 def start_worker(threads: int) -> subprocess.Popen[bytes]:

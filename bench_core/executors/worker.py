@@ -1,6 +1,7 @@
 """A worker process: `python -m bench_core.executors.worker`. One JSON line in, one JSON line and a bundle out.
 
-It ends when its standard input does, so that no worker outlives a driver that was killed.
+The first line out says that it is ready. It ends when its standard input does, so that no
+worker outlives a driver that was killed.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import os
 import sys
 
 from ..registry import discover
-from . import Task
+from . import Outcome, Task
 from .inline import attempt
+
+READY = b"ready\n"
 
 
 def main() -> None:
@@ -20,9 +23,14 @@ def main() -> None:
     from ..work import Worker
 
     worker = Worker(discover())
+    answers.write(READY)
+    answers.flush()
     for line in sys.stdin.buffer:
         task = Task(**json.loads(line))
-        outcome = attempt(worker, task)
+        try:
+            outcome = attempt(worker, task)
+        except BaseException as error:  # a plugin's own KeyboardInterrupt, for one: Ctrl-C never reaches a worker
+            outcome = Outcome(task.address, reason=f"raised {type(error).__name__}")
         bundle = outcome.bundle
         head = {"reason": outcome.reason, "usage": outcome.usage, "size": None if bundle is None else len(bundle)}
         answers.write(json.dumps(head).encode() + b"\n" + (bundle or b""))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compute import compute
+from ..compute import Computing, compute
 from ..errors import UsageError
 from ..executors.inline import Inline
 from ..plan import Planner, Selection
@@ -93,7 +93,7 @@ def make_gallery(result: Result, facts: Json, registry: Registry, count: int, so
         kept = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
         jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in kept[:MOST_ROWS]]
         store = Store(result.folder.parent.parent / "store")
-        found, voids = compute("gallery", jobs, store, Inline(registry), Silent(), registry)
+        found, voids = compute("gallery", jobs, Computing(store, Inline(registry), Silent(), registry))
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
     rows = gather(jobs, found, voids)

@@ -1,0 +1,1 @@
+"""Nothing is lost and nothing false is served, whatever fails. `python -m tests.faults --full` does it in volume."""

@@ -1,0 +1,132 @@
+"""The toys as an installed plugin, so that worker processes have them, and attacks that end or burden a process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe, Budget, Examples, MetricRecipe, Model
+from tests.toys import Behaviour, Misbehaving, ToyPlugin
+
+HERE = Path(__file__).parents[2]
+
+
+def _hang(*_: Any) -> None:
+    threading.Event().wait()
+
+
+def _spin(*_: Any) -> None:
+    while True:
+        pass
+
+
+def _fill(*_: Any) -> None:
+    held = []
+    while True:
+        held.append(torch.ones(2**21))  # 8 MiB at a time
+
+
+def _fault(*_: Any) -> None:
+    ctypes.string_at(0)
+
+
+def _fork_and_die(*_: Any) -> None:
+    """Leave a child that holds the pipe to the driver open."""
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(9)
+
+
+def _print(_model: Model, examples: Examples, _budget: Budget) -> Tensor:
+    os.write(1, b'{"reason": null, "usage": false, "size": 0}\n')
+    print("a plugin that talks")
+    return examples.images.clone()
+
+
+BURDENS: Mapping[str, tuple[Behaviour, str]] = {
+    "hangs": (_hang, "ran past its time limit"),
+    "spins": (_spin, "ran past its time limit"),
+    "fills": (_fill, "of memory, its limit is"),
+    "segfaults": (_fault, "SIGSEGV"),
+    "aborts": (lambda *_: os.abort(), "SIGABRT"),
+    "forks": (_fork_and_die, "exit code 9"),
+    "leaves": (lambda *_: sys.exit(5), "SystemExit"),
+    "interrupts": (lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()), "raised KeyboardInterrupt"),
+}
+
+
+@dataclass(frozen=True)
+class Observing:
+    """A metric that does one thing wrong."""
+
+    behaviour: Any
+
+    def observe(self, adversarial: Tensor, clean: Examples) -> Mapping[str, Tensor]:
+        return {"row": self.behaviour(clean.images)}
+
+    def summarise(self, rows: Any) -> Iterator[Any]:
+        return iter(())
+
+
+def _raises(_images: Tensor) -> Tensor:
+    raise ValueError("the metric is at fault")
+
+
+METRICS: Mapping[str, tuple[Any, str]] = {
+    "raising": (_raises, "the metric is at fault"),
+    "exiting": (lambda _images: os._exit(8), "exit code 8"),
+    "short": (lambda images: images[:-1, 0, 0, 0], "not 5 rows"),
+}
+
+
+@dataclass
+class Plugin(ToyPlugin):
+    """The toys, and what harms the process it runs in."""
+
+    built: int = field(default=0)
+
+    @hookimpl
+    def bench_attacks(self) -> Mapping[str, AttackRecipe]:
+        def recipe(behaviour: Behaviour) -> AttackRecipe:
+            def build(budget: Budget) -> Misbehaving:
+                return Misbehaving(budget, behaviour)
+
+            return AttackRecipe(build, "misbehaves")
+
+        burdens = {f"bad_{name}": recipe(behaviour) for name, (behaviour, _) in BURDENS.items()}
+        return {**super().bench_attacks(), **burdens, "prints": recipe(_print)}
+
+    @hookimpl
+    def bench_metrics(self) -> Mapping[str, MetricRecipe]:
+        def recipe(behaviour: Any) -> MetricRecipe:
+            def build() -> Observing:
+                return Observing(behaviour)
+
+            return MetricRecipe(build, "misbehaves")
+
+        return {name: recipe(behaviour) for name, (behaviour, _) in METRICS.items()}
+
+
+plugin = Plugin()
+
+
+def install(folder: Path, monkeypatch: Any) -> None:
+    """Make the plugin one that `discover` finds, in this process and in those that it starts."""
+    info = folder / "faulty-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[bench]\nfaulty = tests.faults.installed:plugin\n")
+    monkeypatch.syspath_prepend(str(folder))
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(HERE), before]))
