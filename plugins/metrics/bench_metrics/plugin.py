@@ -8,13 +8,17 @@ from bench_core.types import MetricRecipe
 
 from .certified import CertifiedAccuracy
 from .context_maps import ContextMaps
+from .detection import ShapleyDetection
 from .disentanglement import Disentanglement
 from .dropout import DropoutCorrection
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .order_interaction import OrderInteraction
+from .order_separation import OrderSeparation
 from .pictures import Pictures, Predictions
+from .rank import RankInteraction
 from .recovery import Recovery
 from .region_interaction import RegionInteraction
+from .spectrum import SpectrumSeparation
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
 
@@ -36,6 +40,10 @@ METRICS: Mapping[str, type[Any]] = {
     "region_interaction": RegionInteraction,
     "disentanglement": Disentanglement,
     "context_maps": ContextMaps,
+    "spectrum": SpectrumSeparation,
+    "order_separation": OrderSeparation,
+    "rank_interaction": RankInteraction,
+    "shapley_detection": ShapleyDetection,
     "pictures": Pictures,
     "predictions": Predictions,
 }

@@ -1,0 +1,95 @@
+"""What interactions are left of images of a lower rank (arXiv:2103.07364, sec. 4.3 and figure 6, right)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from bench_core.grid import grid_fault
+from bench_core.statistics import mean
+
+from .image_games import BaselineName, baseline, image_game
+from .interaction import neighbours
+from .orders import Effort, mean_interaction, orders_fault, whole_orders
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.types import Examples, Model, Rows, Score, Streams
+else:
+    from bench_core.lazy import torch
+
+
+def kept_rank(share: float, side: int) -> int:
+    """Give a share of the full rank as a whole number, the nearest, at least 1."""
+    return max(1, round(share * side))
+
+
+def cut_to_rank(images: Tensor, share: float) -> Tensor:
+    """Give the nearest images [n, c, h, w] whose channels have a `share` of the full rank min(h, w); not clipped."""
+    left, strengths, right = torch.linalg.svd(images.double(), full_matrices=False)
+    rank = kept_rank(share, strengths.shape[-1])
+    cut: Tensor = (left[..., :rank] * strengths[..., None, :rank] @ right[..., :rank, :]).to(images)
+    return cut
+
+
+@dataclass(frozen=True)
+class RankInteraction:
+    """Interactions of each order in clean and adversarial images that are cut to a share of their rank.
+
+    The games and orders are those of `order_interaction`, of the true class; all ranks of an image, clean and
+    adversarial, share their pairs and contexts. Scores, labelled by `rank`, a share of the full one, and `order`:
+    `interaction`, `I^(m)` of the `images` that the third label names; `change`, that of the clean less that of the
+    adversarial images; `effect`, labelled by `images` too, what the cut itself did: that of the cut less that of the
+    whole images (0 for the rank 1).
+    """
+
+    ranks: tuple[Annotated[float, Gt(0), Le(1)], ...] = (1.0, 0.25, 0.0625)
+    grid: Annotated[int, Ge(2)] = 16
+    orders: tuple[int | float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    pairs: Annotated[int, Ge(2)] = 100
+    among: Literal["all", "neighbours"] = "all"
+    baseline: BaselineName = "channel_mean"
+    scores: ClassVar = ("interaction", "change", "effect")
+    labels: ClassVar = ("rank", "order", "images")
+
+    def check(self, shape: tuple[int, int, int]) -> str | None:
+        """Say why images of shape (c, h, w) will not do, if they will not."""
+        if not self.ranks or self.ranks[0] != 1:
+            return f"ranks: found {list(self.ranks)} (would do: 1.0 first, the images that the others are held against)"
+        whole = [kept_rank(share, min(shape[1:])) for share in self.ranks]
+        if len(set(whole)) < len(whole):
+            return f"ranks: found {list(self.ranks)}, which are the ranks {whole} of {shape[1]} x {shape[2]} pixels"
+        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
+
+    @property
+    def forwards(self) -> float:
+        return 2 * len(self.ranks) * 4 * self.pairs * len(self.orders)
+
+    def observe(
+        self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams, data_mean: Tensor
+    ) -> Mapping[str, Tensor]:
+        games = [
+            image_game(source, cut, baseline(self.baseline, cut, data_mean), self.grid, "log_prob", clean.labels)
+            for images in (clean.images, adversarial)
+            for cut in (images if share == 1 else cut_to_rank(images, share) for share in self.ranks)
+        ]
+        pairs = neighbours(self.grid) if self.among == "neighbours" else None
+        found = mean_interaction(games, whole_orders(self.orders, self.grid**2 - 2), Effort(self.pairs), rng, pairs)
+        return {"interaction": found.mean.unflatten(-1, (2, len(self.ranks)))}
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        interaction = np.asarray(rows["interaction"], np.float64)
+        for place, order in enumerate(self.orders):
+            for which, share in enumerate(self.ranks):
+                labels = {"rank": f"{share:g}", "order": f"{order}"}
+                own, whole = interaction[:, place, :, which], interaction[:, place, :, 0]
+                for column, images in enumerate(("clean", "adversarial")):
+                    yield mean("interaction", own[:, column], labels | {"images": images})
+                    yield mean("effect", (own - whole)[:, column], labels | {"images": images})
+                yield mean("change", own[:, 0] - own[:, 1], labels)
