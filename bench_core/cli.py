@@ -177,16 +177,27 @@ def plan(
     data: Data = None,
     device: Device = "auto",
     threads: Threads = 1,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="Estimate time and memory on this machine: runs a short piece of each attack."),
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="The workers that the estimated time is for.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Show what a run would compute, what it would cost, and what is stored already."""
+    from .calibration import estimate
     from .plan_report import plan_record, plan_text
+    from .progress import for_stream
     from .run import make_plan, make_planner
     from .store import Store
 
     planner = make_planner(load_suite(suite, profile, with_data(set_, data)), None, device, threads, limit)
+    if cost and planner.images is None:
+        message = f"cannot be estimated without images: {planner.data_missing}"
+        raise UsageError(Fault(planner.suite.file, "--cost", message))
     made = make_plan(planner, Store(out / "store"))
-    print(json.dumps(plan_record(made), indent=1) if as_json else plan_text(made))
+    told = estimate(made, out, workers, for_stream()) if cost else None
+    print(json.dumps(plan_record(made, told), indent=1) if as_json else plan_text(made, told))
 
 
 @app.command()

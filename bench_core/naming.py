@@ -41,6 +41,7 @@ class AttackUse:
     cost: Cost
     check: Any
     global_seed: bool = False  # its randomness is the host's seed for a micro-batch, not each image's own
+    cost_assumed: bool = False  # the attack does not say what it costs
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
@@ -207,9 +208,12 @@ class Named:
                     "options": options,
                     "code": offer.code,
                 }
-                cost = getattr(attack, "cost", Cost())
                 self.attacks[label, source, budget] = AttackUse(
-                    spec, cost, getattr(attack, "check", None), getattr(attack, "global_seed", False)
+                    spec,
+                    getattr(attack, "cost", Cost()),
+                    getattr(attack, "check", None),
+                    getattr(attack, "global_seed", False),
+                    cost_assumed=not hasattr(attack, "cost"),
                 )
         return list(dict.fromkeys(faults))
 

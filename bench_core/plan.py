@@ -131,11 +131,21 @@ class Planner(Named):
                 jobs.append(self._attack_job(part, attack, sources[source], budget, use))
         return jobs
 
+    def evaluations(self, steps: int) -> float:
+        """Count the forwards of the metrics that watch an attack of so many steps, for an image."""
+        return sum(
+            metric.forwards
+            * (steps if "step" in metric.needs else 1)
+            * (len(self.suite.targets) if "target" in metric.needs else 1)
+            for metric in self.metrics
+            if metric.needs & NEED_ATTACK
+        )
+
     def _attack_job(
         self, part: Sequence[int], attack: str, source: str | list[str], budget: str, use: AttackUse
     ) -> Job:
         limits = self.budget(budget)
-        cells, observations, evaluations = [Cell(RECORD, RECORD, None)], [], 0.0
+        cells, observations = [Cell(RECORD, RECORD, None)], []
         for metric in self.metrics:
             if not metric.needs & NEED_ATTACK:
                 continue
@@ -143,7 +153,6 @@ class Planner(Named):
                 cell, observation = self._cell(metric.spec, metric.label, target)
                 cells.append(cell)
                 observations.append(observation)
-                evaluations += metric.forwards * (limits.steps if "step" in metric.needs else 1)
         spec = self._spec(
             part,
             list(dict.fromkeys([*members(source), *(o["target"] for o in observations if o["target"])])),
@@ -160,7 +169,7 @@ class Planner(Named):
         forwards, backwards = use.cost.total(limits.steps)
         labels = {"source": source_label(source), "attack": attack, "budget": budget}
         cost = (forwards * len(part), backwards * len(part))
-        return Job(address, spec, tuple(cells), labels, len(part), cost, evaluations * len(part))
+        return Job(address, spec, tuple(cells), labels, len(part), cost, self.evaluations(limits.steps) * len(part))
 
     def expected_selection(self) -> Selection:
         """Give a stand-in of the right size, for the cost of a plan whose selection is not known yet."""

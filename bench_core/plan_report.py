@@ -1,36 +1,27 @@
-"""A plan, said in words and as JSON."""
+"""A plan, said in words and as JSON; with its cost in time and memory, where that was estimated."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabulate import tabulate
 
+from .calibration import Estimate
 from .errors import one_line
-from .plan import Plan
+from .plan import Job, Plan
 
 GROUPS = ("source", "attack", "budget")
+PASSES = ("forwards", "backwards", "evaluations")
+CLEAN = "clean images"
+Group = dict[str, Any]
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
+def plan_record(plan: Plan, estimate: Estimate | None = None) -> dict[str, Any]:
     """Give a plan as JSON: totals, and the cost of each source, attack and budget."""
-    groups: dict[tuple[str, str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for job in plan.jobs:
-        labels = job.labels
-        key = (labels.get("source", "clean images"), labels.get("attack", ""), labels.get("budget", ""))
-        missing = plan.missing(job)
-        group = groups[key]
-        group["cells"] += len(job.cells)
-        group["stored"] += len(job.cells) - len(missing)
-        if "attack" in labels:
-            group["images"] += job.images
-        group["forwards"] += job.cost[0]
-        group["backwards"] += job.cost[1]
-        group["evaluations"] += job.evaluations
-        group["forwards_to_do"] += job.cost[0] + job.evaluations if missing else 0
-        group["backwards_to_do"] += job.cost[1] if missing else 0
     planner = plan.planner
+    groups = grouped(plan, estimate) if planner.images is not None else unplanned(plan)
     return {
         "suite": planner.suite.name,
         "profile": planner.suite.profile,
@@ -43,7 +34,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "jobs": len(plan.jobs),
         "cells": plan.cells,
         "stored": plan.cells_stored,
-        "groups": [dict(zip(GROUPS, key, strict=True)) | group for key, group in groups.items()],
+        "groups": groups,
         "attacks": [
             {
                 "source": source, "attack": attack, "budget": budget, "options": use.spec["options"],
@@ -53,49 +44,129 @@ def plan_record(plan: Plan) -> dict[str, Any]:
             }
             for (attack, source, budget), use in planner.attacks.items()
         ],
+        "estimate": None if estimate is None else {
+            "seconds": sum(group["seconds"] for group in groups) / estimate.workers,
+            "workers": estimate.workers,
+            "peak_bytes": estimate.peak_bytes,
+            "unknown": estimate.voids,
+        },
     }  # fmt: skip
 
 
-def plan_text(plan: Plan) -> str:
+def grouped(plan: Plan, estimate: Estimate | None) -> list[Group]:
+    """Add up the jobs of each source, attack and budget. `assumed`: nobody says what the attack costs."""
+    groups: dict[tuple[str, ...], Group] = defaultdict(lambda: defaultdict(float))
+    for job in plan.jobs:
+        labels = job.labels
+        group = groups[labels.get("source", CLEAN), labels.get("attack", ""), labels.get("budget", "")]
+        missing = plan.missing(job)
+        passes, assumed = passes_of(job, plan, estimate)
+        group["assumed"] = assumed
+        group["cells"] += len(job.cells)
+        group["stored"] += len(job.cells) - len(missing)
+        if "attack" in labels:
+            group["images"] += job.images
+        for name, much in passes.items():
+            group[name] += much
+        group["forwards_to_do"] += passes["forwards"] + passes["evaluations"] if missing else 0
+        group["backwards_to_do"] += passes["backwards"] if missing else 0
+        if estimate is not None:
+            group["seconds"] += estimate.seconds(job) if missing else 0
+    return [dict(zip(GROUPS, key, strict=True)) | group for key, group in groups.items()]
+
+
+def passes_of(job: Job, plan: Plan, estimate: Estimate | None) -> tuple[dict[str, float], bool]:
+    """Give a job's passes, as its attack declares them; where it declares none, as counted, or else one a step."""
+    passes = dict(zip(PASSES, (*job.cost, job.evaluations), strict=True))
+    if "attack" not in job.labels:
+        return passes, False
+    use = plan.planner.attacks[job.labels["attack"], job.labels["source"], job.labels["budget"]]
+    pace = estimate.pace(job) if estimate and use.cost_assumed else None
+    if pace:
+        passes |= {"forwards": pace.passes[0] * job.images, "backwards": pace.passes[1] * job.images}
+    return passes, use.cost_assumed and not pace
+
+
+def unplanned(plan: Plan) -> list[Group]:
+    """Give the passes for so many images as the suite wants, where there are no images to plan for."""
+    planner = plan.planner
+    made: list[Group] = []
+    for (attack, source, budget), use in planner.attacks.items():
+        steps = planner.suite.budgets[budget].steps
+        each = dict(zip(PASSES, (*use.cost.total(steps), planner.evaluations(steps)), strict=True))
+        total = {name: much * planner.count for name, much in each.items()}
+        to_do = {"forwards_to_do": total["forwards"] + total["evaluations"], "backwards_to_do": total["backwards"]}
+        group = {"source": source, "attack": attack, "budget": budget, "images": planner.count}
+        made.append({**group, **total, **to_do, "assumed": use.cost_assumed})
+    return made
+
+
+def plan_text(plan: Plan, estimate: Estimate | None = None) -> str:
     """Say a plan on a terminal."""
-    record = plan_record(plan)
-    lines = [f"{record['title']}", f"profile {record['profile']}, {len(record['models'])} models"]
-    if record["data_missing"]:
-        lines.append(f"images: missing: {record['data_missing']}; the suite wants {record['selected']}")
-    elif record["selection"]:
-        lines.append(f"images: {record['selected']} selected of {record['images']}, list {record['selection'][:12]}")
-    else:
-        lines.append(
-            f"images: up to {record['selected']} of {record['images']}, chosen once the clean images are classified"
-        )
-    if record["groups"]:
-        rows = [
-            [g["source"], g["attack"], g["budget"], *(f"{g.get(k, 0):,.0f}" for k in
-             ("cells", "stored", "forwards", "backwards", "evaluations"))]
-            for g in record["groups"]
-        ]  # fmt: skip
-        head = ["source", "attack", "budget", "cells", "stored", "forwards", "backwards", "evaluations"]
-    else:
-        rows = [
-            [
-                a["source"],
-                a["attack"],
-                a["budget"],
-                f"{a['forwards_per_image']:,.0f}",
-                f"{a['backwards_per_image']:,.0f}",
-            ]
-            for a in record["attacks"]
-        ]
-        head = ["source", "attack", "budget", "forwards an image", "backwards an image"]
-    seeded = sorted({a["attack"] for a in record["attacks"] if a["global_seed"]})
-    align = ["left"] * 3 + ["right"] * (len(head) - 3)
-    lines += ["", tabulate(rows, head, "simple", disable_numparse=True, colalign=align if rows else None), ""]
-    if seeded:
-        lines.append(f"randomness from the global seed, so dependent on the micro-batch: {', '.join(seeded)}")
-    if record["groups"]:
-        total = {k: sum(g[k] for g in record["groups"]) for k in ("forwards_to_do", "backwards_to_do")}
-        lines.append(
-            f"{record['jobs']} jobs, {record['cells']} cells, {record['stored']} of them stored; "
-            f"to do: {total['forwards_to_do']:,.0f} forwards, {total['backwards_to_do']:,.0f} backwards"
-        )
+    record = plan_record(plan, estimate)
+    lines = [f"{record['title']}", f"profile {record['profile']}, {len(record['models'])} models", images(record), ""]
+    lines += [table(record), "", *notes(record)]
     return "\n".join(one_line(line) if "\n" not in line else line for line in lines)
+
+
+def images(record: Mapping[str, Any]) -> str:
+    if record["data_missing"]:
+        return f"images: missing: {record['data_missing']}; the suite wants {record['selected']}"
+    if record["selection"]:
+        return f"images: {record['selected']} selected of {record['images']}, list {record['selection'][:12]}"
+    return f"images: up to {record['selected']} of {record['images']}, chosen once the clean images are classified"
+
+
+def table(record: Mapping[str, Any]) -> str:
+    counts = [*([] if record["data_missing"] else ["cells", "stored"]), *PASSES]
+    timed = record["estimate"] is not None
+    rows = [
+        [
+            *(group[name] for name in GROUPS),
+            *(f"{'~' * (group['assumed'] and name in PASSES[:2])}{group.get(name, 0):,.0f}" for name in counts),
+            *([duration(group["seconds"] / record["estimate"]["workers"])] if timed else []),
+        ]
+        for group in record["groups"]
+    ]
+    head = [*GROUPS, *counts, *(["time"] if timed else [])]
+    align = ["left"] * 3 + ["right"] * (len(head) - 3)
+    return tabulate(rows, head, "simple", disable_numparse=True, colalign=align if rows else None)
+
+
+def notes(record: Mapping[str, Any]) -> Iterator[str]:
+    groups = record["groups"]
+    seeded = sorted({each["attack"] for each in record["attacks"] if each["global_seed"]})
+    if seeded:
+        yield f"randomness from the global seed, so dependent on the micro-batch: {', '.join(seeded)}"
+    if any(group["assumed"] for group in groups):
+        yield "~: the attack does not say what it costs, so one pass a step is assumed (--cost counts)"
+    if record["data_missing"]:
+        yield f"for {record['selected']:,} images: {to_do(groups)}, beside the classification of the clean ones"
+    else:
+        counts = f"{record['jobs']} jobs, {record['cells']} cells, {record['stored']} of them stored"
+        yield f"{counts}; to do: {to_do(groups)}"
+    if record["estimate"]:
+        yield from costs(record["estimate"])
+
+
+def to_do(groups: list[Group]) -> str:
+    forwards, backwards = (sum(group[f"{name}_to_do"] for group in groups) for name in PASSES[:2])
+    return f"{forwards:,.0f} forwards, {backwards:,.0f} backwards"
+
+
+def costs(estimate: Mapping[str, Any]) -> Iterator[str]:
+    workers, peak = estimate["workers"], estimate["peak_bytes"]
+    memory = f", {peak / 1e6:,.0f} MB of memory in each at its peak" if peak else ""
+    each = "1 worker" if workers == 1 else f"{workers} workers"
+    yield f"estimated time on this machine: {duration(estimate['seconds'])} with {each}, beside their start{memory}"
+    for reason in estimate["unknown"]:
+        yield f"without what could not be measured: {reason}"
+
+
+def duration(seconds: float) -> str:
+    """Say a time span with two digits that count."""
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"
