@@ -23,6 +23,7 @@ from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
 from .suite import load_suite, own_suites, read_override, read_toml
 from .tables import Table
+from .types import Precision
 
 if TYPE_CHECKING:
     from .run import Result
@@ -36,7 +37,13 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Where results and the store are kept.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N images, for a glance.")]
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images; also BENCH_DATA.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precise = Annotated[
+    Precision,
+    typer.Option(
+        help="Of the attacks' gradients: bfloat16 is faster and finds other perturbations; all are judged in float32."
+    ),
+]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each worker; part of every result's address.")]
 CellTimeout = Annotated[
     float | None, typer.Option(min=0.001, metavar="SECONDS", help="What a micro-batch of an attack takes at most.")
@@ -75,6 +82,7 @@ def run(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core by default.")] = None,
     device: Device = "auto",
+    precision: Precise = "float32",
     threads: Threads = 1,
     cell_timeout: CellTimeout = None,
     cell_memory: CellMemory = None,
@@ -93,7 +101,7 @@ def run(
     result = run_suite(
         load_suite(suite, profile, with_data(set_, data)),
         out=out, limit=limit, executor=executor, executor_options=options_given(executor_option, address),
-        workers=workers, device=device, threads=threads, registry=registry, progress=for_stream(),
+        workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
         limits=Limits(cell_timeout, cell_memory), strict=strict,
     )  # fmt: skip
     print_tables(result.tables, format, ci, registry)
@@ -176,6 +184,7 @@ def plan(
     limit: Limit = None,
     data: Data = None,
     device: Device = "auto",
+    precision: Precise = "float32",
     threads: Threads = 1,
     cost: Annotated[
         bool,
@@ -191,7 +200,10 @@ def plan(
     from .run import make_plan, make_planner
     from .store import Store
 
-    planner = make_planner(load_suite(suite, profile, with_data(set_, data)), None, device, threads, limit)
+    planner = make_planner(
+        load_suite(suite, profile, with_data(set_, data)),
+        device=device, precision=precision, threads=threads, limit=limit,
+    )  # fmt: skip
     if cost and planner.images is None:
         message = f"cannot be estimated without images: {planner.data_missing}"
         raise UsageError(Fault(planner.suite.file, "--cost", message))

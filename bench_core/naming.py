@@ -15,10 +15,12 @@ from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .registry import Offer, Registry
 from .suite import Suite, source_label
-from .types import Budget, Cost, Images, Json, ModelRecipe
+from .types import Budget, Cost, Images, Json, ModelRecipe, Precision
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
-COMPUTING_FILES = ("work", "average", "contracts", "streams", "grid", "clouds", "logits", "types")
+COMPUTING_FILES = (
+    "work", "average", "batches", "precision", "contracts", "streams", "grid", "clouds", "logits", "types",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class AttackUse:
     cost_assumed: bool = False  # the attack does not say what it costs
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
+def environment(device: str, precision: Precision, threads: int) -> dict[str, Any]:
     """Give what results may depend on beside the code: library, kind of machine, device, number type, threads."""
     return {
         "torch": importlib.metadata.version("torch"),
         "machine": platform.machine(),
         "device": device,
-        "dtype": "float32",
+        "dtype": precision,
         "threads": threads,
     }
 
@@ -67,6 +69,7 @@ class Named:
     suite: Suite
     registry: Registry
     device: str = "cpu"
+    precision: Precision = "float32"
     threads: int = 1
     limit: int | None = None
     metrics: list[MetricUse] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Named:
 
     def __post_init__(self) -> None:
         faults: list[Fault] = []
-        self.environment = environment(self.device, self.threads)
+        self.environment = environment(self.device, self.precision, self.threads)
         self.host = host_digest()
         self.images: Images | None = None
         self.data_missing = ""

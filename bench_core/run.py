@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from .compute import Computing, Found, Incomplete, Voids, compute
 from .derived import derive
+from .devices import find_device
 from .digests import digest
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
@@ -31,7 +31,7 @@ from .scores import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_
 from .store import Store, write_atomically
 from .suite import Suite, load_suite
 from .tables import Table, pivot
-from .types import Metric
+from .types import Metric, Precision
 
 
 @dataclass
@@ -77,30 +77,17 @@ class Result:
         return fitting[0].arrays
 
 
-def find_device(wanted: str, remote: bool = False) -> str:
-    """Resolve `auto` without importing torch: a GPU where there is NVIDIA's driver, else the CPU.
-
-    Raises UsageError where there is no such device, unless it is that of `remote` workers.
-    """
-    driver = Path("/proc/driver/nvidia/version").exists()
-    if wanted == "auto":
-        return "cuda" if driver else "cpu"
-    if wanted != "cpu" and not re.fullmatch(r"cuda(:\d+)?", wanted):
-        raise UsageError(Fault("--device", "", f'found "{wanted}" (would do: auto, cpu, cuda, cuda:N)'))
-    if wanted != "cpu" and not driver and not remote:
-        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is no NVIDIA driver here (would do: cpu)'))
-    return wanted
-
-
 def make_planner(
     suite: Suite,
     registry: Registry | None = None,
+    *,
     device: str = "auto",
+    precision: Precision = "float32",
     threads: int = 1,
     limit: int | None = None,
     remote: bool = False,
 ) -> Planner:
-    planner = Planner(suite, registry or discover(), find_device(device, remote), threads, limit)
+    planner = Planner(suite, registry or discover(), find_device(device, remote), precision, threads, limit)
     stop_at_faults(outcome_faults(suite, metrics_of(planner)))
     return planner
 
@@ -144,6 +131,7 @@ def run(
     executor_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     device: str = "auto",
+    precision: Precision = "float32",
     threads: int = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
@@ -160,7 +148,7 @@ def run(
     progress = progress or Silent()
     used = registry or discover()
     hands, remote = make_executor(used, executor, executor_options or {}, workers)
-    planner = make_planner(suite, used, device, threads, limit, remote)
+    planner = make_planner(suite, used, device=device, precision=precision, threads=threads, limit=limit, remote=remote)
     if planner.images is None:
         raise UsageError(Fault(suite.file, "data", planner.data_missing))
     if limits and not getattr(hands, "limits", False):

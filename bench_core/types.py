@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 API_VERSION = 1
 Norm = Literal["linf", "l2"]
 LossName = Literal["cross_entropy", "margin"]
+Precision = Literal["float32", "bfloat16"]
 Json = Mapping[str, Any]
 
 

@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .average import average_digest, average_image
+from .batches import in_parts
 from .contracts import check_images, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
 from .plan import PREDICTED
+from .precision import InBfloat16
 from .registry import Offer, Registry
 from .store import pack
 from .streams import ImageStreams
-from .types import Attack, Budget, Examples, Images, Json, Metric, Step
+from .types import Attack, Budget, Examples, Images, Json, Metric, Precision, Step
 
 MODELS_KEPT = 24
+MEMORY_FOR_MODELS = 0.5  # of a GPU's; the rest is for batches
 
 
 class Remembering(nn.Module):
@@ -38,7 +41,8 @@ class Remembering(nn.Module):
             out: Tensor = self.network(images)
             return out
         if self.last is None or self.last[0] is not images:
-            self.last = images, self.network(images)
+            parts = in_parts(lambda rows: self.network(images[rows]), len(images), 1, self.network, images.device)
+            self.last = images, torch.cat(list(parts))
         return self.last[1]
 
     def __getattr__(self, name: str) -> Any:
@@ -115,12 +119,13 @@ class Worker:
         return arrays
 
     def _attacked(self, spec: Json, examples: Examples, wanted: list[str]) -> dict[str, NDArray[Any]]:
-        source, budget = self._source(spec), Budget(**spec["budget"])
+        source, budget = self._source(spec, "float32"), Budget(**spec["budget"])
         rng = ImageStreams(spec["seed"], examples.ids)
         if budget.targeted:
             examples = aim(examples, source, rng)
         attack = self._attack(spec, budget)
-        unfit = getattr(attack, "check_source", lambda _model: None)(source)
+        attacked = self._source(spec, spec["environment"]["dtype"])
+        unfit = getattr(attack, "check_source", lambda _model: None)(attacked)
         if unfit:
             where = f"source {'+'.join(spec['source']['members'])}"
             raise UsageError(Fault(where, "+".join(spec["attack"]["names"]), unfit))
@@ -142,9 +147,9 @@ class Worker:
         ]
         stepwise: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
         arrays: dict[str, NDArray[Any]] = {}
-        passes, images, count = Passes(source), None, len(examples.ids)
+        passes, images, count = Passes(attacked), None, len(examples.ids)
         for index, images in enumerate(
-            steps(attack, source, examples, rng, passes, getattr(attack, "global_seed", None)), 1
+            steps(attack, attacked, examples, rng, passes, getattr(attack, "global_seed", None)), 1
         ):
             check_images(examples.images, images, budget, spec["quantise"])
             for key, observer, models in observed:
@@ -212,8 +217,7 @@ class Worker:
             model: nn.Module = offer.build(**chosen["options"] | parts)
         model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
-        while len(self.models) > MODELS_KEPT:
-            self.models.popitem(last=False)
+        self._make_room(device)
         return model
 
     def _all_built(self, chosen: Any, device: str) -> Any:
@@ -221,9 +225,17 @@ class Worker:
             return [self._built(each, device) for each in chosen]
         return self._built(chosen, device)
 
-    def _source(self, spec: Json) -> nn.Module:
+    def _make_room(self, device: str) -> None:
+        """Let go of the networks that were not asked for longest; a later job builds them again."""
+        room = MEMORY_FOR_MODELS * memory(device)
+        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and sum(map(size, self.models.values())) > room):
+            self.models.popitem(last=False)
+
+    def _source(self, spec: Json, precision: Precision) -> nn.Module:
         names = spec["source"]["members"]
         parts = [self._model(spec, name) for name in names]
+        if precision == "bfloat16":
+            parts = [InBfloat16(part).eval() for part in parts]
         if len(parts) == 1:
             return parts[0]
         offer = self.registry.find("models", "ensemble", "models", "ensemble")
@@ -249,6 +261,15 @@ class Worker:
         if offer.code != code:
             raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
         return offer
+
+
+def memory(device: str) -> float:
+    """Give the bytes of a GPU's memory; the CPU's is not what limits how many networks are kept."""
+    return torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else float("inf")
+
+
+def size(network: nn.Module) -> int:
+    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
 
 
 class Observer:

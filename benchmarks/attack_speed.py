@@ -30,7 +30,7 @@ from torch.nn.functional import conv2d, cross_entropy
 from bench_attacks.recipes import RECIPES
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
-from bench_models.embedded.folding import fold_batch_norm
+from bench_models.embedded.folding import lean
 from bench_models.embedded.networks import ARCHITECTURES
 
 EPS, ALPHA, SAMPLES = 16 / 255, 2 / 255, 32
@@ -61,11 +61,6 @@ def examples(count: int, channels: int, side: int) -> Examples:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, channels, side, side, generator=generator)
     return Examples(images, torch.arange(count) % 10, tuple(map(str, range(count))))
-
-
-def as_benchmarked(network: nn.Module) -> nn.Module:
-    """The network as bench runs the embedded ones; what is in no sequence is not folded."""
-    return fold_batch_norm(copy.deepcopy(network)).requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def attack(name: str, model: nn.Module, given: Examples, steps: int, **options: object) -> Callable[[], None]:
@@ -139,7 +134,7 @@ def convolution_peak() -> float:
 def pgd(network: nn.Module, batch: int, turns: int) -> None:
     import torchattacks
 
-    given, ours, steps = examples(batch, 1, 28), as_benchmarked(network), 10
+    given, ours, steps = examples(batch, 1, 28), lean(copy.deepcopy(network)), 10
 
     def theirs(model: nn.Module) -> Callable[[], object]:
         made = torchattacks.PGD(model, eps=EPS, alpha=ALPHA, steps=steps, random_start=False)
@@ -156,7 +151,7 @@ def pgd(network: nn.Module, batch: int, turns: int) -> None:
 
 
 def interaction(network: nn.Module, given: Examples, grid: int, title: str, peak: float, turns: int) -> None:
-    ours, count = as_benchmarked(network), len(given.ids)
+    ours, count = lean(copy.deepcopy(network)), len(given.ids)
     trained = copy.deepcopy(network).requires_grad_(True)
     contestants: Contestants = {
         "ours": attack("ir", ours, given, 1, grid=grid, samples=SAMPLES, cells=32),

@@ -50,7 +50,7 @@ class Local:
 
 
 def default_workers(environment: Json) -> int:
-    return 1 if environment["device"].startswith("cuda") else max(1, cpu_count() // environment["threads"])
+    return 1 if environment["device"] != "cpu" else max(1, cpu_count() // environment["threads"])
 
 
 class Hand:

@@ -126,7 +126,8 @@ class Dispatch:
             if hand in busy:
                 continue
             if hand not in self.owner.greeted:
-                self.pending[hand.greet.remote(environment["device"], environment["threads"])] = hand, None
+                where = environment["device"], environment["dtype"], environment["threads"]
+                self.pending[hand.greet.remote(*where)] = hand, None
             elif self.waiting:
                 task = self.waiting.popleft()
                 self.pending[hand.compute.remote(task)] = hand, task

@@ -11,7 +11,7 @@ from . import Outcome, Task
 
 if TYPE_CHECKING:
     from ..registry import Registry
-    from ..types import Json
+    from ..types import Json, Precision
 
 COMPUTING = frozenset(("attacks", "metrics", "models", "datasets"))
 
@@ -30,7 +30,7 @@ class Greeting:
 class Hand:
     """Computes one task at a time. Making one costs nothing, so that what fails is said by `greet`."""
 
-    def greet(self, device: str, threads: int) -> Greeting:
+    def greet(self, device: str, precision: Precision, threads: int) -> Greeting:
         """Load all plugins, and say what is here."""
         from ..naming import environment, host_digest
         from ..registry import discover
@@ -39,7 +39,9 @@ class Hand:
         registry = discover()
         self.worker = Worker(registry)
         away = {each.plugin: each.reason for each in registry.unavailable}
-        return Greeting(platform.node(), host_digest(), environment(device, threads), plugins(registry), away)
+        return Greeting(
+            platform.node(), host_digest(), environment(device, precision, threads), plugins(registry), away
+        )
 
     def compute(self, task: Task) -> Outcome:
         from .inline import attempt

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compute import Computing, compute
+from ..devices import find_device
 from ..errors import UsageError
 from ..executors.inline import Inline
 from ..plan import Planner, Selection
 from ..progress import Silent
 from ..registry import Registry
-from ..run import Result, find_device
+from ..run import Result
 from ..scores import RowSet, gather
 from ..store import Store
 from ..suite import MetricTable, source_label

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench_attacks.compose import composed
 from bench_attacks.parts import mi, ti
-from bench_attacks.recipes import composed
 from bench_core.types import Budget, Examples
 
 from .scene import Asleep, budget, build, examples, network, run, streams

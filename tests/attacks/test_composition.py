@@ -5,7 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from bench_attacks.recipes import RECIPES, composed, join
+from bench_attacks.compose import composed, join
+from bench_attacks.recipes import RECIPES
 from bench_core.errors import UsageError
 from bench_core.plan import Planner
 from bench_core.suite import load_suite

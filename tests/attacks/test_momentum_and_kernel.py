@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_attacks.compose import composed
 from bench_attacks.descent import Descent
 from bench_attacks.draw import Draw
 from bench_attacks.filters import Momentum, TranslationKernel
 from bench_attacks.parts import mi, raw, ti
-from bench_attacks.recipes import composed
 
 from .scene import budget, build, examples, network, run, streams
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_attacks.compose import Part, composed
 from bench_attacks.parts import mi, raw, single_step
-from bench_attacks.recipes import Part, composed
 from bench_core.types import Budget, Examples
 
 from .scene import run

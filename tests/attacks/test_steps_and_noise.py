@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_attacks.compose import composed
 from bench_attacks.descent import Descent
 from bench_attacks.draw import Draw
 from bench_attacks.parts import raw, relaxed, single_step
-from bench_attacks.recipes import composed
 from bench_core.contracts import check_images
 from bench_core.errors import ContractError
 from bench_core.types import Examples

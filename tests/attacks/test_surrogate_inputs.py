@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_attacks.compose import composed
 from bench_attacks.descent import Descent
 from bench_attacks.draw import Draw
 from bench_attacks.parts import ir, sgm, vr
-from bench_attacks.recipes import composed
 from bench_attacks.surrogates import DiverseInput, resampled
 from bench_core.types import Attack, Examples
 

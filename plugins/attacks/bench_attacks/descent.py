@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bench_core.batches import in_parts
 from bench_core.types import Budget, Cost, Examples, Streams
 
 from .balls import BALLS, per_image
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 else:
     from bench_core.lazy import torch
-
-INPUTS_AT_ONCE = 256  # through the network in one pass; more are slower on a CPU and no faster on a GPU
 
 
 @dataclass(frozen=True)
@@ -186,14 +185,13 @@ class Descent:
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Give the gradient [n, c, h, w], and the logits [n, members, classes] at `images` if those were computed."""
-        together = max(1, INPUTS_AT_ONCE // self.points)
-        parts, answers = [], []
-        for rows in (slice(start, start + together) for start in range(0, len(images), together)):
+
+        def of(rows: slice) -> tuple[Tensor, Tensor | None]:
             known = None if clean_logits is None else clean_logits[rows]
-            gradient, logits = self._evaluated(model, examples.take(rows), images[rows], draw.take(rows), known)
-            parts.append(gradient)
-            answers += [] if logits is None else [logits]
-        return torch.cat(parts) if len(parts) > 1 else parts[0], torch.cat(answers) if answers else None
+            return self._evaluated(model, examples.take(rows), images[rows], draw.take(rows), known)
+
+        gradients, answers = zip(*in_parts(of, len(images), self.points, model, images.device), strict=True)
+        return torch.cat(gradients), None if answers[0] is None else torch.cat(answers)
 
     def _evaluated(
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None

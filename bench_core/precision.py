@@ -1,0 +1,19 @@
+"""Gradients in a shorter number type: faster, and other perturbations; what they achieve is judged in float32."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class InBfloat16(nn.Module):
+    """Run a network with its convolutions and matrix products in bfloat16; images and logits are float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+            logits: Tensor = self.network(images)
+        return logits.float()
