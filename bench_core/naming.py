@@ -34,6 +34,12 @@ class MetricUse:
     metric: Any
     forwards: float = 1  # through its network, for one image each time that it observes
 
+    def observations(self, steps: int) -> int:
+        """Count how often it looks at an image under an attack of so many steps."""
+        if "step" not in self.needs:
+            return 1
+        return sum(1 <= step <= steps for step in getattr(self.metric, "steps", range(1, steps + 1)))
+
 
 @dataclass(frozen=True)
 class AttackUse:

@@ -112,6 +112,19 @@ class SweepPlot(CurvesPlot):
     lines: Labels = Field(default=["source"])
 
 
+class StackedPlot(Plot):
+    """Scores stacked on one another: a bar for each of `bars`, of a part for each of `parts`."""
+
+    kind: Literal["stacked"]
+    bars: Labels = Field(default=["source"])
+    parts: Labels
+    format: Literal["percent", "number"] = "number"
+
+    @property
+    def dimensions(self) -> list[str]:
+        return [*super().dimensions, *self.bars, *self.parts]
+
+
 class ScatterPlot(Plot):
     """The points of a correlation (`value` names it) with the regression line, its 95% band, and r."""
 
@@ -145,5 +158,6 @@ class MapsPlot(Plot):
 
 
 AnyPlot = Annotated[
-    HeatmapPlot | CurvesPlot | SweepPlot | ScatterPlot | HistogramPlot | MapsPlot, Field(discriminator="kind")
+    HeatmapPlot | CurvesPlot | SweepPlot | StackedPlot | ScatterPlot | HistogramPlot | MapsPlot,
+    Field(discriminator="kind"),
 ]

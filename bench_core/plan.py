@@ -134,9 +134,7 @@ class Planner(Named):
     def evaluations(self, steps: int) -> float:
         """Count the forwards of the metrics that watch an attack of so many steps, for an image."""
         return sum(
-            metric.forwards
-            * (steps if "step" in metric.needs else 1)
-            * (len(self.suite.targets) if "target" in metric.needs else 1)
+            metric.forwards * metric.observations(steps) * (len(self.suite.targets) if "target" in metric.needs else 1)
             for metric in self.metrics
             if metric.needs & NEED_ATTACK
         )

@@ -143,9 +143,10 @@ class Metric(Protocol):
     With `step` it is called at every step and the host stacks the rows to [n, steps, ...].
 
     A metric may also have `check(shape) -> str | None`, as an attack may; `forwards: float`, how many images an
-    observation of one image puts through a network, which the plan shows (1 by default); and tuples that are held
-    against tables and plots before a run: `scores`, the names of its scores; `labels`, those that it adds to them;
-    `rows`, the names of the rows that a plot may show.
+    observation of one image puts through a network, which the plan shows (1 by default); `steps`, those at which a
+    metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots before a
+    run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of the rows that a
+    plot may show.
     """
 
     observe: Callable[..., Mapping[str, Tensor]]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ScatterPlot
+from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ScatterPlot, StackedPlot
 from ..registry import Registry, discover
 from ..store import write_atomically
 from .heatmap import draw_heatmap
@@ -20,6 +20,7 @@ from .histogram import draw_histogram
 from .lines import draw_lines
 from .maps import draw_maps
 from .scatter import draw_scatter
+from .stacked import draw_stacked
 from .style import our_style
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Fig
             return draw_heatmap(result.scores, plot, title)
         case CurvesPlot():
             return draw_lines(result.scores, plot, title)
+        case StackedPlot():
+            return draw_stacked(result.scores, plot, title)
         case ScatterPlot():
             table = result.suite.correlations[plot.value]
             return draw_scatter(result.scores, plot, table, {"attack", *result.suite.swept}, title)

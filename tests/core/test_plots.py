@@ -64,6 +64,11 @@ value = "transfer.success"
 x = "strength"
 mean_over = ["target"]
 [[plots]]
+name = "stacked"
+kind = "stacked"
+value = "interaction.mean"
+parts = ["attack"]
+[[plots]]
 name = "scatter"
 kind = "scatter"
 value = "seen"
@@ -121,7 +126,9 @@ def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result
             assert not re.search(rb"<dc:date>|<script|20\d\d-\d\d-\d\dT", content)
 
 
-@pytest.mark.parametrize("name", ["heatmap", "curves", "curves of the mean", "sweep", "scatter", "histogram", "maps"])
+@pytest.mark.parametrize(
+    "name", ["heatmap", "curves", "curves of the mean", "sweep", "stacked", "scatter", "histogram", "maps"]
+)
 def test_each_says_how_many_images_and_what_its_intervals_are(result: Result, registry: Registry, name: str) -> None:
     whole = " ".join(texts_of(result, name, registry)).replace("\n", " ")
     assert "N = 12 images" in whole
@@ -166,6 +173,26 @@ def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
     assert any(f"r = {r:.2f} [{low:.2f}, {high:.2f}]" in text for text in texts_of(result, "scatter", registry))
 
 
+def test_stacked_parts_add_up_above_and_below_zero(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "stacked")
+    with our_style():
+        axes = draw(result, plot, registry).axes[0]
+    for place, source in enumerate(("A", "A+B")):
+        parts = [
+            result.arrays("interaction", source=source, attack=attack)["per_cell"].mean(1) / 3
+            for attack in result.suite.attacks
+        ]
+        drawn = [bar for bar in axes.patches if abs(bar.get_x() + bar.get_width() / 2 - place) < 0.01]
+        assert [bar.get_height() for bar in drawn] == pytest.approx([each.mean() for each in parts])
+        for up in (True, False):
+            own = [bar for bar in drawn if (bar.get_height() >= 0) == up]
+            for below, bar in enumerate(own):
+                assert bar.get_y() == pytest.approx(sum(each.get_height() for each in own[:below]))
+        interval, diamond = (line for line in axes.lines if set(line.get_xdata()) == {place})
+        assert diamond.get_ydata()[0] == pytest.approx(sum(each.mean() for each in parts))
+        assert sorted(interval.get_ydata()) == pytest.approx(bootstrap(sum(parts)), rel=1e-5)
+
+
 def test_white_box_pairs_are_marked(result: Result, registry: Registry) -> None:
     titles = [text for text in texts_of(result, "curves", registry) if "→" in text]
     assert [text.endswith("°") for text in titles] == [True, False, True, True]  # A on A; A+B on both
@@ -185,6 +212,7 @@ def test_maps_take_square_rows_only() -> None:
         ("heatmap", {"panels": []}, "fall in one field"),
         ("maps", {"where": {}}, "fall in one panel"),
         ("scatter", {"panels": ["source"]}, "fall in one panel"),
+        ("stacked", {"parts": ["budget"]}, "fall in one part"),
     ],
 )
 def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from bench_core.streams import ImageStreams
-from bench_core.types import Score
+from bench_core.types import Score, Step
 from bench_metrics.context_maps import ContextMaps, weighted_contexts
 from bench_metrics.disentanglement import Disentanglement, disentangled
 from bench_metrics.games import every_coalition
 from bench_metrics.image_games import baseline, image_game
 from bench_metrics.order_interaction import OrderInteraction
+from bench_metrics.order_strength import OrderStrength
 from bench_metrics.shapley import pairwise_by_order
 
 from .table_games import TableGame, random_games, smooth_games
@@ -225,3 +226,28 @@ def test_disentanglement_reports_how_many_contexts_there_are() -> None:
     assert [found["different_contexts", str(m)].value for m in range(3)] == [1, 2, 1]
     assert [found["corrected", str(m)].n for m in range(3)] == [0, 3, 0]
     assert np.isnan(found["plug_in", "0"].value)
+
+
+def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_correlation() -> None:
+    network, clean, adversarial = situation(count=6)
+    metric = OrderStrength(grid=4, orders=(7, 0.9), iterations=(1, 3, 4), pairs=30)
+    path = [clean.images + share * (adversarial - clean.images) for share in (0.3, 0.5, 0.8, 1.0)]
+    rows = [metric.observe(clean, Step(k, images), network, streams(clean), GREY) for k, images in enumerate(path, 1)]
+    assert rows[1]["change"].isnan().all()
+    alone = OrderInteraction(grid=4, orders=(7, 0.9), pairs=30)
+    expected = [alone.observe(clean, images, network, streams(clean), GREY)["change"] for images in path]
+    stacked = torch.stack([each["change"] for each in rows], dim=1)
+    found = {(s.name, s.labels["order"], s.labels.get("iterations")): s for s in scores_of(metric, {"change": stacked})}
+    assert set(found) == {("pearson", o, None) for o in ("7", "0.9")} | {
+        ("change", o, k) for o in ("7", "0.9") for k in (1, 3, 4)
+    }
+    for place, order in enumerate(("7", "0.9")):
+        means = [expected[k - 1][:, place].mean().item() for k in (1, 3, 4)]
+        assert [found["change", order, k].value for k in (1, 3, 4)] == pytest.approx(means)
+        r = found["pearson", order, None]
+        assert r.value == pytest.approx(np.corrcoef((1, 3, 4), means)[0, 1])
+        assert -1 <= r.low <= r.high <= 1
+    assert metric.steps == (1, 3, 4)
+    assert metric.forwards == alone.forwards
+    assert metric.check((1, 28, 28)) is None
+    assert "iterations" in OrderStrength(grid=14, iterations=(4, 4)).check((1, 28, 28))

@@ -17,4 +17,12 @@ def test_the_documented_suite_plans(installed: Registry, tmp_path: Path) -> None
     suite = load_suite(str(tmp_path / "example.toml"))
     planner = make_planner(suite, installed)
     assert len(planner.attacks) == 5
-    assert {plot.kind for plot in suite.plots} == {"heatmap", "curves", "sweep", "scatter", "histogram", "maps"}
+    assert {plot.kind for plot in suite.plots} == {
+        "heatmap",
+        "curves",
+        "sweep",
+        "stacked",
+        "scatter",
+        "histogram",
+        "maps",
+    }

@@ -33,7 +33,7 @@ def test_it_plans(name: str, profile: str, installed: Registry, tmp_path: Path) 
     if profile == "embedded":
         assert plan.planner.images is not None
         assert plan.jobs
-    assert plan.planner.attacks
+    assert plan.planner.attacks or not plan.planner.suite.sources
     assert all(use.cost.total(1) >= (0, 0) for use in plan.planner.attacks.values())
 
 

@@ -14,6 +14,7 @@ from .dropout import DropoutCorrection
 from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
 from .order_interaction import OrderInteraction
 from .order_separation import OrderSeparation
+from .order_strength import OrderStrength
 from .pictures import Pictures, Predictions
 from .rank import RankInteraction
 from .recovery import Recovery
@@ -38,6 +39,7 @@ METRICS: Mapping[str, type[Any]] = {
     "recovery": Recovery,
     "order_interaction": OrderInteraction,
     "region_interaction": RegionInteraction,
+    "order_strength": OrderStrength,
     "disentanglement": Disentanglement,
     "context_maps": ContextMaps,
     "spectrum": SpectrumSeparation,

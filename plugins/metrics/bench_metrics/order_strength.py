@@ -1,0 +1,88 @@
+"""How what an attack changes grows with its iterations: table 3 of arXiv:2103.07364."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+
+from bench_core.statistics import bootstrap_means, mean
+from bench_core.types import Score
+
+from .image_games import BaselineName
+from .order_interaction import OrderInteraction
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.types import Examples, Model, Rows, Step, Streams
+else:
+    from bench_core.lazy import torch
+
+
+@dataclass(frozen=True)
+class OrderStrength:
+    """`Delta I^(m)` after some numbers of iterations of an attack, and its correlation with them.
+
+    The images after k steps of an attack without a schedule are those of an attack of k steps. Orders, pairs and
+    baseline are those of `order_interaction`; the pairs and contexts of an image are the same at every step. Scores:
+    `change`, labelled by `order` and `iterations`; `pearson`, labelled by `order`, its interval resampled over images.
+    """
+
+    grid: Annotated[int, Ge(2)] = 16
+    orders: tuple[int | float, ...] = (0.7, 0.8, 0.85, 0.9, 0.95)
+    iterations: tuple[Annotated[int, Gt(0)], ...] = (4, 8, 16, 32)
+    pairs: Annotated[int, Ge(2)] = 100
+    baseline: BaselineName = "channel_mean"
+    scores: ClassVar = ("change", "pearson")
+    labels: ClassVar = ("order", "iterations")
+    rows: ClassVar = ()
+
+    @property
+    def each(self) -> OrderInteraction:
+        return OrderInteraction(self.grid, self.orders, self.pairs, baseline=self.baseline)
+
+    def check(self, shape: tuple[int, int, int]) -> str | None:
+        """Say why images of shape (c, h, w) will not do, if they will not."""
+        if len(set(self.iterations)) < max(2, len(self.iterations)):
+            return f"iterations: found {list(self.iterations)} (would do: two or more different numbers)"
+        return self.each.check(shape)
+
+    @property
+    def forwards(self) -> float:
+        return self.each.forwards
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        return self.iterations
+
+    def observe(
+        self, clean: Examples, step: Step, source: Model, rng: Streams, data_mean: Tensor
+    ) -> Mapping[str, Tensor]:
+        if step.index not in self.iterations:
+            return {"change": torch.full((len(clean.images), len(self.orders)), torch.nan, dtype=torch.float64)}
+        return {"change": self.each.observe(clean, step.images, source, rng, data_mean)["change"]}
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        change = np.asarray(rows["change"], np.float64)
+        met = [k for k in self.iterations if k <= change.shape[1]]
+        for place, order in enumerate(self.orders):
+            strength = [change[:, k - 1, place] for k in met]
+            for k, values in zip(met, strength, strict=True):
+                yield mean("change", values, {"order": f"{order}", "iterations": k})
+            yield _pearson(met, strength, {"order": f"{order}"})
+
+
+def _pearson(iterations: list[int], change: list[NDArray[np.float64]], labels: Mapping[str, Any]) -> Score:
+    """Make the score of r between the iterations and the means over images of their changes."""
+    x = np.array(iterations, np.float64)
+    drawn = np.stack([np.append(bootstrap_means(each), each.mean()) for each in change], axis=1)
+    x, drawn = x - x.mean(), drawn - drawn.mean(1, keepdims=True)
+    r = drawn @ x / np.sqrt((x @ x) * (drawn**2).sum(1))
+    low, high = np.nanquantile(r[:-1], [0.025, 0.975])
+    return Score("pearson", float(r[-1]), float(low), float(high), len(change[0]), labels)
