@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench_core.errors import Fault, UsageError
+
 from ..shipped import Zoo
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ def zoo(folder: str = "") -> Zoo:
 
 def identity(name: str, folder: str) -> Mapping[str, Any]:
     """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
+    if not zoo(folder).names():
+        how = f"python -m bench_models.pointclouds.train {name} --modelnet DIR --out {folder}"
+        raise UsageError(Fault("pointcloud", "folder", f"no networks in {folder} (train them: {how})"))
     return zoo(folder).identity(name)
 
 
