@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from .commands.baseline import app as baseline
 from .commands.compare import compare
+from .commands.fetch import fetch
 from .commands.leaderboard import leaderboard
 from .commands.query import query
 from .commands.report import report
@@ -265,6 +266,7 @@ def suites() -> None:
 app.command()(compare)
 app.command()(leaderboard)
 app.command()(report)
+app.command()(fetch)
 app.command()(query)
 app.add_typer(baseline, name="baseline")
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .errors import ContractError
+from .errors import ContractError, Fault, UsageError
 from .types import Budget
 
 TOLERANCE = 1e-5  # of float32 arithmetic on images in [0, 1]; an eighth of a 255th of a grey level would be 4.9e-4
@@ -20,6 +20,30 @@ HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
     "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
 )  # fmt: skip
+
+
+def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) -> None:
+    """Hold a dataset's images against what it promises. Raises UsageError: no result on other images means anything."""
+    if images.dtype != torch.float32 or tuple(images.shape) != (len(labels), *shape):
+        found = f"{images.dtype} {tuple(images.shape)}, not float32 {(len(labels), *shape)}"
+        raise UsageError(Fault("data", "", f"the images are {found}"))
+    if not (images.isfinite().all() and images.amin() >= 0 and images.amax() <= 1):
+        found = f"from {images.amin().item():.4g} to {images.amax().item():.4g}"
+        raise UsageError(Fault("data", "", f"the images are {found}, not in [0, 1]"))
+    if labels.amin() < 0:
+        raise UsageError(Fault("data", "", f"found the class {labels.amin().item()} (classes are counted from 0)"))
+
+
+def check_logits(logits: Tensor, labels: Tensor, model: str) -> None:
+    """Hold a network's answers to clean images against the labels. Raises UsageError where they cannot be meant."""
+    if logits.ndim != 2 or len(logits) != len(labels) or not logits.isfinite().all():
+        found = f"{'finite ' if logits.isfinite().all() else 'NaN or infinite '}answers of shape {tuple(logits.shape)}"
+        raise UsageError(
+            Fault(f"models.{model}", "", f"found {found} to {len(labels)} images, not logits [n, classes]")
+        )
+    if labels.amax() >= logits.shape[1]:
+        found = f"the network knows {logits.shape[1]} classes, the data have the class {labels.amax().item()}"
+        raise UsageError(Fault(f"models.{model}", "", f"{found} (other weights? data.classes?)"))
 
 
 def check_images(clean: Tensor, images: Any, budget: Budget, quantise: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .registry import Offer, Registry
 from .suite import Suite, source_label
-from .types import Budget, Cost, Images, Json, ModelRecipe, Precision
+from .types import Budget, Cost, Images, Json, ModelRecipe, Precision, WeightsFile
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
 COMPUTING_FILES = (
@@ -80,6 +80,7 @@ class Named:
     limit: int | None = None
     metrics: list[MetricUse] = field(default_factory=list)
     models: dict[str, Json] = field(default_factory=dict)
+    weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
     attacks: dict[tuple[str, str, str], AttackUse] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +92,12 @@ class Named:
         for step in (self._use_metrics, self._use_models, self._use_attacks, self._use_data):
             faults += step()
         stop_at_faults(faults)
+
+    @property
+    def missing_weights(self) -> dict[str, list[WeightsFile]]:
+        """The files that are not where the models look for them, by the models' labels."""
+        missing = {label: [f for f in files if not Path(f.path).is_file()] for label, files in self.weights.items()}
+        return {label: files for label, files in missing.items() if files}
 
     def budget(self, label: str) -> Budget:
         table, suite = self.suite.budgets[label], self.suite
@@ -161,6 +168,7 @@ class Named:
                 for name, part in parts.items()}  # fmt: skip
         try:
             identity = dict(recipe.identity(**options | bare))
+            self.weights[label] = recipe.files(**options | bare) if recipe.files else []
         except UsageError as error:
             faults += [Fault(self.suite.file, f"{key}.{f.key}".rstrip("."), f.message) for f in error.faults]
             return None

@@ -79,10 +79,13 @@ class Planner(Named):
 
     def _spec(self, indices: Sequence[int], used: Sequence[str], **more: Any) -> dict[str, Any]:
         assert self.images is not None
+        aims = getattr(self.images, "targets", None)
         return {
             "data": self.data,
             "indices": list(indices),
             "ids": [self.images.ids[i] for i in indices],
+            "labels": [self.images.labels[i] for i in indices],
+            "targets": None if aims is None else [aims[i] for i in indices],
             "models": {name: self.models[name] for name in used},
             "seed": self.suite.seed,
             "environment": self.environment,
@@ -101,7 +104,7 @@ class Planner(Named):
     def _clean_job(self, indices: Sequence[int], target: str, observed: Sequence[tuple[str, Json]]) -> Job:
         cells, observations = zip(*(self._cell(spec, label, target) for label, spec in observed), strict=True)
         spec = self._spec(indices, [target], attack=None, observe=_each_once(observations))
-        address = digest({key: spec[key] for key in ("ids", "seed", "environment", "host")})
+        address = digest({key: spec[key] for key in ("ids", "labels", "seed", "environment", "host")})
         labels = {"target": target}
         own = [use.forwards - 1 for use in self.metrics if (use.label, use.spec) in observed]
         forwards = 1 + sum(own)  # they share the pass of the images themselves
@@ -160,7 +163,7 @@ class Planner(Named):
             quantise=self.suite.quantise,
             observe=_each_once(observations),
         )
-        names = ("ids", "seed", "environment", "host", "attack", "budget", "quantise")
+        names = ("ids", "labels", "targets", "seed", "environment", "host", "attack", "budget", "quantise")
         combine = self.suite.ensemble if len(members(source)) > 1 else None
         who = {"members": [self._model_identity(name) for name in members(source)], "combine": combine}
         address = digest({**{name: spec[name] for name in names}, "source": who})

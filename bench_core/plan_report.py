@@ -11,6 +11,7 @@ from tabulate import tabulate
 from .calibration import Estimate
 from .errors import one_line
 from .plan import Job, Plan
+from .weights import human
 
 GROUPS = ("source", "attack", "budget")
 PASSES = ("forwards", "backwards", "evaluations")
@@ -29,6 +30,10 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> dict[str, Any]:
         "models": planner.models,
         "images": None if planner.images is None else len(planner.images.ids),
         "data_missing": planner.data_missing if planner.images is None else None,
+        "weights_missing": [
+            {"model": label, "file": file.path, "url": file.url, "bytes": file.size}
+            for label, files in planner.missing_weights.items() for file in files
+        ],
         "selection": plan.selection.digest if plan.selection else None,
         "selected": len(plan.selection.ids) if plan.selection else planner.count,
         "jobs": len(plan.jobs),
@@ -101,10 +106,24 @@ def unplanned(plan: Plan) -> list[Group]:
     return made
 
 
+def missing_weights(record: dict[str, Any]) -> list[str]:
+    """Say which weights are not here, and how they come here."""
+    missing = record["weights_missing"]
+    if not missing:
+        return []
+    fetch = f"bench fetch {record['suite']} --profile {record['profile']}"
+    told = [f"weights: {len(missing)} files are missing (`{fetch}` gets those with an address)"]
+    for each in missing:
+        size = f", {human(each['bytes'])}" if each["bytes"] else ""
+        told.append(f"  {each['model']}: {each['file']} ({each['url'] or 'yours: put it there'}{size})")
+    return told
+
+
 def plan_text(plan: Plan, estimate: Estimate | None = None) -> str:
     """Say a plan on a terminal."""
     record = plan_record(plan, estimate)
-    lines = [f"{record['title']}", f"profile {record['profile']}, {len(record['models'])} models", images(record), ""]
+    lines = [f"{record['title']}", f"profile {record['profile']}, {len(record['models'])} models", images(record)]
+    lines += [*missing_weights(record), ""]
     lines += [table(record), "", *notes(record)]
     return "\n".join(one_line(line) if "\n" not in line else line for line in lines)
 

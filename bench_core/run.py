@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .accuracy import accuracy_faults
 from .compute import Computing, Found, Incomplete, Voids, compute
 from .derived import derive
 from .devices import find_device
@@ -32,6 +33,7 @@ from .store import Store, write_atomically
 from .suite import Suite, load_suite
 from .tables import Table, pivot
 from .types import Metric, Precision
+from .weights import missing_faults
 
 
 @dataclass
@@ -151,6 +153,7 @@ def run(
     planner = make_planner(suite, used, device=device, precision=precision, threads=threads, limit=limit, remote=remote)
     if planner.images is None:
         raise UsageError(Fault(suite.file, "data", planner.data_missing))
+    stop_at_faults(missing_faults(suite.name, suite.profile, suite.file, planner.missing_weights))
     if limits and not getattr(hands, "limits", False):
         message = f'"{executor}" cannot hold a job to limits of time or memory (would do: local)'
         raise UsageError(Fault("--executor", "", message))
@@ -161,7 +164,9 @@ def run(
     with closing(hands):
         found, voids = compute("clean images", clean, by)
         stop_without_predictions(clean, voids)
-        selection = planner.select(predictions_of(clean, found))
+        predictions = predictions_of(clean, found)
+        stop_at_faults(accuracy_faults(suite, predictions, planner.images.labels))
+        selection = planner.select(predictions)
         jobs = planner.selected_jobs(selection)
         more, more_voids = compute("attacks", jobs, by)
     voids |= more_voids

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
@@ -90,6 +90,12 @@ class RecipeTable(Open):
     recipe: str
 
 
+class ModelTable(RecipeTable):
+    """`expected_accuracy` is held against the accuracy on the clean images; where it is missed, the run stops there."""
+
+    expected_accuracy: Annotated[Number, Ge(0), Le(1)] | None = None
+
+
 class MetricTable(RecipeTable):
     """`over` says on which images a metric that needs no attack runs; one that needs an attack has the selected."""
 
@@ -138,7 +144,7 @@ class Suite(Strict):
     budgets: dict[Label, BudgetTable] = Field(default_factory=dict)
     attacks: dict[Label, AttackTable] = Field(default_factory=dict)
     metrics: Annotated[dict[Label, MetricTable], Field(min_length=1)]
-    models: Annotated[dict[Label, RecipeTable], Field(min_length=1)]
+    models: Annotated[dict[Label, ModelTable], Field(min_length=1)]
     data: DataTable
     images: ImagesTable
     compute: ComputeTable = ComputeTable()

@@ -189,11 +189,28 @@ class MetricRecipe:
 
 
 @dataclass(frozen=True)
+class WeightsFile:
+    """A file that a network is loaded from: where its library looks for it, and how it comes there.
+
+    `url` is empty where only the user can know it; `size` is in bytes and `sha256` the digest or its beginning, where
+    they are known before. `download` has the library itself put the file into its cache, where that is more than a file
+    at a place.
+    """
+
+    path: str
+    url: str = ""
+    size: int | None = None
+    sha256: str = ""
+    download: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
 class ModelRecipe:
     """`build(**options) -> Model`, and what tells the weights apart without loading them.
 
     `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
-    result; it raises `UsageError` where the weights cannot be had.
+    result; it raises `UsageError` where the weights are not what they should be. `files(**options)` lists the files
+    that the user or `bench fetch` provides: a plan says which are missing, and a run does not begin without them.
 
     `made_of` are the options that name other models of the suite, by one label or a list of them. The host gives
     `build` those models, and `identity` their identities, in the labels' place.
@@ -203,6 +220,7 @@ class ModelRecipe:
     identity: Callable[..., Json]
     summary: str
     made_of: tuple[str, ...] = ()
+    files: Callable[..., Sequence[WeightsFile]] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from .average import average_digest, average_image
 from .batches import in_parts
-from .contracts import check_images, guarded, perturbation_size
+from .contracts import check_examples, check_images, check_logits, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
 from .plan import PREDICTED
 from .precision import InBfloat16
@@ -110,7 +111,9 @@ class Worker:
                 continue
             target = remembered[each["target"]]
             if each["metric"]["recipe"] == PREDICTED:
-                rows: Mapping[str, Tensor] = {"predicted": target(examples.images).argmax(1)}
+                logits = target(examples.images)
+                check_logits(logits, examples.labels, each["target"])
+                rows: Mapping[str, Tensor] = {"predicted": logits.argmax(1)}
             else:
                 rng, average = ImageStreams(spec["seed"], examples.ids), self._average(spec, each["metric"])
                 observer = Observer(self._metric(each["metric"]))
@@ -121,8 +124,7 @@ class Worker:
     def _attacked(self, spec: Json, examples: Examples, wanted: list[str]) -> dict[str, NDArray[Any]]:
         source, budget = self._source(spec, "float32"), Budget(**spec["budget"])
         rng = ImageStreams(spec["seed"], examples.ids)
-        if budget.targeted:
-            examples = aim(examples, source, rng)
+        examples = aim(examples, source, rng) if budget.targeted else replace(examples, targets=None)
         attack = self._attack(spec, budget)
         attacked = self._source(spec, spec["environment"]["dtype"])
         unfit = getattr(attack, "check_source", lambda _model: None)(attacked)
@@ -200,8 +202,10 @@ class Worker:
             raise UsageError(Fault("data", "ids", "the images here are not those of the plan"))
         device = spec["environment"]["device"]
         images = torch.from_numpy(data.load(spec["indices"])).to(device)
-        labels = torch.tensor([data.labels[i] for i in spec["indices"]], device=device)
-        return Examples(images, labels, ids)
+        labels = torch.tensor(spec["labels"], device=device)
+        targets = None if spec["targets"] is None else torch.tensor(spec["targets"], device=device)
+        check_examples(images, labels, data.shape)
+        return Examples(images, labels, ids, targets)
 
     def _model(self, spec: Json, label: str) -> nn.Module:
         return self._built(spec["models"][label], spec["environment"]["device"])
@@ -298,7 +302,9 @@ def checked_rows(rows: Mapping[str, Tensor], count: int) -> dict[str, NDArray[An
 
 
 def aim(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
-    """Give every image a random wrong class to be aimed at, its own whoever is beside it."""
+    """Give every image its dataset's class to be aimed at, or a random wrong one, its own whoever is beside it."""
+    if examples.targets is not None:
+        return examples
     classes = source(examples.images[:1]).shape[-1]
     offset = 1 + (rng.uniform("target class", 0, ()) * (classes - 1)).long().to(examples.labels)
     return Examples(examples.images, examples.labels, examples.ids, (examples.labels + offset) % classes)

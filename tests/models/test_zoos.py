@@ -1,83 +1,204 @@
-"""Torchvision and timm from files where the libraries look for them; folders of images; preprocessing."""
+"""Torchvision and timm from files where the libraries look for them: found, identified, loaded, folded, described."""
 
-import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import get_model, get_model_weights
 
+from bench_attacks.branches import branches
 from bench_core.errors import UsageError
-from bench_models import timm_models, torchvision_models
-from bench_models.imagefolder import ImageFolder
+from bench_models import timm_source, torchvision_models, torchvision_source
+from bench_models.folding import fold_batch_norm, lean
 from bench_models.preprocessing import Preprocessed
 
+from .conftest import Caches
+from .shelves import put_timm, put_torchvision, settled
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    return folder
+IMAGENET = [torch.tensor(each).view(3, 1, 1) for each in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
 
 
-def put(cache: Path, name: str, old_names: bool = False) -> torch.nn.Module:
-    """Put random weights of a network where torchvision looks for the real ones."""
-    torch.manual_seed(1)
-    own = {"init_weights": False, "transform_input": True, "aux_logits": True} if name == "inception_v3" else {}
-    network = get_model(name, weights=None, **own).eval()
-    state = network.state_dict()
-    if old_names:
-        state = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}
-        assert any("norm.1." in key for key in state)
-    torch.save(state, cache / Path(get_model_weights(name)["IMAGENET1K_V1"].url).name)
-    return network
+def close(one: Tensor, other: Tensor) -> bool:
+    """Whether logits are equal to 1e-4 of their size."""
+    return torch.allclose(one, other, atol=1e-4 * float(other.abs().max().clamp(min=1)))
 
 
 @pytest.mark.parametrize(
     ("name", "side", "old"), [("resnet18", 224, False), ("densenet121", 224, True), ("inception_v3", 299, False)]
 )
 def test_a_torchvision_network_is_loaded_from_the_cache_and_owns_its_preprocessing(
-    name, side, old, cache: Path
+    name: str, side: int, old: bool, caches: Caches
 ) -> None:
-    plain = put(cache, name, old)
-    model = torchvision_models.build(name, "IMAGENET1K_V1").eval()
+    plain = put_torchvision(caches.torch, name, old_names=old)
+    model = torchvision_models.build(name, "IMAGENET1K_V1")
     images = torch.rand(2, 3, side, side)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     with torch.no_grad():
-        assert torch.allclose(model(images), plain((images - mean) / std), atol=1e-4)
+        assert close(model(images), plain((images - IMAGENET[0]) / IMAGENET[1]))
         assert model(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
 
 
-def test_missing_weights_and_unknown_names_are_one_line(cache: Path) -> None:
-    with pytest.raises(UsageError, match=r"not on this machine: looked for .*resnet18-.*\.pth"):
+def test_the_digest_of_the_file_tells_weights_apart(caches: Caches) -> None:
+    assert torchvision_models.identity("resnet18", "IMAGENET1K_V1")["weights"] == ["missing"]
+    put_torchvision(caches.torch, "resnet18")
+    one = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+    (file,) = (caches.torch / "hub" / "checkpoints").iterdir()
+    file.write_bytes(file.read_bytes() + b"0")
+    other = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+    assert len(one["weights"][0]) == len(other["weights"][0]) == 64
+    assert one != other
+
+
+def test_missing_weights_and_unknown_names_are_one_line(caches: Caches) -> None:
+    with pytest.raises(UsageError, match=r"not on this machine: looked for .*resnet18-f37072fd\.pth"):
         torchvision_models.build("resnet18", "IMAGENET1K_V1")
-    with pytest.raises(UsageError, match=r'unknown network "resnet81" \(did you mean "resnet18"'):
-        torchvision_models.build("resnet81", "IMAGENET1K_V1")
-    with pytest.raises(UsageError, match=r'unknown weights "V1"'):
-        torchvision_models.build("resnet18", "V1")
+    with pytest.raises(UsageError, match=r'name: unknown network "resnet81" \(did you mean "resnet18"'):
+        torchvision_models.identity("resnet81", "IMAGENET1K_V1")
+    with pytest.raises(UsageError, match=r'weights: unknown weights "V1"'):
+        torchvision_models.identity("resnet18", "V1")
 
 
-def test_without_timm_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timm_models.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(UsageError, match=r'pip install "adversarial-bench\[timm\]"'):
-        timm_models.build("inception_v3.tf_in1k")
-    assert timm_models.identity("inception_v3.tf_in1k")["timm"] == "not installed"
+def test_what_is_read_from_torchvisions_source_is_what_torchvision_says() -> None:
+    import torchvision
+    from torchvision.models import get_model_weights, list_models
+
+    assert set(torchvision_source.networks()) == set(list_models(module=torchvision.models))
+    for name in torchvision_source.networks():
+        said = {each.name: each for each in get_model_weights(name) if each.name != "DEFAULT"}
+        read = torchvision_source.weights(name)
+        assert {key: each.url for key, each in said.items()} == {key: each.url for key, each in read.items()}
+        for key, each in said.items():
+            assert read[key].size == pytest.approx(each.meta["_file_size"] * 2**20, abs=1)
 
 
-def test_timm_weights_that_are_not_cached_are_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_read_from_timms_source_is_what_timm_says() -> None:
+    timm = pytest.importorskip("timm")
+    known = set(timm.list_models(pretrained=True))
+    assert len(known & set(timm_source.names())) > 0.98 * len(known), "a few are made by loops, not written down"
+    for name in sorted(known & set(timm_source.names()))[::9]:
+        said, read = timm.get_pretrained_cfg(name), timm_source.published(name)
+        assert (said.hf_hub_id or "") == read.repository
+        assert read.repository or said.url == read.url
+
+
+@pytest.mark.parametrize("name", ["test_byobnet.r160_in1k", "legacy_seresnet18.in1k"])
+def test_a_timm_network_is_loaded_from_the_hubs_cache_or_torchs(name: str, caches: Caches) -> None:
     pytest.importorskip("timm")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UsageError, match=r"not on this machine: looked for timm/resnet18\.a1_in1k/model\.safetensors"):
+    from bench_models import timm_models
+
+    assert timm_models.identity(name)["weights"] == ["missing"]
+    plain = put_timm(caches.torch, caches.hub, name)
+    model = timm_models.build(name)
+    settings = plain.pretrained_cfg
+    mean, std = (torch.tensor(settings[each]).view(3, 1, 1) for each in ("mean", "std"))
+    images = torch.rand(2, *settings["input_size"])
+    with torch.no_grad():
+        assert close(model(images), plain((images - mean) / std))
+    assert len(timm_models.identity(name)["weights"][0]) == 64
+
+
+def test_timm_weights_that_are_missing_are_named_at_once(caches: Caches) -> None:
+    pytest.importorskip("timm")
+    from bench_models import timm_models
+
+    with pytest.raises(UsageError, match=r"looked for .*models--timm--resnet18\.a1_in1k/.*/model\.safetensors"):
         timm_models.build("resnet18.a1_in1k")
+    with pytest.raises(UsageError, match=r"looked for .*checkpoints/legacy_senet154-e9eb9fe6\.pth"):
+        timm_models.build("legacy_senet154.in1k")
+    with pytest.raises(UsageError, match=r"which weights\? resnet18\.a1_in1k, resnet18\.a2_in1k"):
+        timm_models.identity("resnet18")
+    with pytest.raises(UsageError, match="unknown network"):
+        timm_models.identity("resnet18.nobody")
+
+
+@pytest.mark.parametrize("library", ["timm", "robustbench"])
+def test_without_a_library_its_plugin_says_what_to_install(library: str) -> None:
+    """What a plugin raises when it is loaded is what is listed as the reason why it is unavailable."""
+    points = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"]
+    code = (
+        "import importlib, importlib.util\nfind = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *a: None if name == '{library}' else find(name, *a)\n"
+        f"try:\n    importlib.import_module('{points['bench'][library]}')\n"
+        "except ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == f'{library} is not installed (would do: pip install "adversarial-bench[{library}]")'
+
+
+FOLDED = {"resnet18": 20, "densenet121": 59, "mobilenet_v2": 52, "vgg11_bn": 8, "googlenet": 57, "swin_t": 0}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_folding_changes_neither_the_answers_nor_the_branches(name: str) -> None:
+    """The counts: of DenseNet each pair's second, and the first of all; of GoogLeNet all but the auxiliary heads'."""
+    torch.manual_seed(0)
+    network = settled(torchvision_models.construct(name))
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        before, found = network(images), len(branches(network))
+        norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        folded = lean(network)
+        assert close(folded(images), before)
+    assert norms - sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == FOLDED[name]
+    assert len(branches(folded)) == found
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in folded.parameters() if w.ndim == 4)
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "legacy_seresnet18", "resnetv2_50", "efficientnet_b0"])
+def test_timms_networks_answer_the_same_once_folded(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    network = settled(timm.create_model(name))
+    images = torch.rand(1, 3, 96, 96)
+    with torch.no_grad():
+        before, found = network(images), len(branches(network))
+        norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        folded = fold_batch_norm(network)
+        assert close(folded(images), before)
+    assert len(branches(folded)) == found
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) < norms or name == "resnetv2_50"
+
+
+def test_what_must_not_be_folded_is_not() -> None:
+    """A normalisation after a sum, a convolution used twice, one that is looked at elsewhere, one made for training."""
+
+    class Awkward(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.twice, self.seen, self.plain = (nn.Conv2d(3, 3, 1) for _ in range(3))
+            self.norms = nn.ModuleList(nn.BatchNorm2d(3, track_running_stats=i != 4) for i in range(5))
+
+        def forward(self, images: Tensor) -> Tensor:
+            seen = self.seen(images)
+            once, again = self.norms[0](self.twice(images)), self.norms[1](self.twice(seen))
+            return self.norms[2](seen) + self.norms[3](once + again) + self.norms[4](self.plain(images))
+
+    network = settled(Awkward())
+    images = torch.rand(2, 3, 8, 8)
+    before = network(images)
+    assert torch.equal(fold_batch_norm(network)(images), before)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 5
+
+
+def test_a_network_that_cannot_be_traced_stays_as_it_is() -> None:
+    class Branching(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) if images.sum() > 0 else images
+
+    network = settled(Branching(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+    images = torch.rand(2, 3, 8, 8)
+    before = network(images)
+    assert torch.allclose(lean(network)(images), before)
+    assert isinstance(network[1], nn.BatchNorm2d)
 
 
 def test_preprocessing_resizes_and_normalises_differentiably() -> None:
-    model = Preprocessed(torch.nn.Flatten(), [0.1, 0.2, 0.3], [0.5, 0.25, 1.0], 4)
+    model = Preprocessed(nn.Flatten(), [0.1, 0.2, 0.3], [0.5, 0.25, 1.0], 4)
     images = torch.rand(2, 3, 8, 8, requires_grad=True)
     small = functional.interpolate(images, (4, 4), mode="bilinear", antialias=True)
     expected = torch.stack([(small[:, c] - m) / s for c, (m, s) in enumerate([(0.1, 0.5), (0.2, 0.25), (0.3, 1.0)])], 1)
@@ -86,43 +207,46 @@ def test_preprocessing_resizes_and_normalises_differentiably() -> None:
     assert (gradient != 0).all()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    draw = np.random.default_rng(0)
-    for name, count in (("n02", 3), ("n01", 2)):
-        (tmp_path / "val" / name).mkdir(parents=True)
-        for index in range(count):
-            pixels = draw.integers(0, 255, (40 + index, 50, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "val" / name / f"{index}.png")
-    (tmp_path / "classes.txt").write_text("n00\nn01\nn02\n")
-    return tmp_path
+@pytest.mark.parametrize(("name", "side", "resize"), [("resnet18", 224, 256), ("inception_v3", 299, 342)])
+@pytest.mark.parametrize("size", [(500, 375), (375, 501), (333, 299), (224, 640)])
+def test_preprocessing_is_torchvisions_own_on_the_same_picture(
+    name: str, side: int, resize: int, size: tuple[int, int], caches: Caches, tmp_path: Path
+) -> None:
+    from PIL import Image
+    from torchvision.models import get_model_weights
+
+    from bench_models.imagefolder import ImageFolder
+
+    from .shelves import put_pictures
+
+    put_pictures(tmp_path / "val", {"n01440764": 1}, size)
+    preset = get_model_weights(name)["IMAGENET1K_V1"].transforms()
+    with Image.open(tmp_path / "val" / "n01440764" / "0.png") as picture:
+        expected = preset(picture.convert("RGB"))
+    images = torch.from_numpy(ImageFolder(str(tmp_path / "val"), side=side, resize=resize).load([0]))
+    found = Preprocessed(nn.Identity(), preset.mean, preset.std, side).prepared(images)[0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_a_subset_of_folders_keeps_its_true_classes(folder: Path) -> None:
-    data = ImageFolder(str(folder / "val"), side=16, classes=str(folder / "classes.txt"))
-    assert data.labels == [1, 1, 2, 2, 2]
-    images = data.load([0, 4])
-    assert images.shape == (2, 3, 16, 16)
-    assert images.dtype == np.float32
-    assert 0 <= images.min() < images.max() <= 1
-    assert len(set(data.ids)) == 5
-    other = ImageFolder(str(folder / "val"), side=24, classes=str(folder / "classes.txt"))
-    assert not set(other.ids) & set(data.ids), "another side is other pixels"
-    assert len(ImageFolder(str(folder / "val"), classes=str(folder / "classes.txt"), per_class=1).ids) == 2
+@pytest.mark.parametrize("name", ["inception_v3.tf_in1k", "inception_resnet_v2.tf_in1k", "legacy_senet154.in1k"])
+def test_preprocessing_is_timms_own_on_the_same_picture(name: str, caches: Caches, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    from PIL import Image
 
+    from bench_models.imagefolder import ImageFolder
+    from bench_models.timm_models import preprocessed
 
-def test_what_is_wrong_with_a_folder_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BENCH_DATA", raising=False)
-    with pytest.raises(UsageError, match="BENCH_DATA"):
-        ImageFolder()
-    with pytest.raises(UsageError, match="no such folder"):
-        ImageFolder(str(folder / "nowhere"))
-    with pytest.raises(UsageError, match="found 2 class folders, not 1000"):
-        ImageFolder(str(folder / "val"))
-    (folder / "classes.txt").write_text("n01")
-    with pytest.raises(UsageError, match="does not name the folder n02"):
-        ImageFolder(str(folder / "val"), classes=str(folder / "classes.txt"))
-    monkeypatch.setenv("BENCH_DATA", str(folder))
-    assert os.environ["BENCH_DATA"]
-    with pytest.raises(UsageError, match="found 1 class folders"):
-        ImageFolder()
+    from .shelves import put_pictures
+
+    settings = timm.get_pretrained_cfg(name).to_dict()
+    put_pictures(tmp_path / "val", {"n01440764": 1}, (500, 375))
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(settings))
+    with Image.open(tmp_path / "val" / "n01440764" / "0.png") as picture:
+        expected = transform(picture.convert("RGB"))
+    side = settings["input_size"][-1]
+    resize, mode = int(side / settings["crop_pct"]), settings["interpolation"]
+    data = ImageFolder(str(tmp_path / "val"), side=side, resize=resize, interpolation=mode)
+    network = nn.Identity()
+    network.pretrained_cfg = settings  # all that is asked of a network here
+    found = preprocessed(network).prepared(torch.from_numpy(data.load([0])))[0]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -11,18 +11,20 @@ from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.outcomes import HistogramPlot, MapsPlot
 from bench_core.plots import write_plots
-from bench_core.registry import Registry
+from bench_core.registry import Registry, discover
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store
 from bench_core.suite import own_suites, read_toml
 
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such
+EXTRAS = {"imagenet": "timm", "cifar10": "robustbench"}  # the model recipe that a profile needs and an extra brings
+OFFERED = discover().names("models")
 BOTH = [
     (name, profile)
     for name in SUITES
     for profile in read_toml(own_suites()[name])["profiles"]
-    if profile not in OWN_NETWORKS
+    if profile not in OWN_NETWORKS and EXTRAS.get(profile, "embedded") in OFFERED
 ]
 SHORT = "transfer_fig5"
 FEW_JUDGES = ('images.models=["ResNet-S"]',)  # or each of 13 networks would classify 1,000 images first

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,62 +10,67 @@ import numpy as np
 from annotated_types import Gt
 from numpy.typing import NDArray
 
-from bench_core.errors import Fault, UsageError
+from bench_core.errors import Fault, UsageError, did_you_mean
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+from .pictures import SUFFIXES, Frame, Interpolation
+from .sources import data_path
+
+IMAGENET = Path(__file__).with_name("imagenet_classes.txt")  # the 1,000 names, in the order of the networks' outputs
 
 
 class ImageFolder:
-    """Images of a folder, resized so that the shorter side is 8/7 of `side`, then cropped to the centre.
+    """Images of a folder, scaled so that the shorter side is `resize` (8/7 of `side`), then cropped to the centre.
 
-    Classes are the folders' names in sorted order. `classes`, a file of all names, one a line in the order of the
-    network's outputs, is needed where some classes have no folder: a subset must keep its true class indices.
-    `per_class` takes the first so many images of each. Raises UsageError where there are no images.
+    Classes are the folders' names. Where each is one of ImageNet's, it has its index there, however few there are; else
+    `classes` is needed, a file of all names, one a line, in the order of the networks' outputs. A `root` that has its
+    class folders in `val` will do. `per_class` takes the first so many images of each. Raises UsageError where there
+    are no images, or a folder's class is not known.
     """
 
     def __init__(
-        self, root: str = "", side: Annotated[int, Gt(0)] = 224, classes: str = "", per_class: int | None = None
+        self,
+        root: str = "",
+        side: Annotated[int, Gt(0)] = 224,
+        classes: str = "",
+        per_class: Annotated[int, Gt(0)] | None = None,
+        resize: Annotated[int, Gt(0)] | None = None,
+        interpolation: Interpolation = "bilinear",
     ) -> None:
-        root = root or os.environ.get("BENCH_DATA", "")
-        if not root:
-            raise UsageError(Fault("data", "root", "no folder of images is given (--data DIR, or BENCH_DATA)"))
-        if not Path(root).is_dir():
-            raise UsageError(Fault("data", "root", f"no such folder: {root}"))
-        folders = sorted(path for path in Path(root).iterdir() if path.is_dir())
-        names = Path(classes).read_text().split() if classes else [path.name for path in folders]
-        if not classes and len(names) != 1000:
-            found = f"found {len(names)} class folders, not 1000: which class is which?"
-            raise UsageError(Fault("data", "classes", f"{found} (give a file of all class names in order)"))
-        index = {name: place for place, name in enumerate(names)}
-        self.side, self.shape = side, (3, side, side)
+        folders = class_folders(data_path(root, "a folder of images, with one folder for each class"))
+        index = class_index(classes)
+        self.frame = Frame(side, max(side, resize or round(side * 8 / 7)), interpolation)
+        self.shape = self.frame.shape
         self.files: list[Path] = []
-        self.labels: Sequence[int] = []
+        labels: list[int] = []
         for folder in folders:
             if folder.name not in index:
-                raise UsageError(Fault("data", "classes", f"{classes} does not name the folder {folder.name}"))
+                named = f"{classes} does not name the folder {folder.name} {did_you_mean(folder.name, list(index)[:5])}"
+                unnamed = f"{folder.name} is no class of ImageNet (would do: a file of all class names in order)"
+                raise UsageError(Fault("data", "classes", named if classes else unnamed))
             files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
             self.files += files
-            self.labels = [*self.labels, *[index[folder.name]] * len(files)]
+            labels += [index[folder.name]] * len(files)
         if not self.files:
-            raise UsageError(Fault("data", "root", f"no images in the folders of {root}"))
-        self.ids: Sequence[str] = [self._digest(path) for path in self.files]
+            raise UsageError(Fault("data", "root", f"no images in the class folders of {root}"))
+        self.labels: Sequence[int] = labels
+        self.ids: Sequence[str] = self.frame.digests(self.files)
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        return np.stack([self._read(self.files[index]) for index in indices])
+        return np.stack([self.frame.read(self.files[index]) for index in indices])
 
-    def _digest(self, path: Path) -> str:
-        """Digest the file and the side, which together settle the pixels."""
-        return hashlib.sha256(f"side {self.side}\n".encode() + path.read_bytes()).hexdigest()
 
-    def _read(self, path: Path) -> NDArray[np.float32]:
-        from PIL import Image
+def class_folders(root: Path) -> list[Path]:
+    """Give the folders of the classes: those of `root/val` where it is the root of ImageNet as a whole."""
+    found = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+    if {path.name for path in found} & {"val"}:
+        return [path for path in sorted((root / "val").iterdir()) if path.is_dir()]
+    return found
 
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-        scale = round(self.side * 8 / 7) / min(picture.size)
-        picture = picture.resize(
-            (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
-        )
-        left, top = (picture.width - self.side) // 2, (picture.height - self.side) // 2
-        picture = picture.crop((left, top, left + self.side, top + self.side))
-        return np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)
+
+def class_index(classes: str) -> dict[str, int]:
+    """Give the index of each class, from a file of names. Raises UsageError where it cannot be read."""
+    try:
+        names = (Path(classes).expanduser() if classes else IMAGENET).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(Fault("data", "classes", f"cannot read {classes}: {error.strerror}")) from None
+    return {name.strip(): place for place, name in enumerate(filter(str.strip, names))}

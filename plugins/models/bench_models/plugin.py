@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import smoothing, timm_models, torchvision_models
+from . import checkpoint, cifar, smoothing, torchvision_models
 from .embedded import recipe as embedded
 from .imagefolder import ImageFolder
+from .imagelist import ImageList
+from .npz import NpzImages
 from .pointclouds import recipe as pointclouds
 from .pointclouds.modelnet import ModelNet
 from .pointclouds.shapes import Shapes
@@ -36,9 +38,17 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             embedded.build, embedded.identity, f"Small networks on 28 x 28 images: {', '.join(embedded.names())}."
         ),
         "torchvision": ModelRecipe(
-            torchvision_models.build, torchvision_models.identity, "Torchvision's networks, from its own cache."
+            torchvision_models.build,
+            torchvision_models.identity,
+            "Torchvision's networks, from its own cache.",
+            files=torchvision_models.files,
         ),
-        "timm": ModelRecipe(timm_models.build, timm_models.identity, "Timm's networks, from the hub's own cache."),
+        "checkpoint": ModelRecipe(
+            checkpoint.build,
+            checkpoint.identity,
+            "An architecture of torchvision, timm or robustbench with weights of one's own.",
+            files=checkpoint.files,
+        ),
         "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one.", ("members",)),
         "pointcloud": ModelRecipe(
             pointclouds.build,
@@ -58,4 +68,7 @@ def bench_datasets() -> Mapping[str, DataRecipe]:
         "shapes": DataRecipe(Shapes, "Point clouds of ten classes of solids, made on the spot."),
         "modelnet": DataRecipe(ModelNet, "Point clouds of ModelNet's meshes, root/<class>/<split>/*.off."),
         "imagefolder": DataRecipe(ImageFolder, "One folder of images a class, such as ImageNet's validation set."),
+        "imagelist": DataRecipe(ImageList, "Images with a CSV list of their labels, as the NeurIPS 2017 set's."),
+        "npz": DataRecipe(NpzImages, "Images and labels of a NumPy file."),
+        **cifar.RECIPES,
     }

@@ -27,11 +27,29 @@ class Preprocessed(nn.Module):
         self.network, self.side, self.interpolation = network, side, interpolation
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+        self.train(network.training)
 
     def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.prepared(images))
+        return logits
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Give what the network itself sees."""
         if images.shape[-2:] != (self.side, self.side):
             images = functional.interpolate(
                 images, (self.side, self.side), mode=self.interpolation, align_corners=False, antialias=True
             )
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        return (images - self.mean) / self.std
+
+
+class WithoutFirst(nn.Module):
+    """A network without its first outputs: of TensorFlow's 1,001 classes, the background."""
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        super().__init__()
+        self.network, self.count = network, count
+        self.train(network.training)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits[:, self.count :]

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.types import WeightsFile
+
+from .caches import cached_by_torch, digests_of, present
+from .torchvision_source import Published, networks, weights
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from bench_core.types import Model
 
 
 def identity(name: str, weights: str) -> Mapping[str, Any]:
-    """Name the weights by architecture and enum, without importing torch."""
-    return {"weights": f"{name}/{weights}", "torchvision": importlib.metadata.version("torchvision")}
+    """Give the digest of the weights, without importing torch. Raises UsageError where there are no such weights."""
+    version = importlib.metadata.version("torchvision")
+    return {"network": name, "weights": digests_of(files(name, weights)), "torchvision": version}
+
+
+def files(name: str, weights: str) -> Sequence[WeightsFile]:
+    """Say which file is wanted, and where torchvision looks for it."""
+    published = chosen(name, weights)
+    return [cached_by_torch(published.url, published.size)]
+
+
+def chosen(name: str, enum: str) -> Published:
+    """Find weights by the name of their enum. Raises UsageError with the nearest name."""
+    if name not in networks():
+        raise UsageError(Fault("", "name", f'unknown network "{name}" {did_you_mean(name, networks())}'))
+    known = weights(name)
+    if enum not in known:
+        raise UsageError(Fault("", "weights", f'unknown weights "{enum}" {did_you_mean(enum, known)}'))
+    return known[enum]
 
 
 def build(name: str, weights: str) -> Model:
@@ -23,32 +45,35 @@ def build(name: str, weights: str) -> Model:
 
     Raises UsageError where there is no such network or weights, or the file is not in the cache.
     """
-    import torch
-    from torchvision.models import get_model, get_model_weights, list_models
+    from torchvision.models import get_model_weights
 
+    from .folding import lean
     from .preprocessing import Preprocessed
+    from .weights import read_checkpoint
 
-    if name not in list_models():
-        raise UsageError(Fault("torchvision", "name", f'unknown network "{name}" {did_you_mean(name, list_models())}'))
-    known = {each.name: each for each in get_model_weights(name)}
-    if weights not in known:
-        raise UsageError(Fault("torchvision", "weights", f'unknown weights "{weights}" {did_you_mean(weights, known)}'))
-    chosen = known[weights]
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
-    if not file.is_file():
-        raise UsageError(Fault("torchvision", name, f"weights are not on this machine: looked for {file}"))
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    # Inception and GoogLeNet learnt on inputs scaled to [-1, 1] and undo the usual normalisation themselves.
-    own = {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
-    network = get_model(name, weights=None, **own, **({"aux_logits": True} if own else {}))
-    network.load_state_dict({_modern(key): value for key, value in state.items()})
-    preset = chosen.transforms()
-    return Preprocessed(network, preset.mean, preset.std, preset.crop_size[0], preset.interpolation.value)
+    (file,) = present(files(name, weights))
+    preset = get_model_weights(name)[weights].transforms()
+    network = construct(name)
+    network.load_state_dict(modern(read_checkpoint(file)))
+    return Preprocessed(lean(network), preset.mean, preset.std, preset.crop_size[0], preset.interpolation.value)
 
 
-def _modern(key: str) -> str:
-    """Old DenseNet files write `norm.1` where the module is called `norm1`."""
-    for old in ("norm", "relu", "conv"):
-        for place in "12":
-            key = key.replace(f".{old}.{place}.", f".{old}{place}.")
-    return key
+def construct(name: str, **options: Any) -> nn.Module:
+    """Make a network as the published weights want it: Inception and GoogLeNet undo the usual normalisation."""
+    from torchvision.models import get_model
+
+    own = {"transform_input": True, "init_weights": False, "aux_logits": True}
+    made: nn.Module = get_model(name, weights=None, **(own if name in ("inception_v3", "googlenet") else {}), **options)
+    return made
+
+
+def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename: old DenseNet files write `norm.1` where the module is called `norm1`."""
+    renamed = {}
+    for key, value in state.items():
+        name = key
+        for old in ("norm", "relu", "conv"):
+            for place in "12":
+                name = name.replace(f".{old}.{place}.", f".{old}{place}.")
+        renamed[name] = value
+    return renamed

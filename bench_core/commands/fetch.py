@@ -1,0 +1,71 @@
+"""`bench fetch`: the weights that a suite needs, into the libraries' own caches. Nothing else ever downloads."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..types import WeightsFile
+
+
+def fetch(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of one of bench's own.")],
+    profile: Annotated[str | None, typer.Option(help="The profile; the suite's first by default.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
+    ] = None,
+) -> None:
+    """Download the weights that a suite's models lack, after saying how large they are; digests are verified."""
+    from ..errors import UsageError, one_line
+    from ..fetching import fetch as fetch_file
+    from ..progress import for_stream
+    from ..run import make_planner
+    from ..suite import load_suite
+    from ..weights import missing_faults
+
+    loaded = load_suite(suite, profile, set_ or ())
+    missing = {
+        file.path: (label, file) for label, files in make_planner(loaded).missing_weights.items() for file in files
+    }
+    if not missing:
+        print("bench: all weights are here", file=sys.stderr)
+        return
+    sizes = {path: announce(label, file) for path, (label, file) in missing.items()}
+    failed = 0
+    for path, (label, file) in missing.items():
+        if not file.url:
+            continue
+        try:
+            fetch_file(label, file, sizes[path], for_stream())
+        except UsageError:
+            raise
+        except Exception as error:  # a library's own downloader may raise anything; the other files can still be had
+            failed += 1
+            print(f"bench: {one_line(f'{label}: {file.url}: {error}')}", file=sys.stderr)
+    left = missing_faults(loaded.name, loaded.profile, loaded.file, make_planner(loaded).missing_weights)
+    for fault in left:
+        print(f"bench: {fault}", file=sys.stderr)
+    if failed or left:
+        raise typer.Exit(3)
+
+
+def announce(label: str, file: WeightsFile) -> int | None:
+    """Say what will be fetched and how large it is; give the size where it is known."""
+    from ..errors import one_line
+    from ..fetching import published_size
+    from ..weights import human
+
+    size = None
+    if file.url:
+        try:
+            size = published_size(file)
+        except OSError:
+            size = None  # whether the server answers is for the download to find out
+    told = human(size) if size else "size unknown"
+    print(
+        one_line(f"bench: {label}: {told}: {file.url or 'only you can put it there'} -> {file.path}"), file=sys.stderr
+    )
+    return size

@@ -1,0 +1,90 @@
+"""Weights from files: found, identified by their digest, and read without running what a pickle may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench_core.errors import Fault, UsageError
+
+NESTED = ("state_dict", "model", "model_state_dict", "net")  # under which a checkpoint of a training run keeps them
+
+
+def read_checkpoint(file: str | Path) -> Any:
+    """Read a file of tensors on the CPU: safetensors, or a pickle that asks for nothing outside `harmless()`.
+
+    Raises UsageError where it asks for more: to load it would be to run its author's code.
+    """
+    if str(file).endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    with torch.serialization.safe_globals(harmless()):
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise unreadable(file, error) from None
+
+
+def unreadable(file: str | Path, error: Exception) -> UsageError:
+    """Say why a file of weights was refused."""
+    wanted = re.search(r"GLOBAL (\S+)", str(error))
+    if wanted:
+        reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and to load it would run its author's code"
+        return UsageError(Fault("weights", "", f"{file}: {reason} (would do: save its state dict as safetensors)"))
+    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights ({str(error).splitlines()[0]})"))
+
+
+def harmless() -> list[Any]:
+    """What published checkpoints hold beside tensors and cannot do harm: options of a training run, NumPy's numbers."""
+    import argparse
+
+    import numpy as np
+    from numpy._core import multiarray
+
+    kinds = [np.dtype(name) for name in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")]
+    scalars: list[Any] = [multiarray.scalar, multiarray._reconstruct]
+    old_names = [(each, f"numpy.core.multiarray.{each.__name__}") for each in scalars]
+    return [argparse.Namespace, np.ndarray, np.dtype, *map(type, kinds), *scalars, *old_names]
+
+
+def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[str, Tensor]:
+    """Find the state dict in what a file held: at `key` (dotted), or where checkpoints usually have it.
+
+    Raises UsageError where there is none.
+    """
+    found = checkpoint
+    for part in key.split(".") if key else []:
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if not key and isinstance(found, Mapping):
+        found = next((found[name] for name in NESTED if isinstance(found.get(name), Mapping)), found)
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
+        held = (
+            ", ".join(map(str, list(checkpoint)[:6])) if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
+        )
+        raise UsageError(
+            Fault("weights", "key", f"{file}: no state dict {f'at {key}' if key else ''}; it holds: {held}")
+        )
+    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+
+
+def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
+    """Give the entries whose names begin with `prefix`, without it.
+
+    Raises UsageError where they are not those that a network wants, with the prefix that would do if one would.
+    """
+    chosen = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    missing = [name for name in wanted if name not in chosen and not name.endswith("num_batches_tracked")]
+    if not missing:
+        return {name: value for name, value in chosen.items() if name in wanted}
+    ends = [name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]]
+    hint = f'(would do: prefix = "{ends[0]}")' if ends and ends[0] != prefix else "(another architecture?)"
+    message = (
+        f"{file} has no {prefix}{missing[0]}, which the network wants; it has {next(iter(state), 'nothing')} {hint}"
+    )
+    raise UsageError(Fault("weights", "prefix", message))

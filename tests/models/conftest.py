@@ -1,0 +1,25 @@
+"""Caches of their own for the tests of the zoos."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Caches:
+    torch: Path
+    hub: Path
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
+    """Empty caches of torch, the hub and bench; no images named by the environment."""
+    found = Caches(tmp_path / "torch", tmp_path / "hub")
+    monkeypatch.setenv("TORCH_HOME", str(found.torch))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    if importlib.util.find_spec("huggingface_hub"):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(found.hub))
+    return found

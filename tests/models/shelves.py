@@ -1,0 +1,86 @@
+"""Puts files of weights and images where the libraries look for them: state dicts of random weights, drawn pixels."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import get_model_weights
+
+from bench_models.torchvision_models import construct
+
+
+def settled(network: nn.Module, seed: int = 1) -> nn.Module:
+    """Give a network for evaluation whose normalisations do something."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+            module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=generator))
+            module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=generator))
+    return network.eval().requires_grad_(False)
+
+
+def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_names: bool = False) -> nn.Module:
+    """Put a network where torchvision looks below `TORCH_HOME`."""
+    torch.manual_seed(1)
+    network = settled(construct(name))
+    state = network.state_dict()
+    if old_names:
+        state = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}
+        assert any("norm.1." in key for key in state)
+    folder = home / "hub" / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / Path(get_model_weights(name)[weights].url).name)
+    return network
+
+
+def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
+    """Put a network where timm looks: in the hub's cache, or, where its weights have an address, in torch's."""
+    import timm
+
+    torch.manual_seed(1)
+    network = settled(timm.create_model(name))
+    settings = timm.get_pretrained_cfg(name)
+    if settings.hf_hub_id:
+        folder = hub / f"models--{settings.hf_hub_id.replace('/', '--')}"
+        for each in ("snapshots/abc", "refs"):
+            (folder / each).mkdir(parents=True)
+        (folder / "refs" / "main").write_text("abc")
+        save_file(network.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
+    else:
+        folder = home / "hub" / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(network.state_dict(), folder / Path(settings.url).name)
+    return network
+
+
+def put_pictures(root: Path, names: dict[str, int], size: tuple[int, int] = (50, 40), suffix: str = ".png") -> None:
+    """Put so many pictures into a folder of each name, each a little taller than the one before."""
+    draw = np.random.default_rng(0)
+    for name, count in names.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = draw.integers(0, 256, (size[1] + index, size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((size[0], size[1] + index)).save(root / name / f"{index}{suffix}")
+
+
+class Harm:
+    """A pickle of it, loaded, makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.file,)
+
+
+def put_cifar(root: Path, folder: str, file: str, labels: str, count: int = 12) -> np.ndarray:
+    """Put a batch in the form of the CIFAR archives; give its pixels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 3072), dtype=np.uint8)
+    (root / folder).mkdir(parents=True)
+    content = {"data": pixels, labels: [i % 10 for i in range(count)], "batch_label": "a test"}
+    (root / folder / file).write_bytes(pickle.dumps(content, protocol=2))
+    return pixels.reshape(-1, 3, 32, 32)

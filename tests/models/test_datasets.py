@@ -1,0 +1,168 @@
+"""Folders, lists, arrays and archives of images: classes, targets, digests, and what is said of a wrong one."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core.errors import UsageError
+from bench_models.cifar import cifar10, cifar100
+from bench_models.imagefolder import ImageFolder
+from bench_models.imagelist import ImageList
+from bench_models.npz import NpzImages
+
+from .conftest import Caches
+from .shelves import Harm, put_cifar, put_pictures
+
+TENCH, GOLDFISH, TOILET_TISSUE = "n01440764", "n01443537", "n15075141"
+
+
+@pytest.fixture
+def root(caches: Caches, tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_a_subset_of_imagenets_folders_keeps_its_true_classes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_pictures(root / "val", {TOILET_TISSUE: 3, GOLDFISH: 2})
+    data = ImageFolder(str(root / "val"), side=16)
+    assert data.labels == [1, 1, 999, 999, 999]
+    assert data.load([0, 4]).shape == (2, 3, 16, 16)
+    assert data.load([0]).dtype == np.float32
+    assert len(set(data.ids)) == 5
+    assert len(ImageFolder(str(root / "val"), per_class=1).ids) == 2
+    monkeypatch.setenv("BENCH_DATA", str(root))
+    assert ImageFolder(side=16).ids == data.ids, "the root of ImageNet as a whole, from the environment"
+
+
+def test_a_file_of_names_gives_the_classes_of_other_folders(root: Path) -> None:
+    put_pictures(root / "images", {"dog": 1, "cat": 1})
+    (root / "classes.txt").write_text("ant\ncat\ndog\n")
+    assert ImageFolder(str(root / "images"), classes=str(root / "classes.txt")).labels == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "other", [{"side": 24}, {"side": 16, "resize": 30}, {"side": 16, "interpolation": "bicubic"}, {"side": 17}]
+)
+def test_what_changes_the_pixels_changes_the_digests(root: Path, other: dict[str, object]) -> None:
+    put_pictures(root, {TENCH: 2})
+    one, two = ImageFolder(str(root), side=16), ImageFolder(str(root), **other)
+    assert not set(one.ids) & set(two.ids)
+    assert one.load([0]).shape != two.load([0]).shape or not np.array_equal(one.load([0]), two.load([0]))
+
+
+def test_a_changed_picture_has_another_digest(root: Path) -> None:
+    put_pictures(root, {TENCH: 2})
+    before = ImageFolder(str(root)).ids
+    (root / TENCH / "0.png").write_bytes((root / TENCH / "1.png").read_bytes())
+    after = ImageFolder(str(root)).ids
+    assert after == [before[1], before[1]]
+
+
+def test_what_is_wrong_with_a_folder_is_said(root: Path) -> None:
+    with pytest.raises(UsageError, match=r"data: root: .*BENCH_DATA"):
+        ImageFolder()
+    with pytest.raises(UsageError, match="no such file or folder"):
+        ImageFolder(str(root / "nowhere"))
+    put_pictures(root, {"dog": 1})
+    with pytest.raises(UsageError, match="dog is no class of ImageNet"):
+        ImageFolder(str(root))
+    (root / "classes.txt").write_text("cat\ndoge\n")
+    with pytest.raises(UsageError, match=r'does not name the folder dog \(did you mean "doge"'):
+        ImageFolder(str(root), classes=str(root / "classes.txt"))
+    (root / "empty" / TENCH).mkdir(parents=True)
+    with pytest.raises(UsageError, match="no images"):
+        ImageFolder(str(root / "empty"))
+
+
+def write_list(root: Path, lines: list[str], head: str = "ImageId,URL,TrueLabel,TargetClass") -> None:
+    (root / "images.csv").write_text("\n".join([head, *lines]) + "\n")
+
+
+def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> None:
+    put_pictures(root, {"images": 3}, (299, 299))
+    write_list(root, ["0,u,305,306", "2,u,1,1000"])
+    data = ImageList(str(root))
+    assert (data.labels, data.targets) == ([304, 0], [305, 999])
+    assert data.load([0, 1]).shape == (2, 3, 299, 299)
+    assert ImageList(str(root), first_class=0).labels == [305, 1]
+    assert ImageList(str(root), side=32).ids != data.ids
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "said"),
+    [
+        ("ImageId,Label", "0,1", "no column TrueLabel; found ImageId, Label"),
+        ("ImageId,TrueLabel", "0,dog", 'TrueLabel of 0 is "dog"'),
+        ("ImageId,TrueLabel", "nowhere,1", "lists the image nowhere"),
+        ("ImageId,TrueLabel", "../secret,1", r"lists the image \.\./secret"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_said(root: Path, head: str, line: str, said: str) -> None:
+    put_pictures(root, {".": 1})
+    (root.parent / "secret.png").write_bytes((root / "0.png").read_bytes())
+    write_list(root, [line], head)
+    with pytest.raises(UsageError, match=said):
+        ImageList(str(root))
+    (root / "images.csv").unlink()
+    with pytest.raises(UsageError, match="cannot read"):
+        ImageList(str(root))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_arrays_are_read_in_either_layout_and_type(root: Path, kind: type, layout: str) -> None:
+    root.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 6), dtype=np.uint8)
+    stored = pixels if kind is np.uint8 else (pixels / 255).astype(np.float32)
+    np.savez(root / "a.npz", images=stored if layout == "nchw" else stored.transpose(0, 2, 3, 1), labels=[3, 1, 2, 0])
+    data = NpzImages(str(root / "a.npz"), layout=layout)
+    assert data.shape == (3, 8, 6)
+    assert data.labels == [3, 1, 2, 0]
+    np.testing.assert_allclose(data.load([2, 0]), pixels[[2, 0]] / 255, atol=1e-7)
+    assert len(set(data.ids)) == 4
+
+
+def test_what_is_wrong_with_arrays_is_said(root: Path) -> None:
+    root.mkdir()
+    np.savez(root / "a.npz", pixels=np.zeros((2, 1, 4, 4)), labels=[0, 1])
+    with pytest.raises(UsageError, match=r'images: .*has no array "images"; it has: pixels, labels'):
+        NpzImages(str(root / "a.npz"))
+    np.savez(root / "b.npz", images=np.zeros((2, 1, 4, 4)), labels=[0, 1, 2])
+    with pytest.raises(UsageError, match=r"not \[n, c, h, w\] and integers \[n\]"):
+        NpzImages(str(root / "b.npz"))
+    np.savez(root / "c.npz", images=np.array([{}], dtype=object), labels=[0])
+    with pytest.raises(UsageError, match="cannot read"):
+        NpzImages(str(root / "c.npz"))
+
+
+def test_cifars_archives_are_read_as_torchvision_reads_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision
+
+    for kind, ours, place in (
+        ("CIFAR10", cifar10, ("cifar-10-batches-py", "test_batch", "labels")),
+        ("CIFAR100", cifar100, ("cifar-100-python", "test", "fine_labels")),
+    ):
+        pixels = put_cifar(root, *place)
+        data = ours(str(root))
+        theirs = getattr(torchvision.datasets, kind)
+        monkeypatch.setattr(theirs, "_check_integrity", lambda _self: True)
+        monkeypatch.setattr(theirs, "_load_meta", lambda _self: None)
+        read = theirs(str(root), train=False)
+        assert data.labels == read.targets
+        np.testing.assert_array_equal(data.load(range(12)), read.data.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+        np.testing.assert_array_equal(data.pixels, pixels)
+
+
+def test_a_missing_archive_is_named_with_where_it_is_from(root: Path) -> None:
+    root.mkdir()
+    with pytest.raises(UsageError, match=r"looked for .*test_batch: .*kriz/cifar-10-python\.tar\.gz, unpacked"):
+        cifar10(str(root))
+
+
+def test_an_archive_that_would_run_code_is_refused(root: Path) -> None:
+    put_cifar(root, "cifar-10-batches-py", "test_batch", "labels")
+    (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps({"data": Harm(root / "ran")}))
+    with pytest.raises(UsageError, match=r"refused.*it asks for pathlib\._?\w+|refused.*it asks for builtins\.getattr"):
+        cifar10(str(root))
+    assert not (root / "ran").exists()
