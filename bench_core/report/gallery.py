@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..clouds import is_cloud
 from ..compute import Computing, compute
 from ..devices import find_device
 from ..errors import UsageError
@@ -26,6 +27,7 @@ from ..scores import RowSet, gather
 from ..store import Store
 from ..suite import MetricTable, source_label
 from ..types import Json
+from .clouds import picture
 
 MOST_ROWS = 8  # attacks under budgets that are shown
 LARGEST_PNG = 96  # pixels of a side; larger images are stored as JPEG, which the page says
@@ -100,7 +102,8 @@ def make_gallery(result: Result, facts: Json, registry: Registry, count: int, so
     rows = gather(jobs, found, voids)
     labels = [planner.images.labels[i] for i in selection.indices]
     made = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in kept[:MOST_ROWS])
-    lossy = max(planner.images.shape[1:]) > LARGEST_PNG
+    shape = planner.images.shape
+    lossy = max(shape[1:]) > LARGEST_PNG and not is_cloud(shape)
     return Gallery(source_label(chosen), made, max(0, len(kept) - MOST_ROWS), lossy)
 
 
@@ -130,9 +133,14 @@ def _said(target: str, arrays: Mapping[str, NDArray[Any]], i: int, label: int) -
 
 
 def data_address(image: NDArray[np.float32]) -> str:
-    """Write an image [c, h, w], clipped to [0, 1], as a data address; equal images give equal text."""
+    """Write an image [c, h, w], clipped to [0, 1], as a data address; equal images give equal text.
+
+    Of a point cloud it is a picture.
+    """
     from PIL import Image
 
+    if is_cloud(image.shape):
+        image = picture(image)
     pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
     drawn = Image.fromarray(pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0))
     out = io.BytesIO()
