@@ -116,7 +116,9 @@ METRICS = [
     ),
     OrderInteraction(grid=4, orders=(0.5,), forwards_each=800, of="target", baseline="zero"),
     Disentanglement(grid=4, orders=(2, 0.5), pairs=3, contexts=4, baseline="pixel_mean"),
+    Disentanglement(grid=4, orders=(2, 0.5), pairs=3, contexts=4, among="neighbours"),
     ContextMaps(order=0.5, grid=4, pairs=6, contexts=5, strongest=0.5),
+    ContextMaps(order=0.5, grid=4, pairs=6, contexts=5, among="neighbours"),
 ]
 
 
@@ -226,6 +228,15 @@ def test_disentanglement_reports_how_many_contexts_there_are() -> None:
     assert [found["different_contexts", str(m)].value for m in range(3)] == [1, 2, 1]
     assert [found["corrected", str(m)].n for m in range(3)] == [0, 3, 0]
     assert np.isnan(found["plug_in", "0"].value)
+
+
+def test_pairs_among_neighbours_are_other_pairs() -> None:
+    network, clean, adversarial = situation()
+    for one, other in itertools.pairwise(METRICS[3:]):
+        if type(one) is type(other):
+            for name in one.rows:
+                rows = [observed(metric, network, clean, adversarial)[name] for metric in (one, other)]
+                assert not torch.allclose(*rows)
 
 
 def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_correlation() -> None:

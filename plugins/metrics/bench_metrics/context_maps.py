@@ -14,6 +14,7 @@ from bench_core.statistics import mean
 
 from .games import Game
 from .image_games import BaselineName, baseline, image_game
+from .interaction import Among, pairs_among
 from .orders import changes, orders_fault, random_pairs, whole_order
 
 if TYPE_CHECKING:
@@ -55,16 +56,18 @@ def weighted_contexts(
 class ContextMaps:
     """Maps of the contexts in which strongly interacting pairs of cells interact, of one order, in clean images.
 
-    Of `pairs` random pairs, `contexts` contexts each, the `strongest` share by `|I^(m)|` is kept. The row `map`
-    [n, grid^2] is how much more often than by chance a cell is in a context that makes the interaction, weighted by its
-    effect. Scores: `strength`, the mean `|I^(m)|` of the pairs kept; `contrast`, the root mean square of the map; and
-    `chance`, the contrast that contexts have that were drawn for another pair.
+    Of `pairs` random pairs, of `all` cells or of `neighbours` alone, with `contexts` contexts each, the `strongest`
+    share by `|I^(m)|` is kept. The row `map` [n, grid^2] is how much more often than by chance a cell is in a context
+    that makes the interaction, weighted by its effect. Scores: `strength`, the mean `|I^(m)|` of the pairs kept;
+    `contrast`, the root mean square of the map; `chance`, the contrast that contexts have that were drawn for another
+    pair.
     """
 
     order: int | float = 0.5
     grid: Annotated[int, Ge(2)] = 16
     pairs: Annotated[int, Ge(2)] = 50
     contexts: Annotated[int, Ge(2)] = 20
+    among: Among = "all"
     strongest: Annotated[float, Gt(0), Le(1)] = 0.1
     baseline: BaselineName = "channel_mean"
     scores: ClassVar = ("strength", "contrast", "chance")
@@ -82,7 +85,7 @@ class ContextMaps:
     def observe(self, clean: Examples, target: Model, rng: Streams, data_mean: Tensor) -> Mapping[str, Tensor]:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
-        pairs = random_pairs(self.pairs, game.players, 0, rng)
+        pairs = random_pairs(self.pairs, game.players, 0, rng, pairs_among(self.among, self.grid))
         m = whole_order(self.order, game.players - 2)
         interaction, seen, blind = weighted_contexts(game, m, pairs, self.contexts, rng)
         strength, place = interaction.abs().topk(max(1, round(self.strongest * self.pairs)), dim=1)

@@ -15,6 +15,7 @@ from bench_core.types import Score
 
 from .games import Game
 from .image_games import BaselineName, baseline, image_game
+from .interaction import Among, pairs_among
 from .order_interaction import ORDERS
 from .orders import changes, distinct_contexts, orders_fault, random_pairs, whole_orders
 
@@ -60,16 +61,18 @@ def disentangled(
 class Disentanglement:
     """How alike pairs of cells act in every context, `D^(m)`, order by order, in clean images.
 
-    Each image has `pairs` random pairs with `contexts` contexts of every order, `4 pairs contexts` passes an order; it
-    takes contexts for each pair, so that what saves passes in a mean over pairs does not help here. Scores, labelled by
-    `order`: `corrected`, 0 for noise and 1 for pairs that always act alike; `plug_in`, the paper's, which is about
-    1 / sqrt(contexts) for noise; `different_contexts`, how many an order has: with fewer than `contexts` it has no D.
+    Each image has `pairs` random pairs, of `all` cells or of `neighbours` alone, with `contexts` contexts of every
+    order: `4 pairs contexts` passes an order. It takes contexts for each pair, so that what saves passes in a mean over
+    pairs does not help here. Scores, labelled by `order`: `corrected`, 0 for noise and 1 for pairs that always act
+    alike; `plug_in`, the paper's, which is about 1 / sqrt(contexts) for noise; `different_contexts`, how many an order
+    has: with fewer than `contexts` it has no D.
     """
 
     grid: Annotated[int, Ge(2)] = 16
     orders: tuple[int | float, ...] = ORDERS
     pairs: Annotated[int, Ge(1)] = 20
     contexts: Annotated[int, Ge(2)] = 20
+    among: Among = "all"
     baseline: BaselineName = "channel_mean"
     scores: ClassVar = ("corrected", "plug_in", "different_contexts")
     labels: ClassVar = ("order",)
@@ -90,7 +93,7 @@ class Disentanglement:
     def observe(self, clean: Examples, target: Model, rng: Streams, data_mean: Tensor) -> Mapping[str, Tensor]:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
-        pairs = random_pairs(self.pairs, game.players, 0, rng)
+        pairs = random_pairs(self.pairs, game.players, 0, rng, pairs_among(self.among, self.grid))
         plug_in, corrected = disentangled(game, self.whole, pairs, self.contexts, rng)
         return {"plug_in": plug_in.nanmean(-1), "corrected": corrected.nanmean(-1)}
 

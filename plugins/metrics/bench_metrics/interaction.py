@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bench_core.types import Examples, Model, Rows, Streams
 else:
     from bench_core.lazy import torch
+
+Among = Literal["all", "neighbours"]
 
 
 def perturbation_game(source: Model, clean: Examples, adversarial: Tensor, grid: int) -> CellGame:
@@ -134,6 +136,11 @@ def neighbours(grid: int) -> Tensor:
         (cell[:-1, 1:], cell[1:, :-1]),
     ]
     return torch.cat([torch.stack([one.flatten(), other.flatten()], dim=1) for one, other in pairs])
+
+
+def pairs_among(among: Among, grid: int) -> Tensor | None:
+    """List the pairs of cells to draw from, int [pairs, 2]; None stands for all there are."""
+    return neighbours(grid) if among == "neighbours" else None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -15,7 +15,7 @@ from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
 from .image_games import BaselineName, ClassName, OutputName, baseline, image_game, watched_classes
-from .interaction import neighbours, sampling_error
+from .interaction import Among, pairs_among, sampling_error
 from .orders import Effort, mean_interaction, orders_fault, whole_orders
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class OrderInteraction:
     forwards_each: Annotated[int, Ge(1)] | None = None
     error: Annotated[float, Ge(0)] = 0.0
     contexts: Annotated[int, Ge(1)] = 1
-    among: Literal["all", "neighbours"] = "all"
+    among: Among = "all"
     output: OutputName = "log_prob"
     of: ClassName = "true"
     baseline: BaselineName = "channel_mean"
@@ -87,7 +87,7 @@ class OrderInteraction:
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, self.output, classes)
             for images in (clean.images, adversarial)
         ]
-        pairs = neighbours(self.grid) if self.among == "neighbours" else None
+        pairs = pairs_among(self.among, self.grid)
         return rows_of(mean_interaction(games, self.whole, self.effort, rng, pairs))
 
     def summarise(self, rows: Rows) -> Iterator[Score]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
@@ -12,7 +12,7 @@ from annotated_types import Ge
 from bench_core.grid import grid_fault
 
 from .image_games import BaselineName, baseline, image_game
-from .interaction import neighbours
+from .interaction import Among, pairs_among
 from .orders import Effort, mean_interaction, orders_fault, whole_orders
 from .separation import auroc, fisher
 
@@ -34,7 +34,7 @@ class OrderSeparation:
     grid: Annotated[int, Ge(2)] = 16
     orders: tuple[int | float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     pairs: Annotated[int, Ge(2)] = 100
-    among: Literal["all", "neighbours"] = "all"
+    among: Among = "all"
     baseline: BaselineName = "channel_mean"
     scores: ClassVar = ("fisher", "fisher_exact", "auroc")
     labels: ClassVar = ("order",)
@@ -54,7 +54,7 @@ class OrderSeparation:
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, "log_prob", clean.labels)
             for images in (clean.images, adversarial)
         ]
-        pairs = neighbours(self.grid) if self.among == "neighbours" else None
+        pairs = pairs_among(self.among, self.grid)
         found = mean_interaction(games, whole_orders(self.orders, self.grid**2 - 2), Effort(self.pairs), rng, pairs)
         return {"interaction": found.mean, "error": found.error}
 

@@ -14,6 +14,7 @@ from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
 from .image_games import BaselineName
+from .interaction import Among
 from .order_interaction import OrderInteraction
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class OrderStrength:
     orders: tuple[int | float, ...] = (0.7, 0.8, 0.85, 0.9, 0.95)
     iterations: tuple[Annotated[int, Gt(0)], ...] = (4, 8, 16, 32)
     pairs: Annotated[int, Ge(2)] = 100
+    among: Among = "all"
     baseline: BaselineName = "channel_mean"
     scores: ClassVar = ("change", "pearson")
     labels: ClassVar = ("order", "iterations")
@@ -45,7 +47,7 @@ class OrderStrength:
 
     @property
     def each(self) -> OrderInteraction:
-        return OrderInteraction(self.grid, self.orders, self.pairs, baseline=self.baseline)
+        return OrderInteraction(self.grid, self.orders, self.pairs, among=self.among, baseline=self.baseline)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Say why images of shape (c, h, w) will not do, if they will not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -13,7 +13,7 @@ from bench_core.grid import grid_fault
 from bench_core.statistics import mean
 
 from .image_games import BaselineName, baseline, image_game
-from .interaction import neighbours
+from .interaction import Among, pairs_among
 from .orders import Effort, mean_interaction, orders_fault, whole_orders
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RankInteraction:
     grid: Annotated[int, Ge(2)] = 16
     orders: tuple[int | float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     pairs: Annotated[int, Ge(2)] = 100
-    among: Literal["all", "neighbours"] = "all"
+    among: Among = "all"
     baseline: BaselineName = "channel_mean"
     scores: ClassVar = ("interaction", "change", "effect")
     labels: ClassVar = ("rank", "order", "images")
@@ -79,7 +79,7 @@ class RankInteraction:
             for images in (clean.images, adversarial)
             for cut in (images if share == 1 else cut_to_rank(images, share) for share in self.ranks)
         ]
-        pairs = neighbours(self.grid) if self.among == "neighbours" else None
+        pairs = pairs_among(self.among, self.grid)
         found = mean_interaction(games, whole_orders(self.orders, self.grid**2 - 2), Effort(self.pairs), rng, pairs)
         return {"interaction": found.mean.unflatten(-1, (2, len(self.ranks)))}
 
