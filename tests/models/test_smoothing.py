@@ -75,8 +75,9 @@ def test_an_answer_depends_on_the_image_alone(form: str, images: Tensor, monkeyp
     monkeypatch.setattr(smoothed, "INPUTS_AT_ONCE", 1)
     assert torch.allclose(network(images), together, atol=1e-6)
     assert not torch.equal(make(form, seed=1)(images), together)
-    network(torch.rand(1, 1, 4, 4))
-    assert torch.equal(network(images), together)
+    doubled = network.double()(images.double())
+    assert doubled.dtype == torch.float64
+    assert torch.allclose(doubled, together.double(), atol=1e-5)
 
 
 SMOOTHED = """

@@ -51,7 +51,8 @@ class Smoothed(nn.Module):
 
     def noise(self, images: Tensor) -> Tensor:
         """Give the noise samples, standard normal [n, c, h, w], drawn on the CPU so that every device has the same."""
-        if self.drawn.shape[1:] != images.shape[1:] or self.drawn.device != images.device:
+        old = self.drawn
+        if (old.shape[1:], old.device, old.dtype) != (images.shape[1:], images.device, images.dtype):
             generator = torch.Generator().manual_seed(self.seed)
             self.drawn = torch.randn(self.n, *images.shape[1:], generator=generator).to(images)
         return self.drawn
