@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +33,7 @@ class MetricUse:
     over: str
     metric: Any
     forwards: float = 1  # through its network, for one image each time that it observes
+    models: Collection[str] = ()  # that it is asked of, if it needs no attack
 
     def observations(self, steps: int) -> int:
         """Count how often it looks at an image under an attack of so many steps."""
@@ -140,7 +141,10 @@ class Named:
                     Fault(self.suite.file, key, f"the metric asks for {sorted(needs - set(NEEDS))}; known: {NEEDS}")
                 )
             spec = {"recipe": entry.recipe, "options": options, "code": offer.code}
-            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric, getattr(metric, "forwards", 1)))
+            usual = self.suite.all_models if entry.over == "all" else self.suite.targets
+            asked = usual if entry.models is None else entry.models
+            forwards = getattr(metric, "forwards", 1)
+            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric, forwards, asked))
         return faults
 
     def _use_models(self) -> list[Fault]:

@@ -115,19 +115,28 @@ class Planner(Named):
         if self.images is None:
             return []
         whole = list(range(len(self.images.ids)))
-        plain = [use for use in self.metrics if not use.needs & NEED_ATTACK and use.over == "all"]
-        observed = [(PREDICTED, PREDICTION), *((use.label, use.spec) for use in plain)]
         size = max(self.suite.compute.micro_batch, 250)
-        return [self._clean_job(part, name, observed) for name in self.suite.all_models for part in chunks(whole, size)]
+        return [
+            self._clean_job(part, name, [(PREDICTED, PREDICTION), *self._asked_of(name, "all")])
+            for name in self.suite.all_models
+            for part in chunks(whole, size)
+        ]
+
+    def _asked_of(self, model: str, over: str) -> list[tuple[str, Json]]:
+        """Give the metrics that need no attack and are asked of a model."""
+        return [
+            (use.label, use.spec)
+            for use in self.metrics
+            if not use.needs & NEED_ATTACK and use.over == over and model in use.models
+        ]
 
     def selected_jobs(self, selection: Selection) -> list[Job]:
         """Give the jobs over the selected images: the attacks with all that is observed on them."""
         jobs = []
-        plain = [use for use in self.metrics if not use.needs & NEED_ATTACK and use.over == "selected"]
         parts = list(chunks(selection.indices, self.suite.compute.micro_batch))
-        if plain:
-            observed = [(use.label, use.spec) for use in plain]
-            jobs += [self._clean_job(part, name, observed) for name in self.suite.targets for part in parts]
+        for name in dict.fromkeys([*self.suite.targets, *self.suite.all_models]):
+            observed = self._asked_of(name, "selected")
+            jobs += [self._clean_job(part, name, observed) for part in parts if observed]
         sources = {source_label(source): source for source in self.suite.sources}
         for (attack, source, budget), use in self.attacks.items():
             for part in parts:

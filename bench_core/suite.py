@@ -97,9 +97,14 @@ class ModelTable(RecipeTable):
 
 
 class MetricTable(RecipeTable):
-    """`over` says on which images a metric that needs no attack runs; one that needs an attack has the selected."""
+    """`over` says on which images a metric that needs no attack runs; one that needs an attack has the selected.
+
+    `models` are the networks that it is asked of: by default all of the suite's over all images, the targets over the
+    selected ones.
+    """
 
     over: Literal["all", "selected"] = "all"
+    models: list[Label] | None = None
 
 
 class DataTable(Open):
@@ -302,6 +307,11 @@ def _names(suite: Suite) -> list[Fault]:
     ]
     uses += [("targets", name, suite.models) for name in suite.targets]
     uses += [("images.models", name, suite.models) for name in suite.images.models or []]
+    uses += [
+        (f"metrics.{label}.models", name, suite.all_models)
+        for label, metric in suite.metrics.items()
+        for name in metric.models or []
+    ]
     for budget, table in suite.budgets.items():
         uses += [(f"budgets.{budget}.sources", name, labels) for name in table.sources or []]
         uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]

@@ -90,6 +90,20 @@ def test_a_new_target_computes_only_what_it_adds(registry: Registry, write_suite
     assert missing == {"B"}
 
 
+@pytest.mark.parametrize(("over", "usual"), [("all", {"A", "B"}), ("selected", {"B"})])
+def test_a_metric_of_clean_images_is_asked_of_the_models_it_names(over, usual, registry, write_suite, tmp_path) -> None:
+    def asked(models: str) -> set[str]:
+        metric = f'{{ recipe = "clean_accuracy", over = "{over}"{models} }}'
+        changes = ('targets = ["A", "B"]', 'targets = ["B"]'), ('{ recipe = "clean_accuracy" }', metric)
+        result = run(write_suite(*changes), out=tmp_path / "r", registry=registry, executor="inline")
+        return {score.labels["target"] for score in result.scores if score.metric == "clean.accuracy"}
+
+    assert asked("") == usual
+    assert asked(', models = ["A"]') == {"A"}
+    with pytest.raises(UsageError, match=r'metrics\.clean\.models.*"C"'):
+        asked(', models = ["C"]')
+
+
 @pytest.mark.parametrize("stop_after", [1, 3, 6])
 def test_an_interrupted_run_goes_on_and_prints_the_same(
     stop_after, registry: Registry, write_suite, tmp_path, monkeypatch
