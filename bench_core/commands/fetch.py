@@ -19,16 +19,19 @@ def fetch(
     ] = None,
 ) -> None:
     """Download the weights that a suite's models lack, after saying how large they are; digests are verified."""
-    from ..errors import UsageError, one_line
+    from ..errors import one_line
     from ..fetching import fetch as fetch_file
     from ..progress import for_stream
+    from ..registry import discover
     from ..run import make_planner
     from ..suite import load_suite
     from ..weights import missing_faults
 
-    loaded = load_suite(suite, profile, set_ or ())
+    registry, loaded = discover(), load_suite(suite, profile, set_ or ())
     missing = {
-        file.path: (label, file) for label, files in make_planner(loaded).missing_weights.items() for file in files
+        file.path: (label, file)
+        for label, files in make_planner(loaded, registry).missing_weights.items()
+        for file in files
     }
     if not missing:
         print("bench: all weights are here", file=sys.stderr)
@@ -40,12 +43,10 @@ def fetch(
             continue
         try:
             fetch_file(label, file, sizes[path], for_stream())
-        except UsageError:
-            raise
         except Exception as error:  # a library's own downloader may raise anything; the other files can still be had
             failed += 1
-            print(f"bench: {one_line(f'{label}: {file.url}: {error}')}", file=sys.stderr)
-    left = missing_faults(loaded.name, loaded.profile, loaded.file, make_planner(loaded).missing_weights)
+            print(one_line(f"bench: {label}: {file.url}: {error}"), file=sys.stderr)
+    left = missing_faults(loaded.name, loaded.profile, loaded.file, make_planner(loaded, registry).missing_weights)
     for fault in left:
         print(f"bench: {fault}", file=sys.stderr)
     if failed or left:

@@ -1,0 +1,91 @@
+"""RobustBench's entries from files in its own layout."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+if importlib.util.find_spec("robustbench") is None:
+    pytest.skip("robustbench is not installed", allow_module_level=True)
+
+from bench_core.errors import UsageError
+from bench_models import checkpoint, robustbench_models
+from bench_models.robustbench_import import robustbench
+from bench_models.robustbench_source import DATASETS, networks
+
+from .conftest import Caches
+from .shelves import Harm, settled
+
+NAMES = ["Standard", "Carmon2019Unlabeled", "Wong2020Fast"]
+
+
+def entry(name: str) -> torch.nn.Module:
+    robustbench()
+    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
+    from robustbench.model_zoo.models import model_dicts
+
+    torch.manual_seed(0)
+    return settled(model_dicts[BenchmarkDataset.cifar_10][ThreatModel.Linf][name]["model"]())
+
+
+def put(folder: Path, name: str, content: object) -> None:
+    path = folder / "cifar10" / "Linf" / f"{name}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_is_loaded_from_its_file(name: str, caches: Caches, tmp_path: Path) -> None:
+    """As published: one under `state_dict`, from a DataParallel, one plain."""
+    plain = entry(name)
+    state = plain.state_dict()
+    published = {"state_dict": {f"module.{key}": value for key, value in state.items()}} if "Carmon" in name else state
+    put(tmp_path, name, published)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = plain(images)
+        scale = float(expected.abs().max())
+        found = robustbench_models.build(name, folder=str(tmp_path))(images)
+        assert torch.allclose(found, expected, atol=1e-4 * scale)
+        file = str(tmp_path / "cifar10" / "Linf" / f"{name}.pt")
+        prefix = "module." if "Carmon" in name else ""
+        own = checkpoint.build(f"robustbench:cifar10/Linf/{name}", file, prefix=prefix, classes=10)
+        assert torch.allclose(own(images), expected, atol=1e-4 * scale)
+    assert len(robustbench_models.identity(name, folder=str(tmp_path))["weights"][0]) == 64
+
+
+def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path) -> None:
+    put(tmp_path, "Wong2020Fast", {"state_dict": {}, "args": Harm(tmp_path / "ran")})
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: refused: it is a pickle that asks for (getattr|pathlib)"):
+        robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"looked for .*cifar10/Linf/Standard\.pt"):
+        robustbench_models.build("Standard", folder=str(tmp_path))
+    with pytest.raises(UsageError, match=r'name: unknown network "Wong2020Slow" \(did you mean "Wong2020Fast"'):
+        robustbench_models.identity("Wong2020Slow")
+    with pytest.raises(UsageError, match='threat: cifar100 has none for "L2"'):
+        robustbench_models.identity("Standard", dataset="cifar100", threat="L2")
+    with pytest.raises(UsageError, match="torchvision's or timm's own"):
+        robustbench_models.identity("Standard_R50", dataset="imagenet")
+
+
+def test_what_is_read_from_the_source_is_what_the_library_says() -> None:
+    robustbench()
+    from robustbench.model_zoo.models import model_dicts
+
+    assert {each.value for each in model_dicts} == set(DATASETS)
+    for dataset, threats in model_dicts.items():
+        read = networks(dataset.value)
+        assert {threat.value for threat in threats} == set(read)
+        for threat, entries in threats.items():
+            said = {name: entry["gdrive_id"] for name, entry in entries.items()}
+            plain = {
+                name: tuple(given) if isinstance(given, list) else tuple(filter(None, [given]))
+                for name, given in said.items()
+            }
+            assert plain == read[threat.value]
+            assert all(len(given) > 1 for given in said.values() if isinstance(given, list)), "as files() assumes"
