@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench_core.clouds import farthest_points, regions
+from bench_core.digests import digest
 from bench_core.errors import UsageError
 from bench_models.pointclouds.modelnet import ModelNet, read_off
 from bench_models.pointclouds.network import PointNet2, SetAbstraction
@@ -110,6 +111,11 @@ def test_a_shape_is_the_same_whatever_the_count() -> None:
     assert not set(few.ids) & set(Shapes(12, 32, seed=1).ids)
     assert many.labels == [index % len(SOLIDS) for index in range(30)]
     assert few.load([3]).shape == (1, *few.shape)
+
+
+def test_the_shapes_are_those_that_the_results_are_of() -> None:
+    """They are made anew everywhere: another NumPy or processor must not make others."""
+    assert digest(list(Shapes().ids)) == "4bb238ff919e89fa1177636a94c7347b15a96e7867dcc5ff316a48b7506012ff"
 
 
 @pytest.mark.parametrize("kind", SOLIDS)
