@@ -1,0 +1,141 @@
+"""What the papers find, suite by suite, and where in a result the evidence is."""
+
+from __future__ import annotations
+
+from evidence import Finding, best_detector, best_step_against_last, differences, every_cell, paired
+
+STRENGTHS = [f"IR strength={value}" for value in ("0.25", "0.5", "1", "2", "4")]
+STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
+HIGH = ("0.9", "0.95", "1.0")
+DROPOUT = {"operation": "dropout 0.3"}
+FINDINGS: dict[str, list[Finding]] = {
+    "transfer_table1": [
+        Finding("IR transfers better than PGD (L-inf)", 1, differences("main", ["IR"], norm="linf")),
+        Finding("IR transfers better than PGD (L2)", 1, differences("main", ["IR"], norm="l2")),
+    ],
+    "transfer_table2": [
+        Finding("IR fools secured networks more often than PGD", 1, differences("main", ["IR"])),
+        Finding("TI+IR fools secured networks more often than PGD", 1, differences("main", ["TI+IR"])),
+        Finding("IR moves the margin of secured networks further than PGD", 1, differences("utility", ["IR"])),
+    ],
+    "transfer_table3": [
+        Finding("MI transfers better than PGD", 1, differences("main", ["MI"])),
+        Finding("VR transfers better than PGD", 1, differences("main", ["VR"])),
+        Finding("SGM transfers better than PGD", 1, differences("main", ["SGM"])),
+        Finding("SGM+IR transfers better than SGM", 1, differences("added", ["SGM+IR"])),
+        Finding("every other attack stays behind HybridIR", -1, differences("hybrid")),
+    ],
+    "transfer_table4": [
+        Finding("SGM has less interaction than PGD", -1, differences("by_source", ["SGM"])),
+        Finding("VR has less interaction than PGD", -1, differences("by_source", ["VR"])),
+        Finding("MI has less interaction than PGD (proposition 3)", -1, differences("by_source", ["MI"])),
+        Finding("IR has less interaction than PGD", -1, differences("by_source", ["IR"])),
+    ],
+    "transfer_fig1": [
+        Finding("interaction and transfer utility are negatively correlated", -1, every_cell("main")),
+    ],
+    "transfer_fig2": [
+        Finding("neighbouring cells interact less with the interaction loss", -1, differences("main", ["IR"])),
+    ],
+    "transfer_fig3": [
+        *(Finding(f"{label} transfers better than strength 0", 1, differences("main", [label])) for label in STRENGTHS),
+        Finding("the interaction loss alone beats noise of its size", 1, differences("alone", ["interaction only"])),
+    ],
+    "transfer_fig5": [
+        Finding("one step leaves less interaction than many (proposition 1)", -1, differences("main", ["single-step"])),
+        Finding("Gaussian noise has less interaction than many steps", -1, differences("main", ["Gaussian"])),
+    ],
+    "transfer_fig7": [
+        Finding("MI transfers best before its last step", 1, best_step_against_last("MI")),
+        Finding("PGD transfers best before its last step", 1, best_step_against_last("PGD")),
+    ],
+    "robustness_dropout": [
+        Finding(
+            "dropout at 0.3 corrects more adversarial images than cutout",
+            1,
+            paired("dropout.corrected", DROPOUT, {"operation": "cutout"}),
+        ),
+        Finding(
+            "dropout at 0.3 corrects more of them than at 0.1",
+            1,
+            paired("dropout.corrected", DROPOUT, {"operation": "dropout 0.1"}),
+        ),
+    ],
+    "robustness_recovery": [
+        Finding(
+            "of secured networks the recovered image is nearer to the clean one than the adversarial image",
+            -1,
+            every_cell("change", source=SECURED),
+        ),
+        Finding("of standard networks it is farther", 1, every_cell("change", source=STANDARD)),
+    ],
+    "robustness_spectrum": [
+        Finding(
+            "the best order of interaction tells adversarial from clean images better than the best frequency",
+            1,
+            best_detector("orders.auroc", "spectrum.auroc"),
+        ),
+    ],
+    "robustness_rank": [
+        Finding(
+            "cut to 1/16 of their rank, adversarial images gain high-order interaction",
+            1,
+            every_cell("effect", HIGH, images="adversarial", rank="0.0625"),
+        ),
+        *(
+            Finding(
+                f"they gain more of it than clean images (order {order})",
+                1,
+                paired("rank.effect", {"images": "adversarial"}, {"images": "clean"}, rank="0.0625", order=order),
+            )
+            for order in HIGH
+        ),
+    ],
+    "robustness_detection": [
+        Finding(
+            f"Shapley values of the highest order detect better than those of the order {order}",
+            1,
+            paired("detection.auroc", {"order": "1.0"}, {"order": order}, statistic="interquartile"),
+        )
+        for order in ("0.0", "0.25", "0.5", "0.75", "0.9")
+    ],
+    "robustness_smoothing": [
+        Finding(
+            "attacks lower the high-order interactions of the network trained with noise",
+            1,
+            every_cell("change", HIGH, source="ResNet-S-noise"),
+        ),
+        Finding(
+            "there, low orders carry more of the attacking utility than the highest",
+            1,
+            paired("orders.utility", {"order": "0.3"}, {"order": "1.0"}, source="ResNet-S-noise"),
+        ),
+        Finding(
+            "training with noise raises the accuracy that is certified within 0.25",
+            1,
+            paired(
+                "certified.accuracy",
+                {"target": "ResNet-S-noise smoothed"},
+                {"target": "ResNet-S smoothed"},
+                radius="0.25",
+            ),
+        ),
+    ],
+}
+SHOWN = {
+    "transfer_table1": ("main", "clean"),
+    "transfer_table2": ("main", "utility"),
+    "transfer_table3": ("main", "cost"),
+    "transfer_table4": ("main", "scaled"),
+    "transfer_fig1": ("main", "length"),
+    "transfer_fig2": ("main", "error"),
+    "transfer_fig3": ("main", "alone"),
+    "transfer_fig5": ("main", "length"),
+    "transfer_fig7": ("last_step",),
+    "robustness_dropout": ("main", "kept", "reached"),
+    "robustness_recovery": ("main", "recoverable", "right"),
+    "robustness_spectrum": ("main", "exact", "frequencies", "reached"),
+    "robustness_rank": ("main", "change", "reached"),
+    "robustness_detection": ("main", "reached"),
+    "robustness_smoothing": ("change", "certified", "abstained", "reached"),
+}
