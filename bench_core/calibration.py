@@ -31,6 +31,7 @@ from .types import Json
 
 FILE = "calibration.json"
 FEW_STEPS, FEW_IMAGES = 4, 25
+OF_IMAGES = ("indices", "ids", "labels", "targets")  # what a specification says of each image
 LONG_SECONDS = 10.0  # a piece that takes longer is not repeated to warm up
 Group = tuple[tuple[str, str], ...]
 
@@ -107,7 +108,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
 
 def pieces_key(job: Job) -> Json:
     """Give what the pace of a job follows from: its specification less the images, of which only the number counts."""
-    return {**{k: v for k, v in job.spec.items() if k not in ("indices", "ids")}, "images": job.images}
+    return {**{k: v for k, v in job.spec.items() if k not in OF_IMAGES}, "images": job.images}
 
 
 def measure(job: Job, wanted: list[str], hand: Hand) -> Pace:
@@ -137,7 +138,7 @@ class _Timed:
         self.peak: int | None = None
         self.images = job.images
         if not self.spec["attack"] and job.evaluations > job.images > FEW_IMAGES:  # metrics, which may be dear
-            self.spec |= {name: self.spec[name][:FEW_IMAGES] for name in ("indices", "ids")}
+            self.spec |= {name: self.spec[name] and self.spec[name][:FEW_IMAGES] for name in OF_IMAGES}
             self.images = FEW_IMAGES
 
     def __call__(self, steps: int) -> tuple[float, tuple[float, float]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .digests import digest
 from .errors import Fault, UsageError
-from .naming import AttackUse, Named
+from .naming import AttackUse, MetricUse, Named
 from .store import Store
 from .suite import RECORD, members, source_label
 from .types import Json
@@ -77,7 +77,7 @@ class Planner(Named):
         own = [self.models[name]["identity"] for name in members(source)]
         return "white-box" if self.models[target]["identity"] in own else "black-box"
 
-    def _spec(self, indices: Sequence[int], used: Sequence[str], **more: Any) -> dict[str, Any]:
+    def _spec(self, indices: Sequence[int], models: Mapping[str, Json], **more: Any) -> dict[str, Any]:
         assert self.images is not None
         aims = getattr(self.images, "targets", None)
         return {
@@ -86,7 +86,7 @@ class Planner(Named):
             "ids": [self.images.ids[i] for i in indices],
             "labels": [self.images.labels[i] for i in indices],
             "targets": None if aims is None else [aims[i] for i in indices],
-            "models": {name: self.models[name] for name in used},
+            "models": models,
             "seed": self.suite.seed,
             "environment": self.environment,
             "host": self.host,
@@ -101,46 +101,38 @@ class Planner(Named):
         cell = Cell(digest(identity)[:32], label, target)
         return cell, {"key": cell.key, "metric": metric, "target": target}
 
-    def _clean_job(self, indices: Sequence[int], target: str, observed: Sequence[tuple[str, Json]]) -> Job:
-        cells, observations = zip(*(self._cell(spec, label, target) for label, spec in observed), strict=True)
-        spec = self._spec(indices, [target], attack=None, observe=_each_once(observations))
-        address = digest({key: spec[key] for key in ("ids", "labels", "seed", "environment", "host")})
-        labels = {"target": target}
-        own = [use.forwards - 1 for use in self.metrics if (use.label, use.spec) in observed]
-        forwards = 1 + sum(own)  # they share the pass of the images themselves
-        return Job(address, spec, cells, labels, len(indices), evaluations=forwards * len(indices))
+    def _clean_jobs(self, parts: Sequence[Sequence[int]], target: str, uses: Sequence[MetricUse]) -> Iterator[Job]:
+        cells, observations = zip(*(self._cell(use.spec, use.label, target) for use in uses), strict=True)
+        models, observe = {target: self.models[target]}, _each_once(observations)
+        forwards = 1 + sum(use.forwards - 1 for use in uses)  # they share the pass of the images themselves
+        for part in parts:
+            spec = self._spec(part, models, attack=None, observe=observe)
+            address = digest({key: spec[key] for key in ("ids", "labels", "seed", "environment", "host")})
+            yield Job(address, spec, cells, {"target": target}, len(part), evaluations=forwards * len(part))
 
     def clean_jobs(self) -> list[Job]:
         """Give the jobs over the whole dataset: what every model predicts, and the metrics that need no attack."""
         if self.images is None:
             return []
-        whole = list(range(len(self.images.ids)))
-        size = max(self.suite.compute.micro_batch, 250)
-        return [
-            self._clean_job(part, name, [(PREDICTED, PREDICTION), *self._asked_of(name, "all")])
-            for name in self.suite.all_models
-            for part in chunks(whole, size)
-        ]
+        parts = list(chunks(range(len(self.images.ids)), max(self.suite.compute.micro_batch, 250)))
+        predicted = MetricUse(PREDICTED, PREDICTION, frozenset(), "all", None)
+        asked = {name: [predicted, *self._asked_of(name, "all")] for name in self.suite.all_models}
+        return [job for name, uses in asked.items() for job in self._clean_jobs(parts, name, uses)]
 
-    def _asked_of(self, model: str, over: str) -> list[tuple[str, Json]]:
+    def _asked_of(self, model: str, over: str) -> list[MetricUse]:
         """Give the metrics that need no attack and are asked of a model."""
-        return [
-            (use.label, use.spec)
-            for use in self.metrics
-            if not use.needs & NEED_ATTACK and use.over == over and model in use.models
-        ]
+        return [use for use in self.metrics if not use.needs & NEED_ATTACK and use.over == over and model in use.models]
 
     def selected_jobs(self, selection: Selection) -> list[Job]:
         """Give the jobs over the selected images: the attacks with all that is observed on them."""
-        jobs = []
         parts = list(chunks(selection.indices, self.suite.compute.micro_batch))
-        for name in dict.fromkeys([*self.suite.targets, *self.suite.all_models]):
-            observed = self._asked_of(name, "selected")
-            jobs += [self._clean_job(part, name, observed) for part in parts if observed]
-        sources = {source_label(source): source for source in self.suite.sources}
+        names = dict.fromkeys([*self.suite.targets, *self.suite.all_models])
+        asked = {name: self._asked_of(name, "selected") for name in names}
+        jobs = [job for name, uses in asked.items() if uses for job in self._clean_jobs(parts, name, uses)]
+        sources, watched = {source_label(source): source for source in self.suite.sources}, self._watched()
         for (attack, source, budget), use in self.attacks.items():
-            for part in parts:
-                jobs.append(self._attack_job(part, attack, sources[source], budget, use))
+            labels = {"source": source, "attack": attack, "budget": budget}
+            jobs += self._attack_jobs(parts, labels, sources[source], use, *watched)
         return jobs
 
     def evaluations(self, steps: int) -> float:
@@ -151,35 +143,45 @@ class Planner(Named):
             if metric.needs & NEED_ATTACK
         )
 
-    def _attack_job(
-        self, part: Sequence[int], attack: str, source: str | list[str], budget: str, use: AttackUse
-    ) -> Job:
-        limits = self.budget(budget)
-        cells, observations = [Cell(RECORD, RECORD, None)], []
-        for metric in self.metrics:
-            if not metric.needs & NEED_ATTACK:
-                continue
-            for target in self.suite.targets if "target" in metric.needs else [None]:
-                cell, observation = self._cell(metric.spec, metric.label, target)
-                cells.append(cell)
-                observations.append(observation)
-        spec = self._spec(
-            part,
-            list(dict.fromkeys([*members(source), *(o["target"] for o in observations if o["target"])])),
-            attack=use.spec,
-            budget=asdict(limits),
-            source={"members": members(source), "combine": self.suite.ensemble},
-            quantise=self.suite.quantise,
-            observe=_each_once(observations),
-        )
+    def _watched(self) -> tuple[tuple[Cell, ...], list[Json]]:
+        """Give the cells of an attack, and what is observed on it for them: the same whichever attack it is."""
+        pairs = [
+            self._cell(metric.spec, metric.label, target)
+            for metric in self.metrics
+            if metric.needs & NEED_ATTACK
+            for target in (self.suite.targets if "target" in metric.needs else [None])
+        ]
+        return (Cell(RECORD, RECORD, None), *(cell for cell, _ in pairs)), _each_once([each for _, each in pairs])
+
+    def _attack_jobs(
+        self,
+        parts: Sequence[Sequence[int]],
+        labels: Mapping[str, str],
+        source: str | list[str],
+        use: AttackUse,
+        cells: tuple[Cell, ...],
+        observe: Sequence[Json],
+    ) -> Iterator[Job]:
+        limits, own = self.budget(labels["budget"]), members(source)
+        models = {name: self.models[name] for name in (*own, *(o["target"] for o in observe if o["target"]))}
+        combine = self.suite.ensemble if len(own) > 1 else None
+        who = {"members": [self._model_identity(name) for name in own], "combine": combine}
         names = ("ids", "labels", "targets", "seed", "environment", "host", "attack", "budget", "quantise")
-        combine = self.suite.ensemble if len(members(source)) > 1 else None
-        who = {"members": [self._model_identity(name) for name in members(source)], "combine": combine}
-        address = digest({**{name: spec[name] for name in names}, "source": who})
         forwards, backwards = use.cost.total(limits.steps)
-        labels = {"source": source_label(source), "attack": attack, "budget": budget}
-        cost = (forwards * len(part), backwards * len(part))
-        return Job(address, spec, tuple(cells), labels, len(part), cost, self.evaluations(limits.steps) * len(part))
+        evaluations, threat = self.evaluations(limits.steps), asdict(limits)
+        for part in parts:
+            spec = self._spec(
+                part,
+                models,
+                attack=use.spec,
+                budget=threat,
+                source={"members": own, "combine": self.suite.ensemble},
+                quantise=self.suite.quantise,
+                observe=observe,
+            )
+            address = digest({**{name: spec[name] for name in names}, "source": who})
+            cost = (forwards * len(part), backwards * len(part))
+            yield Job(address, spec, cells, labels, len(part), cost, evaluations * len(part))
 
     def expected_selection(self) -> Selection:
         """Give a stand-in of the right size, for the cost of a plan whose selection is not known yet."""

@@ -24,13 +24,14 @@ STARTING = 300.0  # seconds that a worker may take to import torch and all plugi
 class Local:
     """The executor `local`: `workers` processes, each with the threads that its jobs ask for.
 
-    By default they use every processor once; a GPU has one worker.
+    By default they use every processor once; a GPU has one worker. They stay, with their networks, until `close`.
     """
 
     limits = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
+        self.kept: list[subprocess.Popen[bytes]] = []
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
@@ -40,13 +41,31 @@ class Local:
         count = self.workers or default_workers(tasks[0].spec["environment"]) if tasks else 0
         hands = [Hand(waiting, done) for _ in range(min(count, len(tasks)))]
         for hand in hands:
+            hand.process = self.kept_one()
             hand.thread.start()
         try:
             for _ in tasks:
                 yield done.get()
-        finally:
+            self.kept += [hand.process for hand in hands if hand.process]
+        except BaseException:
             for hand in hands:
                 hand.stop()
+            raise
+
+    def kept_one(self) -> subprocess.Popen[bytes] | None:
+        """Take a worker of the run before that is still alive."""
+        while self.kept:
+            process = self.kept.pop()
+            if process.poll() is None:
+                return process
+        return None
+
+    def close(self) -> None:
+        """End the worker processes."""
+        while self.kept:
+            process = self.kept.pop()
+            end(process)
+            process.wait()
 
 
 def default_workers(environment: Json) -> int:
@@ -68,7 +87,6 @@ class Hand:
             except queue.Empty:
                 break
             self.done.put(self.ask(task))
-        self.stop()
 
     def ask(self, task: Task) -> Outcome:
         """Have the worker compute a task; a worker that died is reported and replaced for the next."""
