@@ -12,6 +12,7 @@ import typer
 from tabulate import tabulate
 
 from .commands.baseline import app as baseline
+from .commands.check import check
 from .commands.compare import compare
 from .commands.fetch import fetch
 from .commands.leaderboard import leaderboard
@@ -263,6 +264,7 @@ def suites() -> None:
     print(tabulate(rows, ["suite", "profiles", "title"], "simple", disable_numparse=True))
 
 
+app.command()(check)
 app.command()(compare)
 app.command()(leaderboard)
 app.command()(report)

@@ -99,10 +99,11 @@ class Attack(Protocol):
 
     An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
     why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network;
-    and `global_seed = True`, where it draws from the global generators, which the host then seeds. A reason begins with
-    the option it concerns and a colon. A generator may return rows of its own, which are scores beside the passes:
-    `zero_gradients` [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the
-    attack was to bring them; `utility` [n], how far that was, in logits.
+    `global_seed = True`, where it draws from the global generators, which the host then seeds; and `deviations`, the
+    rules of `bench check` that it cannot keep, each with the reason. A reason why not begins with the option it
+    concerns and a colon. A generator may return rows of its own, which are scores beside the passes: `zero_gradients`
+    [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the attack was to bring
+    them; `utility` [n], how far that was, in logits.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
@@ -171,13 +172,14 @@ class AttackRecipe:
     """`build(budget, **options) -> Attack`. Its parameters are the options; types and defaults are read from them.
 
     Recipes with the same `join` can be combined: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. `parts` is
-    whatever `join` needs.
+    whatever `join` needs. `examples` of any recipe are options with which `bench check` builds it, in place of none.
     """
 
     build: Callable[..., Attack]
     summary: str
     parts: tuple[Any, ...] = ()
     join: Callable[[Sequence[AttackRecipe]], AttackRecipe] | None = None
+    examples: Sequence[Json] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ class MetricRecipe:
 
     build: Callable[..., Metric]
     summary: str
+    examples: Sequence[Json] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,8 @@ class ModelRecipe:
     `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
     result; it raises `UsageError` where the weights are not what they should be. `files(**options)` lists the files
     that the user or `bench fetch` provides: a plan says which are missing, and a run does not begin without them.
+    result; it raises `UsageError` where the weights cannot be had. `card(**options)` gives what may be held against the
+    model: `shape` (c, h, w), `classes`, and `accuracy` on the first 1,000 images of the dataset `data`.
 
     `made_of` are the options that name other models of the suite, by one label or a list of them. The host gives
     `build` those models, and `identity` their identities, in the labels' place.
@@ -221,6 +226,8 @@ class ModelRecipe:
     summary: str
     made_of: tuple[str, ...] = ()
     files: Callable[..., Sequence[WeightsFile]] | None = None
+    examples: Sequence[Json] = ()
+    card: Callable[..., Json] | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +236,7 @@ class DataRecipe:
 
     build: Callable[..., Images]
     summary: str
+    examples: Sequence[Json] = ()
 
 
 @dataclass(frozen=True)
@@ -241,6 +249,7 @@ class ExecutorRecipe:
     build: Callable[..., Any]
     summary: str
     remote: bool = False
+    examples: Sequence[Json] = ()
 
 
 Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe

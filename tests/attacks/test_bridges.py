@@ -149,13 +149,22 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
 
 
-def test_a_bridge_that_breaks_the_contract_is_void(registry, write_suite, tmp_path) -> None:
-    """TIFGSM takes three channels only; the toy images have one."""
-    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "torchattacks:TIFGSM" }'))
+def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:
+    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "torchattacks:TIFGSM" }'))  # the toy images have one channel
+    with pytest.raises(UsageError, match=r"attacks\.PGD\.recipe: TIFGSM takes three channels"):
+        make_planner(load_suite(suite), registry)
+
+
+def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(torchattacks.PGD, "forward", fail)
+    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "torchattacks:PGD" }'))
     result = run_suite(suite, out=tmp_path, registry=registry, executor="inline")
     voids = [score.void for score in result.scores if score.labels.get("attack") == "PGD"]
     assert voids
-    assert all(void and "RuntimeError" in void for void in voids)
+    assert all(void and "RuntimeError: on purpose" in void for void in voids)
 
 
 def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:

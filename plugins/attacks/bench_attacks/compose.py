@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,6 +12,7 @@ from bench_core.types import AttackRecipe, Budget
 from .descent import Descent
 
 Part = Callable[..., Descent]
+SMALL: Mapping[str, Any] = {"grid": 3, "cells": 3, "samples": 3, "copies": 4, "kernel": 5}  # checked in a second
 
 
 def options_of(part: Part) -> list[inspect.Parameter]:
@@ -40,7 +41,8 @@ def composed(summary: str, *chosen: Part) -> AttackRecipe:
     first = inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Budget)
     build.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
     build(Budget("l2", 1, 1, 1))  # parts that cannot be together say so now
-    return AttackRecipe(build, summary, parts=chosen, join=join)
+    small = {each.name: SMALL[each.name] for each in parameters if each.name in SMALL}
+    return AttackRecipe(build, summary, parts=chosen, join=join, examples=[small] if small else ())
 
 
 def join(recipes: Sequence[AttackRecipe]) -> AttackRecipe:

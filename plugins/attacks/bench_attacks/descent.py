@@ -119,6 +119,11 @@ class Descent:
             return Cost(0, 0, forwards_once=once + forwards, backwards_once=passes)
         return Cost(forwards, passes, forwards_once=once)
 
+    @property
+    def deviations(self) -> dict[str, str]:
+        """What no descent without a loss can keep."""
+        return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it ascends something else than the loss")
+
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Say why images of shape (c, h, w), or the budget, will not do, if they will not."""
         reasons = [term.check(shape) for term in self.terms]

@@ -1,6 +1,6 @@
 """What this package offers to bench."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench_core.hookspecs import hookimpl
@@ -51,6 +51,13 @@ METRICS: Mapping[str, type[Any]] = {
 }
 
 
+EXAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {  # small enough to be checked in a second
+    "interaction": [{}, {"grid": 4, "cells": 5}],
+    "pairwise_interaction": [{"grid": 2}, {"pairs": 3, "contexts": 4}],
+    "neighbour_interaction": [{"grid": 4, "contexts": 2}],
+}
+
+
 @hookimpl
 def bench_metrics() -> Mapping[str, MetricRecipe]:
-    return {name: MetricRecipe(metric, first_line(metric)) for name, metric in METRICS.items()}
+    return {name: MetricRecipe(each, first_line(each), EXAMPLES.get(name, ())) for name, each in METRICS.items()}

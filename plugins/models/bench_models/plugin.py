@@ -35,7 +35,11 @@ def ensemble_identity(members: Sequence[Any], combine: str) -> Mapping[str, Any]
 def bench_models() -> Mapping[str, ModelRecipe]:
     return {
         "embedded": ModelRecipe(
-            embedded.build, embedded.identity, f"Small networks on 28 x 28 images: {', '.join(embedded.names())}."
+            embedded.build,
+            embedded.identity,
+            f"Small networks on 28 x 28 images: {', '.join(embedded.names())}.",
+            examples=[{"name": name} for name in embedded.names()],
+            card=embedded.claims,
         ),
         "torchvision": ModelRecipe(
             torchvision_models.build,

@@ -50,6 +50,14 @@ GIVEN: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
         "verbose": lambda _budget: False,
     }
 )
+THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels are made for them
+ALONE = {"batching": "the library attacks one image after the other"}
+ODD: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
+    "DeepFool": ALONE,
+    "SparseFool": ALONE,
+    "EOTPGD": {"batching": "it asks about the same images again, for networks whose answers are random"},
+    "Jitter": {"targeted": "its loss is a distance to the one-hot answer, which may rise while the target falls"},
+}
 GIVEN_LATER = ("model", "n_classes", "seed")
 
 
@@ -75,8 +83,24 @@ class Foreign:
     def bounded(self) -> bool:
         return not self.takes.isdisjoint(SIZES)
 
-    def check(self, _shape: tuple[int, int, int]) -> str | None:
-        """Say why a budget will not do, as far as the library's source tells."""
+    @property
+    def deviations(self) -> dict[str, str]:
+        """What the library's attacks are not made to keep."""
+        search = "a search, or noise, whose image comes back as it was where it would leave the ball"
+        return {
+            "batch_independence": "the library draws for the whole batch",
+            "cost": "the library does not say what its attacks cost",
+            **({} if "random_start" in self.takes else {"random_start": "the library's attack has none"}),
+            **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
+            **ODD.get(self.name, {}),
+        }
+
+    def check(self, shape: tuple[int, int, int]) -> str | None:
+        """Say why images or a budget will not do, as far as the library's source tells."""
+        if self.name in THREE_CHANNELS and shape[0] != 3:
+            return f"recipe: {self.name} takes three channels, the images have {shape[0]}"
+        if self.bounded and self.budget.norm == "l2" and self.budget.eps == 0:
+            return f"recipe: {self.name} divides by the length of the perturbation, and the budget's eps is 0"
         measures = re.search(r"Distance Measure : (.*)", self.described.doc)
         if self.bounded and measures and NORMS[self.budget.norm] not in measures.group(1):
             return f"recipe: {self.name} is bounded in {measures.group(1).strip()}, the budget in {self.budget.norm}"

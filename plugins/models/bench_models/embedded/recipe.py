@@ -32,6 +32,13 @@ def card(name: str) -> dict[str, Any]:
     return zoo().card(name)
 
 
+def claims(name: str) -> dict[str, Any]:
+    """Give what the card of an embedded network says that can be held against it."""
+    said = card(name)
+    shape = (said["input"]["channels"], said["input"]["side"], said["input"]["side"])
+    return {"shape": shape, "classes": said["classes"], "data": "embedded", "accuracy": said["accuracy_shipped_1000"]}
+
+
 def identity(name: str) -> dict[str, Any]:
     """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
     return zoo().identity(name)

@@ -1,0 +1,71 @@
+"""`bench check`: holds what a plugin offers to the rules of its kind."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..testing import Verdict
+
+
+def check(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A recipe, a plugin or a package; none lists the rules.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the recipe; repeatable.")
+    ] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every verdict as JSON.")] = False,
+) -> None:
+    """Hold an attack, a metric, a model or a dataset to the rules of its kind; exit 1 where one is broken."""
+    import torch
+
+    from ..registry import discover
+    from ..suite import merged, read_override
+    from ..testing import RULES, applicable, judge, offers, subjects
+
+    if name is None:
+        for kind, rules in RULES.items():
+            print("\n".join([kind, *(f"  {each.name}: {each.about}" for each in rules.values()), ""]))
+        return
+    known = {each for rules in RULES.values() for each in rules}
+    refuse_unknown(rule or (), known)
+    torch.set_num_threads(1)
+    registry = discover()
+    options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})
+    verdicts = [
+        judge(subject, each)
+        for subject in subjects(registry, offers(registry, name), options)
+        for each in applicable(subject)
+        if not rule or each.name in (*rule, "all")
+    ]
+    print(json.dumps([vars(each) for each in verdicts], indent=1) if as_json else text(verdicts))
+    if any(each.status == "broken" for each in verdicts):
+        raise typer.Exit(1)
+
+
+def refuse_unknown(rules: Iterable[str], known: set[str]) -> None:
+    """Raise UsageError for rules that there are not."""
+    from ..errors import Fault, did_you_mean, stop_at_faults
+
+    unknown = sorted(set(rules) - known)
+    stop_at_faults([Fault("--rule", "", f'unknown rule "{each}" {did_you_mean(each, known)}') for each in unknown])
+
+
+def text(verdicts: list[Verdict]) -> str:
+    """Say what does not simply hold, a line each, then the counts of every subject."""
+    lines = [str(each) for each in verdicts if each.status != "holds" or each.message]
+    counts: dict[str, Counter[str]] = {}
+    for each in verdicts:
+        counts.setdefault(each.subject, Counter())[each.status] += 1
+    for subject, count in counts.items():
+        order = ("holds", "broken", "declared", "unasked")
+        lines.append(f"{subject}: {', '.join(f'{count[each]} {each}' for each in order if count[each])}")
+    return "\n".join(lines)

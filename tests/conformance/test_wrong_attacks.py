@@ -1,0 +1,272 @@
+"""One deliberately wrong attack for each mistake that was published, or that is near at hand; each caught by name."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
+
+from .offering import verdicts
+
+Gradient = Callable[["Ascent", Model, Tensor, Examples], Tensor]
+
+
+def usual(_attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """The gradient of the summed loss; of the targets' likelihood where there are targets."""
+    images = images.detach().requires_grad_(True)
+    aim, sign = (examples.labels, 1) if examples.targets is None else (examples.targets, -1)
+    loss = nn.functional.cross_entropy(model(images), aim, reduction="sum")
+    return sign * torch.autograd.grad(loss, images)[0]
+
+
+def length(tensor: Tensor) -> Tensor:
+    return tensor.flatten(1).norm(dim=1).clamp(min=1e-30).view(-1, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """A right attack in either norm, of which a wrong one differs by one thing."""
+
+    budget: Budget
+    gradient: Gradient = usual
+    project: Callable[[Tensor, float, str], Tensor] | None = None
+    around: Callable[[Model, Examples], None] = lambda _model, _examples: None
+    after: Callable[[Tensor, Tensor], Tensor] = lambda images, _clean: images
+    starts: bool = True
+    early: bool = False
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    cost: Cost = field(default_factory=Cost)
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        budget, clean = self.budget, examples.images
+        images = clean
+        if budget.random_start and self.starts:
+            noise = rng.uniform("start", 0, clean.shape[1:]).to(clean) * 2 - 1
+            images = (clean + self.inside(noise * budget.eps)).clamp(0, 1)
+        for _ in range(budget.steps):
+            if self.early:
+                yield images
+            gradient = self.gradient(self, model, images, examples)
+            self.around(model, examples)
+            direction = gradient.sign() if budget.norm == "linf" else gradient / length(gradient)
+            inside = self.inside(images + budget.step_size * direction - clean)
+            images = self.after((clean + inside).clamp(0, 1), clean)
+            if not self.early:
+                yield images
+
+    def inside(self, delta: Tensor) -> Tensor:
+        eps = self.budget.eps
+        if self.project:
+            return self.project(delta, eps, self.budget.norm)
+        return delta.clamp(-eps, eps) if self.budget.norm == "linf" else delta * (eps / length(delta)).clamp(max=1)
+
+
+def recipe(**differences: Any) -> AttackRecipe:
+    def build(budget: Budget) -> Ascent:
+        return Ascent(budget, **differences)
+
+    return AttackRecipe(build, "An ascent that may be wrong.")
+
+
+def test_the_right_one_breaks_nothing() -> None:
+    found = verdicts("attacks", recipe())
+    assert {each.status for each in found} == {"holds"}, [str(each) for each in found if each.status != "holds"]
+    assert len(found) == 40
+
+
+# The gradients that are wrong
+
+
+def descends(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return -usual(attack, model, images, examples)
+
+
+def one_mask_of_the_first(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images, examples) * (examples.images[:1] > 0.5)
+
+
+def all_pairs(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    images = images.detach().requires_grad_(True)
+    square = model(images).log_softmax(1)[:, examples.labels]  # [n, n], where the diagonal was meant
+    return -torch.autograd.grad((square * torch.arange(1, len(images) + 1)).sum(), images)[0]
+
+
+def batch_deviation(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    gradient = usual(attack, model, images, examples)
+    return gradient - gradient.mean()
+
+
+def batch_length(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """A gradient over the norm of the whole batch, before something else is added to it."""
+    gradient = usual(attack, model, images, examples)
+    return gradient / gradient.norm() + 1e-3
+
+
+def momentum(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """Momentum that outlives the run."""
+    gradient = usual(attack, model, images, examples)
+    attack.memory["m"] = attack.memory.get("m", torch.zeros_like(gradient)) + gradient / length(gradient)
+    return attack.memory["m"]
+
+
+def unguarded_momentum(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """`grad / norm` without a thought for zero; the memory is new with every run."""
+    gradient = usual(attack, model, images, examples)
+    if torch.equal(images, examples.images):
+        attack.memory.clear()
+    attack.memory["m"] = attack.memory.get("m", torch.zeros_like(gradient)) + gradient / gradient.abs().sum(
+        (1, 2, 3), keepdim=True
+    )
+    return attack.memory["m"]
+
+
+def chosen_by_name(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, out: out.register_hook(lambda g: 0.2 * g) and None)
+        for name, module in model.named_modules()
+        if "2.branch" in name
+    ]
+    try:
+        return usual(attack, model, images, examples)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def full_backward_hooks(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    hooks = [
+        module.register_full_backward_hook(lambda _m, gradient, _o: (gradient[0] * 0.5,))
+        for module in model.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    try:
+        return usual(attack, model, images, examples)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def hooks_until_the_end(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    if len(model._forward_hooks) < 2:
+        next(model.children()).register_forward_hook(lambda *_: None)
+    return usual(attack, model, images, examples)
+
+
+def one_by_one(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    each = (slice(i, i + 1) for i in range(len(images)))
+    return torch.cat([usual(attack, model, images[rows], examples.take(rows)) for rows in each])
+
+
+def empty_again_and_again(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    model(examples.images), model(examples.images)
+    return usual(attack, model, images, examples)
+
+
+def ignores_targets(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images, Examples(examples.images, examples.labels, examples.ids))
+
+
+def three_channels_only(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images, examples) * torch.ones(1, 3, 1, 1)
+
+
+def square_only(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images, examples).transpose(-1, -2)
+
+
+def draws_globally(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images, examples) + 1e-3 * torch.randn_like(images)
+
+
+def draws_from_the_clock(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    clock = torch.Generator().manual_seed(time.perf_counter_ns())
+    return torch.randn(images.shape, generator=clock)
+
+
+def swallows(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    try:
+        return usual(attack, model, images, examples)
+    except RuntimeError:
+        return torch.zeros_like(images)
+
+
+# What else may be wrong
+
+
+def divides_by_delta(delta: Tensor, eps: float, norm: str) -> Tensor:
+    if norm == "linf":
+        return delta.clamp(-eps, eps)
+    return delta * (eps / delta.flatten(1).norm(dim=1)).clamp(max=1).view(-1, 1, 1, 1)
+
+
+def no_projection(delta: Tensor, eps: float, norm: str) -> Tensor:
+    return delta
+
+
+def truncated(images: Tensor, clean: Tensor) -> Tensor:
+    """Images saved as bytes without rounding."""
+    return (images * 255).floor() / 255
+
+
+def trains(model: Model, _examples: Examples) -> None:
+    model.train()
+
+
+def scribbles(_model: Model, examples: Examples) -> None:
+    examples.images.add_(0.001).clamp_(0, 1)
+
+
+def rolls_dice(_model: Model, _examples: Examples) -> None:
+    random.random()
+
+
+MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
+    "the sign is reversed": ("ascent", "fell", recipe(gradient=descends)),
+    "masks of the first image": ("batch_independence", "attacked alone", recipe(gradient=one_mask_of_the_first)),
+    "an N x N matrix of logits": ("batch_independence", "attacked alone", recipe(gradient=all_pairs)),
+    "statistics of the batch": ("batch_independence", "attacked alone", recipe(gradient=batch_deviation)),
+    "a norm of the batch": ("batch_independence", "attacked alone", recipe(gradient=batch_length)),
+    "the clean image first": ("first_step", "the clean ones", recipe(early=True)),
+    "no random start": ("random_start", "changes nothing", recipe(starts=False)),
+    "a state that stays": ("determinism", "keeps a state", recipe(gradient=momentum)),
+    "a seed of its own": ("determinism", "seed does not decide", recipe(gradient=draws_from_the_clock)),
+    "zero over zero": ("zero_gradient", "", recipe(gradient=unguarded_momentum)),
+    "modules chosen by name": ("module_names", "names of the modules", recipe(gradient=chosen_by_name)),
+    "hooks that fail in place": ("inplace_network", "raised RuntimeError", recipe(gradient=full_backward_hooks)),
+    "hooks never removed": ("early_close", "hooks", recipe(gradient=hooks_until_the_end)),
+    "one image at a time": ("batching", "8 images take", recipe(gradient=one_by_one)),
+    "the same question again": ("batching", "had been asked", recipe(gradient=empty_again_and_again)),
+    "targets forgotten": ("targeted", "not aimed at", recipe(gradient=ignores_targets)),
+    "three channels taken for granted": ("one_channel", "shape", recipe(gradient=three_channels_only)),
+    "square images taken for granted": ("odd_sides", "raised RuntimeError", recipe(gradient=square_only)),
+    "a swallowed failure": ("failing_network", "went on", recipe(gradient=swallows)),
+    "global random numbers": ("contract", "global random state", recipe(gradient=draws_globally)),
+    "Python's random numbers": ("contract", "Python's global random", recipe(around=rolls_dice)),
+    "a projection through zero": ("no_room", "NaN", recipe(project=divides_by_delta)),
+    "no projection": ("contract", "ball", recipe(project=no_projection)),
+    "truncation to bytes": ("contract", "ball", recipe(after=truncated)),
+    "train() to restore the mode": ("contract", "mode", recipe(around=trains)),
+    "inputs changed in place": ("contract", "", recipe(around=scribbles)),
+    "another dtype": ("contract", "dtype", recipe(after=lambda images, _: images.double())),
+    "a mixed-up order": ("contract", "ball", recipe(after=lambda images, _: images.flip(0))),
+    "half of the batch": ("contract", "shape", recipe(after=lambda images, _: images[:1])),
+    "a cost that is not so": ("cost", "declares 9 forwards", recipe(cost=Cost(1, 1, 4))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_caught_by_name(mistake: str) -> None:
+    rule, said, wrong = MISTAKES[mistake]
+    found = next((each for each in verdicts("attacks", wrong, {rule}) if each.status == "broken"), None)
+    assert found
+    assert said in found.message
+    assert found.given
+    assert f"docs/plugins.md#{rule.replace('_', '-')}" in str(found)
