@@ -19,7 +19,7 @@ from ..naming import NEEDS
 from ..registry import Offer
 from ..types import Examples, Json, Metric, Score, Step
 from ..work import Observer, checked_rows
-from .scenes import SHAPES, examples, network, streams, told
+from .scenes import ALL_SHAPES, SHAPES, examples, network, streams, told
 from .verdicts import Broken, Rules, Unasked, with_input
 
 RULES = Rules()
@@ -60,13 +60,18 @@ class MetricTrial:
         """Give the rules that the metric says it breaks, and why."""
         return dict(getattr(self.metric(), "deviations", {}))
 
-    def refuses(self) -> None:
+    def refuses(self) -> str | None:
+        """Say why it takes no images, if it takes none."""
+        try:
+            self.scene()
+        except Unasked as refusal:
+            return str(refusal)
         return None
 
     def scene(self, count: int = 6, dtype: Any = torch.float32, channels: int | None = None) -> Scene:
         """Make a scene of the first shape that the metric does not refuse. Raises Unasked where it refuses all."""
         check = getattr(self.metric(), "check", None)
-        candidates = SHAPES[channels] if channels else [*SHAPES[1], *SHAPES[3]]
+        candidates = SHAPES[channels] if channels else ALL_SHAPES
         reasons = {shape: check(shape) if check else None for shape in candidates}
         shape = next((shape for shape, reason in reasons.items() if not reason), None)
         if shape is None:
@@ -81,7 +86,14 @@ class MetricTrial:
     def observe(self, scene: Scene, extra: str = "") -> Arrays:
         """Observe a scene as a worker does, and give the rows, name -> [n, ...]."""
         observer, rng = Observer(self.metric()), streams(scene.clean)
-        models = {"source": scene.source, "target": scene.target, "clean": scene.clean, "rng": rng}
+        average = torch.full(scene.clean.images.shape[1:], 0.5).to(scene.clean.images)
+        models = {
+            "source": scene.source,
+            "target": scene.target,
+            "clean": scene.clean,
+            "rng": rng,
+            "data_mean": average,
+        }
         with with_input(told(scene.clean, extra=extra)):
             if not observer.stepwise:
                 seen = observer.see(adversarial=scene.trajectory[-1], **models)
@@ -194,7 +206,7 @@ def order(trial: MetricTrial) -> None:
             )
 
 
-@RULES.add()
+@RULES.add(declarable=True)
 def missing_value(trial: MetricTrial) -> None:
     """A row that is NaN makes the score NaN or is left out of its n; it is never counted as something else."""
     observed = trial.observe(trial.scene())

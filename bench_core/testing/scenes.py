@@ -16,6 +16,7 @@ CLASSES = 10
 SHAPES: dict[int, list[tuple[int, int, int]]] = {
     channels: [(channels, side, side) for side in (12, 16, 28, 32, 224)] for channels in (1, 3)
 }
+ALL_SHAPES = [*SHAPES[1], *SHAPES[3], (3, 96, 1)]  # the last is a cloud of 96 points
 ODD_SHAPES = [(3, 15, 9), (1, 9, 15), (3, 21, 35), (1, 11, 13)]
 
 

@@ -13,7 +13,7 @@ from ..contracts import check_images
 from ..registry import Offer
 from ..types import Attack, Budget, Examples, Json, Norm
 from ..work import Passes, steps
-from .scenes import ODD_SHAPES, SHAPES, budget, examples, network, streams, told
+from .scenes import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, examples, network, streams, told
 from .verdicts import Unasked, with_input
 
 
@@ -57,7 +57,7 @@ class AttackTrial:
 
     def shape(self, channels: int | None = None, odd: bool = False, **changes: Any) -> tuple[int, int, int]:
         """Give the first shape (c, h, w) that the attack does not refuse. Raises Unasked where it refuses all."""
-        candidates = ODD_SHAPES if odd else SHAPES[channels] if channels else [*SHAPES[1], *SHAPES[3]]
+        candidates = ODD_SHAPES if odd else SHAPES[channels] if channels else ALL_SHAPES
         check = getattr(self.attack(budget(self.norm, **changes)), "check", None)
         reasons = []
         for shape in candidates:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import ContractError, one_line
+from ..errors import ContractError, UsageError, one_line
 
 Status = Literal["holds", "broken", "declared", "unasked"]
 GUIDE = "docs/plugins.md"
@@ -79,6 +79,8 @@ def with_input(given: str) -> Iterator[None]:
         raise
     except Unasked:
         raise
+    except UsageError as refusal:
+        raise Unasked(f"it refuses: {refusal}") from refusal
     except ContractError as error:
         raise Broken(str(error), given) from error
     except (Exception, SystemExit) as error:

@@ -63,6 +63,7 @@ class CertifiedAccuracy:
     scores: ClassVar = ("accuracy", "abstained", "mean_radius")
     labels: ClassVar = ("radius",)
     rows: ClassVar = ("radius",)
+    deviations: ClassVar = {"missing_value": "a radius that is NaN says that it abstained, which counts as wrong"}
 
     @property
     def forwards(self) -> float:

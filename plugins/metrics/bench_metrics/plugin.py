@@ -55,6 +55,11 @@ EXAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {  # small enough to be ch
     "interaction": [{}, {"grid": 4, "cells": 5}],
     "pairwise_interaction": [{"grid": 2}, {"pairs": 3, "contexts": 4}],
     "neighbour_interaction": [{"grid": 4, "contexts": 2}],
+    "certified": [{"sigma": 0.25, "n0": 10, "n": 20}],
+    "order_interaction": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
+    "region_interaction": [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}],
+    "context_maps": [{"grid": 4, "pairs": 4, "contexts": 2}],
+    "disentanglement": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
 }
 
 
