@@ -58,6 +58,10 @@ EXAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {  # small enough to be ch
     "certified": [{"sigma": 0.25, "n0": 10, "n": 20}],
     "order_interaction": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
     "region_interaction": [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}],
+    "order_separation": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3}],
+    "order_strength": [{"grid": 4, "orders": [0.5], "iterations": [1, 3], "pairs": 3}],
+    "rank_interaction": [{"grid": 4, "ranks": [1.0, 0.25], "orders": [0.1, 0.5, 0.9], "pairs": 3}],
+    "shapley_detection": [{"grid": 4, "orders": [0.0, 0.5, 1.0], "contexts": 2}],
     "context_maps": [{"grid": 4, "pairs": 4, "contexts": 2}],
     "disentanglement": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
 }

@@ -56,6 +56,8 @@ def auroc(clean: ArrayLike, adversarial: ArrayLike, labels: Mapping[str, Any]) -
     """
     c, a = (np.asarray(each, np.float64) for each in (clean, adversarial))
     n = len(c)
+    if np.isnan(c).any() or np.isnan(a).any():
+        return Score("auroc", math.nan, math.nan, math.nan, n, labels)
     above = placements(a, c)
     below = 1 - placements(c, a)
     area = float(above.mean())
