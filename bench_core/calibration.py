@@ -23,7 +23,7 @@ from .digests import digest
 from .executors import Task
 from .executors.local import Hand, default_workers
 from .machine import processor
-from .plan import Job, Plan
+from .plan import SANITY, Job, Plan
 from .progress import Progress
 from .store import write_atomically
 from .suite import RECORD
@@ -78,8 +78,8 @@ class Estimate:
 
 
 def group_of(job: Job) -> Group:
-    """Jobs of one group differ in their images alone."""
-    return (*job.labels.items(), *(("metric", cell.metric) for cell in job.cells))
+    """Jobs of one group differ in their images alone; that the host looks at a network in its first counts little."""
+    return (*job.labels.items(), *(("metric", cell.metric) for cell in job.cells if cell.metric != SANITY))
 
 
 def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) -> Estimate:
@@ -92,7 +92,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
     paces: dict[Group, Pace] = {}
     fresh: list[tuple[Group, str, Job, list[str]]] = []
     for group, jobs in to_do.items():
-        wanted = sorted(cell.key for cell in plan.missing(jobs[0]))
+        wanted = sorted(cell.key for cell in plan.missing(jobs[0]) if cell.metric != SANITY)
         key = digest([processor(plan.planner.device), pieces_key(jobs[0]), wanted])
         if key in known:
             paces[group] = known[key]

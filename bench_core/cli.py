@@ -56,6 +56,7 @@ CellMemory = Annotated[
 ]
 Format = Annotated[str, typer.Option(help=f"{', '.join(FORMATS)}, or a plugin's.")]
 Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
+NoWarnings = Annotated[bool, typer.Option("--no-warnings", help="Leave out what to be careful of.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots, as SVG and PNG, in the run's folder.")]
 HERE = Path("results")
 
@@ -91,6 +92,7 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first void, with exit code 3.")] = False,
     format: Format = "terminal",
     ci: Intervals = False,
+    no_warnings: NoWarnings = False,
     plots: Plots = False,
 ) -> None:
     """Run a suite, print its tables, and leave all results in DIR/SUITE/PROFILE/."""
@@ -104,7 +106,7 @@ def run(
         load_suite(suite, profile, with_data(set_, data)),
         out=out, limit=limit, executor=executor, executor_options=options_given(executor_option, address),
         workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
-        limits=Limits(cell_timeout, cell_memory), strict=strict,
+        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
     )  # fmt: skip
     print_tables(result.tables, format, ci, registry)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
@@ -137,6 +139,7 @@ def show(
     by: Annotated[
         str | None, typer.Option(metavar="LABELS", help="The labels of the rows: target, or target,attack.")
     ] = None,
+    no_warnings: NoWarnings = False,
     plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run again, without computing anything."""
@@ -147,7 +150,7 @@ def show(
         loaded = load_suite(suite, profile)
         folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
     registry = discover()
-    result = load_result(folder, registry)
+    result = load_result(folder, registry, not no_warnings)
     tables = result.tables if by is None else pivots(result, by.split(","))
     print_tables([beside_published(each) for each in tables] if reference else tables, format, ci, registry)
     if plots:

@@ -66,13 +66,13 @@ def find_runs(out: Path) -> list[str]:
     return [str(path.parent) for path in sorted(out.glob("*/*/run.json"))]
 
 
-def read_contributions(given: Sequence[str], registry: Registry | None = None) -> list[Contribution]:
+def read_contributions(given: Sequence[str], registry: Registry | None = None, warn: bool = True) -> list[Contribution]:
     """Read runs given as FOLDER or NAME=FOLDER. Raises UsageError where one is none, or two have one name."""
     made = []
     for text in given:
         name, equals, folder = text.partition("=")
         path = run_folder(Path(folder if equals else text))
-        made.append(Contribution(name if equals else str(path), load_result(path, registry), read_facts(path)))
+        made.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_facts(path)))
     names = [each.name for each in made]
     twice = sorted({name for name in names if names.count(name) > 1})
     stop_at_faults([Fault(name, "", "is given twice") for name in twice])
@@ -158,7 +158,7 @@ def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str]) ->
         used = list(pairs.values())
         yield Entry(
             name, budget, [run.name], pairs, (_cost(scores, used, "forwards"), _cost(scores, used, "backwards")),
-            flags(scores, lambda each, used=used: _same_attack(each, used)),  # type: ignore[misc]
+            flags([*used, *(each for each in scores if _same_attack(each, used))], run.result.warned),
         )  # fmt: skip
 
 

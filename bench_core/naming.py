@@ -20,6 +20,7 @@ from .types import Budget, Cost, Images, Json, ModelRecipe, Precision, WeightsFi
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
 COMPUTING_FILES = (
     "work", "average", "batches", "precision", "contracts", "streams", "grid", "clouds", "logits", "types",
+    "generators", "sanity",
 )  # fmt: skip
 
 

@@ -21,14 +21,15 @@ def pivots(result: Result, rows: Sequence[str]) -> list[Table]:
     Raises UsageError where no table has them all.
     """
     suite, made = result.suite, []
-    for table in suite.tables:
-        dimensions = [*table.rows, *table.columns]
+    for asked in suite.tables:
+        dimensions = [*asked.rows, *asked.columns]
         if not set(rows) <= set(dimensions):
             continue
         columns = [name for name in dimensions if name not in rows]
-        baseline = table.baseline if set(table.baseline) <= set(rows) else {}
-        turned = table.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
-        made.append(pivot(result.scores, turned, suite.title, Path(suite.file).parent, suite.file))
+        baseline = asked.baseline if set(asked.baseline) <= set(rows) else {}
+        turned = asked.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
+        table = pivot(result.scores, turned, suite.title, Path(suite.file).parent, suite.file)
+        made.append(result.flagged(table, turned))
     if not made:
         known = sorted({name for table in suite.tables for name in (*table.rows, *table.columns)})
         message = f"no table has {' and '.join(rows)} (known: {', '.join(known)})"

@@ -22,6 +22,8 @@ from .types import Json
 NEED_ATTACK = frozenset({"adversarial", "step", "source"})
 PREDICTED = "host:prediction"
 PREDICTION: Json = {"recipe": PREDICTED, "options": {}, "code": ""}
+SANITY = "host:sanity"  # what the host looks at of every network, in its first clean images
+EXAMINATION: Json = {"recipe": SANITY, "options": {}, "code": ""}
 RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "utility")
 
 
@@ -116,8 +118,11 @@ class Planner(Named):
             return []
         parts = list(chunks(range(len(self.images.ids)), max(self.suite.compute.micro_batch, 250)))
         predicted = MetricUse(PREDICTED, PREDICTION, frozenset(), "all", None)
+        looked_at = MetricUse(SANITY, EXAMINATION, frozenset(), "all", None)
         asked = {name: [predicted, *self._asked_of(name, "all")] for name in self.suite.all_models}
-        return [job for name, uses in asked.items() for job in self._clean_jobs(parts, name, uses)]
+        firsts = [self._clean_jobs(parts[:1], name, [looked_at, *uses]) for name, uses in asked.items()]
+        others = [self._clean_jobs(parts[1:], name, uses) for name, uses in asked.items()]
+        return [job for both in zip(firsts, others, strict=True) for jobs in both for job in jobs]
 
     def _asked_of(self, model: str, over: str) -> list[MetricUse]:
         """Give the metrics that need no attack and are asked of a model."""

@@ -9,7 +9,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from .devices import find_device
 from .digests import digest
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
+from .flags import Warned, flags, warnings
 from .machine import processor
 from .outcome_faults import outcome_faults
+from .outcomes import TableTable
 from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
 from .progress import Progress, Silent
 from .registry import Registry, discover
@@ -31,16 +33,16 @@ from .render import FORMATS, comma_separated
 from .scores import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_rows
 from .store import Store, write_atomically
 from .suite import Suite, load_suite
-from .tables import Table, pivot
+from .tables import Table, pivot, shown
 from .types import Metric, Precision
 from .weights import missing_faults
 
 
 @dataclass
 class Result:
-    """What came out of a run: scores with their labels, tables, and the reason of every void.
+    """What came out of a run: scores with their labels, tables, the reason of every void, and what to be careful of.
 
-    `selected` are the places of the attacked images in the dataset.
+    `selected` are the places of the attacked images in the dataset. With `warn` false there are no warnings.
     """
 
     suite: Suite
@@ -50,6 +52,8 @@ class Result:
     voids: Voids = field(default_factory=dict)
     rows: list[RowSet] = field(default_factory=list)
     selected: list[int] = field(default_factory=list)
+    warn: bool = True
+    warned: list[Warned] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -62,7 +66,14 @@ class Result:
         self.scores = summarise(self.rows, metrics, suite.images.rule, selected, truth)
         self.scores += derive(self.scores, suite)
         base = Path(suite.file).parent
-        self.tables = [pivot(self.scores, table, suite.title, base, suite.file) for table in suite.tables]
+        self.warned = warnings(self.rows, self.scores, suite.budgets) if self.warn else []
+        self.tables = [self.flagged(pivot(self.scores, each, suite.title, base, suite.file), each)
+                       for each in suite.tables]  # fmt: skip
+
+    def flagged(self, table: Table, asked: TableTable) -> Table:
+        """Put the warnings that concern a table's scores under it."""
+        said = flags(shown(self.scores, asked), self.warned)
+        return replace(table, notes=(*table.notes, *(each for each in said if each.startswith("W: "))))
 
     def records(self) -> list[dict[str, Any]]:
         """Give all scores as flat records, ready for a data frame."""
@@ -112,7 +123,7 @@ def make_plan(planner: Planner, store: Store) -> Plan:
 
 
 def _whole(jobs: Sequence[Job], found: Found) -> bool:
-    return all(cell.key in found[job.address] for job in jobs for cell in job.cells)
+    return all(cell.key in found[job.address] for job in jobs for cell in job.cells if cell.metric == PREDICTED)
 
 
 def predictions_of(jobs: Sequence[Job], found: Found) -> dict[str, list[int]]:
@@ -139,12 +150,13 @@ def run(
     progress: Progress | None = None,
     limits: Limits = NO_LIMITS,
     strict: bool = False,
+    warn: bool = True,
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`; what the store under `<out>/store` has is not computed again.
 
     `limit` takes at most so many images, for a glance; `executor_options` are those that `bench plugins` lists for the
-    executor; `limits` are what each job may take before it is void; `strict` stops at the first void. Raises
-    UsageError, Interrupted or Incomplete.
+    executor; `limits` are what each job may take before it is void; `strict` stops at the first void;
+    `warn` puts what to be careful of under the tables. Raises UsageError, Interrupted or Incomplete.
     """
     suite = load_suite(suite) if isinstance(suite, str) else suite
     progress = progress or Silent()
@@ -172,7 +184,7 @@ def run(
     voids |= more_voids
     rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
-    result = Result(suite, folder, [], [], voids, rows)
+    result = Result(suite, folder, [], [], voids, rows, warn=warn)
     result.score(metrics_of(planner), selection.indices, truth(planner, selection))
     try:
         write(result, planner, selection)
@@ -272,6 +284,7 @@ def write(result: Result, planner: Planner, selection: Selection) -> None:
         "limit": planner.limit,
         "global_seed": sorted({attack for (attack, _, _), use in planner.attacks.items() if use.global_seed}),
         "voids": sorted(set(result.voids.values())),
+        "warnings": [f"{each.kind}: {each}" for each in result.warned],
         "reproduce": reproduce(suite, planner.limit),
     }  # fmt: skip
     write_atomically(folder / "rows.safetensors", pack_rows(result.rows))
@@ -301,7 +314,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def load_result(folder: Path, registry: Registry | None = None) -> Result:
+def load_result(folder: Path, registry: Registry | None = None, warn: bool = True) -> Result:
     """Read a run's folder back and derive scores and tables again; needs no model and no torch.
 
     Raises UsageError where the folder is no run, or a metric of it is not installed.
@@ -323,6 +336,6 @@ def load_result(folder: Path, registry: Registry | None = None) -> Result:
         if faults:
             raise UsageError(*faults)
         metrics[label] = offer.build(**options)
-    result = Result(suite, folder, [], [], {}, rows)
+    result = Result(suite, folder, [], [], {}, rows, warn=warn)
     result.score(metrics, selected, classes)
     return result

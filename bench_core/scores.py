@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from .errors import Fault, UsageError
-from .plan import PREDICTED, RECORD_SCORES, Job
+from .plan import PREDICTED, RECORD_SCORES, SANITY, Job
 from .statistics import mean, proportion
 from .suite import RECORD
 from .types import Metric, Score
@@ -115,7 +115,7 @@ def summarise(
     }
     scores = []
     for each in rows:
-        if each.metric == PREDICTED:
+        if each.metric in (PREDICTED, SANITY):
             continue
         if each.void:
             scores.append(

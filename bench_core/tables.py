@@ -51,13 +51,7 @@ Key = tuple[str, ...]
 
 def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder: Path, where: str) -> Table:
     """Lay scores out as a suite's `[[tables]]` entry says. Raises UsageError where two scores fall in one cell."""
-    label = table.value.partition(".")[0]
-    wanted = [
-        each
-        for each in scores
-        if (each.metric == table.value or (each.void and each.metric == label))
-        and all(str(each.labels.get(name)) == str(value) for name, value in table.where.items())
-    ]
+    wanted = shown(scores, table)
     placed: dict[tuple[Key, Key], LabelledScore] = {}
     for each in wanted:
         place = _key(each, table.rows), _key(each, table.columns)
@@ -84,6 +78,17 @@ def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder
         table.name, table.title or title, header, len(table.rows), _with_best(rows, table.best, len(column_keys)),
         table.format == "percent", _notes(rows, wanted, table),
     )  # fmt: skip
+
+
+def shown(scores: Iterable[LabelledScore], table: TableTable) -> list[LabelledScore]:
+    """Give the scores that a table is of, voids of its metric included."""
+    label = table.value.partition(".")[0]
+    return [
+        each
+        for each in scores
+        if (each.metric == table.value or (each.void and each.metric == label))
+        and all(str(each.labels.get(name)) == str(value) for name, value in table.where.items())
+    ]
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:

@@ -18,9 +18,11 @@ from .average import average_digest, average_image
 from .batches import in_parts
 from .contracts import check_examples, check_images, check_logits, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
-from .plan import PREDICTED
+from .generators import own_draws
+from .plan import PREDICTED, SANITY
 from .precision import InBfloat16
 from .registry import Offer, Registry
+from .sanity import Witness, examine
 from .store import pack
 from .streams import ImageStreams
 from .types import Attack, Budget, Examples, Images, Json, Metric, Precision, Step
@@ -95,7 +97,9 @@ class Worker:
         examples = self._examples(spec)
         run = self._attacked if spec["attack"] else self._clean
         try:
-            with torch.no_grad():
+            networks = [self._model(spec, name) for name in spec["models"]]
+            seed = spec["seed"] + int(examples.ids[0][:12], 16)
+            with torch.no_grad(), own_draws(networks, examples.images[:1], seed):
                 return pack(run(spec, examples, wanted))
         except BaseException:
             self.models.clear()  # whatever failed may have left a network changed: the next job gets fresh ones
@@ -114,6 +118,8 @@ class Worker:
                 logits = target(examples.images)
                 check_logits(logits, examples.labels, each["target"])
                 rows: Mapping[str, Tensor] = {"predicted": logits.argmax(1)}
+            elif each["metric"]["recipe"] == SANITY:
+                rows = examine(self._model(spec, each["target"]), examples)
             else:
                 rng, average = ImageStreams(spec["seed"], examples.ids), self._average(spec, each["metric"])
                 observer = Observer(self._metric(each["metric"]))
@@ -150,10 +156,12 @@ class Worker:
         stepwise: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
         arrays: dict[str, NDArray[Any]] = {}
         passes, images, count = Passes(attacked), None, len(examples.ids)
+        witness = Witness(source, examples, budget, rng)
         for index, images in enumerate(
             steps(attack, attacked, examples, rng, passes, getattr(attack, "global_seed", None)), 1
         ):
             check_images(examples.images, images, budget, spec["quantise"])
+            witness.step(index, images)
             for key, observer, models in observed:
                 if observer.stepwise:
                     rows = observer.see(clean=examples, step=Step(index, images), rng=rng, **models)
@@ -166,7 +174,7 @@ class Worker:
             if not observer.stepwise:
                 rows = observer.see(clean=examples, adversarial=images, rng=rng, **models)
                 arrays |= {f"{key}/{name}": array for name, array in checked_rows(rows, count).items()}
-        record = dict(passes.returned) | {
+        record = {**passes.returned, **witness.rows(images)} | {
             "linf": perturbation_size(images - examples.images, "linf"),
             "l2": perturbation_size(images - examples.images, "l2"),
             "forwards": torch.full((count,), passes.forwards / count),

@@ -19,6 +19,7 @@ def leaderboard(
     best: Annotated[Literal["max", "min"] | None, typer.Option(help="Which is the best; as the gate says.")] = None,
     where: Annotated[list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Only these; repeatable.")] = None,
     suite: Annotated[str | None, typer.Option(help="Only the runs of this suite.")] = None,
+    no_warnings: Annotated[bool, typer.Option("--no-warnings", help="Leave out what to be careful of.")] = False,
     format: Annotated[str, typer.Option(help="terminal, markdown, csv, latex, html or json.")] = "terminal",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results are kept.")] = Path("results"),
 ) -> None:
@@ -31,7 +32,7 @@ def leaderboard(
     given = runs or find_runs(out)
     if not given:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
-    contributions = read_contributions(given)
+    contributions = read_contributions(given, warn=not no_warnings)
     if suite is not None:
         contributions = [each for each in contributions if each.result.suite.name == suite]
         if not contributions:

@@ -27,7 +27,7 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     folder = run_folder(path)
     facts, result = read_facts(folder), load_result(folder, registry)
     suite = result.suite
-    warned = flags(result.scores, lambda _: True)
+    warned = flags(result.scores, result.warned)
     return _page(
         "run.html", suite.title,
         tables=[of_table(table) for table in result.tables],

@@ -187,5 +187,8 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
     assert shown["attack.reached"].n == len(result.selected)
     assert shown["attack.reached"].high > 0, "a share has Wilson's interval"
     assert 0 < shown["attack.utility"].value < 1e6
-    said = flags(result.scores, lambda score: score.labels.get("attack") == "Far")
-    assert "W: 100.0% of images not brought to where the attack was to bring them" in said
+    said = flags([each for each in result.scores if each.labels.get("attack") == "Far"], result.warned)
+    assert any(
+        each.startswith("W: did not bring images to where it was to: Far on A, linf (100.0% of images)")
+        for each in said
+    )
