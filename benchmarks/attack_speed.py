@@ -6,19 +6,25 @@
   at a time: five passes of 1, 1, 32, 32 and 1 inputs for the loss, v(all), v(all without B), v(B) and v(empty).
   Parameters frozen or not, on the network as it comes out of training.
 - The share of the machine's convolution peak, measured in the same run, that our step reaches.
+- The same steps on the whole machine: the official algorithm with all threads in one process, as it is run, against one
+  process of one thread for each core, as bench computes.
 
-Times are processor time of one thread, contestants take turns, and a ratio is the median over the turns: a machine that
-is busy with other things slows both alike, and only through the memory that they share.
+Times of one thread are its processor time, contestants take turns, and a ratio is the median over the turns: a machine
+that is busy with other things slows both alike, and only through the memory that they share. Those of the whole machine
+are wall-clock time, and want an idle one.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported: spinning threads ruin a shared machine
 
@@ -30,8 +36,8 @@ from torch.nn.functional import conv2d, cross_entropy
 from bench_attacks.recipes import RECIPES
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
-from bench_models.embedded.folding import lean
 from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.folding import lean
 
 EPS, ALPHA, SAMPLES = 16 / 255, 2 / 255, 32
 Contestants = Mapping[str, Callable[[], object]]
@@ -150,6 +156,75 @@ def pgd(network: nn.Module, batch: int, turns: int) -> None:
     report(f"PGD, batch {batch}, a step and image", in_turns(contestants, turns), batch * steps, "ours")
 
 
+def network_of(name: str) -> nn.Module:
+    """An embedded network or torchvision's ResNet-18, untrained and frozen."""
+    made = torchvision.models.resnet18(weights=None) if name == "resnet18" else ARCHITECTURES[name]()
+    frozen: nn.Module = made.eval().requires_grad_(False)
+    return frozen
+
+
+def step_of(contestant: str, name: str) -> Callable[[], None]:
+    network = network_of(name)
+    given, grid = (examples(1, 3, 224), 16) if name == "resnet18" else (examples(8, 1, 28), 14)
+    if contestant == "ours":
+        return attack("ir", lean(network), given, 1, grid=grid, samples=SAMPLES, cells=32)
+    return official_interaction_step(network.requires_grad_(contestant == "official"), given, grid, 32)
+
+
+def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
+    """Run a contestant once for each call, in a process of its own."""
+    torch.set_num_threads(threads)
+    step = step_of(contestant, name)
+    step()
+    calls.send("warm")
+    while calls.recv():
+        step()
+        calls.send("done")
+
+
+@contextmanager
+def team(contestant: str, name: str, processes: int, threads: int):  # type: ignore[no-untyped-def]
+    """Give a function that has every process of a team take one step, and the seconds until the last has."""
+    context = multiprocessing.get_context("spawn")
+    lines = []
+    for _ in range(processes):
+        here, there = context.Pipe()
+        context.Process(target=serve, args=(there, contestant, name, threads), daemon=True).start()
+        lines.append(here)
+    for line in lines:
+        line.recv()
+
+    def step() -> float:
+        start = time.perf_counter()
+        for line in lines:
+            line.send(True)
+        for line in lines:
+            line.recv()
+        return (time.perf_counter() - start) / processes
+
+    try:
+        yield step
+    finally:
+        for line in lines:
+            line.send(False)
+
+
+def whole_machine(name: str, title: str, turns: int) -> None:
+    cores = len(os.sched_getaffinity(0))
+    teams = {
+        f"ours, {cores} processes of one thread": ("ours", cores, 1),
+        f"official, {cores} threads, parameters frozen": ("official, frozen", 1, cores),
+        f"official, {cores} threads": ("official", 1, cores),
+    }
+    with ExitStack() as stack:
+        steps = {label: stack.enter_context(team(who, name, *how)) for label, (who, *how) in teams.items()}
+        seconds: dict[str, list[float]] = {label: [] for label in steps}
+        for _ in range(turns):
+            for label, step in steps.items():
+                seconds[label].append(step())
+    report(f"IR, {title}, whole machine, a step and image", seconds, 1 if name == "resnet18" else 8, next(iter(teams)))
+
+
 def interaction(network: nn.Module, given: Examples, grid: int, title: str, peak: float, turns: int) -> None:
     ours, count = lean(copy.deepcopy(network)), len(given.ids)
     trained = copy.deepcopy(network).requires_grad_(True)
@@ -173,15 +248,14 @@ def main() -> None:
     torch.manual_seed(0)
     peak = convolution_peak()
     print(f"torch {torch.__version__}, one thread, convolution peak {peak / 1e9:.0f} GFLOP/s")
-    small = ARCHITECTURES["ResNet-S"]().eval().requires_grad_(False)
     for batch in (64, 256):
-        pgd(small, batch, chosen.turns)
+        pgd(network_of("ResNet-S"), batch, chosen.turns)
     for name in ("ResNet-S", "ResNet-L", "VGG", "MobileNet"):
-        network = ARCHITECTURES[name]().eval().requires_grad_(False)
-        interaction(network, examples(8, 1, 28), 14, f"{name} at 28 pixels", peak, chosen.turns)
-    large = torchvision.models.resnet18(weights=None).eval().requires_grad_(False)
-    title = "torchvision's ResNet-18 at 224 pixels, channels last, not folded"
-    interaction(large, examples(1, 3, 224), 16, title, peak, max(2, chosen.turns // 3))
+        interaction(network_of(name), examples(8, 1, 28), 14, f"{name} at 28 pixels", peak, chosen.turns)
+        whole_machine(name, f"{name} at 28 pixels", chosen.turns)
+    title, turns = "torchvision's ResNet-18 at 224 pixels", max(2, chosen.turns // 3)
+    interaction(network_of("resnet18"), examples(1, 3, 224), 16, title, peak, turns)
+    whole_machine("resnet18", title, turns)
 
 
 if __name__ == "__main__":

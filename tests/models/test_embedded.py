@@ -13,8 +13,8 @@ from torch import nn
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
 from bench_models.embedded import fashion_mnist, recipe, train
-from bench_models.embedded.folding import lean
 from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.folding import lean
 
 NAMES = recipe.names()
 PACKAGE_LIMIT = 12 * 2**20

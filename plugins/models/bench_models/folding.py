@@ -1,12 +1,13 @@
 """A network made lean for attacks: in evaluation mode, frozen, batch normalisation folded, channels last.
 
-The function stays the same to rounding; the modules stay where they are, under their names.
+The function stays the same to rounding; what is folded leaves the other modules where they are, under their names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import fx, nn
@@ -20,7 +21,7 @@ class _WholeLayers(fx.Tracer):
 
 def lean(network: nn.Module) -> nn.Module:
     """Change a network, in place, into one that only ever answers."""
-    network = fold_batch_norm(network.eval()).eval().requires_grad_(False)
+    network = pool_before_activation(fold_batch_norm(network.eval())).eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -67,3 +68,21 @@ def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
+
+
+def pool_before_activation(network: nn.Module) -> nn.Module:
+    """Swap, in place, a ReLU and the largest-value pooling after it, which gives the same from a quarter of the work.
+
+    Only in sequences, whose order is what they compute; the ReLU may end an inner sequence that the pooling follows.
+    """
+    for module in [each for each in network.modules() if type(each) is nn.Sequential]:
+        for (name, first), (after, second) in pairwise(list(module.named_children())):
+            if type(second) is not nn.MaxPool2d:
+                continue
+            if type(first) is nn.ReLU:
+                setattr(module, name, second)
+                setattr(module, after, first)
+            elif type(first) is nn.Sequential and len(first) > 1 and type(first[-1]) is nn.ReLU:
+                setattr(module, after, nn.Sequential(second, first[-1]))
+                setattr(module, name, first[:-1])
+    return network
