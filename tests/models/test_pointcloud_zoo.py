@@ -47,7 +47,7 @@ def test_adversarial_training_helps(held_out: Clouds) -> None:
         found = train.pgd(network, clouds, clouds.clone(), labels, eps, eps / 4, 8)
         assert (found - clouds).abs().max() <= eps + 1e-6
         left[name] = train.accuracy(network, found, labels)
-    assert left["PointNet2-adv"] > left["PointNet2"] + 0.3
+    assert left["PointNet2-adv"] > left["PointNet2"] + 0.2
 
 
 @pytest.fixture

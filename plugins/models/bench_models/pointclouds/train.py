@@ -39,7 +39,8 @@ class Training:
     inner_steps: int = 2
 
 
-TRAININGS = {"PointNet2": Training(), "PointNet2-adv": Training("adversarial")}
+# Two inner steps left 28% of the clouds right under PGD of 20 steps, five leave 33%.
+TRAININGS = {"PointNet2": Training(), "PointNet2-adv": Training("adversarial", epochs=12, inner_steps=5)}
 Clouds = tuple[Tensor, Tensor]  # float [n, 3, points, 1] in [0, 1], and labels int64 [n]
 
 
