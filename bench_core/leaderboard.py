@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .flags import flags
+from .pareto import front
 from .registry import Registry
 from .run import Result, load_result
 from .scores import LabelledScore
@@ -235,11 +236,12 @@ def _sheet(
     columns = (
         Column("rank", "count"), Column(by), Column("budget"), Column(score, kind), Column("low", kind),
         Column("high", kind), Column("N", "count"), Column("pairs", "count"), Column("forwards", "number"),
-        Column("backwards", "number"), Column("flags"), Column("run"),
+        Column("backwards", "number"), Column("front"), Column("flags"), Column("run"),
     )  # fmt: skip
     rows: list[tuple[Any, ...]] = []
     for budget in dict.fromkeys(each.budget for each in entries):
         ranked = [each for each in entries if each.budget == budget and not each.void]
+        cheapest = [ranked[i] for i in front([(sum(each.cost), each.value) for each in ranked], highest)]
         placed = sorted(
             zip(ranks(ranked, highest), ranked, strict=True),
             key=lambda p: (p[0], -p[1].value if highest else p[1].value),
@@ -249,7 +251,7 @@ def _sheet(
             low, high = bootstrap(each.values)
             rows.append((
                 rank, each.label, budget, each.value, low, high, len(each.values), len(each.pairs), *each.cost,
-                "; ".join(each.flags), ", ".join(each.runs),
+                "yes" if any(each is other for other in cheapest) else "", "; ".join(each.flags), ", ".join(each.runs),
             ))  # fmt: skip
     suite = runs[0].result.suite
     strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
@@ -258,7 +260,8 @@ def _sheet(
         f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + how many are better with a paired 95% "
         "interval above zero, so that what cannot be told apart ties; budgets are ranked each for itself",
         f"mean over {' '.join(['black-box'] * ('relation' not in where) + ['pairs', *chosen])}; "
-        "forwards and backwards: passes through the source for each image",
+        "forwards and backwards: passes through the source for each image; front: none of the same budget reaches as "
+        "much with as few passes",
         *map(_provenance, runs),
     ]
     return Sheet(f"{suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)

@@ -112,6 +112,22 @@ class SweepPlot(CurvesPlot):
     lines: Labels = Field(default=["source"])
 
 
+class ParetoPlot(Plot):
+    """Scores against the passes that they cost, a line for each of `lines`, and the front that nothing is beyond.
+
+    A score of every step (`transfer.at_step`) gives a curve, which stands at its last step at the whole cost.
+    """
+
+    kind: Literal["pareto"]
+    lines: Labels = Field(default=["attack"])
+    mean_over: list[Label] = Field(default_factory=list)
+    format: Literal["percent", "number"] = "number"
+
+    @property
+    def dimensions(self) -> list[str]:
+        return [*super().dimensions, *self.lines, *self.mean_over]
+
+
 class StackedPlot(Plot):
     """Scores stacked on one another: a bar for each of `bars`, of a part for each of `parts`."""
 
@@ -158,6 +174,6 @@ class MapsPlot(Plot):
 
 
 AnyPlot = Annotated[
-    HeatmapPlot | CurvesPlot | SweepPlot | StackedPlot | ScatterPlot | HistogramPlot | MapsPlot,
+    HeatmapPlot | CurvesPlot | SweepPlot | ParetoPlot | StackedPlot | ScatterPlot | HistogramPlot | MapsPlot,
     Field(discriminator="kind"),
 ]

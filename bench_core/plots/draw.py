@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ScatterPlot, StackedPlot
+from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ParetoPlot, ScatterPlot, StackedPlot
 from ..registry import Registry, discover
 from ..store import write_atomically
 from .heatmap import draw_heatmap
 from .histogram import draw_histogram
 from .lines import draw_lines
 from .maps import draw_maps
+from .pareto import draw_pareto
 from .scatter import draw_scatter
 from .stacked import draw_stacked
 from .style import our_style
@@ -58,6 +59,8 @@ def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Fig
             return draw_heatmap(result.scores, plot, title)
         case CurvesPlot():
             return draw_lines(result.scores, plot, title)
+        case ParetoPlot():
+            return draw_pareto(result.scores, plot, title)
         case StackedPlot():
             return draw_stacked(result.scores, plot, title)
         case ScatterPlot():

@@ -30,12 +30,12 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
     for key, members in by_panel.items():
         for name, own in grouped(members, plot.lines).items():
             placed = [each for each in own if numeric(each.labels.get(plot.x, "")) is not None]
-            points = line(one_a_point(placed, plot), plot.x)
+            points = line(one_a_point(placed, plot.x, plot.mean_over), plot.x)
             if sweep:
                 points = _beside(points, names.index(name))
             if points:
                 counts += [each.n for each in points]
-                artist = (_error_bars if sweep else _band)(axes[key], points, look(names.index(name)), plot.format)
+                artist = (_error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
         if not sweep:
             whole = all((numeric(each.labels.get(plot.x, "")) or 0.0).is_integer() for each in members)
@@ -47,10 +47,10 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
     return figure
 
 
-def one_a_point(scores: Sequence[LabelledScore], plot: CurvesPlot) -> list[LabelledScore]:
+def one_a_point(scores: Sequence[LabelledScore], x: str, mean_over: Sequence[str]) -> list[LabelledScore]:
     """Hold that a point is one score, or the mean that was asked for. Raises ValueError where it would be neither."""
-    allowed = {*plot.mean_over, "relation"}
-    for same_x in grouped(scores, [plot.x]).values():
+    allowed = {*mean_over, "relation"}
+    for same_x in grouped(scores, [x]).values():
         differ = {
             name for each in same_x for name in each.labels if same_x[0].labels.get(name) != each.labels[name]
         } - allowed
@@ -76,7 +76,7 @@ def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[flo
     )  # type: ignore[return-value]
 
 
-def _band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+def band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
     x, value, low, high = _scaled(points, format)
     axes.fill_between(x, low, high, color=style.colour, alpha=0.12, linewidth=0)
     every = max(1, len(x) // 6)

@@ -84,6 +84,13 @@ kind = "maps"
 value = "round.map"
 where = { source = "A" }
 images = 2
+[[plots]]
+name = "price"
+kind = "pareto"
+value = "transfer.at_step"
+panels = ["source"]
+mean_over = ["target"]
+format = "percent"
 """
 
 

@@ -21,6 +21,7 @@ def test_the_documented_suite_plans(installed: Registry, tmp_path: Path) -> None
         "heatmap",
         "curves",
         "sweep",
+        "pareto",
         "stacked",
         "scatter",
         "histogram",
