@@ -192,3 +192,12 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
         each.startswith("W: did not bring images to where it was to: Far on A, linf (100.0% of images)")
         for each in said
     )
+
+
+def test_a_batch_that_goes_through_in_parts_is_judged_image_by_image() -> None:
+    given, model = examples(300), network()
+    attack = build("until_utility", budget(eps=0.5, steps=12), utility=0.5)
+    images, told = finished(attack, model, given)
+    torch.testing.assert_close(told["utility"], utility(model, given, images[-1]))
+    last = given.take(slice(290, 300))
+    torch.testing.assert_close(finished(attack, model, last)[0][-1], images[-1][290:])
