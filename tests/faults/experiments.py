@@ -1,0 +1,54 @@
+"""All fault experiments: what is tried, how often, and what must not come of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import entries, persistence, plugins, strangers
+from .world import World
+
+Trial = Callable[[World, int, random.Random], str | None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """`trial(world, number, random)` says what went wrong, if something did; `volume` of them are the whole."""
+
+    name: str
+    what: str
+    trial: Trial
+    volume: Callable[[World], int]
+
+    def once(self, world: World, number: int, seed: int) -> str | None:
+        """Do one trial, whose randomness is its own; an exception is a failure."""
+        try:
+            return self.trial(world, number, random.Random(f"{seed}/{self.name}/{number}"))
+        except Exception as error:
+            return f"raised {type(error).__name__}: {error}"
+
+
+def fixed(count: int) -> Callable[[World], int]:
+    return lambda _world: count
+
+
+ALL = (
+    Experiment("kill-operation", "run killed at every operation by which results are kept",
+               persistence.killed_at_an_operation, persistence.operations),
+    Experiment("kill-time", "run killed at a random moment", persistence.killed_at_a_time, fixed(300)),
+    Experiment("disk-full", "disk full from every such operation on",
+               persistence.full_at_an_operation, persistence.operations),
+    Experiment("processes", "two processes, or four, on one suite at once", persistence.together, fixed(100)),
+    Experiment("bit-flip", "one bit of a stored entry flipped", entries.flipped, fixed(1000)),
+    Experiment("truncation", "a stored entry cut off at every length", entries.truncated,
+               lambda _world: len(entries.entry())),
+    Experiment("forgery", "something else under an entry's name, a pickle that runs code first",
+               entries.forged, fixed(50)),
+    Experiment("fuzzed-suite", "a suite file mangled at random, read and planned", strangers.fuzzed, fixed(10_000)),
+    Experiment("hostile-name", "a hostile name for attack, model, budget, table and title",
+               strangers.hostile, fixed(len(strangers.HOSTILE))),
+    Experiment("command-line", "asked for what cannot be", plugins.command_line, fixed(6)),
+    Experiment("plugin", "a plugin that misbehaves, on each executor (on ray, all ways of an attack in one run)",
+               plugins.misbehaving, fixed(len(plugins.WAYS))),
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""Every way in which a plugin misbehaves, on every executor that is here: its own cells are void, and nothing else."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from bench_core.executors import NO_LIMITS, Limits
+from bench_core.registry import discover
+from bench_core.run import Result, run
+from tests.conftest import SUITE
+from tests.toys import MISBEHAVIOURS
+
+from .installed import BURDENS, METRICS, install
+from .world import World
+
+LIMITS = Limits(seconds=20, memory=2**30)
+ONE_JOB = SUITE.replace("count = 12", "count = 5").replace('["A", ["A", "B"]]', '["A"]')
+ENDING = {"exits"} | set(BURDENS)  # those that end their process, or must be stopped
+ATTACKS = {name: said for name, (_, said) in {**MISBEHAVIOURS, **BURDENS}.items()}
+ON_RAY = sorted(set(MISBEHAVIOURS) - ENDING)
+WAYS = [
+    *(("inline", [name], []) for name in sorted(set(ATTACKS) - ENDING)),
+    *(("local", [name], []) for name in sorted(ATTACKS)),
+    *(("inline", [], [name]) for name in sorted(set(METRICS) - {"exiting"})),
+    *(("local", [], [name]) for name in sorted(METRICS)),
+    *([("ray", ON_RAY, [])] if find_spec("ray") else []),
+]
+
+
+@contextmanager
+def installed(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        install(folder, patch)
+        yield
+
+
+def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
+    """Run a suite with a plugin that misbehaves in one way beside one that does not."""
+    executor, attacks, metrics = WAYS[trial]
+    out = world.fresh()
+    out.mkdir()
+    with installed(out / "plugins"):
+        registry = discover()
+        rows = "".join(f'"{name}" = {{ recipe = "bad_{name}" }}\n' for name in attacks)
+        broken = "".join(f'{name} = {{ recipe = "{name}" }}\n' for name in metrics)
+        text = ONE_JOB.replace("[attacks]\n", f"[attacks]\n{rows}").replace("[metrics]\n", f"[metrics]\n{broken}")
+        for name, content in (("toy", text), ("good", ONE_JOB)):
+            (out / f"{name}.toml").write_text(content)
+        good = run(str(out / "good.toml"), out=out / "r", executor="inline", registry=registry)
+        if executor == "local":
+            limits = LIMITS if set(attacks) & ENDING else NO_LIMITS
+            result = run(str(out / "toy.toml"), out=out / "r", registry=registry, limits=limits, workers=1)
+        else:
+            result = run(str(out / "toy.toml"), out=out / "r", registry=registry, executor=executor)
+    return _wrong(result, good, attacks, metrics)
+
+
+def _wrong(result: Result, good: Result, attacks: list[str], metrics: list[str]) -> str | None:
+    reasons = {name: ATTACKS[name] for name in attacks} | {name: METRICS[name][1] for name in metrics}
+    for each in (each for each in result.scores if each.void):
+        name = each.labels.get("attack") if attacks else each.metric
+        if name not in reasons:
+            return f"void as well: {each.metric} {each.labels}: {each.void}"
+        if reasons[name] not in each.void or "\n" in each.void:
+            return f"{name}: another reason: {each.void}"
+    void = {each.labels.get("attack") if attacks else each.metric for each in result.scores if each.void}
+    if void != set(reasons):
+        return f"not void: {sorted(set(reasons) - void)}"
+    sound = [each.record() for each in result.scores if each.labels.get("attack") not in attacks and not each.void]
+    return None if sound == [each.record() for each in good.scores] else "the sound plugin's scores are others"
+
+
+def command_line(world: World, trial: int, _random: random.Random) -> str | None:
+    """Ask the real command for what cannot be: one line, exit code 2 or 3, no traceback."""
+    out = world.fresh()
+    out.write_text("")
+    asked = [
+        ["run", "transfer_table1", "--out", str(out)],
+        ["run", str(world.folder / "missing.toml")],
+        ["run", "transfer_table1", "--cell-memory", "much"],
+        ["run", "transfer_table1", "--executor", "inline", "--cell-timeout", "5"],
+        ["show", str(out)],
+        ["leaderboard", str(out)],
+    ][trial]
+    command = [sys.executable, "-m", "bench_core.cli", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=world.folder)
+    if done.returncode not in (2, 3) or len(done.stderr.splitlines()) != 1 or "Traceback" in done.stderr:
+        return f"{asked}: exit code {done.returncode}: {done.stderr}"
+    return None

@@ -1,0 +1,109 @@
+"""A small world to break: a toy suite whose whole run takes a tenth of a second, its reference, processes to kill."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from bench_core.cli import guard
+from bench_core.registry import Origin, Registry, discover
+from bench_core.run import run
+from bench_core.store import Store
+from bench_core.suite import load_suite
+from tests.conftest import SUITE
+from tests.toys import ToyPlugin
+
+
+def toy_registry() -> Registry:
+    found = discover()
+    found.register(ToyPlugin(), Origin("toys", "tests", "1", "toys-source"))
+    return found
+
+
+class World:
+    """A folder with the toy suite, and what an undisturbed run of it prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.registry = folder, toy_registry()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.suite = folder / "toy.toml"
+        self.suite.write_text(SUITE)
+        self.made = 0
+        reference = self.fresh()
+        assert self.bench(reference) == (0, "")
+        self.expected = self.tables(reference)
+        self.reference = reference
+
+    def fresh(self) -> Path:
+        """Name a folder for results that is not there yet."""
+        self.made += 1
+        return self.folder / f"out{os.getpid()}-{self.made}"
+
+    def bench(self, out: Path, suite: Path | None = None) -> tuple[int, str]:
+        """Run a suite as the command line would; give exit code and what it says on standard error."""
+
+        def command() -> None:
+            run(load_suite(str(suite or self.suite)), out=out, executor="inline", registry=self.registry)
+
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            code = guard(command, False)
+        return code, said.getvalue()
+
+    def tables(self, out: Path) -> dict[str, str]:
+        """Give the digest of every file of a run's folder, by its path."""
+        runs = out / "toy" / "toy"
+        files = [each for each in sorted(runs.rglob("*")) if each.is_file() and each.suffix != ".unfinished"]
+        files = [each for each in files if each.name != "run.json"]  # which names the suite's file
+        return {str(each.relative_to(runs)): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+
+    def after_a_fault(self, out: Path, kept: Callable[[str], bool] = lambda _address: False) -> str | None:
+        """Say what was lost, torn, computed again or came out otherwise once the run goes on after a fault.
+
+        `kept` says of a job's address whether the store had acknowledged it.
+        """
+        store = Store(out / "store")
+        for path in sorted(store.root.rglob("*.safetensors")):
+            if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
+                return f"a torn entry: {path}"
+        times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.safetensors")}
+        present = {path.parent.name for path in times}
+        lost = [address for address in self.addresses() if kept(address) and address not in present]
+        if lost:
+            return f"{len(lost)} finished jobs are lost"
+        code, said = self.bench(out)
+        if (code, said) != (0, ""):
+            return f"the run does not go on: exit code {code}: {said}"
+        if self.tables(out) != self.expected:
+            return "the tables are others"
+        if {path: path.stat().st_mtime_ns for path in times} != times:
+            return "a finished job was computed again"
+        return None
+
+    def addresses(self) -> list[str]:
+        return [path.name for path in (self.reference / "store").glob("*/*")]
+
+
+def in_child(work: Callable[[], int], log: Path) -> int:
+    """Do some work in a process of its own, which a kill ends; give its id. What it says goes to `log`."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+            code = work()
+        except BaseException:
+            log.write_text(traceback.format_exc())
+        finally:
+            os._exit(code)
+    return child
+
+
+def exit_code(child: int) -> int:
+    """Wait for a process; a signal is given as its negative number."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
