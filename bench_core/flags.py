@@ -115,7 +115,8 @@ def _of_record(arrays: Rows, budget: BudgetTable) -> Iterator[tuple[str, str]]:
         return  # of a version that did not ask, or no attack: it asks the network nothing
     lead, noise = arrays["lead"], arrays["lead_of_noise"]
     climb = lead - noise
-    if not bootstrap(climb)[0] > 0:
+    stops = "reached" in arrays  # where it is to, long before the end of the ball, where the noise is
+    if not stops and not bootstrap(climb)[0] > 0:
         yield "noise of the same size does as well", f"mean margin {lead.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["lead_before"]), lead, arrays["lead_before"])
     losing = lead <= 0
