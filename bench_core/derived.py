@@ -48,9 +48,10 @@ def without(labels: Mapping[str, Any], left_out: Iterable[str]) -> Labels:
 def worst_case(
     scores: Iterable[LabelledScore], label: str, table: WorstCaseTable, attacks: Sequence[str], own: Iterable[str]
 ) -> Iterator[LabelledScore]:
-    """Take for each image the largest value that any of the attacks reached on it.
+    """Take for each image the worst value that any of the attacks reached on it.
 
-    That is the share of images that at least one attack fools, which is never less than the best attack's share.
+    Of success that is the share of images that at least one attack fools, which is never less than the best attack's
+    share; of accuracy the share that none fools.
     Sources, targets and budgets under which not all of the attacks ran have no worst case.
     """
     wanted = table.attacks or attacks
@@ -68,7 +69,7 @@ def worst_case(
             reason = void or "the scores are no means over the same images"
             yield LabelledScore(table.value, labels, Score("", math.nan, math.nan, math.nan, 0), reason)
             continue
-        worst = np.max(np.stack(values), axis=0)
+        worst = (np.min if table.take == "min" else np.max)(np.stack(values), axis=0)
         made = proportion if np.isin(worst, (0, 1)).all() else mean
         yield LabelledScore(table.value, labels, made(table.value.partition(".")[2], worst))
 

@@ -38,10 +38,14 @@ class TableTable(Strict):
 
 
 class WorstCaseTable(Strict):
-    """`[worst_case.LABEL]`: a row beside the attacks' that takes for each image the worst of them (all by default)."""
+    """`[worst_case.LABEL]`: a row beside the attacks' that takes for each image the worst of them (all by default).
+
+    The worst is the largest value, or with `take = "min"` the smallest.
+    """
 
     value: Label
     attacks: Labels | None = None
+    take: Literal["max", "min"] = "max"
 
 
 class CorrelationTable(Strict):

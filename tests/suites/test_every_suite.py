@@ -19,7 +19,9 @@ from bench_core.suite import own_suites, read_toml
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such
 EXTRAS = {"imagenet": "timm", "cifar10": "robustbench"}  # the model recipe that a profile needs and an extra brings
-OFFERED = discover().names("models")
+INSTALLED = discover()
+SUITES = [name for name in SUITES if name != "robust_accuracy" or "autoattack" in INSTALLED.names("attacks")]
+OFFERED = INSTALLED.names("models")
 BOTH = [
     (name, profile)
     for name in SUITES

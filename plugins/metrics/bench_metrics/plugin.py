@@ -19,6 +19,7 @@ from .pictures import Pictures, Predictions
 from .rank import RankInteraction
 from .recovery import Recovery
 from .region_interaction import RegionInteraction
+from .robust import RobustAccuracy
 from .spectrum import SpectrumSeparation
 from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
 
@@ -31,6 +32,7 @@ METRICS: Mapping[str, type[Any]] = {
     "transfer": TransferSuccess,
     "transfer_utility": TransferUtility,
     "clean_accuracy": CleanAccuracy,
+    "robust_accuracy": RobustAccuracy,
     "certified": CertifiedAccuracy,
     "interaction": Interaction,
     "pairwise_interaction": PairwiseInteraction,

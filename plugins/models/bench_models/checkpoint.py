@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 LIBRARIES = ("torchvision", "timm", "robustbench")
+WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # torchvision makes it, but has no name for it
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -92,7 +93,8 @@ def construct(architecture: str, outputs: int) -> tuple[nn.Module, Mapping[str, 
     """Make an untrained network and say how its library prepares images, None where the network does that itself."""
     library, name = _library(architecture)
     if library == "torchvision":
-        made = torchvision_models.construct(name, num_classes=outputs)
+        base, widths = WIDER.get(name, (name, {}))
+        made = torchvision_models.construct(base, num_classes=outputs, **widths)
         side = 299 if name == "inception_v3" else 224
         return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": side}
     if library == "timm":
@@ -121,8 +123,10 @@ def _library(architecture: str) -> tuple[str, str]:
     if library not in LIBRARIES or not name:
         would_do = '(would do: "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
         raise UsageError(Fault("", "architecture", f'found "{architecture}" {would_do}'))
-    if library == "torchvision" and name not in networks():
-        raise UsageError(Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, networks())}'))
+    if library == "torchvision" and name not in {*networks(), *WIDER}:
+        raise UsageError(
+            Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, {*networks(), *WIDER})}')
+        )
     if importlib.util.find_spec(library) is None:
         would_do = f'pip install "adversarial-bench[{library}]"'
         raise UsageError(Fault("", "architecture", f"{library} is not installed (would do: {would_do})"))

@@ -24,12 +24,12 @@ class Description:
 
 
 def reexported(package: Path, below: str) -> dict[str, Path]:
-    """Give the names that a package's `__init__` takes from the modules of its folder `below`, with their files."""
+    """Give the names that a package's `__init__` takes from its modules below `below` (any), with their files."""
     tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
     return {
         alias.name: (package / each.module.replace(".", "/")).with_suffix(".py")
         for each in tree.body
-        if isinstance(each, ast.ImportFrom) and each.module and each.module.startswith(f"{below}.")
+        if isinstance(each, ast.ImportFrom) and each.module and each.module.startswith(f"{below}." if below else "")
         for alias in each.names
     }
 

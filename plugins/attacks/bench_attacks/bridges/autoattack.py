@@ -1,0 +1,90 @@
+"""AutoAttack by its authors' own code, `recipe = "autoattack"` (Croce and Hein, 2020; arXiv:2003.01690).
+
+It has its own numbers of steps: of a budget only norm and eps reach it. `torchattacks:AutoAttack` is no substitute:
+torchattacks 3.5 runs its parts with 10 steps instead of 100. It draws from the host's seed for each micro-batch, so its
+draws depend on which images are together.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe, Budget, Examples, Streams
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.types import Model
+else:
+    from bench_core.lazy import torch
+
+LIBRARY = "pyautoattack"
+BENCH_DEPENDS = (LIBRARY,)
+NORMS = {"linf": "Linf", "l2": "L2"}
+TARGETS = 9  # wrong classes that the targeted parts aim at, the strongest first
+
+if importlib.util.find_spec(LIBRARY) is None:
+    raise ImportError('pyautoattack is not installed (would do: pip install "adversarial-bench[autoattack]")')
+
+
+@dataclass(frozen=True)
+class AutoAttack:
+    """The ensemble `version`, or those of its `parts` that are named; an image that none fools comes back as it was.
+
+    `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square; `plus` adds
+    restarts and the untargeted forms, `rand` averages gradients for networks that draw. A network of fewer than ten
+    classes is aimed at all of its wrong ones; the DLR loss wants four.
+    """
+
+    budget: Budget
+    version: Literal["standard", "plus", "rand"]
+    parts: tuple[str, ...]
+    global_seed: ClassVar[bool] = True
+
+    def check(self, _shape: tuple[int, int, int]) -> str | None:
+        return "recipe: autoattack cannot be targeted" if self.budget.targeted else None
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+        from pyautoattack.autoattack import AutoAttack as Theirs
+
+        version = "custom" if self.parts else self.version
+        theirs = Theirs(
+            model,
+            attacks=list(self.parts) or None,
+            device=examples.images.device,
+            eps=self.budget.eps,
+            norm=NORMS[self.budget.norm],
+            seed=torch.initial_seed() % 2**31,
+            version=version,
+        )
+        theirs.verbose = False
+        with torch.no_grad():
+            wrong_classes = model(examples.images[:1]).shape[-1] - 1
+        for part in (theirs.apgd_targeted, theirs.fab):
+            part.n_target_classes = min(TARGETS, wrong_classes)
+        if self.parts:
+            theirs.apgd.n_restarts = theirs.fab.n_restarts = 1  # as in the standard version
+        images, labels = examples.images.clone(), examples.labels.clone()
+        reached, _ = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
+        yield reached
+
+
+Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
+
+
+def autoattack(
+    budget: Budget, version: Literal["standard", "plus", "rand"] = "standard", parts: list[Part] | None = None
+) -> AutoAttack:
+    return AutoAttack(budget, version, tuple(parts or ()))
+
+
+@hookimpl
+def bench_attacks() -> Mapping[str, AttackRecipe]:
+    return {
+        "autoattack": AttackRecipe(autoattack, "AutoAttack: APGD, targeted APGD, FAB and Square, one after another.")
+    }

@@ -1,0 +1,156 @@
+"""AutoAttack and foolbox as bench's attacks: the libraries' own results, held to the host's contract, seeded by it."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench_core.contracts import check_images
+from bench_core.registry import Offer, Origin
+from bench_core.types import Budget, Examples
+from bench_core.work import Passes, steps
+
+from .scene import examples, network, streams
+
+autoattack = pytest.importorskip("bench_attacks.bridges.autoattack", exc_type=ImportError)
+foolbox = pytest.importorskip("bench_attacks.bridges.foolbox", exc_type=ImportError)
+
+RECIPES = {**autoattack.bench_attacks(), **foolbox.bench_attacks()}
+MODEL = network(3).float()
+LINF, L2 = Budget("linf", 0.1, 0.03, 3), Budget("l2", 0.9, 0.3, 3)
+QUICK = {"parts": ["apgd-ce"]}
+
+
+def offer(name: str) -> Offer:
+    return Offer("attacks", name, RECIPES[name], Origin("bridges", "tests", "1", ""))
+
+
+def given(targeted: bool = False) -> Examples:
+    """Images that the network classifies as they are labelled."""
+    images = examples(5, (3, 16, 16)).images[2:].float()
+    labels = MODEL(images).argmax(1)
+    return Examples(images, labels, tuple(f"{i:064x}" for i in range(3)), (labels + 1) % 4 if targeted else None)
+
+
+def reached(name: str, budget: Budget, seed: int = 0, **chosen: object) -> Tensor:
+    """Run a bridged attack as a worker does: seeded, guarded, its images checked."""
+    options, faults = offer(name).check(chosen, "", "")
+    assert not faults
+    attack, on = offer(name).build(budget, **options), given(budget.targeted)
+    (images,) = steps(attack, MODEL, on, streams(on, seed), Passes(MODEL), attack.global_seed)
+    check_images(on.images, images, budget)
+    return images
+
+
+def test_neither_library_is_imported_to_offer_its_attacks() -> None:
+    code = (
+        "import sys\nfrom bench_attacks.bridges import autoattack, foolbox\n"
+        "names = [*autoattack.bench_attacks(), *foolbox.bench_attacks()]\nassert len(names) > 25, names\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'foolbox', 'pyautoattack')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("module", "extra"), [("autoattack", "autoattack"), ("foolbox", "foolbox")])
+def test_without_a_library_its_plugin_says_what_to_install(module: str, extra: str) -> None:
+    code = (
+        "import importlib.util\nimportlib.util.find_spec = lambda *_: None\n"
+        f"try:\n    import bench_attacks.bridges.{module}\nexcept ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f'is not installed (would do: pip install "adversarial-bench[{extra}]")' in done.stdout
+
+
+@pytest.mark.parametrize("budget", [LINF, L2], ids=["linf", "l2"])
+def test_autoattack_is_the_librarys_own(budget: Budget) -> None:
+    from pyautoattack.autoattack import AutoAttack
+
+    on = given()
+    seed = int(on.ids[0][:12], 16) % 2**31
+    theirs = AutoAttack(
+        MODEL, attacks=["apgd-ce"], eps=budget.eps, norm=autoattack.NORMS[budget.norm], seed=seed, version="custom"
+    )
+    theirs.verbose, theirs.apgd.n_restarts = False, 1
+    expected, _ = theirs.run_standard_evaluation(on.images.clone(), on.labels.clone(), batch_size=3)
+    assert torch.equal(reached("autoattack", budget, **QUICK), expected)
+
+
+def test_the_standard_version_runs_all_four_parts_with_their_hundred_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a network that nothing fools: APGD's 100, 3 targets of 100 each, FAB's 3 of 100, Square's 5,000 queries."""
+    on, sure = given(), network(3).float()
+    sure[-1].weight.data.zero_()
+    sure[-1].bias.data = 5.0 * torch.nn.functional.one_hot(torch.tensor(1), 4)
+    labels = torch.ones(3, dtype=torch.int64)
+    attack = offer("autoattack").build(LINF)
+    passes = Passes(sure)
+    one = Examples(on.images[:1], labels[:1], on.ids[:1])
+    logging.getLogger("auto-attack").setLevel(logging.ERROR)
+    (images,) = steps(attack, sure, one, streams(one), passes, attack.global_seed)
+    assert torch.equal(images, one.images), "what nothing fools comes back as it was"
+    assert 5000 + 700 <= passes.forwards <= 5000 + 1500
+    assert 700 <= passes.backwards <= 1500
+
+
+@pytest.mark.parametrize(("name", "options"), [("autoattack", QUICK), ("foolbox:LinfPGD", {})])
+def test_the_hosts_seed_decides_what_the_library_draws(name: str, options: dict[str, object]) -> None:
+    budget = Budget("linf", 0.5, 0.1, 2, random_start=True)
+    before = torch.get_rng_state()
+    name = "foolbox:LinfProjectedGradientDescentAttack" if name.endswith("PGD") else name
+    one, again, other = (reached(name, budget, seed, **options) for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [
+        ("LinfProjectedGradientDescentAttack", LINF),
+        ("L2ProjectedGradientDescentAttack", L2),
+        ("LinfBasicIterativeAttack", LINF),
+        ("L2CarliniWagnerAttack", L2),
+    ],
+)
+def test_the_budget_reaches_foolbox(name: str, budget: Budget, targeted: bool) -> None:
+    import foolbox as library
+
+    budget = Budget(**vars(budget) | {"targeted": targeted})
+    on = given(targeted)
+    settings = {"steps": 3, "abs_stepsize": budget.step_size, "random_start": False}
+    attack = getattr(library.attacks, name)(**({"steps": 3} if "Carlini" in name else settings))
+    aim = library.criteria.Misclassification(on.labels)
+    if on.targets is not None:
+        aim = library.criteria.TargetedMisclassification(on.targets)
+    _, expected, _ = attack(library.PyTorchModel(MODEL, bounds=(0, 1)), on.images, aim, epsilons=budget.eps)
+    assert torch.equal(reached(f"foolbox:{name}", budget), expected)
+
+
+def test_options_pass_through_and_are_typed() -> None:
+    listed = {each.name: (each.type, each.default) for each in offer("foolbox:L2CarliniWagnerAttack").options}
+    assert listed["confidence"] == ("float", 0)
+    assert not set(listed) & {"steps", "abs_stepsize", "rel_stepsize", "random_start"}
+    adam = "foolbox:L2AdamProjectedGradientDescentAttack"
+    assert not torch.equal(reached(adam, L2, adam_beta1=0.9), reached(adam, L2, adam_beta1=0.0))
+    for wrong, said in (({"confidense": 1.0}, 'did you mean "confidence"'), ({"steps": 3}, "unknown key")):
+        _, (fault,) = offer("foolbox:L2CarliniWagnerAttack").check(wrong, "suite", "attacks.X")
+        assert said in str(fault)
+    _, (fault,) = offer("autoattack").check({"parts": ["apgd"]}, "suite", "attacks.X")
+    assert "apgd-ce" in str(fault)
+
+
+def test_a_budget_that_does_not_fit_is_said_before_the_run() -> None:
+    said = offer("foolbox:L2DeepFoolAttack").build(LINF).check((3, 8, 8))
+    assert said == "recipe: L2DeepFoolAttack is bounded in another norm than the budget, which is in linf"
+    targeted = Budget(**vars(LINF) | {"targeted": True})
+    assert offer("autoattack").build(targeted).check((3, 8, 8)) == "recipe: autoattack cannot be targeted"
+
+
+def test_every_attack_of_foolbox_can_be_described() -> None:
+    for name in RECIPES:
+        assert all(option.type for option in offer(name).options)
+        assert not offer(name).check({}, "", "")[1]
