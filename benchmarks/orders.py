@@ -1,0 +1,161 @@
+"""What a mean interaction of each order costs: our design against the paper's 200 pairs with 100 contexts each.
+
+On embedded networks, pairs of cells that touch:
+
+1. Forwards at equal standard error, as a ratio for each order. Ours is run many times on a few images, and the spread
+   over the runs taken, so that nothing rests on its own idea of its error. One run of the paper's design has 80,000
+   forwards for an image and order; its spread is therefore put together from the two parts of the variance, between
+   pairs and between contexts (`--direct` runs it as it is instead).
+2. Forwards a second of the metric, as a share of those of plain batches through the same network.
+3. How far peak memory rises with few and with many contexts.
+
+    python benchmarks/orders.py [--images 2] [--seed 0] [--direct]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported: spinning threads ruin a shared machine
+
+import numpy as np
+import torch
+from tabulate import tabulate
+
+from bench_core.average import average_image
+from bench_core.registry import discover
+from bench_core.streams import ImageStreams
+from bench_metrics.games import INPUTS_AT_ONCE, CellGame
+from bench_metrics.image_games import baseline, image_game
+from bench_metrics.interaction import neighbours
+from bench_metrics.orders import Effort, mean_interaction, pair_interactions, whole_orders
+
+GRID = 14
+ORDERS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+THEIRS = (200, 100)  # pairs without replacement, contexts each
+
+
+def situation(network: str, images: int) -> tuple[CellGame, tuple[str, ...], torch.nn.Module]:
+    """Give the games of a few images on an embedded network."""
+    registry = discover()
+    model = registry.find("models", "embedded", "benchmark", "models").build(name=network)
+    data = registry.find("datasets", "embedded", "benchmark", "data").build()
+    shown = torch.from_numpy(data.load(range(images)))
+    absent = baseline("channel_mean", shown, torch.from_numpy(average_image(data)))
+    labels = torch.tensor(list(data.labels[:images]))
+    model = model.eval().requires_grad_(False)
+    return image_game(model, shown, absent, GRID, "log_prob", labels), tuple(data.ids[:images]), model
+
+
+def variance_of_theirs(game: CellGame, ids: tuple[str, ...], seed: int, tries: int) -> np.ndarray:
+    """Give the variance [images, orders] of the mean over 200 of the pairs, without replacement, 100 contexts each.
+
+    `S_b^2 (1 - 200 / P) / 200 + S_w^2 / 20,000`: pairs' own interactions differ by S_b, contexts of one pair by S_w.
+    Both from `tries` contexts on every pair; the noise that few contexts leave in S_b is taken off.
+    """
+    pairs = neighbours(GRID)
+    found = pair_interactions([game], whole_orders(ORDERS, GRID**2 - 2), pairs[None], tries, ImageStreams(seed, ids))
+    within = found.covariance[..., 0, 0].mean(2)  # of a mean of `tries` contexts
+    between = (found.mean[..., 0].var(2) - within).clamp(min=0)
+    chosen, contexts = THEIRS
+    return (between * (1 - chosen / len(pairs)) / chosen + within * tries / (chosen * contexts)).numpy()
+
+
+def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int, runs: int) -> np.ndarray:
+    """Give the variance [images, orders] of the mean over one draw, from the spread of `runs` runs of `draws` draws."""
+    orders, pairs = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID)
+    means = [
+        mean_interaction([game], orders, Effort(draws), ImageStreams(seed + 1 + run, ids), pairs).mean[..., 0].numpy()
+        for run in range(runs)
+    ]
+    return np.var(means, axis=0, ddof=1) * draws
+
+
+def theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) -> np.ndarray:
+    """Give the variance [images, orders] of the paper's design from the spread of `runs` runs of it."""
+    orders, every = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID)
+    means = []
+    for run in range(runs):
+        streams = ImageStreams(seed + 10_000 + run, ids)
+        chosen = every[streams.uniform("pairs", 0, (len(every),)).argsort(-1)[:, : THEIRS[0]]]
+        means.append(pair_interactions([game], orders, chosen, THEIRS[1], streams).mean[..., 0].mean(2).numpy())
+    return np.var(means, axis=0, ddof=1)
+
+
+def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
+    """Give a row for each order: how many times fewer forwards reach the standard error of the paper's design."""
+    game, ids, _ = situation(network, options.images)
+    if options.direct:
+        theirs = theirs_directly(game, ids, options.seed, options.runs)
+    else:
+        theirs = variance_of_theirs(game, ids, options.seed, tries=options.tries)
+    ours = variance_of_ours(game, ids, options.seed, draws=64, runs=options.runs)
+    ratio = THEIRS[0] * THEIRS[1] * theirs.mean(0) / ours.mean(0)
+    return [[network, share, f"{each:.1f}"] for share, each in zip(ORDERS, ratio, strict=True)] + [
+        [network, "mean", f"{ratio.mean():.1f}"]
+    ]
+
+
+def speed(network: str, options: argparse.Namespace) -> list[object]:
+    """Give the metric's forwards a second as a share of those of plain batches, in processor time and in turns."""
+    game, ids, model = situation(network, 25)
+    batch = game.present[torch.arange(INPUTS_AT_ONCE["cpu"]) % 25].clone()
+    orders, pairs, shares = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID), []
+    forwards = 25 * 4 * 32 * len(orders)
+    for turn in range(options.turns):
+        start = time.process_time()
+        for _ in range(forwards // len(batch)):
+            model(batch)
+        plain = time.process_time() - start
+        start = time.process_time()
+        mean_interaction([game], orders, Effort(32), ImageStreams(turn, ids), pairs)
+        shares.append(plain / (time.process_time() - start))
+    return [network, f"{np.median(shares):.2f}", f"{min(shares):.2f} to {max(shares):.2f}"]
+
+
+def growth(draws: int) -> float:
+    """Give how far this process's peak memory rises over a small call, in MiB, in a call of so many draws."""
+    game, ids, _ = situation("ResNet-S", 4)
+    orders, pairs = whole_orders((0.5,), GRID**2 - 2), neighbours(GRID)
+    mean_interaction([game], orders, Effort(64), ImageStreams(0, ids), pairs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    mean_interaction([game], orders, Effort(draws), ImageStreams(0, ids), pairs)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def growth_elsewhere(draws: int) -> float:
+    """Measure it in a process of its own: a peak never falls."""
+    command = [sys.executable, __file__, "--growth", str(draws)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reader.add_argument("--networks", nargs="+", default=["ResNet-S", "VGG"])
+    reader.add_argument("--images", type=int, default=2)
+    reader.add_argument("--tries", type=int, default=8, help="contexts on every pair, for the parts of the variance")
+    reader.add_argument("--runs", type=int, default=60, help="runs of each design that is run as it is")
+    reader.add_argument("--turns", type=int, default=5)
+    reader.add_argument("--seed", type=int, default=0)
+    reader.add_argument("--direct", action="store_true", help="run the paper's design too: 80,000 forwards a time")
+    reader.add_argument("--growth", type=int, help=argparse.SUPPRESS)
+    options = reader.parse_args()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        if options.growth:
+            print(growth(options.growth))
+            return
+        rows = [row for network in options.networks for row in saved(network, options)]
+        print(tabulate(rows, ["network", "order", "times fewer forwards"]), "\n")
+        print(tabulate([speed(each, options) for each in options.networks], ["network", "of plain", "range"]), "\n")
+    memory = [[draws, f"{growth_elsewhere(draws):.1f}"] for draws in (64, 1024, 4096)]
+    print(tabulate(memory, ["contexts for an image and order", "peak memory, MiB more"]))
+
+
+if __name__ == "__main__":
+    main()
