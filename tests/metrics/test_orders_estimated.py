@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench_core.streams import ImageStreams
 from bench_metrics import orders as module
+from bench_metrics.games import every_coalition
 from bench_metrics.interaction import neighbours
 from bench_metrics.orders import (
     Effort,
@@ -26,7 +27,6 @@ from bench_metrics.shapley import pairwise_by_order, shapley_by_order
 from .table_games import TableGame, random_games, repeated, smooth_games
 
 TRIALS = 1000
-Z95 = 1.959964
 
 
 def streams(count: int, seed: int = 0) -> ImageStreams:
@@ -67,7 +67,7 @@ def test_the_mean_interaction_is_unbiased_and_its_intervals_cover(make: Callable
     hold_unbiased(found.mean, truth)
     hold_covering(found, truth)
     change, error = found.contrast((1, -1))
-    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.forwards)
+    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.degrees, found.forwards)
     hold_covering(paired, (truth[:, 0] - truth[:, 1])[:, None])
     assert (found.forwards == 4 * 2 * contexts * 150 * len(orders)).all()
 
@@ -116,14 +116,16 @@ def test_a_target_error_is_reached_and_no_more_is_spent(error: float) -> None:
     many = repeated(TableGame(torch.cat([game.values, 0.01 * game.values])), 300)
     found = mean_interaction([many], orders, Effort(100_000, 1, error), streams(300))
     assert (found.error <= error).all()
-    assert (found.draws >= module.FEWEST).all()
+    assert (found.degrees >= module.FEWEST).all()
+    assert (found.draws == 2 * found.degrees).all()
     assert found.draws.max() < 100_000
-    one_round_less = found.error[..., 0] * (found.draws / (found.draws - module.PAIRS_A_ROUND)).sqrt()
-    late = found.draws > module.FEWEST
+    one_round_less = found.error[..., 0] * (found.draws / (found.draws - 2 * module.STRATA_A_ROUND)).sqrt()
+    late = found.degrees > module.FEWEST
     assert (one_round_less[late] > 0.85 * error).all()  # a round less would hardly have been enough
     assert (found.forwards == 4 * found.draws.sum(1)).all()
     truth = mean_over(torch.combinations(torch.arange(players)), pairwise_by_order(game))[0, orders]
-    assert ((found.mean[..., 0] - truth).abs() <= Z95 * found.error[..., 0]).double().mean() > 0.92
+    low, high = (end[..., 0] for end in found.interval)
+    assert ((low <= truth) & (truth <= high)).double().mean() > 0.93
 
 
 def test_a_budget_of_forwards_is_kept_and_used() -> None:
@@ -131,7 +133,7 @@ def test_a_budget_of_forwards_is_kept_and_used() -> None:
     effort = Effort.of_forwards(1000, games=2, contexts=3)
     found = mean_interaction(games, [2, 4], effort, streams(3))
     assert (found.forwards <= 2 * 1000).all()
-    assert (found.forwards > 2 * (1000 - 4 * 3 * 2)).all()
+    assert (found.forwards > 2 * (1000 - 2 * 4 * 3 * 2)).all()  # a whole stratum
 
 
 def test_an_image_stops_on_its_own_whoever_is_beside_it() -> None:
@@ -162,7 +164,7 @@ def test_contexts_are_uniform_leave_the_team_out_and_nest_over_orders() -> None:
 
 
 def test_pairs_are_uniform_over_all_ordered_pairs() -> None:
-    pairs = module.random_pairs(20, 4, 0, streams(600)).flatten(0, 1)
+    pairs = module.random_pairs(20, 4, streams(600)).flatten(0, 1)
     seen = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
     assert sum(seen.values()) == 12_000
     assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in seen.values())
@@ -178,7 +180,7 @@ def test_memory_and_batches_do_not_grow_with_the_effort() -> None:
             return super().__call__(coalitions)
 
     mean_interaction([Spy(random_games(6).values)], [2], Effort(1000, 2), streams(3))
-    assert largest == 4 * 2 * module.PAIRS_A_ROUND
+    assert largest == 4 * 2 * 2 * module.STRATA_A_ROUND
 
 
 def test_shares_become_whole_orders_as_they_are_written() -> None:
@@ -206,6 +208,27 @@ def test_distinct_contexts_are_counted() -> None:
     assert [distinct_contexts(4, 1, m) for m in range(4)] == [1, 3, 3, 1]
 
 
-def test_one_draw_says_nothing_of_its_error() -> None:
-    found: Estimate = mean_interaction([random_games(6)], [2], Effort(1), streams(3))
-    assert found.error.isinf().all()
+def test_one_pair_says_nothing_of_its_error_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="pairs: found 1"):
+        Effort(1)
+    assert [Effort(pairs).draws for pairs in (2, 3, 40, 41)] == [2, 2, 40, 40]
+
+
+@pytest.mark.parametrize(("effort", "listed", "cuts"), [
+    (Effort(20), 1000, [10]), (Effort(50), 100, [9, 8, 8]), (Effort(7), 3, [1, 1, 1]),
+    (Effort(80, error=0.1), 1000, [14, 13, 13]),
+])  # fmt: skip
+def test_strata_cut_the_list_as_finely_as_it_allows(effort: Effort, listed: int, cuts: list[int]) -> None:
+    assert effort.strata(listed).tolist() == [[place, size] for size in cuts for place in range(size)]
+    assert 2 * len(effort.strata(listed)) == effort.draws
+
+
+def test_what_differs_between_strata_is_no_error() -> None:
+    """Pairs within the first half of the players interact, by 2; strata tell most of them apart."""
+    sets = every_coalition(8).double()
+    game = TableGame((sets[:, :4].sum(1) ** 2)[None].expand(400, -1))
+    found = mean_interaction([game], [3], Effort(56), streams(400))
+    truth = mean_over(torch.combinations(torch.arange(8)), pairwise_by_order(game.take(torch.arange(1))))[0, 3]
+    blindly = truth * (2 - truth) / 56  # two or nothing
+    assert found.mean.var().item() < 0.75 * blindly.item()
+    assert (found.error**2).mean().item() == pytest.approx(found.mean.var().item(), rel=0.15)

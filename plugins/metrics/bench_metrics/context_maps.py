@@ -85,7 +85,7 @@ class ContextMaps:
     def observe(self, clean: Examples, target: Model, rng: Streams, data_mean: Tensor) -> Mapping[str, Tensor]:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
-        pairs = random_pairs(self.pairs, game.players, 0, rng, pairs_among(self.among, self.grid))
+        pairs = random_pairs(self.pairs, game.players, rng, pairs_among(self.among, self.grid))
         m = whole_order(self.order, game.players - 2)
         interaction, seen, blind = weighted_contexts(game, m, pairs, self.contexts, rng)
         strength, place = interaction.abs().topk(max(1, round(self.strongest * self.pairs)), dim=1)

@@ -93,7 +93,7 @@ class Disentanglement:
     def observe(self, clean: Examples, target: Model, rng: Streams, data_mean: Tensor) -> Mapping[str, Tensor]:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
-        pairs = random_pairs(self.pairs, game.players, 0, rng, pairs_among(self.among, self.grid))
+        pairs = random_pairs(self.pairs, game.players, rng, pairs_among(self.among, self.grid))
         plug_in, corrected = disentangled(game, self.whole, pairs, self.contexts, rng)
         return {"plug_in": plug_in.nanmean(-1), "corrected": corrected.nanmean(-1)}
 

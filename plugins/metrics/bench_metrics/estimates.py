@@ -21,13 +21,14 @@ class Estimate:
     """Unbiased means over independent draws, and how far off they may be.
 
     `mean` float64 [n, orders, (teams,) games]; `covariance` [n, orders, (teams,) games, games] that of these means over
-    the games, which share their draws; `draws` [n, orders, (teams)] how many each is of; `forwards` int [n] what each
-    image cost, all games together.
+    the games, which share their draws; `draws` [n, orders, (teams)] how many each is of, and `degrees` of freedom of
+    its variance; `forwards` int [n] what each image cost, all games together.
     """
 
     mean: Tensor
     covariance: Tensor
     draws: Tensor
+    degrees: Tensor
     forwards: Tensor
 
     @property
@@ -37,9 +38,9 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[Tensor, Tensor]:
-        """The ends of the 95% intervals, shaped like `mean`, by Student's t of `draws` - 1 degrees."""
-        quantile = {count: student_t(count - 1) if count > 1 else math.inf for count in self.draws.unique().tolist()}
-        half = self.draws.double().apply_(quantile.__getitem__)[..., None] * self.error
+        """The ends of the 95% intervals, shaped like `mean`, by Student's t of `degrees`."""
+        quantile = {degrees: student_t(degrees) if degrees else math.inf for degrees in self.degrees.unique().tolist()}
+        half = self.degrees.double().apply_(quantile.__getitem__)[..., None] * self.error
         half = torch.where(self.error > 0, half, 0.0)  # of a single context nothing is left to chance
         return self.mean - half, self.mean + half
 
@@ -72,3 +73,26 @@ class Tally:
         scatter = self.products - count * mean[..., :, None] * mean[..., None, :]
         known = scatter / (count * (count - 1).clamp(min=1))
         return torch.where(count > 1, known, torch.inf)
+
+
+class Strata:
+    """Adds up strata of equal weight with two draws each, of several games, per image and order."""
+
+    def __init__(self, shape: Sequence[int], games: int) -> None:
+        self.count = torch.zeros(*shape, dtype=torch.long)
+        self.total = torch.zeros(*shape, games, dtype=torch.float64)
+        self.products = torch.zeros(*shape, games, games, dtype=torch.float64)
+
+    def add(self, place: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
+        """Add strata [*place, k, 2, games]."""
+        one, other = drawn.unbind(-2)
+        self.count[place] += drawn.shape[-3]
+        self.total[place] += (one + other).sum(-2) / 2
+        self.products[place] += (one - other).mT @ (one - other) / 4
+
+    def mean(self) -> Tensor:
+        return self.total / self.count[..., None]
+
+    def covariance(self) -> Tensor:
+        """Give the covariance of the means: a stratum's mean has a quarter of its squared difference, expected."""
+        return self.products / self.count[..., None, None].double() ** 2

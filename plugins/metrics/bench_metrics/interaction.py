@@ -127,7 +127,7 @@ class PairwiseInteraction:
 
 
 def neighbours(grid: int) -> Tensor:
-    """List the pairs of cells that touch, at a side or a corner, int [pairs, 2]; 4 g^2 - 6 g + 2 of them."""
+    """List the pairs of cells that touch, at a side or a corner, int [pairs, 2]; 4 g^2 - 6 g + 2, row by row."""
     cell = torch.arange(grid**2).view(grid, grid)
     pairs = [
         (cell[:, :-1], cell[:, 1:]),
@@ -135,7 +135,8 @@ def neighbours(grid: int) -> Tensor:
         (cell[:-1, :-1], cell[1:, 1:]),
         (cell[:-1, 1:], cell[1:, :-1]),
     ]
-    return torch.cat([torch.stack([one.flatten(), other.flatten()], dim=1) for one, other in pairs])
+    found = torch.cat([torch.stack([one.flatten(), other.flatten()], dim=1) for one, other in pairs])
+    return found[found.amin(1).argsort(stable=True)]
 
 
 def pairs_among(among: Among, grid: int) -> Tensor | None:

@@ -73,7 +73,7 @@ class OrderInteraction:
 
     @property
     def forwards(self) -> float:
-        return len(IMAGES) * 4 * self.effort.pairs * self.contexts * len(self.orders)
+        return len(IMAGES) * 4 * self.effort.draws * self.contexts * len(self.orders)
 
     @property
     def whole(self) -> list[int]:

@@ -45,7 +45,7 @@ class OrderSeparation:
 
     @property
     def forwards(self) -> float:
-        return 2 * 4 * self.pairs * len(self.orders)
+        return 2 * 4 * Effort(self.pairs).draws * len(self.orders)
 
     def observe(
         self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams, data_mean: Tensor

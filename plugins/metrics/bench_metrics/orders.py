@@ -4,7 +4,7 @@ The order m is the size of the context: `I_ij^(m) = E_{|S| = m}[Delta v(i, j, S)
 `phi^(m)(i) = E_{|S| = m}[v(S + i) - v(S)]` (eq. 5), S without the players themselves. For the mean over pairs one
 context on each of many pairs says more than many contexts on few; what is asked of each pair, as in the
 disentanglement, needs contexts for each. All games that are given together (the clean and the adversarial image) share
-pairs and contexts. Draws are independent, so that standard errors are plain ones.
+pairs and contexts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .derivatives import derivative, random_ranks
-from .estimates import Estimate, Tally
+from .estimates import Estimate, Strata, Tally
 from .games import Game
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-PAIRS_A_ROUND = 32  # a round of one image is then half a batch on a CPU
-FEWEST = 64  # pairs before a standard error is believed enough to stop at
+STRATA_A_ROUND = 16  # of two pairs: a round of one image is then half a batch on a CPU
+PAIRS_A_STRATUM = 8  # or more: within fewer, two draws would often be of one pair, and say nothing of the error
+FEWEST = 64  # strata before a standard error is believed enough to stop at
 
 
 def whole_order(order: float, largest: int) -> int:
@@ -70,7 +71,7 @@ def distinct_contexts(players: int, members: int, order: int) -> int:
 
 @dataclass(frozen=True)
 class Effort:
-    """What to spend on each image and order: at most `pairs` draws of a pair with `contexts` contexts each.
+    """What to spend on each image and order: at most `pairs` >= 2 draws of a pair with `contexts` contexts each.
 
     With `error` > 0 an image's order is left as soon as its standard error, in each of the games, is no larger.
     """
@@ -79,10 +80,31 @@ class Effort:
     contexts: int = 1
     error: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.pairs < 2:
+            raise ValueError(f"pairs: found {self.pairs} (would do: two or more)")
+
     @classmethod
     def of_forwards(cls, forwards: int, games: int, contexts: int = 1, error: float = 0.0) -> Effort:
         """Give the effort of so many forwards for each image and order, all games together; two pairs at least."""
         return cls(max(2, forwards // (4 * contexts * games)), contexts, error)
+
+    @property
+    def draws(self) -> int:
+        """How many pairs are drawn if nothing stops it: two for each stratum."""
+        return self.pairs // 2 * 2
+
+    def strata(self, listed: int) -> Tensor:
+        """Give each stratum's place in a cut of the list, and the number of strata of that cut, [draws / 2, 2].
+
+        A cut of the list of `listed` pairs leaves `PAIRS_A_STRATUM` in each stratum or more. Where there are draws for
+        more strata than that, or where an image may stop early, the list is cut several times.
+        """
+        count = self.pairs // 2
+        most = min(STRATA_A_ROUND if self.error else count, max(1, listed // PAIRS_A_STRATUM))
+        cuts = math.ceil(count / most)
+        sizes = [count // cuts + (cut < count % cuts) for cut in range(cuts)]
+        return torch.tensor([(place, size) for size in sizes for place in range(size)], dtype=torch.float64)
 
 
 def mean_interaction(
@@ -90,15 +112,21 @@ def mean_interaction(
 ) -> Estimate:
     """Estimate the mean over pairs of `I_ij^(m)`, [n, orders, games], from random pairs with few contexts each.
 
-    The pairs are uniform among all, or among `pairs` int [p, 2]. Memory does not grow with the effort. Each image's
-    orders stop on their own, whoever is beside it.
+    The list of all pairs, or `pairs` int [p, 2], is cut into strata of equal length, and two pairs are drawn from each.
+    What differs between strata is then no error; and half the squared difference within each, which is unbiased, says
+    what is. Lists in which pairs of one place stand together gain most. Memory does not grow with the effort. Each
+    image's orders stop on their own, whoever is beside it.
     """
     players, tally = games[0].players, None
-    for step, left in enumerate(range(effort.pairs, 0, -PAIRS_A_ROUND)):
-        teams = random_pairs(min(left, PAIRS_A_ROUND), players, step, rng, pairs).repeat_interleave(effort.contexts, 1)
+    strata = effort.strata(players * (players - 1) if pairs is None else len(pairs))
+    for step, cut in enumerate(strata.split(STRATA_A_ROUND)):
+        place_in_cut, size = cut.repeat_interleave(2, 0).T
+        share = (place_in_cut + rng.uniform("pair", step, (2 * len(cut),)).double()) / size
+        teams = _pairs_at(share, players, pairs)
         if tally is None:
-            tally = Tally((len(teams), len(orders)), len(games))
+            tally = Strata((len(teams), len(orders)), len(games))
             going = torch.ones(len(teams), len(orders), dtype=torch.bool)
+        teams = teams.repeat_interleave(effort.contexts, 1)
         ranks = random_ranks(teams, players, "context", step, rng)
         for place, order in enumerate(orders):
             rows = going[:, place].nonzero()[:, 0]
@@ -106,22 +134,28 @@ def mean_interaction(
                 playing = games if len(rows) == len(teams) else [game.take(rows) for game in games]
                 contexts = ranks[rows] < order
                 change = torch.stack([derivative(game, teams[rows], contexts) for game in playing], -1)
-                tally.add((rows, place), change.unflatten(1, (-1, effort.contexts)).mean(2))
+                tally.add((rows, place), change.unflatten(1, (len(cut), 2, effort.contexts)).mean(3))
         if effort.error:
             error = tally.covariance().diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=0).sqrt()
             going = (error > effort.error) | (tally.count < FEWEST)
             if not going.any():
                 break
     assert tally is not None
-    forwards = 4 * effort.contexts * len(games) * tally.count.sum(1)
-    return Estimate(tally.mean(), tally.covariance(), tally.count, forwards)
+    draws = 2 * tally.count
+    forwards = 4 * effort.contexts * len(games) * draws.sum(1)
+    return Estimate(tally.mean(), tally.covariance(), draws, tally.count, forwards)
 
 
-def random_pairs(count: int, players: int, step: int, rng: Streams, pairs: Tensor | None = None) -> Tensor:
+def random_pairs(count: int, players: int, rng: Streams, pairs: Tensor | None = None) -> Tensor:
     """Draw pairs of players for each image, of all or of `pairs` int [p, 2], with replacement: int [n, count, 2]."""
+    return _pairs_at(rng.uniform("pair", 0, (count,)).double(), players, pairs)
+
+
+def _pairs_at(share: Tensor, players: int, pairs: Tensor | None) -> Tensor:
+    """Give the pairs at these shares in [0, 1) of the list `pairs`, or of all pairs by their first player."""
     if pairs is not None:
-        return pairs.cpu()[(rng.uniform("pair", step, (count,)) * len(pairs)).long()]
-    number = (rng.uniform("pair", step, (count,)).double() * (players * (players - 1))).long()
+        return pairs.cpu()[(share * len(pairs)).long()]
+    number = (share * (players * (players - 1))).long()
     one, other = number // (players - 1), number % (players - 1)
     return torch.stack([one, other + (other >= one)], dim=-1)
 
@@ -158,7 +192,7 @@ def each_team(games: Sequence[Game], orders: Sequence[int], teams: Tensor, conte
     assert tally is not None
     covariance = tally.covariance().masked_fill(single[:, None, None, None], 0.0)
     forwards = 2**members * len(games) * tally.count.sum((1, 2))
-    return Estimate(tally.mean(), covariance, tally.count, forwards)
+    return Estimate(tally.mean(), covariance, tally.count, tally.count - 1, forwards)
 
 
 def pair_interactions(

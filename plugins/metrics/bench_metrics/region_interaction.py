@@ -52,7 +52,7 @@ class RegionInteraction:
     @property
     def forwards(self) -> float:
         """Give the passes of one cloud."""
-        return len(IMAGES) * 4 * self.pairs * self.contexts * len(self.orders)
+        return len(IMAGES) * 4 * Effort(self.pairs).draws * self.contexts * len(self.orders)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         classes, own = watched_classes(self.of, clean, adversarial, source), regions(clean.images, self.regions)
