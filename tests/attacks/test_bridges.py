@@ -69,7 +69,8 @@ def test_without_the_library_the_plugin_says_what_to_install() -> None:
         "importlib.util.find_spec = lambda name, *a: None if name == 'torchattacks' else find(name, *a)\n"
         "from bench_core.registry import discover\nfound = discover()\n"
         "print(*[f'{u.plugin}: {u.reason}' for u in found.unavailable])\n"
-        "names = found.names('attacks')\nsys.exit(any(name.startswith('torchattacks:') for name in names) or 'pgd' not in names)"
+        "names = found.names('attacks')\nsys.exit(any(name.startswith('torchattacks:') for name in names)"
+        " or 'pgd' not in names)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

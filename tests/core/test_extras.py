@@ -1,0 +1,48 @@
+"""A fresh environment with each extra alone, and with all: nothing clashes, and what lacks its library says so.
+
+Downloads gigabytes where nothing is cached, so slow; `python -m pytest -m slow tests/core/test_extras.py`.
+"""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = [name for name in PROJECT["optional-dependencies"] if name not in ("test", "check")]
+PLUGINS = {
+    name for name in EXTRAS if name in PROJECT["entry-points"]["bench"]
+}  # extras that bring a plugin by that name
+
+
+def test_every_extra_but_those_for_developers_is_in_all() -> None:
+    (everything,) = PROJECT["optional-dependencies"]["all"]
+    assert set(everything.removeprefix("adversarial-bench[").removesuffix("]").split(",")) == set(EXTRAS) - {"all"}
+
+
+def command(*arguments: str | Path) -> str:
+    done = subprocess.run([*map(str, arguments)], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", ["", *EXTRAS])
+def test_an_extra_alone_fits_together(extra: str, tmp_path: Path) -> None:
+    command(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    wanted = f"{ROOT}[{extra}]" if extra else str(ROOT)
+    command(python, "-m", "pip", "install", "--quiet", wanted)
+    assert "No broken requirements found" in command(python, "-m", "pip", "check")
+    listed = json.loads(command(tmp_path / "venv" / "bin" / "bench", "plugins", "--json"))
+    missing = {each["plugin"]: each["reason"] for each in listed["unavailable"]}
+    there = {each["plugin"] for each in listed["offers"]}
+    brought = PLUGINS if extra == "all" else {extra} & PLUGINS
+    assert brought <= there
+    assert not brought & set(missing)
+    for plugin in PLUGINS - there:
+        assert f'(would do: pip install "adversarial-bench[{plugin}]")' in missing[plugin]

@@ -1,0 +1,137 @@
+"""Every model of the zoos' profiles: random weights where its library looks, loaded by the suite's own path, offline."""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench_core.registry import Registry
+from bench_core.suite import read_toml, suites_folder
+from bench_models import checkpoint
+from bench_models.torchvision_models import construct
+
+from .conftest import Caches
+from .shelves import put_cifar, put_pictures, put_timm, put_torchvision, settled
+
+IMAGENET = read_toml(suites_folder() / "profiles" / "imagenet.toml")["models"]
+QUICK = {"AlexNet", "RN-18-adv", "IncV3ens3"}
+SUITE = """
+title = "one model"
+profiles = ["imagenet"]
+[on.imagenet]
+targets = ["{label}"]
+images = {{ count = 1, rule = "all", models = ["{label}"] }}
+[metrics]
+clean = {{ recipe = "clean_accuracy" }}
+[[tables]]
+name = "clean"
+rows = ["target"]
+columns = []
+value = "clean.accuracy"
+"""
+OFFLINE = """
+import socket, sys
+def refused(*_): raise OSError("this test is offline")
+socket.socket.connect = refused
+from bench_core.cli import main
+main(sys.argv[1:])
+"""
+
+
+def put(entry: dict[str, object], caches: Caches, here: Path) -> tuple[torch.nn.Module, int]:
+    """Put random weights where the entry's library looks; give the network and the side of its inputs."""
+    if entry["recipe"] == "torchvision":
+        return put_torchvision(caches.torch, str(entry["name"])), 224
+    if entry["recipe"] == "timm":
+        network = put_timm(caches.torch, caches.hub, str(entry["name"]))
+        return network, network.pretrained_cfg["input_size"][-1]
+    torch.manual_seed(1)
+    made, preset = checkpoint.construct(str(entry["architecture"]), 1000 + int(entry.get("label_offset", 0)))
+    network, prefix = settled(made), str(entry.get("prefix", ""))
+    file = here / str(entry["file"])
+    file.parent.mkdir(parents=True)
+    torch.save({"state_dict": {f"{prefix}{name}": value for name, value in network.state_dict().items()}}, file)
+    assert preset is not None
+    return network, preset["side"]
+
+
+@pytest.mark.parametrize(
+    "label", [label if label in QUICK else pytest.param(label, marks=pytest.mark.slow) for label in IMAGENET]
+)
+def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
+    label: str, caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Registry
+) -> None:
+    """The suite's path gives the answers of the library's own network, at its true input size."""
+    entry = dict(IMAGENET[label])
+    if entry["recipe"] not in installed.names("models"):
+        pytest.skip(f"{entry['recipe']} is not installed")
+    monkeypatch.chdir(tmp_path)
+    plain, side = put(entry, caches, tmp_path)
+    offer = installed.find("models", entry.pop("recipe"), "", "")
+    options, faults = offer.check(entry, "imagenet.toml", label)
+    assert not faults
+    assert all(Path(file.path).is_file() for file in offer.recipe.files(**options))
+    assert "missing" not in offer.recipe.identity(**options)["weights"]
+    model = offer.build(**options)
+    images = torch.rand(1, 3, side, side)
+    offset = int(entry.get("label_offset", 0))
+    with torch.no_grad():
+        expected = plain(model.prepared(images))[:, offset:]
+        found = model(images)
+    assert found.shape == (1, 1000)
+    assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max().clamp(min=1)))
+    assert model.side == side
+    del plain, model
+    gc.collect()
+
+
+def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Path) -> None:
+    """From the command line, in its own process: a folder of two classes of ImageNet, weights in torch's cache."""
+    put_torchvision(caches.torch, "resnet18")
+    put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    arguments = ["run", "one.toml", "--data", "val", "--executor", "inline", "--out", "out", "--format", "csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "RN-18" in done.stdout
+
+
+def test_missing_weights_are_one_immediate_line_offline(caches: Caches, tmp_path: Path) -> None:
+    put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    arguments = ["run", "one.toml", "--data", "val", "--out", "out"]
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "models.RN-18: weights are not on this machine: looked for" in line
+    assert "resnet18-f37072fd.pth (bench fetch one --profile imagenet gets it)" in line
+
+
+def test_the_cifar10_profile_runs_on_the_archive(
+    caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Registry
+) -> None:
+    """With an accuracy expected that random weights do not have: the run stops there, and says so."""
+    from bench_core.errors import UsageError
+    from bench_core.run import run
+    from bench_core.suite import load_suite
+
+    pytest.importorskip("bench_models.robustbench_models", exc_type=ImportError)
+    if not {"robustbench"} <= set(installed.names("models")) or "autoattack" not in installed.names("attacks"):
+        pytest.skip("installed without the extras")
+    from .test_robustbench import entry
+    from .test_robustbench import put as put_entry
+
+    monkeypatch.chdir(tmp_path)
+    put_cifar(tmp_path / "data", "cifar-10-batches-py", "test_batch", "labels")
+    put_entry(tmp_path / "models", "Wong2020Fast", entry("Wong2020Fast").state_dict())
+    overrides = ['sources=["Wong2020"]', f'data.root="{tmp_path / "data"}"', "budgets.linf.steps=1"]
+    suite = load_suite("robust_accuracy", "cifar10", overrides)
+    with pytest.raises(UsageError, match=r"models\.Wong2020\.expected_accuracy: expected 83\.3%, found [\d.]+% of 12"):
+        run(suite, out=tmp_path / "out", registry=installed, executor="inline")
