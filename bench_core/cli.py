@@ -16,6 +16,7 @@ from .commands.check import check
 from .commands.compare import compare
 from .commands.fetch import fetch
 from .commands.leaderboard import leaderboard
+from .commands.new import new
 from .commands.query import query
 from .commands.report import report
 from .errors import Fault, UsageError, one_line
@@ -268,6 +269,7 @@ def suites() -> None:
 
 
 app.command()(check)
+app.command()(new)
 app.command()(compare)
 app.command()(leaderboard)
 app.command()(report)

@@ -18,7 +18,7 @@ from .closure import Untraceable, closure_digest
 from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .schema import Option, check_options, options_of
-from .types import API_VERSION, Recipe
+from .types import API_OLDEST, API_VERSION, Recipe
 
 GROUP = "bench"
 KINDS = ("attacks", "metrics", "models", "datasets", "executors")
@@ -173,9 +173,7 @@ def discover(blocked: Iterable[str] = ()) -> Registry:
             continue
         try:
             plugin = point.load()
-            wanted = getattr(plugin, "BENCH_API_VERSION", API_VERSION)
-            if wanted != API_VERSION:
-                raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION}")
+            check_api(getattr(plugin, "BENCH_API_VERSION", API_OLDEST))
             origin = Origin(point.name, package, version, source_digest(plugin), dependencies(plugin))
             if registry.manager.has_plugin(point.name):
                 origin = replace(origin, plugin=f"{package}:{point.name}")
@@ -189,6 +187,17 @@ def discover(blocked: Iterable[str] = ()) -> Registry:
 
 def _is_own(point: importlib.metadata.EntryPoint) -> bool:
     return point.dist is not None and point.dist.name == "adversarial-bench"
+
+
+def check_api(wanted: Any) -> None:
+    """Raise RuntimeError where a plugin is made for another version of the API than this host's."""
+    if not isinstance(wanted, int):
+        raise RuntimeError(f"BENCH_API_VERSION: found {wanted!r} (would do: {API_VERSION})")
+    if wanted > API_VERSION:
+        raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION} (would do: a newer bench)")
+    if wanted < API_OLDEST:
+        takes = f"takes {API_OLDEST} to {API_VERSION}"
+        raise RuntimeError(f"made for plugin API {wanted}, this host {takes} (would do: a newer release of the plugin)")
 
 
 def source_digest(plugin: Any) -> str:

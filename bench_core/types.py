@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Model = nn.Module  # images [n, c, h, w] in [0, 1] -> logits [n, classes]; owns its preprocessing
     Rows = Mapping[str, NDArray[Any]]
 
-API_VERSION = 1
+API_VERSION = 1  # what `bench_core.types`, `hookspecs` and `testing` are; a plugin says its own as BENCH_API_VERSION
+API_OLDEST = 1  # that a plugin may be made for; and is, where it says nothing
 Norm = Literal["linf", "l2"]
 LossName = Literal["cross_entropy", "margin"]
 Precision = Literal["float32", "bfloat16"]

@@ -22,6 +22,9 @@ def check(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the recipe; repeatable.")
     ] = None,
     rule: Annotated[list[str] | None, typer.Option(help="Only this rule; repeatable.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="ATTACK", help="Also hold an attack against this one, step for step.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every verdict as JSON.")] = False,
 ) -> None:
     """Hold an attack, a metric, a model or a dataset to the rules of its kind; exit 1 where one is broken."""
@@ -30,6 +33,7 @@ def check(
     from ..registry import discover
     from ..suite import merged, read_override
     from ..testing import RULES, applicable, judge, offers, subjects
+    from ..testing.reference import like as held_against
 
     if name is None:
         for kind, rules in RULES.items():
@@ -40,11 +44,12 @@ def check(
     torch.set_num_threads(1)
     registry = discover()
     options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})
+    more = [held_against(registry, like)] if like is not None else []
     verdicts = [
         judge(subject, each)
         for subject in subjects(registry, offers(registry, name), options)
-        for each in applicable(subject)
-        if not rule or each.name in (*rule, "all")
+        for each in [*applicable(subject), *(more if subject.refuses() is None else ())]
+        if not rule or each.name in (*rule, "all", "like")
     ]
     print(json.dumps([vars(each) for each in verdicts], indent=1) if as_json else text(verdicts))
     if any(each.status == "broken" for each in verdicts):

@@ -6,7 +6,23 @@ from bench_core.testing import check
 assert not [verdict for verdict in check(discover(), "my_attack") if verdict.status == "broken"]
 """
 
+from .scenes import budget, examples, network, streams
 from .subjects import RULES, Subject, applicable, check, judge, offers, subjects, trials
 from .verdicts import Rule, Verdict
 
-__all__ = ["RULES", "Rule", "Subject", "Verdict", "applicable", "check", "judge", "offers", "subjects", "trials"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "Subject",
+    "Verdict",
+    "applicable",
+    "budget",
+    "check",
+    "examples",
+    "judge",
+    "network",
+    "offers",
+    "streams",
+    "subjects",
+    "trials",
+]

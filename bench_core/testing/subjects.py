@@ -10,7 +10,7 @@ from ..registry import Offer, Registry
 from ..types import Json
 from . import attacks, datasets, metrics, models
 from .trial import AttackTrial
-from .verdicts import Broken, Rule, Rules, Unasked, Verdict
+from .verdicts import Broken, Rule, Rules, Status, Unasked, Verdict
 
 RULES: Mapping[str, Rules] = {
     "attacks": attacks.RULES,
@@ -106,21 +106,27 @@ def applicable(subject: Subject) -> list[Rule]:
 
 def judge(subject: Subject, rule: Rule) -> Verdict:
     """Ask one rule of a subject. What it declares to break is still asked, and reported as declared, never as held."""
+    status, message, given = asked(subject, rule)
+    return Verdict(subject.name, rule.name, status, message, given, subject.kind)
+
+
+def asked(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
+    """Give the status of a rule, why, and with which input."""
     try:
         declared = subject.declared()
         wrong = sorted(name for name in declared if not getattr(RULES[subject.kind].get(name), "declarable", False))
         if wrong:
-            return Verdict(subject.name, rule.name, "broken", f"it declares deviations from {wrong}, which none may")
+            return "broken", f"it declares deviations from {wrong}, which none may", ""
         said = declared.get(rule.name)
         try:
             rule.ask(subject)
         except Broken as broken:
             if said is None:
-                return Verdict(subject.name, rule.name, "broken", str(broken), broken.given)
-            return Verdict(subject.name, rule.name, "declared", f"{said}; found: {broken}", broken.given)
+                return "broken", str(broken), broken.given
+            return "declared", f"{said}; found: {broken}", broken.given
     except Unasked as unasked:
-        return Verdict(subject.name, rule.name, "unasked", str(unasked))
-    return Verdict(subject.name, rule.name, "holds", f"although it declares: {said}" if said else "")
+        return "unasked", str(unasked), ""
+    return "holds", f"although it declares: {said}" if said else "", ""
 
 
 def check(registry: Registry, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Verdict]:

@@ -47,11 +47,17 @@ class Verdict:
     status: Status
     message: str = ""
     given: str = ""
+    kind: str = ""
+
+    @property
+    def read(self) -> str:
+        """Say where the rule is explained."""
+        return f"{GUIDE}#{self.kind}-{self.rule.replace('_', '-')}"
 
     def __str__(self) -> str:
         parts = [f"{self.subject}: {self.rule}: {self.status}", self.message]
         parts += [f"with {self.given}"] if self.given else []
-        parts += [f"read {GUIDE}#{self.rule.replace('_', '-')}"] if self.status == "broken" else []
+        parts += [f"read {self.read}"] if self.status == "broken" else []
         return one_line("; ".join(part for part in parts if part))
 
 

@@ -269,4 +269,4 @@ def test_a_mistake_is_caught_by_name(mistake: str) -> None:
     assert found
     assert said in found.message
     assert found.given
-    assert f"docs/plugins.md#{rule.replace('_', '-')}" in str(found)
+    assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)

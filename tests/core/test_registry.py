@@ -48,7 +48,12 @@ def test_a_third_party_plugin_is_found_with_its_package_and_version(install) -> 
     [
         ("raise ValueError('no GPU')", "no GPU"),
         ("import no_such_library", "no_such_library"),
-        ("BENCH_API_VERSION = 99", "API 99"),
+        ("BENCH_API_VERSION = 99", "made for plugin API 99, this host has 1 (would do: a newer bench)"),
+        (
+            "BENCH_API_VERSION = 0",
+            "made for plugin API 0, this host takes 1 to 1",
+        ),
+        ("BENCH_API_VERSION = '1'", "BENCH_API_VERSION: found '1' (would do: 1)"),
         ("import sys; sys.exit(3)", "SystemExit"),
         ("from bench_core.hookspecs import hookimpl\n@hookimpl\ndef bench_atacks(): return {}", "bench_atacks"),
         (

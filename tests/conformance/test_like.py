@@ -1,0 +1,115 @@
+"""Mistakes that only a reference can tell: one wrong attack for each, held against the attack that it claims to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench_attacks.descent import Descent
+from bench_attacks.draw import Draw
+from bench_attacks.recipes import RECIPES
+from bench_attacks.terms import Interaction
+from bench_core.testing import judge, offers, subjects
+from bench_core.testing.reference import like
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model
+
+from .offering import offering
+from .test_wrong_attacks import Ascent, length, usual
+
+GRID = {"grid": 4, "samples": 3, "cells": 5}
+
+
+@dataclass(frozen=True)
+class Drawn(Interaction):
+    """Cells drawn with replacement: a cell may be drawn twice, and then one fewer is masked."""
+
+    def place(self, clean: Tensor, images: Tensor, draw: Draw) -> Tensor:
+        class Repeating(Draw):
+            def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
+                distinct = super().subsets(purpose, count, players, size)
+                return distinct & (torch.arange(players) != distinct.long().argmax(-1, keepdim=True))
+
+        return super().place(clean, images, Repeating(draw.rng, draw.step, draw.like))
+
+
+@dataclass(frozen=True)
+class Uncovered(Interaction):
+    """The last row and column of pixels are never masked, as where the grid does not divide the side."""
+
+    def place(self, clean: Tensor, images: Tensor, draw: Draw) -> Tensor:
+        points = super().place(clean, images, draw)
+        points[..., -1, :], points[..., :, -1] = images[:, None, :, -1, :], images[:, None, :, :, -1]
+        return points
+
+
+def wrong_ir(term: type[Interaction], strength: float = 1.0) -> Callable[..., Descent]:
+    def build(budget: Budget, grid: int = 16, samples: int = 32, cells: int = 32) -> Descent:
+        return replace(Descent.plain(budget), extras=(term(strength, grid, samples, cells),))
+
+    return build
+
+
+def sign_before_momentum(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    key = "m" if "m" in attack.memory else "first"
+    gradient = usual(attack, model, images, examples).sign()
+    attack.memory["m"] = attack.memory.get(key, torch.zeros_like(gradient)) + gradient
+    return attack.memory["m"]
+
+
+def whole_norm(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    gradient = usual(attack, model, images, examples)
+    attack.memory["m"] = attack.memory.get("m", torch.zeros_like(gradient)) + gradient / length(gradient).square()
+    return attack.memory["m"]
+
+
+def some_branches(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, out: out.register_hook(lambda g: 0.2 * g) and None)
+        for name, module in model.named_modules()
+        if name.endswith(".branch") and "2." not in name
+    ]
+    try:
+        return usual(attack, model, images, examples)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def ascent(gradient: Any) -> Callable[[Budget], Ascent]:
+    return lambda budget: Ascent(budget, gradient=gradient, cost=Cost())
+
+
+WRONG: Mapping[str, tuple[str, Callable[..., Any], Mapping[str, Any]]] = {
+    "interaction with its sign reversed": ("ir", wrong_ir(Interaction, -1.0), GRID),
+    "cells drawn with replacement": ("ir", wrong_ir(Drawn), GRID),
+    "pixels that no cell covers": ("ir", wrong_ir(Uncovered), GRID),
+    "signs accumulated": ("mi", ascent(sign_before_momentum), {}),
+    "another norm": ("mi", ascent(whole_norm), {}),
+    "a branch left out": ("sgm", ascent(some_branches), {}),
+}
+
+
+def status(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
+    registry = offering("attacks", AttackRecipe(build, "Claims to be another.", examples=[options]))
+    rule = like(registry, name)
+    return [judge(subject, rule).status for subject in subjects(registry, offers(registry, "mine"))]
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_shows_against_the_reference(mistake: str) -> None:
+    assert "broken" in status(*WRONG[mistake])
+
+
+@pytest.mark.parametrize(("name", "options"), [("ir", GRID), ("mi", {}), ("sgm", {}), ("hybrid_ir", GRID)])
+def test_the_reference_is_like_itself(name: str, options: Mapping[str, Any]) -> None:
+    assert status(name, RECIPES[name].build, options) == ["holds", "holds"]
+
+
+def test_the_same_formula_written_otherwise_is_like_it() -> None:
+    assert status("pgd", wrong_ir(Interaction, 0.0), GRID) == ["holds", "holds"]
+    assert status("ir", wrong_ir(Interaction), GRID) == ["holds", "holds"]

@@ -1,0 +1,163 @@
+"""Two packages of somebody else's, installed by pip: found, checked, run, blocked, and broken on purpose."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_core.errors import UsageError
+from bench_core.registry import discover
+from bench_core.testing import offers
+
+HERE = Path(__file__).parent
+PACKAGES = ("acme-topk", "acme-flips")
+SUITE = """
+title = "Somebody else's attack and metric"
+profiles = ["embedded"]
+[attacks]
+"PGD"  = { recipe = "pgd" }
+"TopK" = { recipe = "acme_topk", share = 0.25 }
+[metrics]
+flips = { recipe = "acme_flips" }
+[on.embedded]
+sources = ["VGG"]
+targets = ["VGG"]
+images = { count = 6, models = ["VGG"] }
+budgets.linf = { norm = "linf", eps = "16/255", step_size = "4/255", steps = 3 }
+[[tables]]
+name = "main"
+rows = ["attack"]
+columns = ["target"]
+value = "flips.ever"
+"""
+Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pip_install(target: Path, *packages: Path) -> None:
+    """Install from sources as anybody would, without the network."""
+    pytest.importorskip("pip")
+    given = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    given += ["--disable-pip-version-check", "--target", str(target), *map(str, packages)]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    sources = [shutil.copytree(HERE / name, folder / "sources" / name) for name in PACKAGES]
+    pip_install(folder / "packages", *sources)
+    return folder / "packages"
+
+
+@pytest.fixture
+def bench(target: Path, tmp_path: Path) -> Bench:
+    """Run bench where the packages are installed, or where changed copies of them are."""
+
+    def run(*arguments: str, site: Path = target, **variables: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(site), *sys.path])
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
+        command = [sys.executable, "-m", "bench_core.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+
+    (tmp_path / "acme.toml").write_text(SUITE)
+    return run
+
+
+@pytest.fixture
+def changed(target: Path, tmp_path: Path) -> Callable[[str, str, str], Path]:
+    """Give a copy of what is installed, with one thing changed in the code of one package."""
+
+    def change(module: str, old: str, new: str) -> Path:
+        site = tmp_path / "changed"
+        shutil.copytree(target, site, ignore=shutil.ignore_patterns("__pycache__"))
+        file = site / module / "__init__.py"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        return site
+
+    return change
+
+
+def test_they_are_found_with_version_options_and_digest(bench: Bench) -> None:
+    listed = json.loads(bench("plugins", "--json").stdout)["offers"]
+    topk, flips = (next(each for each in listed if each["name"] == name) for name in ("acme_topk", "acme_flips"))
+    assert (topk["package"], topk["version"], len(topk["source"])) == ("acme-topk", "1.2.0", 64)
+    assert [(each["name"], each["default"]) for each in topk["options"]] == [("share", 0.5)]
+    assert (flips["kind"], flips["version"]) == ("metrics", "0.3.1")
+
+
+@pytest.mark.parametrize(("package", "held"), [("acme-topk", "20 holds"), ("acme_flips", "10 holds")])
+def test_they_keep_every_rule(bench: Bench, package: str, held: str) -> None:
+    done = bench("check", package)
+    assert done.returncode == 0, done.stdout
+    assert held in done.stdout
+
+
+def test_they_run_in_a_suite_by_worker_processes(bench: Bench, tmp_path: Path) -> None:
+    done = bench("run", "acme.toml", "--format", "json", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "TopK" in done.stdout
+    record = (tmp_path / "results" / "acme" / "embedded" / "run.json").read_text()
+    assert "acme-topk" in record, "the record names the package and its version"
+
+
+def test_a_blocked_one_is_named_where_it_is_missed(bench: Bench) -> None:
+    done = bench("run", "acme.toml", BENCH_BLOCK_PLUGINS="acme_topk")
+    assert done.returncode == 2
+    assert 'acme.toml: attacks.TopK.recipe: unknown attack "acme_topk"' in done.stderr
+    assert "plugin acme_topk is unavailable: blocked" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("BENCH_API_VERSION = 1", "BENCH_API_VERSION = 2", "made for plugin API 2, this host has 1"),
+        ("BENCH_API_VERSION = 1", "BENCH_API_VERSION = 0", "made for plugin API 0, this host takes 1 to 1"),
+        ("BENCH_API_VERSION = 1", "import acme_base", "No module named 'acme_base'"),
+        ("def bench_attacks", "def bench_atacks", "bench_atacks"),
+    ],
+)
+def test_a_broken_one_breaks_nothing_else(
+    changed, monkeypatch: pytest.MonkeyPatch, old: str, new: str, reason: str
+) -> None:
+    monkeypatch.syspath_prepend(str(changed("acme_topk", old, new)))
+    for module in ("acme_topk", "acme_flips"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    registry = discover()
+    (broken,) = [each for each in registry.unavailable if each.plugin == "acme_topk"]
+    assert reason in broken.reason
+    assert ("metrics", "acme_flips") in registry.offers
+    assert ("attacks", "pgd") in registry.offers
+    with pytest.raises(UsageError, match="acme_topk: unavailable: "):
+        offers(registry, "acme-topk")
+    for module in ("acme_topk", "acme_flips"):
+        sys.modules.pop(module, None)
+
+
+def test_one_that_leaves_the_ball_is_caught_by_the_kit_and_void_in_a_run(bench: Bench, changed) -> None:
+    site = changed("acme_topk", "budget.step_size * gradient.sign() * chosen).clamp(low, high)", "gradient.sign())")
+    done = bench("check", "acme_topk", "--rule", "contract", site=site)
+    assert done.returncode == 1
+    assert "attack acme_topk (linf): contract: broken; images outside [0, 1]" in done.stdout
+    assert "docs/plugins.md#attacks-contract" in done.stdout
+    run = bench("run", "acme.toml", "--executor", "inline", site=site)
+    assert run.returncode == 3
+    assert "void: images outside [0, 1]" in run.stderr
+
+
+def test_a_metric_of_the_whole_batch_is_caught(bench: Bench, changed) -> None:
+    site = changed(
+        "acme_flips", "answer = target(step.images).argmax(1)", "answer = target(step.images).argmax(1).sort().values"
+    )
+    done = bench("check", "acme-flips", site=site)
+    assert done.returncode == 1
+    assert "shard_independence: broken" in done.stdout
