@@ -11,7 +11,6 @@ import torch
 from bench_core.registry import Registry
 from bench_core.suite import read_toml, suites_folder
 from bench_models import checkpoint
-from bench_models.torchvision_models import construct
 
 from .conftest import Caches
 from .shelves import put_cifar, put_pictures, put_timm, put_torchvision, settled
