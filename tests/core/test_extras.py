@@ -35,11 +35,11 @@ def command(*arguments: str | Path) -> str:
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
 def test_an_extra_alone_fits_together(extra: str, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=tmp_path) as folder:  # gigabytes, so not kept as tmp_path is
-        bin = Path(folder) / "bin"
+        programs = Path(folder) / "bin"
         command(sys.executable, "-m", "venv", folder)
-        command(bin / "pip", "install", "--quiet", f"{ROOT}[{extra}]" if extra else ROOT)
-        assert "No broken requirements found" in command(bin / "pip", "check")
-        listed = json.loads(command(bin / "bench", "plugins", "--json"))
+        command(programs / "pip", "install", "--quiet", f"{ROOT}[{extra}]" if extra else ROOT)
+        assert "No broken requirements found" in command(programs / "pip", "check")
+        listed = json.loads(command(programs / "bench", "plugins", "--json"))
     missing = {each["plugin"]: each["reason"] for each in listed["unavailable"]}
     there = {each["plugin"] for each in listed["offers"]}
     brought = PLUGINS if extra == "all" else {extra} & PLUGINS

@@ -1,4 +1,4 @@
-"""Every model of the zoos' profiles: random weights where its library looks, loaded by the suite's own path, offline."""
+"""Every model of the zoos' profiles: random weights where its library looks, loaded as a suite does it, offline."""
 
 import gc
 import subprocess
