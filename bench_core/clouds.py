@@ -18,7 +18,8 @@ def is_cloud(shape: tuple[int, ...]) -> bool:
 
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:
     """Give all squared distances: points [n, p, 3], others [n, q, 3] -> [n, p, q]; no number depends on the batch."""
-    return (points[:, :, None] - others[:, None]).square().sum(-1)
+    x, y, z = ((points[:, :, None, k] - others[:, None, :, k]).square() for k in range(3))
+    return x + y + z
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
