@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench_attacks.branches import branches
+from bench_attacks.surrogates import SkipGradient
 from bench_core.errors import UsageError
 from bench_models import timm_source, torchvision_models, torchvision_source
 from bench_models.folding import fold_batch_norm, lean
 from bench_models.preprocessing import Preprocessed
 
+from ..attacks.test_skip_gradient import input_gradient
 from .conftest import Caches
 from .shelves import put_timm, put_torchvision, settled
 
@@ -147,6 +149,19 @@ def test_folding_changes_neither_the_answers_nor_the_branches(name: str) -> None
     assert norms - sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == FOLDED[name]
     assert len(branches(folded)) == found
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in folded.parameters() if w.ndim == 4)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_skip_gradients_are_the_same_on_a_folded_network(name: str) -> None:
+    """What is left in a normalisation's place is still the end of a branch, and its output is still added in place."""
+    torch.manual_seed(0)
+    network = settled(torchvision_models.construct(name)).double()
+    images = torch.rand(1, 3, 40, 40, dtype=torch.float64)
+    skip, plain = (input_gradient(network, images, each) for each in (SkipGradient(0.3, projections=False), None))
+    folded = lean(network)
+    torch.testing.assert_close(input_gradient(folded, images, SkipGradient(0.3, projections=False)), skip)
+    torch.testing.assert_close(input_gradient(folded, images, None), plain)
+    assert (skip - plain).norm() > 0.1 * plain.norm()
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "legacy_seresnet18", "resnetv2_50", "efficientnet_b0"])

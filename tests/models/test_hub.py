@@ -1,0 +1,70 @@
+"""The hub's own downloader puts a file where it is then found: against a hub on this machine."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+pytest.importorskip("bench_models.timm_models", exc_type=ImportError)
+
+from bench_core.fetching import fetch, published_size
+from bench_core.progress import Silent
+from bench_models import timm_models
+
+from .conftest import Caches
+
+NAME = "test_byobnet.r160_in1k"
+CONTENT = save({"a": torch.arange(1000)})
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """Answers as the hub does for one file."""
+
+    def do_HEAD(self) -> None:
+        if self.path != f"/timm/{NAME}/resolve/main/model.safetensors":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("ETag", f'"{hashlib.sha256(CONTENT).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "a" * 40)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_port}"
+        constants = "huggingface_hub.constants"
+        monkeypatch.setattr(f"{constants}.ENDPOINT", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_XET", True)
+        yield address
+        running.shutdown()
+
+
+def test_a_fetched_file_is_where_the_library_looks(hub: str, caches: Caches) -> None:
+    (file,) = timm_models.files(NAME)
+    assert not Path(file.path).exists()
+    assert file.url.startswith(hub)
+    assert published_size(file) == len(CONTENT)
+    fetch("A", file, len(CONTENT), Silent())
+    (found,) = timm_models.files(NAME)
+    assert Path(found.path).read_bytes() == CONTENT
+    assert Path(found.path).is_relative_to(caches.hub)
+    assert timm_models.identity(NAME)["weights"] == [hashlib.sha256(CONTENT).hexdigest()]
