@@ -79,6 +79,7 @@ def warnings(
 
 
 NETWORKS = {
+    "no_gradient": "the network cannot be differentiated: no attack by gradient is one on it",
     "zero_gradient": "the network's input gradient is zero (masked gradients?)",
     "saturated": "the cross entropy's gradient is zero, so large are the logits (use loss = margin)",
     "softmax": "the network gives probabilities, not logits",
@@ -96,7 +97,7 @@ def _of_networks(rows: Sequence[RowSet]) -> Iterator[Warned]:
             continue
         looked_at = each.arrays["examined"]
         for name, kind in NETWORKS.items():
-            share = float(each.arrays[name][looked_at].mean())
+            share = float(each.arrays.get(name, ~looked_at)[looked_at].mean())
             if share > 0:
                 yield Warned(kind, f"{100 * share:.0f}% of {looked_at.sum()} images", network)
 

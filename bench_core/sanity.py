@@ -23,15 +23,19 @@ REPEATED = 1e-4  # of the largest logit: two answers to one question that differ
 def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     """Look at a network at its first clean images. Rows bool [n]: `examined`, and where that is so, what was found.
 
-    `softmax`: the outputs are probabilities; `randomised`: a second answer is another; `zero_gradient`: the margin has
-    an input gradient of zero; `saturated`: only the cross entropy's is zero, in float32.
+    `softmax`: the outputs are probabilities; `randomised`: a second answer is another; `no_gradient`: the network
+    cannot be differentiated; `zero_gradient`: the margin has an input gradient of zero; `saturated`: only the cross
+    entropy's is zero, in float32.
     """
     count, some = len(examples.labels), examples.take(slice(0, EXAMINED))
     first = network(some.images)
     again = [network(some.images) for _ in range(REPEATS if draws(network, some.images[:1]) else 1)]
-    flat = {name: loss_gradient(network, some, name) == 0 for name in LOSSES}
+    gradients = {name: loss_gradient(network, some, name) for name in LOSSES}
+    every = torch.ones_like(some.labels, dtype=torch.bool)
+    flat = {name: ~every if size is None else size == 0 for name, size in gradients.items()}
     found = {
-        "examined": torch.ones_like(some.labels, dtype=torch.bool),
+        "examined": every,
+        "no_gradient": every if gradients["margin"] is None else ~every,
         "softmax": (first >= 0).all(1) & ((first.sum(1) - 1).abs() < 1e-3),
         "randomised": (torch.stack(again) - first).abs().amax((0, 2)) > REPEATED * first.abs().amax(1),
         "zero_gradient": flat["margin"],
@@ -40,13 +44,15 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     return {name: torch.cat([row, row.new_zeros(count - len(row))]) for name, row in found.items()}
 
 
-def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor:
-    """Give the largest absolute input gradient [n] of a loss; 0 where the network gives none."""
+def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor | None:
+    """Give the largest absolute input gradient [n] of a loss; None where the network cannot be differentiated."""
     with torch.enable_grad():
         images = examples.images.clone().requires_grad_(True)
-        loss = LOSSES[name](network(images), examples.labels).sum()
-        gradient = torch.autograd.grad(loss, images, allow_unused=True)[0] if loss.requires_grad else None
-    return (torch.zeros_like(images) if gradient is None else gradient).detach().flatten(1).abs().amax(1)
+        try:
+            (gradient,) = torch.autograd.grad(LOSSES[name](network(images), examples.labels).sum(), images)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            return None
+    return gradient.flatten(1).abs().amax(1)
 
 
 class Witness:

@@ -59,7 +59,8 @@ class BrokenNetworks:
 
             return ModelRecipe(build, lambda: {"broken": name}, "broken on purpose")
 
-        return {name: recipe(name) for name in BROKEN}
+        outside = ModelRecipe(lambda: Around(before=without_gradient), lambda: {"broken": "outside"}, "not torch's")
+        return {"outside": outside, **{name: recipe(name) for name in BROKEN}}
 
 
 @pytest.fixture
@@ -86,6 +87,19 @@ def test_a_network_broken_on_purpose_raises_its_flag(name, broken, write_suite, 
         assert {"noise of the same size does as well", "met a gradient of zero"} <= kinds(result)
     again = run(suite, out=tmp_path / "again", registry=broken, executor="inline")
     assert [each.record() for each in again.scores] == [each.record() for each in result.scores]
+
+
+def without_gradient(images: Tensor) -> Tensor:
+    """Raise where a gradient is wanted, as code outside of torch does."""
+    return torch.from_numpy(images.numpy())
+
+
+def test_a_network_that_cannot_be_differentiated_is_a_target_like_any_other(broken, write_suite, tmp_path) -> None:
+    suite = write_suite(
+        ('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "outside" }'), ('["A", ["A", "B"]]', '["B"]')
+    )
+    result = run(suite, out=tmp_path, registry=broken, executor="inline", strict=True)
+    assert {each.kind for each in result.warned if each.network == "A"} == {NETWORKS["no_gradient"]}
 
 
 def test_an_honest_network_raises_none(registry, write_suite, tmp_path) -> None:
