@@ -6,12 +6,14 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 JUST_WRITTEN_NS = 2 * 10**9  # a file changed this recently may change again under the same time stamp: not remembered
+AT_ONCE = 500  # paths in one question to the database
 TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, mark TEXT, sha256 TEXT)"
 
 
@@ -27,7 +29,7 @@ def file_digest(path: str | Path) -> str:
 
 def file_digests(paths: Sequence[Path]) -> list[str]:
     """SHA-256 of each file, several read at a time. Raises OSError where one cannot be read."""
-    names = [str(path.resolve()) for path in paths]
+    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (of 50,000 files, ten times as fast)
     marks = [_mark(name) for name in names]
     found = _recall(names, marks)
     missing = [name for name in dict.fromkeys(names) if name not in found]
@@ -54,10 +56,10 @@ def _recall(names: Sequence[str], marks: Sequence[str]) -> dict[str, str]:
     if not memory().is_file():
         return found
     with suppress(sqlite3.Error), _open() as database:
-        for name, mark in zip(names, marks, strict=True):
-            row = database.execute("SELECT sha256 FROM digests WHERE path = ? AND mark = ?", (name, mark)).fetchone()
-            if row:
-                found[name] = row[0]
+        wanted = dict(zip(names, marks, strict=True))
+        for some in batched(wanted, AT_ONCE):
+            query = f"SELECT path, mark, sha256 FROM digests WHERE path IN ({', '.join('?' * len(some))})"
+            found |= {name: digest for name, mark, digest in database.execute(query, some) if wanted[name] == mark}
     return found
 
 
@@ -70,6 +72,12 @@ def _remember(rows: Sequence[tuple[str, str, str]]) -> None:
             with _open() as database, database:
                 database.execute(TABLE)
                 database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", settled)
+
+
+def batched(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+    remaining = iter(names)
+    while some := tuple(islice(remaining, size)):
+        yield some
 
 
 @contextmanager
