@@ -35,7 +35,7 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
                 points = _beside(points, names.index(name))
             if points:
                 counts += [each.n for each in points]
-                artist = (_error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
+                artist = (error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
         if not sweep:
             whole = all((numeric(each.labels.get(plot.x, "")) or 0.0).is_integer() for each in members)
@@ -87,7 +87,7 @@ def band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
     return artist
 
 
-def _error_bars(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+def error_bars(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
     x, value, low, high = map(np.array, _scaled(points, format))
     return axes.errorbar(
         x, value, yerr=np.clip([value - low, high - value], 0, None),

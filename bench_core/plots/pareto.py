@@ -14,7 +14,7 @@ from ..outcomes import ParetoPlot
 from ..pareto import AttackKey, attack_of, front, passes
 from ..scores import LabelledScore
 from .layout import finish, mark_white_boxes, panels
-from .lines import band, one_a_point
+from .lines import band, error_bars, one_a_point
 from .series import Point, counted, grouped, numeric, point, wanted
 from .style import look, text
 
@@ -38,7 +38,8 @@ def draw_pareto(scores: Sequence[LabelledScore], plot: ParetoPlot, title: str) -
         for name, own in grouped(members, plot.lines).items():
             points = curve(own, plot, cost)
             if points:
-                artist = band(axes[key], points, look(names.index(name)), plot.format)
+                draw = band if len(points) > 1 else error_bars
+                artist = draw(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
             shown += points
         counts += [each.n for each in shown]
@@ -51,7 +52,7 @@ def draw_pareto(scores: Sequence[LabelledScore], plot: ParetoPlot, title: str) -
     over = f"; mean over the black-box {' and '.join(f'{name}s' for name in plot.mean_over)}" if plot.mean_over else ""
     stepwise = any(STEP in each.labels for each in chosen)
     notes = [
-        f"{counted(counts)}{over}; bands: 95% intervals",
+        f"{counted(counts)}{over}; bands and bars: 95% intervals",
         "passes: images through the source, forwards and backwards together, for each attacked one"
         + ("; a point a step" if stepwise else ""),
         mark_white_boxes(axes, by_panel, bool(plot.mean_over)),

@@ -1,0 +1,87 @@
+"""Runs every benchmark and writes `docs/performance.md`: `python -m benchmarks [NAME ...]`.
+
+What a script printed is kept under `results/benchmarks/`; one that was run already is not run again unless it is named,
+or all are with `--again`. Wants an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+KEPT = ROOT / "results" / "benchmarks"
+SCRIPTS = {
+    "peak": "The machine's limit",
+    "libraries": "PGD and MI against torchattacks and foolbox",
+    "attack_speed": "Attacks against the official algorithm, and the share of the machine's limit",
+    "orders": "Interactions of every order against the design of 200 pairs and 100 contexts",
+    "host": "The host against a bare loop",
+    "planner": "The planner, and a finished suite",
+    "store": "The store",
+    "start_up": "Start-up",
+    "memory": "Memory",
+    "workers": "Scaling over workers",
+}
+NOT_ON_A_GPU = """\
+Everything here was measured on a CPU. On a GPU the same code moves networks and images there, gives each worker one GPU
+(or a fraction of one, with Ray), and keeps TF32 off; how fast it is there is not claimed."""
+
+
+def run(name: str) -> str:
+    """Run one script; give what it printed. Raises SystemExit where it failed."""
+    start = time.monotonic()
+    print(f"{name} ...", end=" ", flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=False
+    )
+    print(f"{time.monotonic() - start:.0f} s", flush=True)
+    if done.returncode:
+        sys.exit(f"benchmarks: {name} failed (exit code {done.returncode})")
+    return done.stdout.strip("\n")
+
+
+def page(found: dict[str, str]) -> str:
+    parts = [
+        "# Performance",
+        "",
+        "Written by `python -m benchmarks`; a ratio is the median over turns, [quartiles].",
+        "",
+    ]
+    parts += [NOT_ON_A_GPU, ""]
+    for name, output in found.items():
+        parts += [f"## {SCRIPTS[name]}", "", f"`python -m benchmarks.{name}`", "", "```text", output, "```", ""]
+    return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCRIPTS)}; those that were not run yet"
+    )
+    parser.add_argument("--again", action="store_true", help="run all")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in SCRIPTS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SCRIPTS)})")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name in SCRIPTS:
+        kept = KEPT / f"{name}.txt"
+        if not (ROOT / "benchmarks" / f"{name}.py").is_file():
+            print(f"{name}: there is no such script")
+            continue
+        if given.again or name in given.names or (not given.names and not kept.is_file()):
+            kept.write_text(run(name) + "\n", encoding="utf-8")
+        if kept.is_file():
+            found[name] = kept.read_text(encoding="utf-8").strip("\n")
+            PAGE.write_text(page(found), encoding="utf-8")
+    print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)}")
+
+
+if __name__ == "__main__":
+    main()

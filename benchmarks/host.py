@@ -1,0 +1,106 @@
+"""What planning, checking, storing and scoring add to the computing itself: `python -m benchmarks.host`.
+
+PGD and IR on an embedded network, three targets at every step, run by bench in this process; and a bare loop that
+builds the same networks and attacks and observes the same, with nothing checked, counted, stored or summarised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+
+from bench_core import load_suite, run
+from bench_core.plan import PREDICTED, Planner, Selection
+from bench_core.registry import Registry, discover
+from bench_core.run import make_planner
+from bench_core.sanity import examine
+from bench_core.streams import ImageStreams
+from bench_core.types import Budget, Step
+from bench_core.work import Worker
+from benchmarks.side_by_side import compared, in_turns, say, setting
+
+SUITE = """
+title = "host"
+profiles = ["embedded"]
+[images]
+count = 150
+models = ["ResNet-S"]
+[budgets.linf]
+norm = "linf"
+eps = "16/255"
+step_size = "2/255"
+steps = 20
+[attacks]
+"PGD" = { recipe = "pgd" }
+"IR" = { recipe = "ir", grid = 14, samples = 4, cells = 24 }
+[metrics]
+transfer = { recipe = "transfer" }
+[on.embedded]
+loss = "margin"
+sources = ["ResNet-S"]
+targets = ["VGG", "ResNet-L", "DenseNet-S"]
+[[tables]]
+name = "main"
+rows = ["source", "attack"]
+columns = ["target"]
+value = "transfer.success"
+format = "percent"
+mean = true
+baseline = { attack = "PGD" }
+"""
+
+
+def bare(planner: Planner, selection: Selection, registry: Registry) -> None:
+    worker = Worker(registry)
+    for job in planner.clean_jobs():
+        with torch.no_grad():
+            examples = worker._examples(job.spec)
+            for each in job.spec["observe"]:
+                network = worker._model(job.spec, each["target"])
+                if each["metric"]["recipe"] == PREDICTED:
+                    network(examples.images).argmax(1).numpy()
+                else:
+                    examine(network, examples)
+    for job in planner.selected_jobs(selection):
+        spec, examples = job.spec, worker._examples(job.spec)
+        attack, source = worker._attack(spec, Budget(**spec["budget"])), worker._source(spec, "float32")
+        watch = [(worker._metric(each["metric"]), worker._model(spec, each["target"])) for each in spec["observe"]]
+        for index, images in enumerate(attack(source, examples, ImageStreams(0, examples.ids)), 1):
+            with torch.no_grad():
+                step = Step(index, images)
+                for metric, target in watch:
+                    metric.observe(step=step, clean=examples, target=target)["fooled"].numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=7)
+    turns = parser.parse_args().turns
+    torch.set_num_threads(1)
+    registry = discover()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "host.toml"
+        path.write_text(SUITE)
+        suite = load_suite(str(path))
+        planner = make_planner(suite, registry)
+        result = run(suite, out=Path(folder) / "first", registry=registry, executor="inline")
+        ids = planner.images.ids if planner.images else ()
+        selection = Selection(tuple(result.selected), tuple(ids[place] for place in result.selected))
+
+        def by_bench() -> None:
+            shutil.rmtree(Path(folder) / "again", ignore_errors=True)
+            run(suite, out=Path(folder) / "again", registry=registry, executor="inline")
+
+        seconds = in_turns({"bare loop": lambda: bare(planner, selection, registry), "bench": by_bench}, turns)
+    say("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
+
+
+if __name__ == "__main__":
+    main()

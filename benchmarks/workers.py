@@ -1,0 +1,70 @@
+"""Throughput of one worker against two, processes of this machine and Ray's: `python -m benchmarks.workers`.
+
+The cells of three sources of `transfer_table1`, 50 images. Timed is the attacks' stage alone, wall clock, with workers
+that are warm from the stage before: how the throughput grows, not how long a worker takes to start.
+Wants an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench_core import load_suite, run
+from bench_core.progress import Advance
+from benchmarks.side_by_side import quartiles, say, setting
+
+SETTINGS = (
+    'sources=["VGG", "ResNet-S", "DenseNet-S"]',
+    'budgets.l2.sources=["VGG"]',
+    'images.models=["VGG"]',
+    "images.count=50",
+)
+
+
+class Stages:
+    """Times the stages of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, _total: float) -> Iterator[Advance]:
+        start = time.perf_counter()
+        yield lambda _amount: None
+        self.seconds[name] = time.perf_counter() - start
+
+
+def attacks_stage(executor: str, workers: int) -> float:
+    stages = Stages()
+    with tempfile.TemporaryDirectory() as folder:
+        suite = load_suite("transfer_table1", None, SETTINGS)
+        run(suite, out=Path(folder), executor=executor, workers=workers, progress=stages)
+    return stages.seconds["attacks"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    contestants = {"local, 1 worker": ("local", 1), f"local, {given.workers} workers": ("local", given.workers)}
+    contestants[f"ray, {given.workers} workers"] = ("ray", given.workers)
+    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(given.turns):
+        for name, how in contestants.items():
+            taken[name].append(attacks_stage(*how))
+    one = taken["local, 1 worker"]
+    lines = []
+    for name, seconds in taken.items():
+        low, middle, high = quartiles([base / own for base, own in zip(one, seconds, strict=True)])
+        lines.append(f"{name:20s} {quartiles(seconds)[1]:7.1f} s   throughput {middle:.2f} [{low:.2f}, {high:.2f}]")
+    say("Throughput, in units of one local worker", "\n".join(lines), setting(given.turns, "ray"))
+
+
+if __name__ == "__main__":
+    main()
