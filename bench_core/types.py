@@ -158,7 +158,10 @@ class Metric(Protocol):
 
 
 class Images(Protocol):
-    """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order."""
+    """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order.
+
+    It may also have `targets`, the classes that targeted attacks aim at; without it they aim at random wrong ones.
+    """
 
     ids: Sequence[str]
     labels: Sequence[int]
