@@ -52,6 +52,7 @@ class AttackUse:
     check: Any
     global_seed: bool = False  # its randomness is the host's seed for a micro-batch, not each image's own
     cost_assumed: bool = False  # the attack does not say what it costs
+    deviations: Mapping[str, str] = field(default_factory=dict)  # rules of `bench check` that it says it cannot keep
 
 
 def environment(device: str, precision: Precision, threads: int) -> dict[str, Any]:
@@ -236,6 +237,7 @@ class Named:
                     getattr(attack, "check", None),
                     getattr(attack, "global_seed", False),
                     cost_assumed=not hasattr(attack, "cost"),
+                    deviations=dict(getattr(attack, "deviations", {})),
                 )
         return list(dict.fromkeys(faults))
 

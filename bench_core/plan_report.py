@@ -45,7 +45,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> dict[str, Any]:
                 "source": source, "attack": attack, "budget": budget, "options": use.spec["options"],
                 "forwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[0],
                 "backwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[1],
-                "global_seed": use.global_seed,
+                "global_seed": use.global_seed, "deviations": use.deviations,
             }
             for (attack, source, budget), use in planner.attacks.items()
         ],
@@ -157,6 +157,9 @@ def notes(record: Mapping[str, Any]) -> Iterator[str]:
     seeded = sorted({each["attack"] for each in record["attacks"] if each["global_seed"]})
     if seeded:
         yield f"randomness from the global seed, so dependent on the micro-batch: {', '.join(seeded)}"
+    for attack, deviations in sorted({each["attack"]: each["deviations"] for each in record["attacks"]}.items()):
+        if deviations:
+            yield f"{attack} does not keep every rule of bench check: {', '.join(sorted(deviations))}"
     if any(group["assumed"] for group in groups):
         yield "~: the attack does not say what it costs, so one pass a step is assumed (--cost counts)"
     if record["data_missing"]:

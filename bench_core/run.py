@@ -283,6 +283,7 @@ def write(result: Result, planner: Planner, selection: Selection) -> None:
         "seed": suite.seed,
         "limit": planner.limit,
         "global_seed": sorted({attack for (attack, _, _), use in planner.attacks.items() if use.global_seed}),
+        "deviations": {attack: use.deviations for (attack, _, _), use in planner.attacks.items() if use.deviations},
         "voids": sorted(set(result.voids.values())),
         "warnings": [f"{each.kind}: {each}" for each in result.warned],
         "reproduce": reproduce(suite, planner.limit),

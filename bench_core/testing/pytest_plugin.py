@@ -13,11 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..errors import UsageError
 from ..registry import Registry, discover
+from .verdicts import Broken
+
+if TYPE_CHECKING:
+    from . import Rule, Subject
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,19 +33,43 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of every rule for each subject that the marks name."""
     if "bench_rule" not in metafunc.fixturenames:
         return
-    from . import applicable, offers, subjects
-
     marks = list(metafunc.definition.iter_markers("bench"))
     if not marks:
         raise pytest.UsageError(f'{metafunc.definition.nodeid}: bench_rule needs @pytest.mark.bench("NAME")')
-    asked = [
-        (subject, rule)
-        for mark in marks
-        for subject in subjects(installed(), offers(installed(), *mark.args), mark.kwargs)
-        for rule in applicable(subject)
-    ]
+    asked = [case for mark in marks for case in cases(*mark.args, **mark.kwargs)]
     names = [f"{subject.name.replace(' ', '-')}-{rule.name}" for subject, rule in asked]
     metafunc.parametrize("bench_rule", asked, ids=names, indirect=True)
+
+
+def cases(name: str, **options: Any) -> list[tuple[Subject, Rule]]:
+    """Give every rule of what has a name; where there is nothing, or options are wrong, a rule that says so."""
+    from . import Rule, applicable, offers, subjects
+
+    try:
+        found = list(subjects(installed(), offers(installed(), name), options))
+    except UsageError as error:
+        reason = str(error)
+
+        def missing(_subject: Subject) -> None:
+            raise Broken(reason)
+
+        return [(Absent(name), Rule("found", "It is installed, and takes these options.", missing))]
+    return [(subject, rule) for subject in found for rule in applicable(subject)]
+
+
+class Absent:
+    """What a mark names and nobody offers."""
+
+    kind = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def declared(self) -> dict[str, str]:
+        return {}
+
+    def refuses(self) -> None:
+        return None
 
 
 @cache

@@ -114,7 +114,8 @@ def asked(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
     """Give the status of a rule, why, and with which input."""
     try:
         declared = subject.declared()
-        wrong = sorted(name for name in declared if not getattr(RULES[subject.kind].get(name), "declarable", False))
+        known: Mapping[str, Rule] = RULES.get(subject.kind, {})
+        wrong = sorted(name for name in declared if not getattr(known.get(name), "declarable", False))
         if wrong:
             return "broken", f"it declares deviations from {wrong}, which none may", ""
         said = declared.get(rule.name)

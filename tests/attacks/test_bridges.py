@@ -146,8 +146,11 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert result.complete
     facts = json.loads((result.folder / "run.json").read_text())
     assert facts["global_seed"] == ["T"]
+    assert set(facts["deviations"]) == {"T"}
+    assert facts["deviations"]["T"]["batch_independence"] == "the library draws for the whole batch"
     planned = plan_text(make_plan(make_planner(load_suite(suite), registry), Store(tmp_path / "store")))
     assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
+    assert "T does not keep every rule of bench check: batch_independence, cost" in planned
 
 
 def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:

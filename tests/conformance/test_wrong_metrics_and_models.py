@@ -1,0 +1,227 @@
+"""One deliberately wrong metric, model or dataset for each mistake; each caught by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench_core.errors import Fault, UsageError
+from bench_core.statistics import mean
+from bench_core.types import DataRecipe, Examples, MetricRecipe, Model, ModelRecipe, Recipe, Rows, Score
+
+from .offering import verdicts
+
+Observed = Callable[[Tensor, Examples, Model], Mapping[str, Tensor]]
+
+
+def margins(adversarial: Tensor, clean: Examples, target: Model) -> Mapping[str, Tensor]:
+    return {"value": target(adversarial).amax(1) - target(clean.images).amax(1)}
+
+
+def plain(rows: Rows) -> Iterator[Score]:
+    yield mean("score", rows["value"])
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A right metric, of which a wrong one differs by one thing."""
+
+    observed: Observed = margins
+    scored: Callable[[Rows], Iterator[Score]] = plain
+    scores = ("score",)
+
+    def observe(self, adversarial: Tensor, clean: Examples, target: Model) -> Mapping[str, Tensor]:
+        return self.observed(adversarial, clean, target)
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        return self.scored(rows)
+
+
+class Wishful(Measure):
+    def observe(self, adversarial: Tensor, gradient: Tensor) -> Mapping[str, Tensor]:  # type: ignore[override]
+        return {"value": adversarial.flatten(1).sum(1)}
+
+
+def metric(**differences: Any) -> MetricRecipe:
+    return MetricRecipe(lambda: Measure(**differences), "A metric that may be wrong.")
+
+
+def altered(change: Callable[[Tensor], Tensor]) -> MetricRecipe:
+    return metric(
+        observed=lambda adversarial, clean, target: {"value": change(margins(adversarial, clean, target)["value"])}
+    )
+
+
+def scored(make: Callable[[NDArray[Any]], Score]) -> MetricRecipe:
+    return metric(scored=lambda rows: iter([make(np.asarray(rows["value"], np.float64))]))
+
+
+def overwriting(adversarial: Tensor, clean: Examples, target: Model) -> Mapping[str, Tensor]:
+    adversarial.mul_(0.5)
+    return margins(adversarial, clean, target)
+
+
+def score(value: float, n: int, low: float = -1e9, high: float = 1e9, name: str = "score", each: Any = None) -> Score:
+    return Score(name, float(value), low, high, n, {}, each)
+
+
+def alone(values: NDArray[Any]) -> Score:
+    """A deviation that divides by the number of images less one."""
+    return score(float(np.square(values - values.mean()).sum()) / (len(values) - 1), len(values))
+
+
+METRICS: Mapping[str, tuple[str, str, MetricRecipe]] = {
+    "one row for all": ("rows", "not 6 rows", altered(lambda values: values.mean()[None])),
+    "randomness of its own": ("rows", "random", altered(lambda values: values + torch.rand(()))),
+    "images overwritten": ("rows", "in place", metric(observed=overwriting)),
+    "a mean over the batch": ("shard_independence", "not those of the whole", altered(lambda v: v - v.mean())),
+    "a place in the batch": ("shard_independence", "not those", altered(lambda v: v + torch.arange(len(v)))),
+    "a need that there is not": ("needs", "gradient", MetricRecipe(Wishful, "Wishful.")),
+    "NaN left out silently": ("missing_value", "as if there were", scored(lambda v: score(np.nanmean(v), len(v)))),
+    "NaN taken for no": ("missing_value", "as if there were", scored(lambda v: score((v > -9).mean(), len(v)))),
+    "the first image": ("order", "order of the images", scored(lambda v: score(v[0], len(v)))),
+    "an interval beside its value": ("intervals", "outside", scored(lambda v: score(v.mean(), len(v), 7, 8))),
+    "more images than there are": ("intervals", "n = 60", scored(lambda v: score(v.mean(), 60))),
+    "another mean's images": ("intervals", "per_image", scored(lambda v: score(v.mean() + 1, len(v), each=v))),
+    "a deviation of one image": ("one_row", "raised ZeroDivisionError", scored(alone)),
+    "a name that is not said": ("names", "does not name", scored(lambda v: score(v.mean(), len(v), name="other"))),
+}  # fmt: skip
+
+
+def network(
+    change: Callable[[nn.Module, Tensor], Tensor] = lambda inner, images: inner(images), seed: int | None = 0
+) -> nn.Module:
+    class Made(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            if seed is not None:
+                torch.manual_seed(seed)
+            self.inner = nn.Sequential(
+                nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Softplus(), nn.Flatten(), nn.LazyLinear(10)
+            )
+            self.inner.eval()(torch.rand(1, 1, 28, 28))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return change(self.inner, images)
+
+    return Made()
+
+
+def model(
+    change: Any = None, card: Any = None, seed: int | None = 0, identity: Any = lambda: {"seed": 0}
+) -> ModelRecipe:
+    build = lambda: network(change, seed) if change else network(seed=seed)  # noqa: E731
+    return ModelRecipe(build, identity, "A model that may be wrong.", card=card)
+
+
+def always_training(inner: nn.Module, images: Tensor) -> Tensor:
+    return inner.train()(images)
+
+
+def black_is_nan(inner: nn.Module, images: Tensor) -> Tensor:
+    return inner(images / images.amax((1, 2, 3), keepdim=True))
+
+
+def dropout(inner: nn.Module, images: Tensor) -> Tensor:
+    return nn.functional.dropout(inner(images), training=True)
+
+
+def normalised_in_place(inner: nn.Module, images: Tensor) -> Tensor:
+    return inner(images.sub_(0.5) if not images.requires_grad else images - 0.5)
+
+
+BOAST = {"shape": (1, 28, 28), "data": "embedded", "accuracy": 0.99}
+MODELS: Mapping[str, tuple[str, str, ModelRecipe]] = {
+    "a softmax inside": ("no_softmax", "sums to 1", model(lambda inner, images: inner(images).softmax(1))),
+    "statistics of the batch": ("batch_independence", "other logits", model(always_training)),
+    "training for good": ("eval_mode", "mode", model(always_training)),
+    "dropout at test time": ("determinism", "the second time", model(dropout)),
+    "random weights": ("determinism", "built again", model(seed=None)),
+    "a black image is NaN": ("logits", "not all finite", model(black_is_nan)),
+    "features for logits": ("logits", "it gave", model(lambda inner, images: inner[0](images))),
+    "no gradient": ("gradient", "raised RuntimeError", model(lambda inner, images: inner(images.detach()))),
+    "a gradient quantised away": ("gradient", "exactly zero", model(lambda inner, x: inner((x * 8).round()))),
+    "images changed in place": ("eval_mode", "in place", model(normalised_in_place)),
+    "no identity": ("identity", "empty", model(identity=dict)),
+    "a card of another": ("card", "1000 classes", model(card=lambda: {"shape": (1, 28, 28), "classes": 1000})),
+    "a card that boasts": ("card", "accuracy 0.99", model(card=lambda: BOAST)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A right dataset, of which a wrong one differs by one thing."""
+
+    change: Callable[[NDArray[np.float32]], NDArray[Any]] = lambda images: images
+    name: Callable[[bytes], str] = lambda content: hashlib.sha256(content).hexdigest()
+    shape: tuple[int, int, int] = (1, 4, 4)
+
+    @property
+    def all(self) -> NDArray[np.float32]:
+        return np.random.default_rng(0).random((5, 1, 4, 4)).astype(np.float32)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [self.name(image.tobytes()) for image in self.all]
+
+    @property
+    def labels(self) -> Sequence[int]:
+        return list(range(5))
+
+    def load(self, indices: Sequence[int]) -> NDArray[Any]:
+        return self.change(self.all[list(indices)])
+
+
+def data(**differences: Any) -> DataRecipe:
+    return DataRecipe(lambda: Pixels(**differences), "A dataset that may be wrong.")
+
+
+DATASETS: Mapping[str, tuple[str, str, DataRecipe]] = {
+    "256 grey levels": ("pixels", "pixels lie", data(change=lambda images: images * 255)),
+    "float64": ("pixels", "float64", data(change=lambda images: images.astype(np.float64))),
+    "an order of its own": ("pixels", "loaded alone", data(change=lambda images: images[::-1])),
+    "channels last": ("pixels", "(3, 4, 4, 1)", data(change=lambda images: np.moveaxis(images, 1, -1))),
+    "one id for all": ("ids", "one id", data(name=lambda _: "0" * 64)),
+    "ids that are no digests": ("ids", "no SHA-256", data(name=lambda content: str(sum(content)))),
+}
+WRONG = [("metrics", METRICS), ("models", MODELS), ("datasets", DATASETS)]
+
+
+@pytest.mark.parametrize(("kind", "mistake"), [(kind, each) for kind, mistakes in WRONG for each in mistakes])
+def test_a_mistake_is_caught_by_name(kind: str, mistake: str) -> None:
+    rule, said, wrong = dict(WRONG)[kind][mistake]
+    (found,) = verdicts(kind, wrong, {rule})
+    assert found.status == "broken", str(found)
+    assert said in found.message
+    assert f"docs/plugins.md#{kind}-{rule.replace('_', '-')}" in str(found)
+
+
+@pytest.mark.parametrize(("kind", "right"), [("metrics", metric()), ("models", model()), ("datasets", data())])
+def test_the_right_one_breaks_nothing(kind: str, right: Recipe) -> None:
+    assert {each.status for each in verdicts(kind, right)} <= {"holds", "unasked"}
+    assert [each.rule for each in verdicts(kind, right) if each.status == "unasked"] == ["card"] * (kind == "models")
+
+
+def test_what_nobody_may_declare_is_broken() -> None:
+    class Excused(Measure):
+        deviations: Mapping[str, str] = {"rows": "no time"}
+
+    found = verdicts("metrics", MetricRecipe(Excused, "Excused."))
+    assert {each.status for each in found} == {"broken"}
+    assert "which none may" in found[0].message
+
+
+def test_weights_that_are_missing_are_no_fault() -> None:
+    def missing() -> Mapping[str, Any]:
+        raise UsageError(Fault("mine", "weights", "no such file"))
+
+    (found,) = verdicts("models", model(identity=missing))
+    assert (found.status, found.message) == ("unasked", "mine: weights: no such file")
