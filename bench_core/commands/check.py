@@ -40,7 +40,7 @@ def check(
             print("\n".join([kind, *(f"  {each.name}: {each.about}" for each in rules.values()), ""]))
         return
     known = {each for rules in RULES.values() for each in rules}
-    refuse_unknown(rule or (), known)
+    refuse_unknown(rule or (), known | ({"like"} if like is not None else set()))
     torch.set_num_threads(1)
     registry = discover()
     options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})

@@ -1,0 +1,71 @@
+"""`bench check` and `bench new` on the command line: what they print, their exit codes, and a mistake in a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench_core.cli import main
+from bench_core.testing import RULES
+
+
+def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    said = capsys.readouterr()
+    return int(left.value.code or 0), said.out, said.err
+
+
+def test_without_a_name_the_rules_are_listed(capsys) -> None:
+    code, out, _ = bench(capsys, "check")
+    assert code == 0
+    for rules in RULES.values():
+        for rule in rules.values():
+            assert f"  {rule.name}: {rule.about}" in out
+
+
+def test_one_rule_of_one_attack_as_json(capsys) -> None:
+    code, out, _ = bench(capsys, "check", "vr", "--set", "copies=2", "--rule", "cost", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert [(each["subject"], each["rule"], each["status"]) for each in found] == [
+        ("attack vr copies=2 (linf)", "cost", "holds"),
+        ("attack vr copies=2 (l2)", "cost", "holds"),
+    ]
+
+
+def test_an_attack_is_held_against_another(capsys) -> None:
+    assert bench(capsys, "check", "mi", "--rule", "like", "--like", "mi")[0] == 0
+    code, out, _ = bench(capsys, "check", "mi", "--rule", "like", "--like", "pgd")
+    assert code == 1
+    assert "attack mi (l2): like: broken; step 2 differs from pgd" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("check", "pdg"), 'nothing is called "pdg" (did you mean "pgd"?)'),
+        (("check", "mi", "--set", "decya=1"), 'mi.decya: unknown key (did you mean "decay"?)'),
+        (("check", "mi", "--rule", "csot"), 'unknown rule "csot" (did you mean "cost"?)'),
+        (("check", "mi", "--like", "im"), 'unknown attack "im"'),
+        (("new", "attack", "pgd"), '"pgd" is taken'),
+        (("new", "attack", "../up"), "letters, digits and -"),
+        (("new", "model", "json"), '"json" is taken'),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, arguments: tuple[str, ...], said: str) -> None:
+    code, _, err = bench(capsys, *arguments)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_package_is_written_once(capsys, tmp_path: Path) -> None:
+    code, out, _ = bench(capsys, "new", "metric", "My-Own", "--into", str(tmp_path))
+    assert code == 0
+    assert str(tmp_path / "my-own" / "my_own" / "__init__.py") in out
+    code, _, err = bench(capsys, "new", "metric", "my_own", "--into", str(tmp_path))
+    assert code == 2
+    assert "is there already" in err
