@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench_core.hookspecs import hookimpl
@@ -45,6 +46,16 @@ class AutoAttack:
     version: Literal["standard", "plus", "rand"]
     parts: tuple[str, ...]
     global_seed: ClassVar[bool] = True
+    deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "batch_independence": "the library draws for the whole batch",
+            "cost": "what it costs depends on how soon an image is fooled",
+            "first_step": "it has its own steps, and gives back what it does not fool as it was",
+            "ascent": "it gives back what it does not fool as it was",
+            "random_start": "it has its own",
+            "batching": "APGD goes back to the best images so far and asks about them again",
+        }
+    )
 
     def check(self, _shape: tuple[int, int, int]) -> str | None:
         return "recipe: autoattack cannot be targeted" if self.budget.targeted else None
@@ -85,6 +96,5 @@ def autoattack(
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
-    return {
-        "autoattack": AttackRecipe(autoattack, "AutoAttack: APGD, targeted APGD, FAB and Square, one after another.")
-    }
+    summary = "AutoAttack: APGD, targeted APGD, FAB and Square, one after another."
+    return {"autoattack": AttackRecipe(autoattack, summary, examples=({"parts": ["apgd-ce"]},))}

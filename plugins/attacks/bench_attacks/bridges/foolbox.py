@@ -59,6 +59,12 @@ class Foreign:
     options: Mapping[str, Any]
     takes: frozenset[str]
     global_seed: ClassVar[bool] = True
+    deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "batch_independence": "the library draws for the whole batch",
+            "cost": "the library does not say what its attacks cost",
+        }
+    )
 
     def check(self, _shape: tuple[int, int, int]) -> str | None:
         """Say why a budget will not do."""
