@@ -9,7 +9,7 @@ On embedded networks, pairs of cells that touch:
 2. Forwards a second of the metric, as a share of those of plain batches through the same network.
 3. How far peak memory rises with few and with many contexts.
 
-    python benchmarks/orders.py [--images 2] [--seed 0] [--direct]
+    python benchmarks/orders.py [--images 3] [--seed 0] [--direct]
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from bench_core.streams import ImageStreams
 from bench_metrics.games import INPUTS_AT_ONCE, CellGame
 from bench_metrics.image_games import baseline, image_game
 from bench_metrics.interaction import neighbours
-from bench_metrics.orders import Effort, mean_interaction, pair_interactions, whole_orders
+from bench_metrics.orders import PAIRS_A_STRATUM, Effort, mean_interaction, pair_interactions, whole_orders
 
 GRID = 14
 ORDERS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 THEIRS = (200, 100)  # pairs without replacement, contexts each
+DRAWS = 2 * (len(neighbours(GRID)) // PAIRS_A_STRATUM)  # two for each of the finest strata, as in a long run
 
 
 def situation(network: str, images: int) -> tuple[CellGame, tuple[str, ...], torch.nn.Module]:
@@ -94,7 +95,7 @@ def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
         theirs = theirs_directly(game, ids, options.seed, options.runs)
     else:
         theirs = variance_of_theirs(game, ids, options.seed, tries=options.tries)
-    ours = variance_of_ours(game, ids, options.seed, draws=64, runs=options.runs)
+    ours = variance_of_ours(game, ids, options.seed, draws=DRAWS, runs=options.runs)
     ratio = THEIRS[0] * THEIRS[1] * theirs.mean(0) / ours.mean(0)
     return [[network, share, f"{each:.1f}"] for share, each in zip(ORDERS, ratio, strict=True)] + [
         [network, "mean", f"{ratio.mean():.1f}"]
@@ -137,9 +138,9 @@ def growth_elsewhere(draws: int) -> float:
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--networks", nargs="+", default=["ResNet-S", "VGG"])
-    reader.add_argument("--images", type=int, default=2)
-    reader.add_argument("--tries", type=int, default=8, help="contexts on every pair, for the parts of the variance")
-    reader.add_argument("--runs", type=int, default=60, help="runs of each design that is run as it is")
+    reader.add_argument("--images", type=int, default=3)
+    reader.add_argument("--tries", type=int, default=6, help="contexts on every pair, for the parts of the variance")
+    reader.add_argument("--runs", type=int, default=30, help="runs of each design that is run as it is")
     reader.add_argument("--turns", type=int, default=5)
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--direct", action="store_true", help="run the paper's design too: 80,000 forwards a time")

@@ -120,7 +120,7 @@ def test_a_target_error_is_reached_and_no_more_is_spent(error: float) -> None:
     assert (found.draws == 2 * found.degrees).all()
     assert found.draws.max() < 100_000
     one_round_less = found.error[..., 0] * (found.draws / (found.draws - 2 * module.STRATA_A_ROUND)).sqrt()
-    late = found.degrees > module.FEWEST
+    late = found.degrees > module.FEWEST + module.STRATA_A_ROUND
     assert (one_round_less[late] > 0.85 * error).all()  # a round less would hardly have been enough
     assert (found.forwards == 4 * found.draws.sum(1)).all()
     truth = mean_over(torch.combinations(torch.arange(players)), pairwise_by_order(game))[0, orders]
@@ -215,12 +215,16 @@ def test_one_pair_says_nothing_of_its_error_and_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("effort", "listed", "cuts"), [
-    (Effort(20), 1000, [10]), (Effort(50), 100, [9, 8, 8]), (Effort(7), 3, [1, 1, 1]),
-    (Effort(80, error=0.1), 1000, [14, 13, 13]),
+    (Effort(20), 1000, [10]), (Effort(50), 100, [9, 8, 8]), (Effort(7), 3, [1, 1, 1]), (Effort(90), 1000, [45]),
+    (Effort(80, error=0.1), 1000, [14, 13, 13]), (Effort(30, error=0.1), 33, [4, 4, 4, 3]),
 ])  # fmt: skip
 def test_strata_cut_the_list_as_finely_as_it_allows(effort: Effort, listed: int, cuts: list[int]) -> None:
-    assert effort.strata(listed).tolist() == [[place, size] for size in cuts for place in range(size)]
-    assert 2 * len(effort.strata(listed)) == effort.draws
+    rounds = effort.rounds(listed)
+    assert torch.cat(list(rounds)).tolist() == [[place, size] for size in cuts for place in range(size)]
+    assert sum(map(len, rounds)) == effort.draws / 2
+    assert max(map(len, rounds)) <= module.STRATA_A_ROUND
+    if effort.error:  # where an image may stop after any round, each is whole
+        assert list(map(len, rounds)) == cuts
 
 
 def test_what_differs_between_strata_is_no_error() -> None:

@@ -94,17 +94,20 @@ class Effort:
         """How many pairs are drawn if nothing stops it: two for each stratum."""
         return self.pairs // 2 * 2
 
-    def strata(self, listed: int) -> Tensor:
-        """Give each stratum's place in a cut of the list, and the number of strata of that cut, [draws / 2, 2].
+    def rounds(self, listed: int) -> Sequence[Tensor]:
+        """Give the strata of each round: a stratum's place in a cut of the list, and how many that cut has, [k, 2].
 
         A cut of the list of `listed` pairs leaves `PAIRS_A_STRATUM` in each stratum or more. Where there are draws for
-        more strata than that, or where an image may stop early, the list is cut several times.
+        more strata than that, the list is cut several times. Where an image may stop early, a round is a whole cut:
+        half a cut would leave half of the pairs out.
         """
         count = self.pairs // 2
         most = min(STRATA_A_ROUND if self.error else count, max(1, listed // PAIRS_A_STRATUM))
         cuts = math.ceil(count / most)
         sizes = [count // cuts + (cut < count % cuts) for cut in range(cuts)]
-        return torch.tensor([(place, size) for size in sizes for place in range(size)], dtype=torch.float64)
+        strata = torch.tensor([(place, size) for size in sizes for place in range(size)], dtype=torch.float64)
+        rounds: Sequence[Tensor] = strata.split(sizes if self.error else STRATA_A_ROUND)
+        return rounds
 
 
 def mean_interaction(
@@ -118,10 +121,10 @@ def mean_interaction(
     image's orders stop on their own, whoever is beside it.
     """
     players, tally = games[0].players, None
-    strata = effort.strata(players * (players - 1) if pairs is None else len(pairs))
-    for step, cut in enumerate(strata.split(STRATA_A_ROUND)):
-        place_in_cut, size = cut.repeat_interleave(2, 0).T
-        share = (place_in_cut + rng.uniform("pair", step, (2 * len(cut),)).double()) / size
+    rounds = effort.rounds(players * (players - 1) if pairs is None else len(pairs))
+    for step, strata in enumerate(rounds):
+        place_in_cut, size = strata.repeat_interleave(2, 0).T
+        share = (place_in_cut + rng.uniform("pair", step, (2 * len(strata),)).double()) / size
         teams = _pairs_at(share, players, pairs)
         if tally is None:
             tally = Strata((len(teams), len(orders)), len(games))
@@ -134,7 +137,7 @@ def mean_interaction(
                 playing = games if len(rows) == len(teams) else [game.take(rows) for game in games]
                 contexts = ranks[rows] < order
                 change = torch.stack([derivative(game, teams[rows], contexts) for game in playing], -1)
-                tally.add((rows, place), change.unflatten(1, (len(cut), 2, effort.contexts)).mean(3))
+                tally.add((rows, place), change.unflatten(1, (len(strata), 2, effort.contexts)).mean(3))
         if effort.error:
             error = tally.covariance().diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=0).sqrt()
             going = (error > effort.error) | (tally.count < FEWEST)
