@@ -40,7 +40,8 @@ class MetricUse:
         """Count how often it looks at an image under an attack of so many steps."""
         if "step" not in self.needs:
             return 1
-        return sum(1 <= step <= steps for step in getattr(self.metric, "steps", range(1, steps + 1)))
+        asked = getattr(self.metric, "steps", None)
+        return steps if asked is None else sum(1 <= step <= steps for step in asked)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ ALL = (
     Experiment("forgery", "something else under an entry's name, a pickle that runs code first",
                entries.forged, fixed(50)),
     Experiment("fuzzed-suite", "a suite file mangled at random, read and planned", strangers.fuzzed, fixed(10_000)),
+    Experiment("fuzzed-value", "a suite file with other values, read and planned",
+               strangers.fuzzed_values, fixed(10_000)),
     Experiment("hostile-name", "a hostile name for attack, model, budget, table and title",
                strangers.hostile, fixed(len(strangers.HOSTILE))),
     Experiment("command-line", "asked for what cannot be", plugins.command_line, fixed(6)),

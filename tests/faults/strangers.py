@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench_core.cli import guard
 from bench_core.run import make_planner
-from bench_core.suite import load_suite, own_suites
+from bench_core.suite import load_suite, own_suites, suites_folder
 from tests.conftest import SUITE
 
 from .world import World
@@ -21,6 +21,17 @@ TOKENS = [
     '"\\u0000"', '"../../x"', '"=cmd()"', "9" * 400, '"A"', "[1, 'a']", '{ recipe = "pgd" }', '"pgd"', "\x00", "\udc80",
     "= =", "[", "]", '"""', "#", "a.b.c = 1", "[on.toy.x]", "[[tables]]", "[budgets.linf]", "é", "\u202e",
 ]  # fmt: skip
+VALUES = [
+    "0", "-1", "1", "0.5", "1e30", "1e400", "-inf", "nan", "true", "[]", "{}", "[[]]", "[{}]", '""', '"A"', '["A"]',
+    '["A", "A"]', '[["A", "B"]]', '[["A", ["B"]]]', "9" * 40, '"16/255"', '"1/0"', '"sqrt(-1)"', '"9**9"', "1979-05-27",
+    "07:32:00", "[1, 'a']", '{ recipe = "pgd" }', '{ parts = ["mi", "ir"] }', "{ parts = [] }", "{ recipe = 3 }",
+    '{ recipe = "pgd", parts = ["mi"] }', '{ recipe = "mi", decay = "x" }', '{ recipe = "mi", decay = nan }',
+    '{ recipe = "ir", grid = 0 }', '{ recipe = "toy", seed = 1e3 }', '{ recipe = "ir", sweep = { samples = [1, 2] } }',
+    '{ recipe = "ir", sweep = { x = [] } }', '{ recipe = "", by_source = { A = 1 } }',
+]  # fmt: skip
+
+NUMBERS = ("0", "-1", "1", "3", "1000000000000", "0.5")
+WORDS = ('""', '"A"', '"pgd"', '"x.y"')
 
 
 def texts() -> list[str]:
@@ -65,11 +76,47 @@ def mangled(text: str, draw: random.Random) -> str:
     return "\n".join(lines)
 
 
+def revalued(text: str, draw: random.Random) -> str:
+    """Give one or two keys another value, one of TOML's own or another key's, so that the file can mostly be read."""
+    lines = text.splitlines()
+    places = [place for place, line in enumerate(lines) if re.match(r'[\w."]+ *= ', line)]
+    values = [lines[place].partition("=")[2] for place in places]
+    for place in draw.sample(places, draw.randint(1, 2)):
+        key, _, value = lines[place].partition("=")
+        match draw.randrange(6):
+            case 0:
+                lines[place] = f"{key}= {draw.choice(VALUES)}"
+            case 1:
+                lines[place] = f"{key}={draw.choice(values)}"
+            case 2:
+                lines[place] = f"{key}= [{value}]"
+            case 3:
+                lines[place] = ""
+            case 4:
+                lines[place] = re.sub(
+                    r"\d+", lambda _m: draw.choice(("0", "-1", "1", "3", "1000000000000", "0.5")), lines[place]
+                )
+            case 5:
+                lines[place] = re.sub(r'"[^"]*"', lambda _m: draw.choice(('""', '"A"', '"pgd"', '"x.y"')), lines[place])
+    return "\n".join(lines)
+
+
+def fuzzed_values(world: World, trial: int, draw: random.Random) -> str | None:
+    """Read and plan a suite with other values."""
+    given = texts()
+    return _read(world, revalued(given[0] if trial % 2 else draw.choice(given), draw), trial)
+
+
 def fuzzed(world: World, trial: int, draw: random.Random) -> str | None:
     """Read and plan a mangled suite."""
     given = texts()
-    text = mangled(given[0] if trial % 2 else draw.choice(given), draw)
-    path = world.folder / "fuzzed.toml"
+    return _read(world, mangled(given[0] if trial % 2 else draw.choice(given), draw), trial)
+
+
+def _read(world: World, text: str, trial: int) -> str | None:
+    path, papers = world.folder / "fuzzed.toml", world.folder / "papers"
+    if not papers.exists():
+        papers.symlink_to(suites_folder() / "papers")  # which the suites name beside them
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     said = io.StringIO()
     with contextlib.redirect_stderr(said):

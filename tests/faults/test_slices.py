@@ -7,7 +7,8 @@ import pytest
 from .experiments import ALL, Experiment
 from .world import World
 
-SLICES = {"bit-flip": 100, "truncation": 60, "fuzzed-suite": 150, "forgery": 12, "kill-operation": 12, "disk-full": 12,
+SLICES = {"bit-flip": 100, "truncation": 60, "fuzzed-suite": 100, "fuzzed-value": 100, "forgery": 12,
+          "kill-operation": 12, "disk-full": 12,
           "kill-time": 5, "processes": 2, "hostile-name": 12, "command-line": 1, "plugin": 3}  # fmt: skip
 
 
