@@ -312,13 +312,14 @@ def _names(suite: Suite) -> list[Fault]:
         for label, metric in suite.metrics.items()
         for name in metric.models or []
     ]
+    # of networks that the suite names, not of its sources: an override that leaves a source out must not be a fault
+    restricted = [(f"budgets.{budget}.sources", table.sources or []) for budget, table in suite.budgets.items()]
+    restricted += [(f"attacks.{attack}.by_source", list(entry.by_source)) for attack, entry in suite.attacks.items()]
+    uses += [
+        (key, part, suite.models) for key, named in restricted for name in named for part in name.split(ENSEMBLE_MARK)
+    ]
     for budget, table in suite.budgets.items():
-        uses += [(f"budgets.{budget}.sources", name, labels) for name in table.sources or []]
         uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]
-    for attack, entry in suite.attacks.items():
-        # of networks that the suite names, not of its sources: an override that leaves a source out must not be a fault
-        parts = [part for name in entry.by_source for part in name.split(ENSEMBLE_MARK)]
-        uses += [(f"attacks.{attack}.by_source", part, suite.models) for part in parts]
     for label, worst in suite.worst_case.items():
         uses += [(f"worst_case.{label}.attacks", name, suite.attacks) for name in worst.attacks or []]
     faults = [

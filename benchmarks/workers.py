@@ -1,6 +1,6 @@
 """Throughput of one worker against two, processes of this machine and Ray's: `python -m benchmarks.workers`.
 
-The cells of three sources of `transfer_table1`, 50 images. Timed is the attacks' stage alone, wall clock, with workers
+The cells of two sources of `transfer_table1`, 50 images. Timed is the attacks' stage alone, wall clock, with workers
 that are warm from the stage before: how the throughput grows, not how long a worker takes to start.
 Wants an idle machine.
 """
@@ -19,8 +19,7 @@ from bench_core.progress import Advance
 from benchmarks.side_by_side import quartiles, say, setting
 
 SETTINGS = (
-    'sources=["VGG", "ResNet-S", "DenseNet-S"]',
-    'budgets.l2.sources=["VGG"]',
+    'sources=["VGG", "ResNet-S"]',
     'images.models=["VGG"]',
     "images.count=50",
 )

@@ -28,5 +28,10 @@ def test_the_passes_of_the_full_tables(
     assert row[5] == f"{members / 2000 / 3600:.0f}"
 
 
+def test_a_part_of_a_table_can_be_run_alone(installed: Registry) -> None:
+    planner = make_planner(load_suite("transfer_table1", "imagenet", ['sources=["RN-34"]']), installed)
+    assert {(source, budget) for _, source, budget in planner.attacks} == {("RN-34", "linf"), ("RN-34", "l2")}
+
+
 def test_the_page_has_all_tables() -> None:
     assert len(ROWS) == 4
