@@ -45,13 +45,16 @@ def check(
     registry = discover()
     options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})
     more = [held_against(registry, like)] if like is not None else []
-    verdicts = [
-        judge(subject, each)
-        for subject in subjects(registry, offers(registry, name), options)
-        for each in [*applicable(subject), *(more if subject.refuses() is None else ())]
-        if not rule or each.name in (*rule, "all", "like")
-    ]
-    print(json.dumps([vars(each) for each in verdicts], indent=1) if as_json else text(verdicts))
+    verdicts: list[Verdict] = []
+    for subject in subjects(registry, offers(registry, name), options):
+        rules_here = [*applicable(subject), *(more if subject.refuses() is None else ())]
+        asked = [each for each in rules_here if not rule or each.name in (*rule, "all", "like")]
+        found = [judge(subject, each) for each in asked]
+        verdicts += found
+        if found and not as_json:
+            print(text(found), flush=True)  # as it goes: a package of many attacks takes minutes
+    if as_json:
+        print(json.dumps([vars(each) for each in verdicts], indent=1))
     if any(each.status == "broken" for each in verdicts):
         raise typer.Exit(1)
 
@@ -65,12 +68,8 @@ def refuse_unknown(rules: Iterable[str], known: set[str]) -> None:
 
 
 def text(verdicts: list[Verdict]) -> str:
-    """Say what does not simply hold, a line each, then the counts of every subject."""
+    """Say of one subject what does not simply hold, a line each, then its counts."""
+    count = Counter(each.status for each in verdicts)
+    counts = ", ".join(f"{count[each]} {each}" for each in ("holds", "broken", "declared", "unasked") if count[each])
     lines = [str(each) for each in verdicts if each.status != "holds" or each.message]
-    counts: dict[str, Counter[str]] = {}
-    for each in verdicts:
-        counts.setdefault(each.subject, Counter())[each.status] += 1
-    for subject, count in counts.items():
-        order = ("holds", "broken", "declared", "unasked")
-        lines.append(f"{subject}: {', '.join(f'{count[each]} {each}' for each in order if count[each])}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{verdicts[0].subject}: {counts}"])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import guarded
-from ..types import Cost, Examples
+from ..types import Examples
 from ..work import Passes, steps
 from .scenes import Asleep, Failing, Recording, network, streams, told
 from .trial import AttackTrial
@@ -256,16 +256,14 @@ def cost(trial: AttackTrial) -> None:
     model, given, limits = trial.scene(steps=5)
     attack, passes = trial.attack(limits), Passes(model)
     taken = len(trial.run(model, given, limits, attack=attack, passes=passes))
-    said = getattr(attack, "cost", None)
-    promised = (said or Cost()).total(limits.steps)
     counted = passes.forwards / len(given.ids), passes.backwards / len(given.ids)
+    both = f"counted {counted[0]:g} forwards and {counted[1]:g} backwards"
+    if not hasattr(attack, "cost"):
+        raise Unasked(f"it declares none, and a plan marks its passes as assumed; {both}")
+    promised = attack.cost.total(limits.steps)
     stopped = taken < limits.steps and all(c <= p for c, p in zip(counted, promised, strict=True))
-    if counted != promised and not (stopped and said):
-        wrong = "it declares" if said else "it declares none, so the plan says"
-        raise Broken(
-            f"{wrong} {promised[0]:g} forwards and {promised[1]:g} backwards; counted {counted[0]:g}, {counted[1]:g}",
-            told(given, limits),
-        )
+    if counted != promised and not stopped:
+        raise Broken(f"it declares {promised[0]:g} forwards and {promised[1]:g} backwards; {both}", told(given, limits))
 
 
 @RULES.add(declarable=True)
