@@ -262,3 +262,15 @@ def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_co
     assert metric.forwards == alone.forwards
     assert metric.check((1, 28, 28)) is None
     assert "iterations" in OrderStrength(grid=14, iterations=(4, 4)).check((1, 28, 28))
+
+
+def test_iterations_beyond_the_budget_have_no_score() -> None:
+    metric = OrderStrength(grid=4, orders=(7,), iterations=(1, 3, 4), pairs=30)
+    change = np.random.default_rng(0).normal(size=(5, 4, 1))
+    found = {
+        steps: [(score.name, score.labels.get("iterations")) for score in metric.summarise({"change": rows})]
+        for steps, rows in ((steps, change[:, :steps]) for steps in (2, 3, 4))
+    }
+    assert found[2] == [("change", 1)]
+    assert [name for name, _ in found[3]] == ["change", "change", "pearson"]
+    assert len(found[4]) == 4

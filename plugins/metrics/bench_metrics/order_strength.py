@@ -33,6 +33,7 @@ class OrderStrength:
     The images after k steps of an attack without a schedule are those of an attack of k steps. Orders, pairs and
     baseline are those of `order_interaction`; the pairs and contexts of an image are the same at every step. Scores:
     `change`, labelled by `order` and `iterations`; `pearson`, labelled by `order`, its interval resampled over images.
+    Iterations beyond the budget's steps have no score, and a budget with fewer than two of them no correlation.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -77,7 +78,8 @@ class OrderStrength:
             strength = [change[:, k - 1, place] for k in met]
             for k, values in zip(met, strength, strict=True):
                 yield mean("change", values, {"order": f"{order}", "iterations": k})
-            yield _pearson(met, strength, {"order": f"{order}"})
+            if len(met) > 1:
+                yield _pearson(met, strength, {"order": f"{order}"})
 
 
 def _pearson(iterations: list[int], change: list[NDArray[np.float64]], labels: Mapping[str, Any]) -> Score:
