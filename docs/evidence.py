@@ -116,6 +116,24 @@ def paired(
     return read
 
 
+def higher(one: str, other: str) -> Callable[[Result], list[Evidence]]:
+    """Compare two scores that have the same labels, image by image."""
+
+    def read(result: Result) -> list[Evidence]:
+        scores = {
+            (each.metric, frozenset(each.labels.items())): each.score.per_image
+            for each in result.scores
+            if each.metric in (one, other)
+        }
+        return [
+            Evidence(" ".join(str(label) for _, label in sorted(labels)), *bootstrap(values - scores[other, labels]))
+            for (metric, labels), values in scores.items()
+            if metric == one
+        ]
+
+    return read
+
+
 def best_detector(one: str, other: str) -> Callable[[Result], list[Evidence]]:
     """Compare the best areas under the ROC curve that two metrics reach, whichever way round, pair by pair of images.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evidence import Finding, best_detector, best_step_against_last, differences, every_cell, paired
+from evidence import Finding, best_detector, best_step_against_last, differences, every_cell, higher, paired
 
 STRENGTHS = [f"IR strength={value}" for value in ("0.25", "0.5", "1", "2", "4")]
 STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
@@ -48,6 +48,76 @@ FINDINGS: dict[str, list[Finding]] = {
     "transfer_fig7": [
         Finding("MI transfers best before its last step", 1, best_step_against_last("MI")),
         Finding("PGD transfers best before its last step", 1, best_step_against_last("PGD")),
+    ],
+    "robustness_orders": [
+        *(
+            Finding(
+                f"of {source}, attacks take more from interactions of the highest order than from order {order}",
+                1,
+                paired("orders.change", {"order": "1.0"}, {"order": order}, source=source),
+            )
+            for source in STANDARD
+            for order in ("0.1", "0.5", "0.8")
+        ),
+        *(
+            Finding(
+                f"of {source} they take more at order {order} than of the same network secured",
+                1,
+                paired("orders.change", {"source": source}, {"source": f"{source}-adv"}, order=order),
+            )
+            for source in STANDARD
+            for order in HIGH
+        ),
+        *(
+            Finding(
+                f"interactions of {source} secured are more disentangled at order {order}",
+                1,
+                paired("disentanglement.corrected", {"target": f"{source}-adv"}, {"target": source}, order=order),
+            )
+            for source in STANDARD
+            for order in ("0.1", "0.3", "0.5", "0.9")
+        ),
+    ],
+    "robustness_strength": [
+        Finding("the change of high orders grows with the attack's iterations", 1, every_cell("pearson")),
+    ],
+    "robustness_contexts": [
+        Finding(
+            "strong low-order interactions have contexts of their own, not those that chance would give",
+            1,
+            higher("low.contrast", "low.chance"),
+        ),
+        Finding("so have strong high-order interactions", 1, higher("high.contrast", "high.chance")),
+    ],
+    "robustness_pointcloud": [
+        *(
+            Finding(
+                f"attacks take more from interactions of the highest order than from order {order}",
+                1,
+                paired("orders.change", {"order": "1.0"}, {"order": order}),
+            )
+            for order in ("0.2", "0.4", "0.6")
+        ),
+        Finding(
+            "at the highest order they take more from the standard network than from the secured one",
+            1,
+            paired("orders.change", {"source": "PointNet2"}, {"source": "PointNet2-adv"}, order="1.0"),
+        ),
+    ],
+    "robust_accuracy": [
+        Finding(
+            "AutoAttack leaves fewer images right than PGD",
+            1,
+            paired("robust.accuracy", {"attack": "PGD"}, {"attack": "AutoAttack"}),
+        ),
+        *(
+            Finding(
+                f"under AutoAttack {source} keeps more right secured than not",
+                1,
+                paired("robust.accuracy", {"source": f"{source}-adv"}, {"source": source}, attack="AutoAttack"),
+            )
+            for source in STANDARD
+        ),
     ],
     "robustness_dropout": [
         Finding(
@@ -132,6 +202,11 @@ SHOWN = {
     "transfer_fig3": ("main", "alone"),
     "transfer_fig5": ("main", "length"),
     "transfer_fig7": ("last_step",),
+    "robustness_orders": ("change", "interaction", "disentanglement", "reached"),
+    "robustness_strength": ("main", "pearson"),
+    "robustness_contexts": ("main", "low_chance", "high", "high_chance"),
+    "robustness_pointcloud": ("main", "share", "reached", "clean"),
+    "robust_accuracy": ("main", "clean", "cost"),
     "robustness_dropout": ("main", "kept", "reached"),
     "robustness_recovery": ("main", "recoverable", "right"),
     "robustness_spectrum": ("main", "exact", "frequencies", "reached"),

@@ -2,8 +2,9 @@
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-No number and no verdict on that page is typed: a finding of the paper is said to show where the 95% intervals of the
-differences that it is about lie on its side of zero.
+Where suites are named, the sections of the others stay on the page as they are. No number and no verdict there is typed:
+a finding of the paper is said to show where the 95% intervals of the differences that it is about lie on its side of
+zero.
 """
 
 from __future__ import annotations
@@ -81,6 +82,13 @@ def section(result: Result, pictures: Path) -> str:
     return "\n".join(lines)
 
 
+def sections_of(page: Path) -> dict[str, str]:
+    """Give the sections that a page has, by their suite."""
+    text = page.read_text() if page.exists() else ""
+    found = re.split(r"^## (?=\w+$)", text, flags=re.MULTILINE)[1:]
+    return {each.partition("\n")[0]: f"## {each.rstrip()}\n" for each in found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("suites", nargs="*", default=list(FINDINGS), metavar="SUITE")
@@ -92,7 +100,7 @@ def main() -> None:
     pictures = given.page.parent / given.page.stem
     pictures.mkdir(parents=True, exist_ok=True)
     arguments = f" --limit {given.limit}" if given.limit else ""
-    sections = [HEAD.format(arguments=arguments)]
+    sections = sections_of(given.page)
     for name in given.suites:
         started = time.monotonic()
         result = run(
@@ -100,9 +108,10 @@ def main() -> None:
             out=given.out, limit=given.limit, workers=given.workers, progress=for_stream(),
         )  # fmt: skip
         write_plots(result)
-        sections.append(section(result, pictures))
+        sections[name] = section(result, pictures)
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    given.page.write_text("\n".join(sections))
+    known = [sections[name] for name in FINDINGS if name in sections]
+    given.page.write_text("\n".join([HEAD.format(arguments=arguments), *known]))
 
 
 if __name__ == "__main__":

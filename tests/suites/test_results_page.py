@@ -55,8 +55,7 @@ def test_a_verdict_follows_from_intervals(page: ModuleType, intervals: list, exp
 
 
 def test_every_suite_of_the_paper_has_findings_and_what_they_name_exists(page: ModuleType) -> None:
-    ours = {name for name in own_suites() if name.startswith("transfer_")}
-    assert set(page.FINDINGS) == set(page.SHOWN) >= ours
+    assert set(page.FINDINGS) == set(page.SHOWN) == set(own_suites())
     for name in page.SHOWN:
         assert set(page.SHOWN[name]) <= {table.name for table in load_suite(name, "embedded").tables}
 
@@ -88,6 +87,25 @@ def test_the_best_detector_may_point_either_way(page: ModuleType) -> None:
     ]
     (found,) = page.evidence.best_detector("one.auroc", "other.auroc")(SimpleNamespace(scores=scores))
     assert (found.of, round(found.low, 9), round(found.high, 9)) == ("A", 0.2, 0.2)
+
+
+def test_two_scores_of_the_same_images_are_compared_where_their_labels_are_the_same(page: ModuleType) -> None:
+    scores = [
+        made("low.contrast", [3, 4], target="A"),
+        made("low.chance", [1, 2], target="A"),
+        made("low.contrast", [1, 1], target="B"),
+        made("low.chance", [2, 2], target="B"),
+    ]
+    found = page.evidence.higher("low.contrast", "low.chance")(SimpleNamespace(scores=scores))
+    assert found == [page.evidence.Evidence("A", 2.0, 2.0), page.evidence.Evidence("B", -1.0, -1.0)]
+
+
+def test_the_sections_of_a_page_are_found_again(page: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    assert page.sections_of(file) == {}
+    written = {"one": "## one\n\ntext\n\n#### table\n", "two": "## two\n\nmore\n"}
+    file.write_text("\n".join([page.HEAD, *written.values()]))
+    assert page.sections_of(file) == written
 
 
 def test_cells_are_read_by_row_and_column(page: ModuleType) -> None:
