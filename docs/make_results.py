@@ -2,7 +2,7 @@
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-Where suites are named, the sections of the others stay on the page as they are. No number and no verdict there is typed:
+Where suites are named, the others keep their sections on the page. No number and no verdict there is typed:
 a finding of the paper is said to show where the 95% intervals of the differences that it is about lie on its side of
 zero.
 """
