@@ -1,6 +1,7 @@
 """RobustBench's entries from files in its own layout."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,9 @@ def test_what_is_read_from_the_source_is_what_the_library_says() -> None:
             }
             assert plain == read[threat.value]
             assert all(len(given) > 1 for given in said.values() if isinstance(given, list)), "as files() assumes"
+
+
+def test_what_was_lent_to_import_it_is_taken_back() -> None:
+    before = "pkg_resources" in sys.modules
+    assert robustbench().__name__ == "robustbench"
+    assert ("pkg_resources" in sys.modules) is before

@@ -11,6 +11,8 @@ import importlib.resources
 import importlib.util
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -19,11 +21,24 @@ def robustbench() -> Any:
     if importlib.util.find_spec("autoattack") is None:
         sys.modules["autoattack"] = importlib.import_module("pyautoattack")
         sys.modules["autoattack.state"] = importlib.import_module("pyautoattack.state")
-    if "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None:
-        stand_in: Any = types.ModuleType("pkg_resources")
-        stand_in.resource_filename = _resource_filename
-        sys.modules["pkg_resources"] = stand_in
+    with _resources():
+        importlib.import_module("robustbench.loaders")
     return importlib.import_module("robustbench")
+
+
+@contextmanager
+def _resources() -> Iterator[None]:
+    """Lend `pkg_resources` where there is none, no longer than it takes to import: others ask whether it is there."""
+    if "pkg_resources" in sys.modules or importlib.util.find_spec("pkg_resources") is not None:
+        yield
+        return
+    stand_in: Any = types.ModuleType("pkg_resources")
+    stand_in.resource_filename = _resource_filename
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules["pkg_resources"]
 
 
 def _resource_filename(module: str, name: str) -> str:
