@@ -116,7 +116,7 @@ def _of_record(arrays: Rows, budget: BudgetTable) -> Iterator[tuple[str, str]]:
         return  # of a version that did not ask, or no attack: it asks the network nothing
     lead, noise = arrays["lead"], arrays["lead_of_noise"]
     climb = lead - noise
-    stops = "reached" in arrays  # where it is to, long before the end of the ball, where the noise is
+    stops = "reached" in arrays  # at a goal of its own, which is not to fool by as much as the ball allows
     if not stops and not bootstrap(climb)[0] > 0:
         yield "noise of the same size does as well", f"mean margin {lead.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["lead_before"]), lead, arrays["lead_before"])
@@ -126,7 +126,7 @@ def _of_record(arrays: Rows, budget: BudgetTable) -> Iterator[tuple[str, str]]:
         found = f"{100 * losing.mean():.0f}% of images not fooled, {100 * gained:.0f}% of their gain in the last steps"
         yield "still climbing at its last step: give it more", found
     lost = (before > 0).astype(float) - (lead > 0)
-    if bootstrap(lost)[0] > 0:
+    if not stops and bootstrap(lost)[0] > 0:
         yield LOST, f"{100 * lost.mean():.1f} points in its last steps"
 
 

@@ -164,7 +164,8 @@ def test_the_relaxed_attack_tells_which_images_got_to_the_full_length() -> None:
 def test_the_way_back_is_a_targeted_pgd_within_half_of_the_ball(norm: str, targeted: bool) -> None:
     given, model = examples(6, targeted=targeted), network()
     limits = budget(norm, steps=10, targeted=targeted)
-    images = run(build("recover", limits), model, given)
+    images, told = finished(build("recover", limits), model, given)
+    assert torch.equal(told["reached"], model(images[-1]).argmax(1) == given.labels)
     half = replace(limits, eps=limits.eps / 2, steps=5)
     out = run(build("pgd", half), model, given)
     home = Examples(out[-1], given.labels, given.ids, given.labels)

@@ -166,6 +166,7 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
         ({("PGD", "8"): record(-3.0, before=-3.1)}, set()),
         ({("PGD", "8"): record(3.0, before=1.0)}, set()),
         ({("PGD", "8"): record(-1.0, before=1.0)}, {"PGD 8: loses success on its own source"}),
+        ({("back", "8"): record(-1.0, before=1.0) | {"reached": np.ones(N)}}, set()),
         ({("PGD", "8"): record(3.0), ("FGSM", "8"): record(-1.0, backwards=1.0)}, set()),
         ({("PGD", "8"): record(-1.0), ("FGSM", "8"): record(3.0, backwards=1.0)},
          {"PGD 8: an attack of a single step is stronger"}),

@@ -11,9 +11,12 @@ from bench_core.types import Budget, Cost, Examples, Streams
 from .descent import Descent
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from bench_core.types import Model
+else:
+    from bench_core.lazy import torch
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,14 @@ class ThereAndBack:
 
     @property
     def cost(self) -> Cost:
-        return Cost(1, 1)
+        return Cost(1, 1, forwards_once=1)
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Generator[Tensor, None, dict[str, Tensor]]:
-        """Yield the images [n, c, h, w] after each step; return how many steps met a gradient of zero, [n]."""
+        """Yield the images [n, c, h, w] after each step.
+
+        Returns `reached` [n], whether the network is right about the last images, and `zero_gradients` [n], how many
+        steps met a gradient of zero.
+        """
         half = replace(self.budget, eps=self.budget.eps / 2)
         reached = examples.images
 
@@ -57,4 +64,6 @@ class ThereAndBack:
             back = replace(half, steps=self.budget.steps // 2, random_start=False, targeted=True)
             home = Examples(reached, examples.labels, examples.ids, examples.labels)
             zeros = zeros + (yield from through(Descent.plain(back), home))
-        return {"zero_gradients": zeros}
+        with torch.no_grad():
+            right = model(reached).argmax(1) == examples.labels
+        return {"zero_gradients": zeros, "reached": right}
