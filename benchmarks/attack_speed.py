@@ -1,28 +1,21 @@
-"""Speed of the attacks against other implementations, side by side in one run: `python benchmarks/attack_speed.py`.
+"""A step of the interaction-reduced attack against the official algorithm: `python -m benchmarks.attack_speed`.
 
-- PGD on an embedded network, against torchattacks' PGD: on the very same network, and on the network as it comes out of
-  training (batch normalisation not folded, parameters that want gradients).
-- One step of the interaction-reduced attack, against a transcription of the official algorithm, which takes one image
-  at a time: five passes of 1, 1, 32, 32 and 1 inputs for the loss, v(all), v(all without B), v(B) and v(empty).
-  Parameters frozen or not, on the network as it comes out of training.
-- The share of the machine's convolution peak, measured in the same run, that our step reaches.
-- The same steps on the whole machine: the official algorithm with all threads in one process, as it is run, against one
-  process of one thread for each core, as bench computes.
+The official algorithm, transcribed, takes one image at a time: five passes of 1, 1, 32, 32 and 1 inputs for the loss,
+v(all), v(all without B), v(B) and v(empty), on the network as it comes out of training, its parameters frozen or not.
 
-Times of one thread are its processor time, contestants take turns, and a ratio is the median over the turns: a machine
-that is busy with other things slows both alike, and only through the memory that they share. Those of the whole machine
-are wall-clock time, and want an idle one.
+- On one thread, in its processor time, with the share of the convolution peak of the same run that ours reaches.
+- On the whole machine, in wall-clock time, which wants it idle: the official algorithm with all threads in one process,
+  as it is run, against one process of one thread for each core, as bench computes.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 
@@ -31,36 +24,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported:
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from bench_attacks.recipes import RECIPES
+from bench_core.machine import cpu_count
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.folding import lean
+from benchmarks.peak import operations
+from benchmarks.side_by_side import compared, in_turns, say, setting
 
-EPS, ALPHA, SAMPLES = 16 / 255, 2 / 255, 32
-Contestants = Mapping[str, Callable[[], object]]
-
-
-def in_turns(contestants: Contestants, turns: int) -> dict[str, list[float]]:
-    """Time every contestant once a turn, after one turn to warm up; seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(turns + 1):
-        for name, contestant in contestants.items():
-            start = time.process_time()
-            contestant()
-            if turn:
-                seconds[name].append(time.process_time() - start)
-    return seconds
-
-
-def report(title: str, seconds: Mapping[str, list[float]], units: int, ours: str) -> None:
-    print(f"\n{title}")
-    for name, times in seconds.items():
-        ratios = [theirs / mine for theirs, mine in zip(times, seconds[ours], strict=True)]
-        line = f"  {name:48s} {1000 * statistics.median(times) / units:9.3f} ms"
-        print(line if name == ours else f"{line}   ours is {statistics.median(ratios):.2f} times as fast")
+EPS, ALPHA, SAMPLES, CELLS = 16 / 255, 2 / 255, 32, 32
+OURS, FROZEN, PLAIN = "bench", "official, parameters frozen", "official"
 
 
 def examples(count: int, channels: int, side: int) -> Examples:
@@ -69,8 +45,8 @@ def examples(count: int, channels: int, side: int) -> Examples:
     return Examples(images, torch.arange(count) % 10, tuple(map(str, range(count))))
 
 
-def attack(name: str, model: nn.Module, given: Examples, steps: int, **options: object) -> Callable[[], None]:
-    built = RECIPES[name].build(Budget("linf", EPS, ALPHA, steps), **options)
+def own_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
+    built = RECIPES["ir"].build(Budget("linf", EPS, ALPHA, 1), grid=grid, samples=SAMPLES, cells=CELLS)
 
     def run() -> None:
         for _ in built(model, given, ImageStreams(0, given.ids)):
@@ -79,7 +55,7 @@ def attack(name: str, model: nn.Module, given: Examples, steps: int, **options: 
     return run
 
 
-def official_interaction_step(model: nn.Module, given: Examples, grid: int, cells: int) -> Callable[[], None]:
+def official_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
     """One step of the official algorithm on every image, one after the other (arXiv:2010.04055, app. L)."""
     side = given.images.shape[-1] // grid
 
@@ -89,7 +65,7 @@ def official_interaction_step(model: nn.Module, given: Examples, grid: int, cell
         everything = model(clean + delta)
         masks = torch.ones(SAMPLES, 1, grid * grid)
         for mask in masks:
-            mask[0, torch.randperm(grid * grid)[:cells]] = 0
+            mask[0, torch.randperm(grid * grid)[:CELLS]] = 0
         pixels = masks.view(SAMPLES, 1, grid, grid).repeat_interleave(side, 2).repeat_interleave(side, 3)
         without, alone = model(clean + delta * pixels), model(clean + delta * (1 - pixels))
         nothing = model(clean)
@@ -110,52 +86,6 @@ def official_interaction_step(model: nn.Module, given: Examples, grid: int, cell
     return run
 
 
-def multiplications(model: nn.Module, given: Examples) -> int:
-    """Multiply-adds of one forward pass of one image, in convolutions and linear layers."""
-    counted = 0
-
-    def count(module: nn.Module, _inputs: object, output: Tensor) -> None:
-        nonlocal counted
-        counted += output[0].numel() * module.weight[0].numel()
-
-    handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    model(given.images[:1])
-    for handle in handles:
-        handle.remove()
-    return counted
-
-
-def convolution_peak() -> float:
-    """Floating-point operations a second of the best of some 3 x 3 convolutions, channels last."""
-    best = 0.0
-    for count, channels, side in ((64, 64, 28), (32, 64, 56), (64, 128, 28)):
-        images = torch.rand(count, channels, side, side).contiguous(memory_format=torch.channels_last)
-        weight = torch.rand(channels, channels, 3, 3).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            seconds = in_turns({"": lambda images=images, weight=weight: conv2d(images, weight, padding=1)}, 8)[""]
-        best = max(best, 2 * images.numel() * channels * 9 / min(seconds))
-    return best
-
-
-def pgd(network: nn.Module, batch: int, turns: int) -> None:
-    import torchattacks
-
-    given, ours, steps = examples(batch, 1, 28), lean(copy.deepcopy(network)), 10
-
-    def theirs(model: nn.Module) -> Callable[[], object]:
-        made = torchattacks.PGD(model, eps=EPS, alpha=ALPHA, steps=steps, random_start=False)
-        return lambda: made(given.images, given.labels)
-
-    trained = copy.deepcopy(network).requires_grad_(True)
-    contestants: Contestants = {
-        "ours": attack("pgd", ours, given, steps),
-        "torchattacks, our network": theirs(ours),
-        "torchattacks, as trained, parameters frozen": theirs(network),
-        "torchattacks, as trained": theirs(trained),
-    }
-    report(f"PGD, batch {batch}, a step and image", in_turns(contestants, turns), batch * steps, "ours")
-
-
 def network_of(name: str) -> nn.Module:
     """An embedded network or torchvision's ResNet-18, untrained and frozen."""
     made = torchvision.models.resnet18(weights=None) if name == "resnet18" else ARCHITECTURES[name]()
@@ -163,12 +93,18 @@ def network_of(name: str) -> nn.Module:
     return frozen
 
 
+def images_of(name: str) -> tuple[Examples, int]:
+    """The images of one step, and the grid that they are divided by."""
+    return (examples(1, 3, 224), 16) if name == "resnet18" else (examples(8, 1, 28), 14)
+
+
 def step_of(contestant: str, name: str) -> Callable[[], None]:
+    """Give one step of a contestant, on `images_of` the network."""
     network = network_of(name)
-    given, grid = (examples(1, 3, 224), 16) if name == "resnet18" else (examples(8, 1, 28), 14)
-    if contestant == "ours":
-        return attack("ir", lean(network), given, 1, grid=grid, samples=SAMPLES, cells=32)
-    return official_interaction_step(network.requires_grad_(contestant == "official"), given, grid, 32)
+    given, grid = images_of(name)
+    if contestant == OURS:
+        return own_interaction_step(lean(network), given, grid)
+    return official_interaction_step(network.requires_grad_(contestant == PLAIN), given, grid)
 
 
 def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
@@ -183,7 +119,7 @@ def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
 
 
 @contextmanager
-def team(contestant: str, name: str, processes: int, threads: int):  # type: ignore[no-untyped-def]
+def team(contestant: str, name: str, processes: int, threads: int) -> Iterator[Callable[[], float]]:
     """Give a function that has every process of a team take one step, and the seconds until the last has."""
     context = multiprocessing.get_context("spawn")
     lines = []
@@ -209,53 +145,57 @@ def team(contestant: str, name: str, processes: int, threads: int):  # type: ign
             line.send(False)
 
 
-def whole_machine(name: str, title: str, turns: int) -> None:
-    cores = len(os.sched_getaffinity(0))
-    teams = {
-        f"ours, {cores} processes of one thread": ("ours", cores, 1),
-        f"official, {cores} threads, parameters frozen": ("official, frozen", 1, cores),
-        f"official, {cores} threads": ("official", 1, cores),
-    }
+def multiplications(name: str) -> int:
+    """Multiply-adds of one forward pass of one image, in convolutions and linear layers."""
+    model, (given, _), counted = network_of(name), images_of(name), 0
+
+    def count(module: nn.Module, _inputs: object, output: Tensor) -> None:
+        nonlocal counted
+        counted += output[0].numel() * module.weight[0].numel()
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    model(given.images[:1])
+    return counted
+
+
+def one_thread(name: str, turns: int, peak: float) -> None:
+    seconds = in_turns({label: step_of(label, name) for label in (OURS, FROZEN, PLAIN)}, turns)
+    count = len(images_of(name)[0].ids)
+    # forwards of 65 points and the clean image, backwards of 65; a backward through frozen weights costs a forward
+    work = 2 * multiplications(name) * (2 * (2 * SAMPLES + 1) + 1) * count
+    share = work / statistics.median(seconds[OURS]) / peak
+    table = compared(seconds, OURS, count / 1000, "ms an image")
+    say(f"{name}, one thread", table, f"bench reaches {share:.0%} of the convolution peak")
+
+
+def whole_machine(name: str, turns: int) -> None:
+    cores, count = cpu_count(), len(images_of(name)[0].ids)
+    teams = {OURS: (cores, 1), FROZEN: (1, cores), PLAIN: (1, cores)}
     with ExitStack() as stack:
-        steps = {label: stack.enter_context(team(who, name, *how)) for label, (who, *how) in teams.items()}
+        steps = {label: stack.enter_context(team(label, name, *how)) for label, how in teams.items()}
         seconds: dict[str, list[float]] = {label: [] for label in steps}
         for _ in range(turns):
             for label, step in steps.items():
                 seconds[label].append(step())
-    report(f"IR, {title}, whole machine, a step and image", seconds, 1 if name == "resnet18" else 8, next(iter(teams)))
-
-
-def interaction(network: nn.Module, given: Examples, grid: int, title: str, peak: float, turns: int) -> None:
-    ours, count = lean(copy.deepcopy(network)), len(given.ids)
-    trained = copy.deepcopy(network).requires_grad_(True)
-    contestants: Contestants = {
-        "ours": attack("ir", ours, given, 1, grid=grid, samples=SAMPLES, cells=32),
-        "official, as trained, parameters frozen": official_interaction_step(network, given, grid, 32),
-        "official, as trained": official_interaction_step(trained, given, grid, 32),
-    }
-    seconds = in_turns(contestants, turns)
-    report(f"IR, {title}, a step and image", seconds, count, "ours")
-    # forwards of 65 points and the clean image, backwards of 65; a backward through frozen weights costs a forward
-    work = 2 * multiplications(ours, given) * (2 * (2 * SAMPLES + 1) + 1) * count
-    print(f"  share of the convolution peak: {work / statistics.median(seconds['ours']) / peak:.0%}")
+    how = f"bench {cores} processes of one thread, the official algorithm {cores} threads"
+    say(f"{name}, the whole machine: {how}", compared(seconds, OURS, count / 1000, "ms an image"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7)
-    chosen = parser.parse_args()
+    turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    peak = convolution_peak()
-    print(f"torch {torch.__version__}, one thread, convolution peak {peak / 1e9:.0f} GFLOP/s")
-    for batch in (64, 256):
-        pgd(network_of("ResNet-S"), batch, chosen.turns)
+    peak = operations()["3 x 3 convolution"]
     for name in ("ResNet-S", "ResNet-L", "VGG", "MobileNet"):
-        interaction(network_of(name), examples(8, 1, 28), 14, f"{name} at 28 pixels", peak, chosen.turns)
-        whole_machine(name, f"{name} at 28 pixels", chosen.turns)
-    title, turns = "torchvision's ResNet-18 at 224 pixels", max(2, chosen.turns // 3)
-    interaction(network_of("resnet18"), examples(1, 3, 224), 16, title, peak, turns)
-    whole_machine("resnet18", title, turns)
+        one_thread(name, turns, peak)
+        whole_machine(name, turns)
+    one_thread("resnet18", max(3, turns // 2), peak)  # torchvision's, 224 pixels
+    whole_machine("resnet18", max(3, turns // 2))
+    print("\n" + setting(turns, "torchvision"))
 
 
 if __name__ == "__main__":
