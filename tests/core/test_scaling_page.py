@@ -29,6 +29,7 @@ def test_the_passes_of_the_full_tables(
 
 
 def test_a_part_of_a_table_can_be_run_alone(installed: Registry) -> None:
+    pytest.importorskip("timm")
     planner = make_planner(load_suite("transfer_table1", "imagenet", ['sources=["RN-34"]']), installed)
     assert {(source, budget) for _, source, budget in planner.attacks} == {("RN-34", "linf"), ("RN-34", "l2")}
 

@@ -1,13 +1,13 @@
 """RobustBench's entries from files in its own layout."""
 
-import importlib.util
+import importlib.metadata
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-if importlib.util.find_spec("robustbench") is None:
+if not any(importlib.metadata.distributions(name="robustbench")):
     pytest.skip("robustbench is not installed", allow_module_level=True)
 
 from bench_core.errors import UsageError

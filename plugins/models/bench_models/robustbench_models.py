@@ -23,7 +23,8 @@ from .robustbench_source import networks
 if TYPE_CHECKING:
     from bench_core.types import Model
 
-if importlib.util.find_spec("robustbench") is None:
+# The distribution, not the module: pyautoattack brings a module of that name, which is another's part.
+if not any(importlib.metadata.distributions(name="robustbench")):
     raise ImportError('robustbench is not installed (would do: pip install "adversarial-bench[robustbench]")')
 
 Dataset = Literal["cifar10", "cifar100", "imagenet"]
