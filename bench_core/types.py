@@ -218,11 +218,12 @@ class ModelRecipe:
     `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
     result; it raises `UsageError` where the weights are not what they should be. `files(**options)` lists the files
     that the user or `bench fetch` provides: a plan says which are missing, and a run does not begin without them.
-    result; it raises `UsageError` where the weights cannot be had. `card(**options)` gives what may be held against the
-    model: `shape` (c, h, w), `classes`, and `accuracy` on the first 1,000 images of the dataset `data`.
+    `card(**options)` gives what may be held against the model: `shape` (c, h, w), `classes`, and `accuracy` on the
+    first 1,000 images of the dataset `data`.
 
     `made_of` are the options that name other models of the suite, by one label or a list of them. The host gives
-    `build` those models, and `identity` their identities, in the labels' place.
+    `build` those models, and `identity` their identities, in the labels' place. In `examples`, where there is no suite,
+    each is `{"recipe": NAME, ...}`, a recipe with its options.
     """
 
     build: Callable[..., Model]

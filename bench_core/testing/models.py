@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from ..types import Images, Json, ModelRecipe
 from .verdicts import Broken, Rules, Unasked, with_input
 
 RULES = Rules()
-SHAPES = ((1, 28, 28), (3, 32, 32), (3, 224, 224), (3, 299, 299))
+SHAPES = ((1, 28, 28), (3, 32, 32), (3, 256, 1), (3, 224, 224), (3, 299, 299))
 CARD_IMAGES = 1000
 CARD_TOLERANCE = 0.01  # of accuracy: a few borderline images may go the other way on another machine
 
@@ -55,11 +55,13 @@ class ModelTrial:
 
     def build(self, seed: int = 0) -> nn.Module:
         """Build the model as a worker does, with some global seed. Raises Unasked where its weights are not here."""
+        options = self.filled(self.options)
         try:
-            self.recipe.identity(**self.options)
+            self.recipe.identity(**options)
             with with_input("the recipe"), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                built: nn.Module = self.offer.build(**self.options)
+                parts = {name: self.parts(options[name]) for name in self.offer.made_of}
+                built: nn.Module = self.offer.build(**{**options, **parts})
         except UsageError as error:
             raise Unasked(str(error)) from error
         except Broken as broken:
@@ -68,8 +70,19 @@ class ModelTrial:
             raise
         return built.eval().requires_grad_(False)
 
+    def filled(self, options: Json) -> Json:
+        """Give options with the defaults, as the host gives those of a suite."""
+        return self.offer.check(options, "check", self.offer.name)[0]
+
+    def parts(self, chosen: Any) -> Any:
+        """Build the models that this one is made of: each is given as its recipe's name with its options."""
+        if isinstance(chosen, list | tuple):
+            return [self.parts(each) for each in chosen]
+        options = {name: value for name, value in chosen.items() if name != "recipe"}
+        return self.registry.find("models", chosen["recipe"], "check", self.offer.name).build(**options)
+
     def card(self) -> Json:
-        return self.recipe.card(**self.options) if self.recipe.card else {}
+        return self.recipe.card(**self.filled(self.options)) if self.recipe.card else {}
 
     def scene(self, count: int = 4) -> tuple[nn.Module, Tensor]:
         """Give the model and images [n, c, h, w] of a shape that it takes, the first black, the second white."""
@@ -169,14 +182,14 @@ def identity(trial: ModelTrial) -> None:
     """Its identity is JSON, the same each time, and tells it from the recipe's other examples."""
     trial.build()
     with with_input("the recipe's identity"):
-        said = json.dumps(trial.recipe.identity(**trial.options), sort_keys=True)
+        said = json.dumps(trial.recipe.identity(**trial.filled(trial.options)), sort_keys=True)
         if said == "{}":
             raise Broken("it is empty, so that other weights would be taken for these")
-        if said != json.dumps(trial.recipe.identity(**trial.options), sort_keys=True):
+        if said != json.dumps(trial.recipe.identity(**trial.filled(trial.options)), sort_keys=True):
             raise Broken("it differs from call to call")
         for other in trial.recipe.examples:
             if dict(other) != dict(trial.options) and said == json.dumps(
-                trial.recipe.identity(**other), sort_keys=True
+                trial.recipe.identity(**trial.filled(other)), sort_keys=True
             ):
                 raise Broken(f"it is also that of {dict(other)}")
 

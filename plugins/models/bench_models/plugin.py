@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 
+STANDARD, NOISE = ({"recipe": "embedded", "name": name} for name in ("ResNet-S", "ResNet-S-noise"))
+
+
 def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
     from .ensemble import Ensemble
 
@@ -53,14 +56,25 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             "An architecture of torchvision, timm or robustbench with weights of one's own.",
             files=checkpoint.files,
         ),
-        "ensemble": ModelRecipe(build_ensemble, ensemble_identity, "Several networks attacked as one.", ("members",)),
+        "ensemble": ModelRecipe(
+            build_ensemble,
+            ensemble_identity,
+            "Several networks attacked as one.",
+            ("members",),
+            examples=[{"members": [STANDARD, NOISE], "combine": way} for way in ("logits", "probabilities", "losses")],
+        ),
         "pointcloud": ModelRecipe(
             pointclouds.build,
             pointclouds.identity,
             f"Networks on point clouds: {', '.join(pointclouds.zoo().names())}; or a folder of one's own.",
+            examples=[{"name": name} for name in pointclouds.zoo().names()],
         ),
         "smoothed": ModelRecipe(
-            smoothing.build, smoothing.identity, "A network under Gaussian noise: randomized smoothing.", ("base",)
+            smoothing.build,
+            smoothing.identity,
+            "A network under Gaussian noise: randomized smoothing.",
+            ("base",),
+            examples=[{"base": NOISE, "sigma": 0.25, "n": 4}],
         ),
     }
 
