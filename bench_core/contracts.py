@@ -34,8 +34,11 @@ def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) 
         raise UsageError(Fault("data", "", f"found the class {labels.amin().item()} (classes are counted from 0)"))
 
 
-def check_logits(logits: Tensor, labels: Tensor, model: str) -> None:
-    """Hold a network's answers to clean images against the labels. Raises UsageError where they cannot be meant."""
+def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None = None) -> None:
+    """Hold a network's answers to clean images against the labels. Raises UsageError where they cannot be meant.
+
+    `classes` is how many the dataset has, where it knows: of 1,001 outputs the first is a background.
+    """
     if logits.ndim != 2 or len(logits) != len(labels) or not logits.isfinite().all():
         found = f"{'finite ' if logits.isfinite().all() else 'NaN or infinite '}answers of shape {tuple(logits.shape)}"
         raise UsageError(
@@ -44,6 +47,9 @@ def check_logits(logits: Tensor, labels: Tensor, model: str) -> None:
     if labels.amax() >= logits.shape[1]:
         found = f"the network knows {logits.shape[1]} classes, the data have the class {labels.amax().item()}"
         raise UsageError(Fault(f"models.{model}", "", f"{found} (other weights? data.classes?)"))
+    if classes is not None and logits.shape[1] != classes:
+        found = f"the network knows {logits.shape[1]} classes, the data have {classes}"
+        raise UsageError(Fault(f"models.{model}", "", f"{found} (other weights? label_offset? data.classes?)"))
 
 
 def check_images(clean: Tensor, images: Any, budget: Budget, quantise: bool = False) -> None:

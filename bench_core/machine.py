@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 CPUS = Path("/proc/cpuinfo")
@@ -21,6 +23,13 @@ def processor(device: str) -> str:
         described = sorted(GPUS.glob("*/information"))
         return _entry(described[0], "Model") or device if described else device
     return _entry(CPUS, "model name") or platform.processor() or platform.machine()
+
+
+def give_back_memory() -> None:
+    """Have the C library return what it keeps of freed memory, where it has a way to (glibc's), so that what a process
+    is seen to hold is what it uses."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _entry(path: Path, name: str) -> str:

@@ -7,6 +7,7 @@ import inspect
 import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,7 +75,10 @@ def host_digest() -> str:
 
 @dataclass
 class Named:
-    """A suite with all that it names. Making one checks every name and option; raises UsageError with all faults."""
+    """A suite with all that it names. Making one checks every name and option; raises UsageError with all faults.
+
+    The images are not looked for where `with_images` is false.
+    """
 
     suite: Suite
     registry: Registry
@@ -82,7 +86,8 @@ class Named:
     precision: Precision = "float32"
     threads: int = 1
     limit: int | None = None
-    metrics: list[MetricUse] = field(default_factory=list)
+    with_images: bool = True
+    uses: list[MetricUse] = field(default_factory=list)
     models: dict[str, Json] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
     attacks: dict[tuple[str, str, str], AttackUse] = field(default_factory=dict)
@@ -93,9 +98,15 @@ class Named:
         self.host = host_digest()
         self.images: Images | None = None
         self.data_missing = ""
-        for step in (self._use_metrics, self._use_models, self._use_attacks, self._use_data):
+        for step in (self._use_metrics, self._use_models, self._use_attacks):
             faults += step()
+        faults += self._use_data() if self.with_images else []
         stop_at_faults(faults)
+
+    @cached_property
+    def metrics(self) -> list[MetricUse]:
+        """The metrics, completed by what depends on the images: these are read for it, so only once somebody asks."""
+        return self.uses if self.images is None else [self._on_data(use, self.images) for use in self.uses]
 
     @property
     def missing_weights(self) -> dict[str, list[WeightsFile]]:
@@ -147,7 +158,7 @@ class Named:
             usual = self.suite.all_models if entry.over == "all" else self.suite.targets
             asked = usual if entry.models is None else entry.models
             forwards = getattr(metric, "forwards", 1)
-            self.metrics.append(MetricUse(label, spec, needs, entry.over, metric, forwards, asked))
+            self.uses.append(MetricUse(label, spec, needs, entry.over, metric, forwards, asked))
         return faults
 
     def _use_models(self) -> list[Fault]:
@@ -195,10 +206,18 @@ class Named:
             if label in within:
                 faults.append(Fault(self.suite.file, key, f'"{label}" would be made of itself'))
                 return None
+            faults += self._unmeasured(label, within[-1])
         found = [part for label in labels if (part := self._model(label, within, faults)) is not None]
         if len(found) < len(labels):
             return None
         return found if isinstance(named, list) else found[0]
+
+    def _unmeasured(self, label: str, whole: str) -> list[Fault]:
+        """Say of a part of another model that the accuracy expected of it is not measured, and so not held against."""
+        if self.suite.models[label].expected_accuracy is None or label in self.suite.all_models:
+            return []
+        message = f'"{label}" is only a part of "{whole}", and is not measured (would do: "{label}" in targets as well)'
+        return [Fault(self.suite.file, f"models.{label}.expected_accuracy", message)]
 
     def _use_attacks(self) -> list[Fault]:
         faults: list[Fault] = []
@@ -260,9 +279,8 @@ class Named:
             self.data_missing = "; ".join(fault.message for fault in error.faults)
             return []
         self.images = images
-        self.metrics = [self._on_data(use, images) for use in self.metrics]
         checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
-        checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.metrics]
+        checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.uses]
         for key, check in checks:
             reason = check(images.shape) if check else None
             if reason:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from .calibration import Estimate
 from .errors import one_line
 from .plan import Job, Plan
-from .weights import human
+from .weights import fetching, human
 
 GROUPS = ("source", "attack", "budget")
 PASSES = ("forwards", "backwards", "evaluations")
@@ -34,6 +34,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> dict[str, Any]:
             {"model": label, "file": file.path, "url": file.url, "bytes": file.size}
             for label, files in planner.missing_weights.items() for file in files
         ],
+        "fetch": fetching(planner.suite),
         "selection": plan.selection.digest if plan.selection else None,
         "selected": len(plan.selection.ids) if plan.selection else planner.count,
         "jobs": len(plan.jobs),
@@ -111,8 +112,8 @@ def missing_weights(record: dict[str, Any]) -> list[str]:
     missing = record["weights_missing"]
     if not missing:
         return []
-    fetch = f"bench fetch {record['suite']} --profile {record['profile']}"
-    told = [f"weights: {len(missing)} files are missing (`{fetch}` gets those with an address)"]
+    count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
+    told = [f"weights: {count} missing (`{record['fetch']}` gets those with an address)"]
     for each in missing:
         size = f", {human(each['bytes'])}" if each["bytes"] else ""
         told.append(f"  {each['model']}: {each['file']} ({each['url'] or 'yours: put it there'}{size})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ from .registry import Registry, discover
 from .render import FORMATS, comma_separated
 from .scores import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_rows
 from .store import Store, write_atomically
-from .suite import Suite, load_suite
+from .suite import Suite, command, load_suite
 from .tables import Table, pivot, shown
 from .types import Metric, Precision
 from .weights import missing_faults
@@ -99,8 +98,10 @@ def make_planner(
     threads: int = 1,
     limit: int | None = None,
     remote: bool = False,
+    images: bool = True,
 ) -> Planner:
-    planner = Planner(suite, registry or discover(), find_device(device, remote), precision, threads, limit)
+    used, found = registry or discover(), find_device(device, remote)
+    planner = Planner(suite, used, found, precision, threads, limit, with_images=images)
     stop_at_faults(outcome_faults(suite, metrics_of(planner)))
     return planner
 
@@ -163,9 +164,10 @@ def run(
     used = registry or discover()
     hands, remote = make_executor(used, executor, executor_options or {}, workers)
     planner = make_planner(suite, used, device=device, precision=precision, threads=threads, limit=limit, remote=remote)
+    missing = missing_faults(suite, planner.missing_weights)
     if planner.images is None:
-        raise UsageError(Fault(suite.file, "data", planner.data_missing))
-    stop_at_faults(missing_faults(suite.name, suite.profile, suite.file, planner.missing_weights))
+        raise UsageError(*missing, Fault(suite.file, "data", planner.data_missing))
+    stop_at_faults(missing)
     if limits and not getattr(hands, "limits", False):
         message = f'"{executor}" cannot hold a job to limits of time or memory (would do: local)'
         raise UsageError(Fault("--executor", "", message))
@@ -242,7 +244,7 @@ def truth(planner: Planner, selection: Selection) -> list[int]:
 
 
 def metrics_of(planner: Planner) -> dict[str, Metric]:
-    return {use.label: use.metric for use in planner.metrics}
+    return {use.label: use.metric for use in planner.uses}
 
 
 def label_rows(rows: Sequence[RowSet], planner: Planner) -> list[RowSet]:
@@ -304,8 +306,7 @@ def write_tables(result: Result) -> None:
 
 
 def reproduce(suite: Suite, limit: int | None) -> str:
-    command = ["bench", "run", suite.file, "--profile", suite.profile, *(["--limit", str(limit)] if limit else [])]
-    return shlex.join([*command, *(f"--set={text}" for text in suite.overrides)])
+    return command("run", suite, *(["--limit", str(limit)] if limit else []))
 
 
 def _version(name: str) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -203,6 +205,14 @@ def find_suite(name: str) -> Path:
     raise UsageError(Fault(name, "", f"no such suite file {did_you_mean(path.stem, known)}"))
 
 
+def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
+    """Give the command line `bench VERB` of a suite as it was loaded, without the overrides that begin so."""
+    shipped = Path(suite.file) == own_suites().get(suite.name)
+    overrides = [f"--set={text}" for text in suite.overrides if not without or not text.startswith(without)]
+    named = ["bench", verb, suite.name if shipped else suite.file, "--profile", suite.profile]
+    return shlex.join([*named, *options, *overrides])
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises UsageError that names it."""
     try:
@@ -225,13 +235,23 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one table over another, table by table; everything else replaces."""
+    """Lay one table over another, table by table; everything else replaces.
+
+    A table that names another kind, recipe or parts replaces as well: the options below are not that one's.
+    """
+    if _chosen(base) and _chosen(over) and _chosen(base) != _chosen(over):
+        return dict(over)
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         result[key] = merged(below, value) if both and below is not None else value
     return result
+
+
+def _chosen(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what the other entries of a table are the options of."""
+    return {key: table[key] for key in ("kind", "recipe", "parts") if key in table}
 
 
 def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
@@ -264,11 +284,10 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     )
     layers: list[tuple[str, dict[str, Any]]] = [(str(profile_file), read_toml(profile_file))] if profile_file else []
     layers += [(where, table), (where, on.get(chosen, {}))]
-    layers += [(f"--set {text}", read_override(text)) for text in overrides]
-    whole: dict[str, Any] = {}
-    for _, layer in layers:
-        whole = merged(whole, layer)
-    whole = expand_sweeps(whole)
+    given = [(f"--set {text}", read_override(text)) for text in overrides]
+    together: dict[str, Any] = reduce(merged, (table for _, table in given), {})  # in whichever order they were given
+    whole = expand_sweeps(reduce(merged, [*(table for _, table in layers), together], {}))
+    layers += given
     stop_at_faults(
         unknown
         + [

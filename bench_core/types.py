@@ -160,12 +160,16 @@ class Metric(Protocol):
 class Images(Protocol):
     """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order.
 
-    It may also have `targets`, the classes that targeted attacks aim at; without it they aim at random wrong ones.
+    It may also have `targets`, the classes that targeted attacks aim at; without it they aim at random wrong ones;
+    and `classes`, how many there are, which every network's outputs must then be.
     """
 
-    ids: Sequence[str]
     labels: Sequence[int]
     shape: tuple[int, int, int]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The digests; a dataset of many files may leave them until somebody asks."""
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         """Give images [n, c, h, w] in [0, 1]."""

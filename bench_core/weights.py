@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .errors import Fault
+from .suite import Suite, command
 from .types import WeightsFile
 
 Missing = Mapping[str, Sequence[WeightsFile]]  # by the model's label
@@ -14,12 +15,17 @@ def human(size: int) -> str:
     return f"{size / 2**20:,.1f} MB" if size >= 2**19 else f"{size / 2**10:,.1f} KB"
 
 
-def missing_faults(suite: str, profile: str, where: str, missing: Missing) -> list[Fault]:
+def fetching(suite: Suite) -> str:
+    """Give the command that brings a suite's weights: of its images it needs to know nothing."""
+    return command("fetch", suite, without="data.")
+
+
+def missing_faults(suite: Suite, missing: Missing) -> list[Fault]:
     """Say of each model whose weights are missing which file was looked for and what would bring it."""
     faults = []
     for label, files in missing.items():
         for file in files:
-            how = f"bench fetch {suite} --profile {profile} gets it" if file.url else "only you can put it there"
+            how = f"{fetching(suite)} gets it" if file.url else "only you can put it there"
             message = f"weights are not on this machine: looked for {file.path} ({how})"
-            faults.append(Fault(where, f"models.{label}", message))
+            faults.append(Fault(suite.file, f"models.{label}", message))
     return faults

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .average import average_digest, average_image
-from .batches import in_parts
+from .batches import answered
 from .contracts import check_examples, check_images, check_logits, guarded, perturbation_size
 from .errors import ContractError, Fault, UsageError
 from .generators import own_draws
@@ -44,8 +44,7 @@ class Remembering(nn.Module):
             out: Tensor = self.network(images)
             return out
         if self.last is None or self.last[0] is not images:
-            parts = in_parts(lambda rows: self.network(images[rows]), len(images), 1, self.network, images.device)
-            self.last = images, torch.cat(list(parts))
+            self.last = images, answered(self.network, images)
         return self.last[1]
 
     def __getattr__(self, name: str) -> Any:
@@ -94,6 +93,8 @@ class Worker:
         torch.set_num_threads(spec["environment"]["threads"])
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # a guard against bugs, which writes every tensor twice
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         examples = self._examples(spec)
         run = self._attacked if spec["attack"] else self._clean
         try:
@@ -116,7 +117,7 @@ class Worker:
             target = remembered[each["target"]]
             if each["metric"]["recipe"] == PREDICTED:
                 logits = target(examples.images)
-                check_logits(logits, examples.labels, each["target"])
+                check_logits(logits, examples.labels, each["target"], getattr(self._images(spec), "classes", None))
                 rows: Mapping[str, Tensor] = {"predicted": logits.argmax(1)}
             elif each["metric"]["recipe"] == SANITY:
                 rows = examine(self._model(spec, each["target"]), examples)

@@ -31,7 +31,7 @@ from bench_core.machine import cpu_count
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.folding import lean
+from bench_models.lean import lean
 from benchmarks.peak import operations
 from benchmarks.side_by_side import compared, in_turns, say, setting
 

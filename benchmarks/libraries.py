@@ -23,7 +23,7 @@ from bench_attacks.recipes import RECIPES
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.folding import lean
+from bench_models.lean import lean
 from benchmarks.side_by_side import compared, in_turns, say, setting
 
 EPS, STEP_SIZE, STEPS = 16 / 255, 2 / 255, 10

@@ -28,9 +28,10 @@ import torch
 from tabulate import tabulate
 
 from bench_core.average import average_image
+from bench_core.batches import at_once
 from bench_core.registry import discover
 from bench_core.streams import ImageStreams
-from bench_metrics.games import INPUTS_AT_ONCE, CellGame
+from bench_metrics.games import CellGame
 from bench_metrics.image_games import baseline, image_game
 from bench_metrics.interaction import neighbours
 from bench_metrics.orders import PAIRS_A_STRATUM, Effort, mean_interaction, pair_interactions, whole_orders
@@ -105,7 +106,7 @@ def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
 def speed(network: str, options: argparse.Namespace) -> list[object]:
     """Give the metric's forwards a second as a share of those of plain batches, in processor time and in turns."""
     game, ids, model = situation(network, 25)
-    batch = game.present[torch.arange(INPUTS_AT_ONCE["cpu"]) % 25].clone()
+    batch = game.present[torch.arange(at_once(model, game.present)) % 25].clone()
     orders, pairs, shares = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID), []
     forwards = 25 * 4 * 32 * len(orders)
     for turn in range(options.turns):

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..types import WeightsFile
+    from ..weights import Missing
 
 
 def fetch(
@@ -28,11 +29,11 @@ def fetch(
     from ..weights import missing_faults
 
     registry, loaded = discover(), load_suite(suite, profile, set_ or ())
-    missing = {
-        file.path: (label, file)
-        for label, files in make_planner(loaded, registry).missing_weights.items()
-        for file in files
-    }
+
+    def lacking() -> Missing:
+        return make_planner(loaded, registry, images=False).missing_weights
+
+    missing = {file.path: (label, file) for label, files in lacking().items() for file in files}
     if not missing:
         print("bench: all weights are here", file=sys.stderr)
         return
@@ -46,7 +47,7 @@ def fetch(
         except Exception as error:  # a library's own downloader may raise anything; the other files can still be had
             failed += 1
             print(one_line(f"bench: {label}: {file.url}: {error}"), file=sys.stderr)
-    left = missing_faults(loaded.name, loaded.profile, loaded.file, make_planner(loaded, registry).missing_weights)
+    left = missing_faults(loaded, lacking())
     for fault in left:
         print(f"bench: {fault}", file=sys.stderr)
     if failed or left:

@@ -6,7 +6,14 @@ import os
 
 PASSED_ON = ("BENCH_BLOCK_PLUGINS", "BENCH_DISABLE_PLUGIN_AUTOLOAD")
 # Spinning OpenMP threads make convolutions 10 to 60 times slower on a machine that is shared.
-DEFAULTS = {"OMP_WAIT_POLICY": "passive", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+# Left to itself glibc gives freed memory back to the kernel and takes it again page by page, up to an eighth of a
+# gradient's time; 32 MiB is the most that every glibc takes for the first.
+DEFAULTS = {
+    "OMP_WAIT_POLICY": "passive",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
 
 
 def worker_environment(threads: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from ..machine import give_back_memory
 from ..registry import discover
 from . import Outcome, Task
 from .inline import attempt
@@ -33,6 +34,7 @@ def main() -> None:
             outcome = Outcome(task.address, reason=f"raised {type(error).__name__}")
         bundle = outcome.bundle
         head = {"reason": outcome.reason, "usage": outcome.usage, "size": None if bundle is None else len(bundle)}
+        give_back_memory()  # a task's limit of memory is not to be reached by what the one before has used
         answers.write(json.dumps(head).encode() + b"\n" + (bundle or b""))
         answers.flush()
 

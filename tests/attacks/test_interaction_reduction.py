@@ -145,4 +145,4 @@ def test_many_inputs_go_through_together_and_the_empty_set_once() -> None:
     """The official code asks about one image 67 times a step, `v(empty)` and `v(all)` among them, at every step."""
     given, model = examples(10), Counting(network())
     run(build("ir", budget(steps=2), samples=3, grid=3, cells=4), model, given)
-    assert model.sizes == [10, *2 * [9 * 7, 7]]
+    assert model.sizes == [10, *2 * [5 * 7, 5 * 7]]

@@ -5,7 +5,7 @@ import pytest
 
 from bench_core.accuracy import accuracy_faults, is_near, likely_cause
 from bench_core.errors import UsageError
-from bench_core.run import run
+from bench_core.run import make_planner, run
 from bench_core.suite import load_suite
 
 TRUTH = np.random.default_rng(0).integers(0, 100, 2000)
@@ -51,6 +51,18 @@ def test_a_run_stops_where_an_accuracy_is_missed(registry, toys, write_suite, tm
         run(suite, out=tmp_path, registry=registry, executor="inline")
     assert toys.built == 2, "both have classified the images; no attack has begun"
     assert accuracy_faults(load_suite(suite), {"A": [0, 1], "B": [1, 0]}, [0, 1]) == []
+
+
+def test_an_accuracy_expected_of_a_part_is_not_passed_over(registry, write_suite) -> None:
+    """The base of a smoothed network is not asked by itself, unless it is a source or a target as well."""
+    parts = '"C" = { recipe = "toy", seed = 3, expected_accuracy = 1 }\n[budgets.linf]'
+    made = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
+    changes = (('"B" = { recipe = "toy", seed = 2 }', made), ("[budgets.linf]", parts))
+    said = r'models\.C\.expected_accuracy: "C" is only a part of "B", and is not measured \(would do: "C" in targets'
+    with pytest.raises(UsageError, match=said):
+        make_planner(load_suite(write_suite(*changes)), registry)
+    measured = write_suite(*changes, ('targets = ["A", "B"]', 'targets = ["A", "B", "C"]'))
+    assert "C" in make_planner(load_suite(measured), registry).models
 
 
 def test_an_expectation_is_no_part_of_the_results_address(registry, toys, write_suite, tmp_path) -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench_core.batches import FASTEST, at_once, in_parts
+from bench_core.batches import FASTEST, LEAST, at_once, in_parts, in_passes
 
-CPU = torch.device("cpu")
+SMALL = torch.zeros(1, 1, 28, 28)
 
 
 class Crowded:
@@ -30,23 +30,49 @@ class Crowded:
 def test_every_row_is_computed_once_and_in_order_however_small_the_memory(rows: int, inputs: int, limit: int) -> None:
     numbers, model = torch.arange(rows), nn.Identity()
     crowded = Crowded(numbers, inputs, limit)
-    assert torch.equal(torch.cat(list(in_parts(crowded, rows, inputs, model, CPU))), numbers**2)
+    assert torch.equal(torch.cat(list(in_parts(crowded, rows, inputs, model, SMALL))), numbers**2)
     finished = [size for size in crowded.tried if size * inputs <= limit]
     assert sum(finished) == rows
-    assert at_once(model, CPU) <= max(limit, FASTEST["cpu"])
+    assert at_once(model, SMALL) <= max(limit, FASTEST["cpu"])
+
+
+def test_parts_are_of_about_equal_size() -> None:
+    crowded = Crowded(torch.arange(25), 9, 1000)
+    list(in_parts(crowded, 25, 9, nn.Identity(), SMALL))
+    assert crowded.tried == [7, 6, 6, 6]
 
 
 def test_what_did_not_fit_is_not_tried_again() -> None:
     model = nn.Identity()
     first = Crowded(torch.arange(64), 1, 16)
-    list(in_parts(first, 64, 1, model, CPU))
+    list(in_parts(first, 64, 1, model, SMALL))
     assert first.tried == [64, 32, 16, 16, 16, 16]
     again = Crowded(torch.arange(64), 1, 16)
-    list(in_parts(again, 64, 1, model, CPU))
+    list(in_parts(again, 64, 1, model, SMALL))
     assert again.tried == [16, 16, 16, 16]
-    assert at_once(nn.Identity(), CPU) == FASTEST["cpu"]
+    assert at_once(nn.Identity(), SMALL) == FASTEST["cpu"]
+
+
+@pytest.mark.parametrize(("side", "fits"), [(8, 64), (28, 64), (32, 49), (64, 12), (224, LEAST), (1000, LEAST)])
+def test_larger_images_go_fewer_at_once(side: int, fits: int) -> None:
+    assert at_once(nn.Identity(), torch.zeros(5, 3, side, side)) == fits
+
+
+@pytest.mark.parametrize(("count", "passes"), [(1, [1]), (11, [11]), (12, [6, 6]), (65, [9, *[8] * 7])])
+def test_the_inputs_of_a_gradient_go_in_passes_of_about_equal_size(count: int, passes: list[int]) -> None:
+    network, sizes = nn.Flatten(), []
+    images = torch.rand(count, 1, 224, 224, requires_grad=True)
+
+    def answer(part: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(part))
+        return network(part).pow(2).sum(1)
+
+    total = in_passes(answer, images, network).sum()
+    (gradient,) = torch.autograd.grad(total, images)
+    assert sizes == passes
+    assert torch.equal(gradient, 2 * images)
 
 
 def test_a_single_row_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        list(in_parts(Crowded(torch.arange(3), 9, 8), 3, 9, nn.Identity(), CPU))
+        list(in_parts(Crowded(torch.arange(3), 9, 8), 3, 9, nn.Identity(), SMALL))

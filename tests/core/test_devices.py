@@ -1,5 +1,7 @@
 """Which device and number type compute, and that what they find is judged alike."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,12 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA 
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch):
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Give a function that pretends a GPU of some maker, or none."""
 
     def pretend(maker: str | None) -> None:
         monkeypatch.setattr(devices, "NVIDIA", ("/",) if maker == "nvidia" else ())
+        monkeypatch.setattr(devices, "GPUS", tmp_path / "gpus")
         monkeypatch.setattr(devices.shutil, "which", lambda _name: None)
         system = ("Darwin", "arm64") if maker == "apple" else ("Linux", "x86_64")
         monkeypatch.setattr(devices.platform, "system", lambda: system[0])
@@ -50,6 +53,16 @@ def test_a_device_that_is_not_there_is_the_users_mistake(machine, maker: str | N
     machine(maker)
     with pytest.raises(UsageError, match=why):
         devices.find_device(wanted)
+
+
+def test_a_gpu_beyond_the_last_is_the_users_mistake(machine, tmp_path: Path) -> None:
+    machine("nvidia")
+    for place in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / "gpus" / place).mkdir(parents=True)
+    assert devices.find_device("cuda:1") == "cuda:1"
+    with pytest.raises(UsageError, match=r'--device: found "cuda:9", but the last GPU here is cuda:1$'):
+        devices.find_device("cuda:9")
+    assert devices.find_device("cuda:9", remote=True) == "cuda:9"
 
 
 def test_a_device_of_other_machines_need_not_be_here(machine) -> None:

@@ -8,25 +8,34 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import get_model_weights
-
-from bench_models.torchvision_models import construct
+from torchvision.models import get_model, get_model_weights
 
 
 def settled(network: nn.Module, seed: int = 1) -> nn.Module:
-    """Give a network for evaluation whose normalisations do something."""
+    """Give a network for evaluation whose normalisations do something.
+
+    Random convolutions and their activations leave a sixth of the power: a variance of about that keeps the image alive
+    through many of them. With one of about 1, Inception's answers are its biases, whatever the image.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=generator))
-            module.running_var.copy_(0.5 + torch.rand(module.num_features, generator=generator))
+            module.running_var.copy_((0.5 + torch.rand(module.num_features, generator=generator)) / 6)
     return network.eval().requires_grad_(False)
+
+
+def published(name: str) -> nn.Module:
+    """Give a network as torchvision makes it for its published weights; Inception's undo the usual normalisation."""
+    if name in ("inception_v3", "googlenet"):
+        return get_model(name, weights=None, transform_input=True, aux_logits=True, init_weights=False)
+    return get_model(name, weights=None)
 
 
 def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_names: bool = False) -> nn.Module:
     """Put a network where torchvision looks below `TORCH_HOME`."""
     torch.manual_seed(1)
-    network = settled(construct(name))
+    network = settled(published(name))
     state = network.state_dict()
     if old_names:
         state = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}

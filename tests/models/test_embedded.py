@@ -14,7 +14,9 @@ from bench_core.errors import UsageError
 from bench_core.registry import Registry
 from bench_models.embedded import fashion_mnist, recipe, train
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.folding import lean
+from bench_models.folding import Affine
+from bench_models.lean import lean
+from bench_models.thin import ThinConv2d
 
 NAMES = recipe.names()
 PACKAGE_LIMIT = 12 * 2**20
@@ -70,9 +72,10 @@ def test_the_fastest_form_changes_nothing_but_rounding(name: str) -> None:
     assert torch.allclose(again, steepest, atol=1e-9)
     assert any(isinstance(m, nn.MaxPool2d) for m in folded.modules())
     convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
-    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert len(norms) == 0 or name.startswith("DenseNet")
-    assert convolutions
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert any(isinstance(m, Affine) for m in folded.modules()) == name.startswith("DenseNet")
+    assert all(m.inplace for m in folded.modules() if isinstance(m, nn.ReLU))
+    assert [type(m) for m in convolutions] == [ThinConv2d] + [nn.Conv2d] * (len(convolutions) - 1)
 
 
 def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 pytest.importorskip("bench_models.timm_models", exc_type=ImportError)
 
+from bench_core.errors import UsageError
 from bench_core.fetching import fetch, published_size
 from bench_core.progress import Silent
 from bench_models import timm_models
@@ -24,6 +25,8 @@ CONTENT = save({"a": torch.arange(1000)})
 
 class Hub(http.server.BaseHTTPRequestHandler):
     """Answers as the hub does for one file."""
+
+    content = CONTENT
 
     def do_HEAD(self) -> None:
         if self.path != f"/timm/{NAME}/resolve/main/model.safetensors":
@@ -38,7 +41,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.do_HEAD()
-        self.wfile.write(CONTENT)
+        self.wfile.write(self.content)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -68,3 +71,14 @@ def test_a_fetched_file_is_where_the_library_looks(hub: str, caches: Caches) -> 
     assert Path(found.path).read_bytes() == CONTENT
     assert Path(found.path).is_relative_to(caches.hub)
     assert timm_models.identity(NAME)["weights"] == [hashlib.sha256(CONTENT).hexdigest()]
+
+
+def test_another_file_than_the_hub_published_is_not_kept(
+    hub: str, caches: Caches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "content", bytes(len(CONTENT)))
+    (file,) = timm_models.files(NAME)
+    published = hashlib.sha256(CONTENT).hexdigest()
+    with pytest.raises(UsageError, match=f"has the digest [0-9a-f]{{64}}, not {published}; nothing was kept"):
+        fetch("A", file, None, Silent())
+    assert timm_models.identity(NAME)["weights"] == ["missing"]

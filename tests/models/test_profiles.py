@@ -111,7 +111,7 @@ def test_missing_weights_are_one_immediate_line_offline(caches: Caches, tmp_path
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "models.RN-18: weights are not on this machine: looked for" in line
-    assert "resnet18-f37072fd.pth (bench fetch one --profile imagenet gets it)" in line
+    assert "resnet18-f37072fd.pth (bench fetch one.toml --profile imagenet gets it)" in line
 
 
 def test_the_cifar10_profile_runs_on_the_archive(

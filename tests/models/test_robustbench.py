@@ -63,6 +63,15 @@ def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path)
     assert not (tmp_path / "ran").exists()
 
 
+def test_weights_that_do_not_fit_and_damaged_ones_are_named(caches: Caches, tmp_path: Path) -> None:
+    put(tmp_path, "Wong2020Fast", {"other": torch.ones(1)})
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt does not fit the network: Missing key[^\n]+$"):
+        robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+    (tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt").write_bytes(b"PK" * 50)
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: not a readable file of weights \([^\n]+\)$"):
+        robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+
+
 def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"looked for .*cifar10/Linf/Standard\.pt"):
         robustbench_models.build("Standard", folder=str(tmp_path))
@@ -70,7 +79,7 @@ def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
         robustbench_models.identity("Wong2020Slow")
     with pytest.raises(UsageError, match='threat: cifar100 has none for "L2"'):
         robustbench_models.identity("Standard", dataset="cifar100", threat="L2")
-    with pytest.raises(UsageError, match="torchvision's or timm's own"):
+    with pytest.raises(UsageError, match="its weights are torchvision's, timm's, or loaded elsewhere by"):
         robustbench_models.identity("Standard_R50", dataset="imagenet")
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bench_core.batches import in_parts
+from bench_core.batches import in_parts, in_passes
 from bench_core.types import Budget, Cost, Examples, Streams
 
 from .balls import BALLS, per_image
@@ -195,14 +195,14 @@ class Descent:
             known = None if clean_logits is None else clean_logits[rows]
             return self._evaluated(model, examples.take(rows), images[rows], draw.take(rows), known)
 
-        gradients, answers = zip(*in_parts(of, len(images), self.points, model, images.device), strict=True)
+        gradients, answers = zip(*in_parts(of, len(images), self.points, model, images), strict=True)
         return torch.cat(gradients), None if answers[0] is None else torch.cat(answers)
 
     def _evaluated(
         self, model: Model, examples: Examples, images: Tensor, draw: Draw, clean_logits: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Values are summed over the batch, never averaged, so that a gradient does not depend on the batch size."""
-        separately = by_member(model)
+        network, separately = model, by_member(model)
         with ExitStack() as stack, torch.enable_grad():
             for surrogate in self.surrogates:
                 model = stack.enter_context(surrogate.lend(model, draw))
@@ -211,7 +211,11 @@ class Descent:
             points = torch.cat(
                 ([images[:, None]] if self.at_image else []) + [w for w in wanted if w is not None], dim=1
             )
-            logits = answer(model, points.flatten(0, 1), separately)
+            inputs = points.flatten(0, 1)
+            if model is network:
+                logits = in_passes(lambda part: answer(network, part, separately), inputs, network)
+            else:  # what is lent may go by the place of an input in the batch
+                logits = answer(model, inputs, separately)
             count, members = len(images), logits.shape[1]
             logits = logits.unflatten(0, points.shape[:2]).transpose(1, 2).flatten(0, 1)
             told = repeated(examples, members)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
+from bench_core.batches import answered
 from bench_core.errors import Fault, UsageError
 from bench_core.statistics import clopper_pearson_lower, mean, normal_quantile, proportion
 
@@ -28,7 +29,7 @@ def noisy_votes(base: Model, image: Tensor, sigma: float, draws: int, purpose: s
     total: Any = 0
     for step, start in enumerate(range(0, draws, AT_ONCE)):
         noise = rng.normal(purpose, step, (min(AT_ONCE, draws - start), *image.shape[1:]))[0]
-        logits = base(image + sigma * noise.to(image))
+        logits = answered(base, image + sigma * noise.to(image))
         total = total + logits.argmax(-1).bincount(minlength=logits.shape[-1])
     return torch.as_tensor(total)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
+from bench_core.batches import in_parts
 from bench_core.grid import cells_to_pixels
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     Output = Callable[[Tensor, Tensor], Tensor]  # logits [b, classes], classes [b] -> what counts [b]
 else:
     from bench_core.lazy import torch
-
-INPUTS_AT_ONCE = {"cpu": 256, "cuda": 512}  # a larger batch is slower on a CPU and no faster on a GPU
 
 
 class Game(Protocol):
@@ -43,7 +42,7 @@ class CellGame:
     `present` [n, c, h, w]; `absent` [n, c, h, w]. With the adversarial and the clean images it is the game of a
     perturbation (arXiv:2010.04055, sec. 3.1); with an image and a baseline, that of the image (arXiv:2103.07364).
     `output` keeps the one number that counts of each row of logits, given the image's class of `classes` int [n], so
-    that no more than one batch of logits ever exists. Every batch but the last is full, whatever n and k are.
+    that no more than one batch of logits ever exists.
     """
 
     model: Model
@@ -58,7 +57,7 @@ class CellGame:
         return self.grid**2
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        return in_full_batches(self._values, coalitions, self.present)
+        return in_full_batches(self._values, coalitions, self.present, self.model)
 
     def _values(self, coalitions: Tensor, image: Tensor) -> Tensor:
         kept = cells_to_pixels(coalitions, self.grid, self.present.shape[-2:])
@@ -70,18 +69,19 @@ class CellGame:
         return replace(self, present=self.present[rows], absent=self.absent[rows], classes=self.classes[rows])
 
 
-def in_full_batches(values: Callable[[Tensor, Tensor], Tensor], coalitions: Tensor, images: Tensor) -> Tensor:
-    """Give the values [n, k] of `coalitions` [n or 1, k, players] in the games of `images` [n, ...].
+def in_full_batches(
+    values: Callable[[Tensor, Tensor], Tensor], coalitions: Tensor, images: Tensor, model: Model
+) -> Tensor:
+    """Give the values [n, k] of `coalitions` [n or 1, k, players] in the games of `images` [n, ...] of `model`.
 
-    `values` takes coalitions [b, players] and the places of their images [b] to their values [b]. Every batch but the
-    last is full, whatever n and k are.
+    `values` takes coalitions [b, players] and the places of their images [b] to their values [b]. Batches are as large
+    as is good for the model, whatever n and k are.
     """
     count, sets = len(images), coalitions.shape[1]
-    at_once = INPUTS_AT_ONCE.get(images.device.type, 256)
-    kept = coalitions.expand(count, -1, -1).flatten(0, 1).split(at_once)
-    image = torch.arange(count).repeat_interleave(sets).to(images.device).split(at_once)
-    parts = [values(some.to(images.device), own) for some, own in zip(kept, image, strict=True)]
-    return torch.cat(parts).view(count, sets)
+    kept = coalitions.expand(count, -1, -1).flatten(0, 1)
+    image = torch.arange(count).repeat_interleave(sets).to(images.device)
+    parts = in_parts(lambda rows: values(kept[rows].to(images.device), image[rows]), len(kept), 1, model, images)
+    return torch.cat(list(parts)).view(count, sets)
 
 
 def every_coalition(players: int) -> Tensor:

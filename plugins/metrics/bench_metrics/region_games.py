@@ -36,7 +36,7 @@ class RegionGame:
     classes: Tensor
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        return in_full_batches(self._values, coalitions, self.clouds)
+        return in_full_batches(self._values, coalitions, self.clouds, self.model)
 
     def _values(self, coalitions: Tensor, cloud: Tensor) -> Tensor:
         kept = coalitions.gather(1, self.regions[cloud])[:, None, :, None]

@@ -57,46 +57,45 @@ def build(
     side: Annotated[int, Gt(0)] | None = None,
     mean: list[float] | None = None,
     std: list[float] | None = None,
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    interpolation: Literal["bilinear", "bicubic"] | None = None,
 ) -> Model:
     """Load a network `LIBRARY:NAME`: images [n, 3, h, w] in [0, 1] to logits [n, classes].
 
     `key` is where in the file the state dict is (found by itself under the usual names); of its entries those count
     whose names begin with `prefix`, without it. A network with `label_offset` outputs more than the classes has them
-    first, and they are cut off. Images are resized to `side` and normalised by `mean` and `std`, by default the
-    library's; a network of robustbench (`robustbench:cifar10/Linf/NAME`) has its own preprocessing, and none is added.
-    Raises UsageError where the file is missing, has another digest than `sha256`, is refused, or does not fit.
+    first, and they are cut off. Images are resized to `side` by `interpolation` and normalised by `mean` and `std`, by
+    default the library's; a network of robustbench (`robustbench:cifar10/Linf/NAME`) has its own preprocessing, and
+    none is added. Raises UsageError where the file is missing, has another digest than `sha256`, is refused, or does
+    not fit.
     """
-    from .folding import lean
-    from .weights import fitted, read_checkpoint, state_dict_of
+    from .lean import lean
+    from .weights import fill, read_checkpoint, state_dict_of
 
     (path,) = present(files(file))
     identity(architecture, file, sha256)
-    network, preset = construct(architecture, classes + label_offset)
+    network, preset = construct(architecture, classes + label_offset, side)
     state = torchvision_models.modern(state_dict_of(read_checkpoint(path), path, key))
-    wanted = network.state_dict()
-    chosen = fitted(state, list(wanted), prefix, path)
-    for name, value in chosen.items():
-        if value.shape != wanted[name].shape:
-            found = f"{name} has shape {tuple(value.shape)}, the network wants {tuple(wanted[name].shape)}"
-            raise UsageError(Fault("", "file", f"{path}: {found} (classes? label_offset = 1?)"))
-    network.load_state_dict(chosen, strict=False)  # of what it wants, only counters of batches may be missing
+    fill(network, state, path, prefix, "classes? label_offset = 1?")
     from .preprocessing import Preprocessed, WithoutFirst
 
     kept = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
     if preset is None:
         return kept
-    return Preprocessed(kept, mean or preset["mean"], std or preset["std"], side or preset["side"], interpolation)
+    own: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
+    return Preprocessed(kept, **{name: own[name] or default for name, default in preset.items()})
 
 
-def construct(architecture: str, outputs: int) -> tuple[nn.Module, Mapping[str, Any] | None]:
-    """Make an untrained network and say how its library prepares images, None where the network does that itself."""
+def construct(architecture: str, outputs: int, side: int | None = None) -> tuple[nn.Module, Mapping[str, Any] | None]:
+    """Make an untrained network and say how its library prepares images, None where the network does that itself.
+
+    `side` is that of the images, where it is not the library's.
+    """
     library, name = _library(architecture)
     if library == "torchvision":
         base, widths = WIDER.get(name, (name, {}))
-        made = torchvision_models.construct(base, num_classes=outputs, **widths)
-        side = 299 if name == "inception_v3" else 224
-        return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": side}
+        usual = 299 if name == "inception_v3" else 224
+        made = torchvision_models.construct(base, side or usual, num_classes=outputs, **widths)
+        return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": usual, "interpolation": "bilinear"}
     if library == "timm":
         import timm
 
@@ -104,9 +103,10 @@ def construct(architecture: str, outputs: int) -> tuple[nn.Module, Mapping[str, 
             raise UsageError(
                 Fault("", "architecture", f'timm has no "{name}" {did_you_mean(name, timm.list_models())}')
             )
+        from .preprocessing import preset_of
+
         made = timm.create_model(name, num_classes=outputs)
-        settings = made.pretrained_cfg
-        return made, {"mean": settings["mean"], "std": settings["std"], "side": settings["input_size"][-1]}
+        return made, preset_of(made)
     from .robustbench_import import robustbench
 
     dataset, threat, entry = name.split("/")

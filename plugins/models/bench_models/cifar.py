@@ -59,8 +59,12 @@ class Cifar:
         wanted = f"the folder that holds {layout.folder} ({HOME}/{layout.archive}, unpacked)"
         path = data_path(root, wanted) / layout.folder / layout.file
         content = read_arrays(path, wanted)
-        self.pixels = np.asarray(content["data"], dtype=np.uint8).reshape(-1, *self.shape)
-        self.labels: Sequence[int] = [int(label) for label in content[layout.labels]]
+        try:
+            self.pixels = np.asarray(content["data"], dtype=np.uint8).reshape(-1, *self.shape)
+            self.labels: Sequence[int] = [int(label) for label in content[layout.labels]]
+        except (KeyError, TypeError, ValueError):
+            found = f'{path}: no images of 3 x 32 x 32 in "data" with classes in "{layout.labels}"'
+            raise UsageError(Fault("data", "root", f"{found}: {wanted} is needed")) from None
         self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bench_core.errors import Fault, UsageError
+
 
 class Ensemble(nn.Module):
     """Combine the members' answers to the same images [n, c, h, w] into logits [n, classes].
@@ -24,7 +26,7 @@ class Ensemble(nn.Module):
         self.combine = combine
 
     def forward(self, images: Tensor, separately: bool = False) -> Tensor:
-        answers = torch.stack([member(images) for member in self.members])
+        answers = stacked([member(images) for member in self.members])
         if separately:
             return answers.transpose(0, 1)
         if self.combine == "logits":
@@ -32,3 +34,12 @@ class Ensemble(nn.Module):
         if self.combine == "probabilities":
             return answers.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(len(self.members))))
         return answers.log_softmax(-1).mean(0)
+
+
+def stacked(answers: Sequence[Tensor]) -> Tensor:
+    """Stack the members' logits [n, classes]. Raises UsageError where they know different numbers of classes."""
+    counts = [answer.shape[-1] for answer in answers]
+    if len(set(counts)) > 1:
+        found = f"found members of {', '.join(map(str, counts))} classes (would do: members of the same classes)"
+        raise UsageError(Fault("ensemble", "members", found))
+    return torch.stack(list(answers))

@@ -1,34 +1,50 @@
-"""A network made lean for attacks: in evaluation mode, frozen, batch normalisation folded, channels last.
+"""Batch normalisation in evaluation mode is a factor and a shift: folded into the convolution before it, or left so.
 
-The function stays the same to rounding; what is folded leaves the other modules where they are, under their names.
+The function stays the same to rounding, and the other modules where they are, under their names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-class _WholeLayers(fx.Tracer):
+class WholeLayers(fx.Tracer):
+    """Sees the layers of any library as wholes."""
+
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(module, name)
+        return isinstance(module, nn.Conv2d | nn.BatchNorm2d | Affine) or super().is_leaf_module(module, name)
 
 
-def lean(network: nn.Module) -> nn.Module:
-    """Change a network, in place, into one that only ever answers."""
-    network = pool_before_activation(fold_batch_norm(network.eval())).eval().requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)
+class Affine(nn.Module):
+    """What a batch normalisation does to features [n, c, h, w] in evaluation mode."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        deviation = (norm.running_var.double() + norm.eps).sqrt()
+        scale = (1.0 if norm.weight is None else norm.weight.detach().double()) / deviation
+        shift = (0.0 if norm.bias is None else norm.bias.detach().double()) - norm.running_mean.double() * scale
+        for name, value in (("scale", scale), ("shift", shift)):
+            self.register_buffer(name, value.to(norm.running_mean.dtype)[:, None, None])
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, features, self.scale).to(features.dtype)
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """Fold, in place, every batch normalisation into the convolution whose output nothing else gets.
 
-    What follows what is read from a trace; a network that cannot be traced stays as it is.
+    What follows what is read from a trace; in a network that cannot be traced nothing is folded. What was not folded
+    becomes a factor and a shift, whose gradient in the features costs a multiplication.
     """
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         for conv, norm in list(_pairs(network)):
@@ -37,12 +53,15 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             assert isinstance(second, nn.BatchNorm2d)
             network.set_submodule(conv, fuse_conv_bn_eval(first, second))
             network.set_submodule(norm, _what_remains(second))
+    for name, module in list(network.named_modules()):
+        if type(module) is nn.BatchNorm2d and module.running_mean is not None:
+            network.set_submodule(name, Affine(module))
     return network
 
 
 def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
     try:
-        graph = _WholeLayers().trace(network)
+        graph = WholeLayers().trace(network)
     except Exception:  # whatever tracing meets in strangers' code: an unfolded network is only slower
         return
     called = Counter(node.target for node in graph.nodes if node.op == "call_module")
@@ -68,21 +87,3 @@ def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))
-
-
-def pool_before_activation(network: nn.Module) -> nn.Module:
-    """Swap, in place, a ReLU and the largest-value pooling after it, which gives the same from a quarter of the work.
-
-    Only in sequences, whose order is what they compute; the ReLU may end an inner sequence that the pooling follows.
-    """
-    for module in [each for each in network.modules() if type(each) is nn.Sequential]:
-        for (name, first), (after, second) in pairwise(list(module.named_children())):
-            if type(second) is not nn.MaxPool2d:
-                continue
-            if type(first) is nn.ReLU:
-                setattr(module, name, second)
-                setattr(module, after, first)
-            elif type(first) is nn.Sequential and len(first) > 1 and type(first[-1]) is nn.ReLU:
-                setattr(module, after, nn.Sequential(second, first[-1]))
-                setattr(module, name, first[:-1])
-    return network

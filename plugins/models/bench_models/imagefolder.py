@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +25,10 @@ class ImageFolder:
 
     Classes are the folders' names. Where each is one of ImageNet's, it has its index there, however few there are; else
     `classes` is needed, a file of all names, one a line, in the order of the networks' outputs. A `root` that has its
-    class folders in `val` will do. `per_class` takes the first so many images of each. Raises UsageError where there
-    are no images, or a folder's class is not known.
+    class folders in `val` will do. `per_class` takes the first so many images of each.
+
+    The images come in the order of `place`, which mixes the classes. Raises UsageError where there are no images, or a
+    folder's class is not known.
     """
 
     def __init__(
@@ -36,27 +40,39 @@ class ImageFolder:
         resize: Annotated[int, Gt(0)] | None = None,
         interpolation: Interpolation = "bilinear",
     ) -> None:
-        folders = class_folders(data_path(root, "a folder of images, with one folder for each class"))
+        where = data_path(root, "a folder of images, with one folder for each class")
         index = class_index(classes)
+        self.classes = len(index)
         self.frame = Frame(side, max(side, resize or round(side * 8 / 7)), interpolation)
         self.shape = self.frame.shape
-        self.files: list[Path] = []
-        labels: list[int] = []
-        for folder in folders:
+        files: list[Path] = []
+        for folder in class_folders(where):
             if folder.name not in index:
                 named = f"{classes} does not name the folder {folder.name} {did_you_mean(folder.name, list(index)[:5])}"
                 unnamed = f"{folder.name} is no class of ImageNet (would do: a file of all class names in order)"
                 raise UsageError(Fault("data", "classes", named if classes else unnamed))
-            files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
-            self.files += files
-            labels += [index[folder.name]] * len(files)
-        if not self.files:
-            raise UsageError(Fault("data", "root", f"no images in the class folders of {root}"))
-        self.labels: Sequence[int] = labels
-        self.ids: Sequence[str] = self.frame.digests(self.files)
+            files += sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
+        if not files:
+            raise UsageError(Fault("data", "root", f"no images in the class folders of {where}"))
+        self.files = sorted(files, key=place)
+        self.labels: Sequence[int] = [index[file.parent.name] for file in self.files]
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """The images' digests. Every file is read for them, so only once somebody asks."""
+        return self.frame.digests(self.files)
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return np.stack([self.frame.read(self.files[index]) for index in indices])
+
+
+def place(file: Path) -> str:
+    """Say where an image stands: by the digest of its class folder's and its own name.
+
+    The attacks get the first images of a dataset, and by name those are all of one class. This order looks random, and
+    is the same on every machine.
+    """
+    return hashlib.sha256(f"{file.parent.name}/{file.name}".encode(errors="surrogateescape")).hexdigest()
 
 
 def class_folders(root: Path) -> list[Path]:

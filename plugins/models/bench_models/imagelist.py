@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,11 @@ class ImageList:
         self.labels: Sequence[int] = [number(row, LABEL, folder / list) - first_class for row in rows]
         aimed = all(row.get(TARGET) for row in rows)
         self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if aimed else None
-        self.ids: Sequence[str] = self.frame.digests(self.files)
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """The images' digests. Every file is read for them, so only once somebody asks."""
+        return self.frame.digests(self.files)
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return np.stack([self.frame.read(self.files[index]) for index in indices])
@@ -54,9 +59,9 @@ class ImageList:
 def read_list(path: Path) -> list[Mapping[str, str]]:
     """Give the lines of a list. Raises UsageError where it cannot be read, or lacks a column."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows: list[Mapping[str, str]] = [*csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin theirs with a mark
+            rows: list[Mapping[str, str]] = [*csv.DictReader(file, restval="")]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(Fault("data", "list", f"cannot read {path}: {getattr(error, 'strerror', error)}")) from None
     lacking = [name for name in (IMAGE, LABEL) if not rows or name not in rows[0]]
     if lacking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,6 +31,9 @@ class NpzImages:
         layout: Literal["nchw", "nhwc"] = "nchw",
     ) -> None:
         path = data_path(root, "an .npz file of images and labels")
+        if not zipfile.is_zipfile(path):
+            wanted = "no .npz file (would do: what numpy.savez writes)"
+            raise UsageError(Fault("data", "root", f"cannot read {path}: {wanted}"))
         try:
             with np.load(path, allow_pickle=False) as file:
                 missing = [name for name in (images, labels) if name not in file]
@@ -37,7 +41,7 @@ class NpzImages:
                     found = f'{path} has no array "{missing[0]}"; it has: {", ".join(file)}'
                     raise UsageError(Fault("data", "images" if missing[0] == images else "labels", found))
                 pixels, classes = file[images], file[labels]
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise UsageError(Fault("data", "root", f"cannot read {path}: {error}")) from None
         if pixels.ndim == 3:
             pixels = pixels[:, None]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_core.errors import Fault, UsageError
 from bench_core.files import file_digests
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
@@ -35,11 +36,14 @@ class Frame:
         return [hashlib.sha256(f"{how} {each}".encode()).hexdigest() for each in file_digests(files)]
 
     def read(self, file: Path) -> NDArray[np.float32]:
-        """Give one picture, [3, side, side] in [0, 1]. Raises OSError where it is none."""
+        """Give one picture, [3, side, side] in [0, 1]. Raises UsageError that names the file where it is none."""
         from PIL import Image
 
-        with Image.open(file) as image:
-            picture = image.convert("RGB")
+        try:
+            with Image.open(file) as image:
+                picture = image.convert("RGB")
+        except Exception as error:  # a decoder raises whatever it stumbles over
+            raise UsageError(Fault("data", "", f"cannot read the picture {file}: {error}")) from None
         width, height = picture.size
         short, long = sorted(picture.size)
         if short != self.resize:

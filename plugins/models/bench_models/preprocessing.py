@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,18 @@ class Preprocessed(nn.Module):
                 images, (self.side, self.side), mode=self.interpolation, align_corners=False, antialias=True
             )
         return (images - self.mean) / self.std
+
+
+def preset_of(network: nn.Module) -> dict[str, Any]:
+    """Say how a network of timm's wants its images, from its own settings."""
+    settings: Any = network.pretrained_cfg
+    mode = settings["interpolation"] if settings["interpolation"] in ("bilinear", "bicubic") else "bilinear"
+    return {
+        "mean": settings["mean"],
+        "std": settings["std"],
+        "side": settings["input_size"][-1],
+        "interpolation": mode,
+    }
 
 
 class WithoutFirst(nn.Module):

@@ -53,9 +53,8 @@ def files(
         raise UsageError(Fault("", "name", f'unknown network "{name}" {did_you_mean(name, known[threat])}'))
     identifiers = known[threat][name]
     if not identifiers:
-        raise UsageError(
-            Fault("", "name", f"{name} is torchvision's or timm's own (would do: recipe = \"torchvision\")")
-        )
+        elsewhere = "torchvision's, timm's, or loaded elsewhere by RobustBench itself"
+        raise UsageError(Fault("", "name", f"{name} has no file of RobustBench's: its weights are {elsewhere}"))
     path = str(Path(folder) / dataset / threat / f"{name}.pt")
     paths = [f"{path}_m{i}.pt" for i in range(len(identifiers))] if len(identifiers) > 1 else [path]
     return [
@@ -79,7 +78,7 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     """
     from torch.serialization import safe_globals
 
-    from .folding import lean
+    from .lean import lean
     from .robustbench_import import robustbench
     from .weights import harmless, unreadable
 
@@ -88,7 +87,7 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     with safe_globals(harmless()):
         try:
             model: Model = library.load_model(name, folder, dataset, threat)
-        except pickle.UnpicklingError as error:
+        except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError) as error:
             raise unreadable(paths[0], error) from None
     return lean(model)
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench_core.batches import answered
+
 INPUTS_AT_ONCE = 256
 
 
@@ -47,7 +49,10 @@ class Smoothed(nn.Module):
         """Give the network's logits under each noise sample, [some, b, classes] at a time."""
         for noise in self.noise(images).split(max(1, INPUTS_AT_ONCE // max(1, len(images)))):
             noisy = images + self.sigma * noise[:, None]
-            yield self.base(noisy.flatten(0, 1)).unflatten(0, noisy.shape[:2])
+            inputs = noisy.flatten(0, 1)
+            wanted = torch.is_grad_enabled() and images.requires_grad  # a gradient, which needs one graph
+            logits = self.base(inputs) if wanted else answered(self.base, inputs)
+            yield logits.unflatten(0, noisy.shape[:2])
 
     def noise(self, images: Tensor) -> Tensor:
         """Give the noise samples, standard normal [n, c, h, w], drawn on the CPU so that every device has the same."""

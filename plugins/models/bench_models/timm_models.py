@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.files import file_digest
 from bench_core.hookspecs import hookimpl
 from bench_core.types import ModelRecipe, WeightsFile
 
@@ -42,13 +44,28 @@ def files(name: str) -> Sequence[WeightsFile]:
 
 
 def _on_hub(repository: str) -> WeightsFile:
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import constants, try_to_load_from_cache
 
     cached = [try_to_load_from_cache(repository, file) for file in FILES]
     folder = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
     path = next((file for file in cached if isinstance(file, str)), folder / "snapshots" / "*" / FILES[0])
     url = f"{constants.ENDPOINT}/{repository}/resolve/main/{FILES[0]}"
-    return WeightsFile(str(path), url, download=partial(hf_hub_download, repository, FILES[0]))
+    return WeightsFile(str(path), url, download=partial(_download, repository))
+
+
+def _download(repository: str) -> None:
+    """Have the hub put a file into its cache. Raises UsageError where it is not the published one.
+
+    The hub names what it keeps by the digest that it published (SHA-256 of large files), and looks at the size alone.
+    """
+    from huggingface_hub import hf_hub_download
+
+    kept = Path(hf_hub_download(repository, FILES[0])).resolve()
+    found = file_digest(kept)
+    if re.fullmatch("[0-9a-f]{64}", kept.name) and found != kept.name:
+        kept.unlink()
+        message = f"{repository}/{FILES[0]} has the digest {found}, not {kept.name}; nothing was kept"
+        raise UsageError(Fault("fetch", "", message))
 
 
 def _hint(name: str) -> str:
@@ -59,26 +76,27 @@ def _hint(name: str) -> str:
 def build(name: str) -> Model:
     """Load a pretrained network, say `inception_v3.tf_in1k`: images [n, 3, h, w] in [0, 1] to logits.
 
-    Raises UsageError where there is no such network, or its file is not in the cache.
+    Raises UsageError where there is no such network, or its file is not in the cache, is damaged or does not fit.
     """
     import timm
 
-    from .folding import lean
-    from .weights import read_checkpoint, state_dict_of
+    from .lean import lean
+    from .weights import read_checkpoint, state_dict_of, unreadable
 
     (file,) = present(files(name))
     state = dict(state_dict_of(read_checkpoint(file), file))
-    network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+    try:
+        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+    except (KeyError, RuntimeError) as error:  # of timm's own renaming, of torch
+        raise unreadable(file, error) from None
     return preprocessed(lean(network))
 
 
 def preprocessed(network: nn.Module) -> Model:
     """Give a network of timm's the preprocessing that its own settings ask for."""
-    from .preprocessing import Preprocessed
+    from .preprocessing import Preprocessed, preset_of
 
-    settings: Any = network.pretrained_cfg
-    mode = settings["interpolation"] if settings["interpolation"] in ("bilinear", "bicubic") else "bilinear"
-    return Preprocessed(network, settings["mean"], settings["std"], settings["input_size"][-1], mode)
+    return Preprocessed(network, **preset_of(network))
 
 
 @hookimpl

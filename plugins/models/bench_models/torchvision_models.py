@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,33 +48,34 @@ def build(name: str, weights: str) -> Model:
     """
     from torchvision.models import get_model_weights
 
-    from .folding import lean
+    from .lean import lean
     from .preprocessing import Preprocessed
-    from .weights import read_checkpoint
+    from .weights import fill, read_checkpoint, state_dict_of
 
     (file,) = present(files(name, weights))
     preset = get_model_weights(name)[weights].transforms()
-    network = construct(name)
-    network.load_state_dict(modern(read_checkpoint(file)))
-    return Preprocessed(lean(network), preset.mean, preset.std, preset.crop_size[0], preset.interpolation.value)
+    side = preset.crop_size[0]
+    network = construct(name, side)
+    fill(network, modern(state_dict_of(read_checkpoint(file), file)), file)
+    return Preprocessed(lean(network), preset.mean, preset.std, side, preset.interpolation.value)
 
 
-def construct(name: str, **options: Any) -> nn.Module:
-    """Make a network as the published weights want it: Inception and GoogLeNet undo the usual normalisation."""
+def construct(name: str, side: int = 224, **options: Any) -> nn.Module:
+    """Make a network as the published weights want it.
+
+    Inception and GoogLeNet undo the usual normalisation; a vision transformer takes images of one side only.
+    """
     from torchvision.models import get_model
 
-    own = {"transform_input": True, "init_weights": False, "aux_logits": True}
-    made: nn.Module = get_model(name, weights=None, **(own if name in ("inception_v3", "googlenet") else {}), **options)
+    own: dict[str, Any] = {}
+    if name in ("inception_v3", "googlenet"):
+        own = {"transform_input": True, "init_weights": False, "aux_logits": True}
+    if name.startswith("vit_"):
+        own = {"image_size": side}
+    made: nn.Module = get_model(name, weights=None, **own, **options)
     return made
 
 
 def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename: old DenseNet files write `norm.1` where the module is called `norm1`."""
-    renamed = {}
-    for key, value in state.items():
-        name = key
-        for old in ("norm", "relu", "conv"):
-            for place in "12":
-                name = name.replace(f".{old}.{place}.", f".{old}{place}.")
-        renamed[name] = value
-    return renamed
+    """Rename: old DenseNet files write `norm.1` where the module is called `norm1`. Other networks have such names."""
+    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key): each for key, each in state.items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from bench_core.errors import Fault, UsageError
 
@@ -18,26 +20,32 @@ NESTED = ("state_dict", "model", "model_state_dict", "net")  # under which a che
 def read_checkpoint(file: str | Path) -> Any:
     """Read a file of tensors on the CPU: safetensors, or a pickle that asks for nothing outside `harmless()`.
 
-    Raises UsageError where it asks for more: to load it would be to run its author's code.
+    Raises UsageError where it is damaged, or asks for more: to load it would be to run its author's code.
     """
-    if str(file).endswith(".safetensors"):
-        from safetensors.torch import load_file
-
-        return load_file(file)
     with torch.serialization.safe_globals(harmless()):
         try:
+            if str(file).endswith(".safetensors"):
+                return load_file(file)
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
             raise unreadable(file, error) from None
 
 
 def unreadable(file: str | Path, error: Exception) -> UsageError:
-    """Say why a file of weights was refused."""
+    """Say why a file of weights was refused, or by a library's own loading found unfit."""
     wanted = re.search(r"GLOBAL (\S+)", str(error))
     if wanted:
         reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and to load it would run its author's code"
         return UsageError(Fault("weights", "", f"{file}: {reason} (would do: save its state dict as safetensors)"))
-    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights ({str(error).splitlines()[0]})"))
+    first, _, rest = str(error).partition("\n")
+    if "loading state_dict" in first:
+        return UsageError(Fault("weights", "", f"{file} does not fit the network: {shortened(rest)}"))
+    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights ({first or type(error).__name__})"))
+
+
+def shortened(text: str, width: int = 160) -> str:
+    """Give the beginning of a text of many lines, in one."""
+    return textwrap.shorten(text, width, placeholder=" ...")
 
 
 def harmless() -> list[Any]:
@@ -87,4 +95,21 @@ def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file
     message = (
         f"{file} has no {prefix}{missing[0]}, which the network wants; it has {next(iter(state), 'nothing')} {hint}"
     )
-    raise UsageError(Fault("weights", "prefix", message))
+    raise UsageError(Fault("weights", "", message))
+
+
+def fill(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    file: str | Path,
+    prefix: str = "",
+    causes: str = "another architecture?",
+) -> None:
+    """Load a network's weights from the entries of a file. Raises UsageError where they do not fit."""
+    wanted = network.state_dict()
+    chosen = fitted(state, list(wanted), prefix, file)
+    for name, value in chosen.items():
+        if value.shape != wanted[name].shape:
+            found = f"{name} has shape {tuple(value.shape)}, the network wants {tuple(wanted[name].shape)}"
+            raise UsageError(Fault("weights", "", f"{file}: {found} ({causes})"))
+    network.load_state_dict(chosen, strict=False)  # of what it wants, only counters of batches may be missing

@@ -31,7 +31,9 @@ class Residual(nn.Module):
         self.activation: nn.Module = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
-        out: Tensor = self.activation(self.shortcut(features) + self.branch(features))
+        total: Tensor = self.branch(features)
+        total += self.shortcut(features)
+        out: Tensor = self.activation(total)
         return out
 
 

@@ -1,0 +1,124 @@
+"""Weights that fit are loaded, whatever the names and sides; those that do not are one line that names the file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import get_model, get_model_weights
+from torchvision.models.vision_transformer import VisionTransformer
+
+from bench_core.errors import UsageError
+from bench_models import checkpoint, torchvision_models
+from bench_models.ensemble import Ensemble
+from bench_models.preprocessing import preset_of
+from bench_models.torchvision_models import modern
+from bench_models.weights import read_checkpoint
+
+from .conftest import Caches
+from .shelves import put_timm, settled
+
+ARCHITECTURES = ("mobilenet_v2", "mobilenet_v3_small", "densenet121", "resnet18", "swin_t", "googlenet", "vit_b_16")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_names_of_today_stay(name: str) -> None:
+    with torch.device("meta"):
+        state = torchvision_models.construct(name).state_dict()
+    assert list(modern(state)) == list(state)
+
+
+def test_densenets_old_names_become_todays() -> None:
+    old = {
+        "features.denseblock1.denselayer12.norm.1.running_mean": torch.zeros(1),
+        "module.model.features.denseblock1.denselayer2.conv.2.weight": torch.ones(1),
+        "features.1.conv.1.weight": torch.ones(1),
+    }
+    assert list(modern(old)) == [
+        "features.denseblock1.denselayer12.norm1.running_mean",
+        "module.model.features.denseblock1.denselayer2.conv2.weight",
+        "features.1.conv.1.weight",
+    ]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make torchvision's transformers of one narrow layer."""
+
+    def make(name: str, weights: None, image_size: int = 224, num_classes: int = 1000) -> nn.Module:
+        return settled(VisionTransformer(image_size, 16, 1, 1, 8, 8, num_classes=num_classes))
+
+    monkeypatch.setattr("torchvision.models.get_model", make)
+
+
+def published(caches: Caches, name: str, weights: str) -> Path:
+    """Give the place of a file of torchvision's."""
+    file = caches.torch / "hub" / "checkpoints" / get_model_weights(name)[weights].url.rpartition("/")[2]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def test_a_transformer_is_made_for_the_side_of_its_weights(small: None, caches: Caches) -> None:
+    torch.manual_seed(0)
+    plain = torchvision_models.construct("vit_b_16", 384)
+    torch.save(plain.state_dict(), published(caches, "vit_b_16", "IMAGENET1K_SWAG_E2E_V1"))
+    model = torchvision_models.build("vit_b_16", "IMAGENET1K_SWAG_E2E_V1")
+    images = torch.rand(1, 3, 384, 384)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), plain(model.prepared(images)))
+    assert model.prepared(torch.rand(1, 3, 224, 224)).shape[-1] == 384
+
+
+def test_a_transformers_checkpoint_is_made_for_the_side_asked_for(small: None, caches: Caches, tmp_path: Path) -> None:
+    torch.save(torchvision_models.construct("vit_b_16", 64).state_dict(), tmp_path / "a.pt")
+    model = checkpoint.build("torchvision:vit_b_16", str(tmp_path / "a.pt"), side=64)
+    assert model(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        (10, r"fc\.weight has shape \(10, 512\), the network wants \(1000, 512\) \(another architecture\?\)$"),
+        (None, r"has no conv1\.weight, which the network wants; it has x \(another architecture\?\)$"),
+    ],
+)
+def test_torchvision_weights_that_do_not_fit_are_named(caches: Caches, outputs: int | None, said: str) -> None:
+    file = published(caches, "resnet18", "IMAGENET1K_V1")
+    torch.save(get_model("resnet18", num_classes=outputs).state_dict() if outputs else {"x": torch.ones(1)}, file)
+    with pytest.raises(UsageError, match=rf"^weights: {file}:? {said}"):
+        torchvision_models.build("resnet18", "IMAGENET1K_V1")
+
+
+def test_timm_weights_that_do_not_fit_are_named(caches: Caches) -> None:
+    timm = pytest.importorskip("timm")
+    from bench_models import timm_models
+
+    put_timm(caches.torch, caches.hub, "legacy_seresnet18.in1k")
+    (file,) = (caches.torch / "hub" / "checkpoints").iterdir()
+    torch.save(timm.create_model("test_byobnet").state_dict(), file)
+    with pytest.raises(UsageError, match=rf"^weights: {file} does not fit the network: Missing key[^\n]+ \.\.\.$"):
+        timm_models.build("legacy_seresnet18.in1k")
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
+@pytest.mark.parametrize("content", [b"", b"x" * 100])
+def test_damaged_weights_are_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"^weights: .*{name}: not a readable file of weights \([^\n]+\)$"):
+        read_checkpoint(tmp_path / name)
+
+
+def test_members_of_different_classes_are_one_line() -> None:
+    ensemble = Ensemble([nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(12, 10))], "logits")
+    with pytest.raises(UsageError, match=r"^ensemble: members: found members of 12, 10 classes"):
+        ensemble(torch.rand(2, 3, 2, 2))
+
+
+def test_timms_own_interpolation_is_kept_unless_another_is_given(caches: Caches, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    network = settled(timm.create_model("test_byobnet"))
+    assert preset_of(network)["interpolation"] == "bicubic", "or this test is about nothing"
+    torch.save(network.state_dict(), tmp_path / "a.pt")
+    given = {"architecture": "timm:test_byobnet", "file": str(tmp_path / "a.pt")}
+    assert checkpoint.build(**given).interpolation == "bicubic"
+    assert checkpoint.build(**given, interpolation="bilinear").interpolation == "bilinear"

@@ -1,0 +1,113 @@
+"""Files of images that are not what they should be are one line that names them; and in which order a folder's come."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core.errors import UsageError
+from bench_models.cifar import cifar10
+from bench_models.imagefolder import ImageFolder
+from bench_models.imagelist import ImageList
+from bench_models.npz import NpzImages
+from bench_models.pictures import Frame
+
+from .conftest import Caches
+from .shelves import put_pictures
+
+CLASSES = ("n01440764", "n01443537", "n01484850", "n01491361", "n01494475")
+
+
+@pytest.fixture
+def root(caches: Caches, tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def test_the_first_images_of_a_folder_are_of_many_classes(root: Path) -> None:
+    """Attacks get the first ones: in the order of names, 10 of 50 would all be tenches."""
+    put_pictures(root / "val", dict.fromkeys(CLASSES, 10))
+    data = ImageFolder(str(root), side=16)
+    assert len(set(data.labels[:10])) >= 4
+    assert [CLASSES[label] for label in data.labels] == [file.parent.name for file in data.files]
+    assert data.classes == 1000, "those of ImageNet, however few have a folder"
+    assert data.ids == data.frame.digests(data.files)
+    fewer = ImageFolder(str(root / "val"), side=16, per_class=4)
+    assert [file for file in data.files if file in fewer.files] == fewer.files, "an order of paths, not of a draw"
+
+
+def test_no_picture_is_read_before_somebody_asks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else is missing can so be told at once."""
+    put_pictures(root, {CLASSES[0]: 2})
+    (root / "images.csv").write_text(f"ImageId,TrueLabel\n{CLASSES[0]}/0,1\n")
+    asked: list[int] = []
+    monkeypatch.setattr(Frame, "digests", lambda _self, files: asked.append(len(files)) or ["digest"] * len(files))
+    folder, listed = ImageFolder(str(root)), ImageList(str(root))
+    assert asked == []
+    assert (folder.ids, listed.ids, folder.ids) == (["digest"] * 2, ["digest"], ["digest"] * 2)
+    assert asked == [2, 1]
+
+
+def test_a_picture_that_cannot_be_read_is_named(root: Path) -> None:
+    put_pictures(root, {CLASSES[0]: 2})
+    (root / CLASSES[0] / "0.png").write_text("junk")
+    whole = (root / CLASSES[0] / "1.png").read_bytes()
+    (root / CLASSES[0] / "1.png").write_bytes(whole[: len(whole) // 2])
+    data = ImageFolder(str(root), side=16)
+    for place, file in enumerate(data.files):
+        with pytest.raises(UsageError, match=rf"^data: cannot read the picture .*{file.name}: [^\n]+$"):
+            data.load([place])
+
+
+def test_a_folder_without_classes_is_named_wherever_it_was_given(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(root))
+    with pytest.raises(UsageError, match=f"no images in the class folders of {root}$"):
+        ImageFolder()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+def test_a_file_that_is_no_archive_of_arrays_is_said(root: Path, content: bytes) -> None:
+    (root / "a.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"data: root: cannot read .*a\.npz: no \.npz file"):
+        NpzImages(str(root / "a.npz"))
+
+
+def test_a_single_array_is_no_archive(root: Path) -> None:
+    np.save(root / "a.npy", np.zeros(3))
+    with pytest.raises(UsageError, match=r"a\.npy: no \.npz file \(would do: what numpy\.savez writes\)"):
+        NpzImages(str(root / "a.npy"))
+
+
+def test_an_archive_of_arrays_that_is_damaged_within_is_said(root: Path) -> None:
+    np.savez_compressed(root / "a.npz", images=np.random.default_rng(0).random((9, 3, 8, 8)), labels=np.arange(9))
+    content = bytearray((root / "a.npz").read_bytes())
+    content[60:400] = bytes(340)
+    (root / "a.npz").write_bytes(content)
+    assert zipfile.is_zipfile(root / "a.npz")
+    with pytest.raises(UsageError, match=r"data: root: cannot read .*a\.npz: "):
+        NpzImages(str(root / "a.npz"))
+
+
+def test_a_short_line_of_a_list_is_said(root: Path) -> None:
+    put_pictures(root, {".": 2})
+    (root / "images.csv").write_text("ImageId,TrueLabel\n0,1\n1\n")
+    with pytest.raises(UsageError, match=r'images\.csv: TrueLabel of 1 is ""'):
+        ImageList(str(root))
+
+
+def test_a_list_may_begin_with_a_spreadsheets_mark(root: Path) -> None:
+    put_pictures(root, {".": 1})
+    (root / "images.csv").write_text("ImageId,TrueLabel\n0,1\n", encoding="utf-8-sig")
+    assert ImageList(str(root)).labels == [0]
+
+
+@pytest.mark.parametrize(
+    "content", [{"data": np.zeros((2, 3072), np.uint8)}, {"data": np.zeros(5), "labels": [1]}, ["no", "table"]]
+)
+def test_a_pickle_that_is_no_batch_of_cifar_is_said(root: Path, content: object) -> None:
+    (root / "cifar-10-batches-py").mkdir()
+    (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(UsageError, match=r"test_batch: no images of 3 x 32 x 32.*kriz/cifar-10-python\.tar\.gz"):
+        cifar10(str(root))
