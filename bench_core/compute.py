@@ -59,7 +59,9 @@ def compute(name: str, jobs: Sequence[Job], by: Computing) -> tuple[Found, Voids
         address: tuple(sorted({cell.key for job in same for cell in job.cells} - set(found[address])))
         for address, same in by_address.items()
     }
-    whole = _attempt(name, {address: cells for address, cells in missing.items() if cells}, by_address, found, by)
+    wanted = {address: cells for address, cells in missing.items() if cells}
+    check_sources([by_address[address][0] for address in wanted], by)
+    whole = _attempt(name, wanted, by_address, found, by)
     voids: Voids = {(address, cell): reason for address, reason in whole.items() for cell in missing[address]}
     parts = {address: _metric_by_metric(by_address[address], missing[address]) for address in whole}
     attacked = {address: (RECORD,) for address in whole if parts[address] and by_address[address][0].spec["attack"]}
@@ -74,6 +76,30 @@ def compute(name: str, jobs: Sequence[Job], by: Computing) -> tuple[Found, Voids
         told = dict.fromkeys(reason for (of, _), reason in voids.items() if of == address)
         _tell(by, by_address[address], found, "; ".join(told))
     return found, voids
+
+
+def check_sources(jobs: Sequence[Job], by: Computing) -> None:
+    """Ask each attack that is particular about it whether its source will do, before any image is attacked.
+
+    Raises UsageError where one will not: a worker would say so, but perhaps after hours.
+    """
+    first: dict[tuple[str, str], Job] = {}
+    for job in jobs:
+        if job.asks_source:
+            first.setdefault((job.labels["source"], job.labels["attack"]), job)
+    tasks = [Task("", source_alone(job.spec), (), by.limits) for job in first.values()]
+    if tasks:
+        with _stopping(by, tasks) as outcomes:
+            for outcome in outcomes:
+                if outcome.usage:
+                    raise UsageError(Fault("", "", outcome.reason or "unknown"))
+
+
+def source_alone(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Cut a job down to one image and its source, to be looked at and not attacked."""
+    own = {name: spec["models"][name] for name in spec["source"]["members"]}
+    one = {name: spec[name] and spec[name][:1] for name in ("indices", "ids", "labels", "targets")}
+    return {**spec, **one, "models": own, "observe": [], "look": True}
 
 
 def _tell(by: Computing, jobs: Sequence[Job], found: Found, reason: str | None = None) -> None:
@@ -101,8 +127,12 @@ def _attempt(
     reasons: dict[str, str] = {}
     if not wanted:
         return reasons
-    tasks = [Task(address, whole_spec(by_address[address]), cells, by.limits) for address, cells in wanted.items()]
     weights = {address: max(map(weight, by_address[address])) for address in wanted}
+    # The dearest first, so that workers finish together: an ensemble begun last would be waited for by all others.
+    tasks = [
+        Task(address, whole_spec(by_address[address]), wanted[address], by.limits)
+        for address in sorted(wanted, key=weights.__getitem__, reverse=True)
+    ]
     with by.progress.stage(stage, sum(weights.values())) as advance, _stopping(by, tasks) as outcomes:
         for outcome in outcomes:
             address = outcome.address
@@ -125,8 +155,6 @@ def _stopping(by: Computing, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome
         yield outcomes
     except KeyboardInterrupt:
         raise Interrupted from None
-    except OSError as error:
-        raise Incomplete(f"cannot keep results in {by.store.root}: {error.strerror or error}") from None
     finally:
         close = getattr(outcomes, "close", None)
         if close:
@@ -134,12 +162,15 @@ def _stopping(by: Computing, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome
 
 
 def _keep(outcome: Outcome, store: Store, found: Found) -> bool:
-    """Store what came out; False where nothing did."""
+    """Store what came out; False where nothing did. Raises Incomplete where it cannot be kept."""
     if outcome.usage:
         raise UsageError(Fault("", "", outcome.reason or "unknown"))
     if outcome.bundle is None:
         return False
-    store.put(outcome.address, outcome.bundle)
+    try:
+        store.put(outcome.address, outcome.bundle)
+    except OSError as error:
+        raise Incomplete(f"cannot keep results in {store.root}: {error.strerror or error}") from None
     found[outcome.address] = store.get(outcome.address)
     return True
 

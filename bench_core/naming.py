@@ -55,6 +55,7 @@ class AttackUse:
     global_seed: bool = False  # its randomness is the host's seed for a micro-batch, not each image's own
     cost_assumed: bool = False  # the attack does not say what it costs
     deviations: Mapping[str, str] = field(default_factory=dict)  # rules of `bench check` that it says it cannot keep
+    asks_source: bool = False  # not every network will do as its source, which only the network itself can tell
 
 
 def environment(device: str, precision: Precision, threads: int) -> dict[str, Any]:
@@ -258,6 +259,7 @@ class Named:
                     getattr(attack, "global_seed", False),
                     cost_assumed=not hasattr(attack, "cost"),
                     deviations=dict(getattr(attack, "deviations", {})),
+                    asks_source=getattr(attack, "asks_source", hasattr(attack, "check_source")),
                 )
         return list(dict.fromkeys(faults))
 

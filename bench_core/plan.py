@@ -47,6 +47,7 @@ class Job:
     images: int
     cost: tuple[float, float] = (0, 0)  # forwards and backwards through the source, of all its images
     evaluations: float = 0  # forwards of its metrics
+    asks_source: bool = False  # the attack wants to see the source network before it begins
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ class Planner(Named):
             )
             address = digest({**{name: spec[name] for name in names}, "source": who})
             cost = (forwards * len(part), backwards * len(part))
-            yield Job(address, spec, cells, labels, len(part), cost, evaluations * len(part))
+            yield Job(address, spec, cells, labels, len(part), cost, evaluations * len(part), use.asks_source)
 
     def expected_selection(self) -> Selection:
         """Give a stand-in of the right size, for the cost of a plan whose selection is not known yet."""

@@ -130,6 +130,8 @@ class Registry:
 
     def compose(self, names: Sequence[str], where: str, key: str) -> Offer:
         """Give the attack that joins some recipes (a suite's `parts = [...]`). Raises UsageError where they do not."""
+        if not names:
+            raise UsageError(Fault(where, key, 'found an empty list (would do: names of attacks, as in ["mi", "ir"])'))
         found = [self.find("attacks", name, where, key) for name in names]
         joins = {getattr(each.recipe, "join", None) for each in found}
         join = joins.pop() if len(joins) == 1 else None

@@ -134,10 +134,13 @@ def check_options(
 def faults_of(error: ValidationError, model: type[BaseModel], where: str, prefix: str = "") -> list[Fault]:
     """Turn every fault that pydantic found into one with its dotted key and what would do."""
     faults = []
-    for each in error.errors():
-        path = [str(part) for part in each["loc"] if part not in ("function-before", "constrained-float")]
+    for each in _one_for_each_value(error.errors(), model):
+        depth, would_do = _choice_on(model, each["loc"])
+        path = [str(part) for part in each["loc"][:depth] if part not in ("function-before", "constrained-float")]
         message = each["msg"].removeprefix("Value error, ")
-        if each["type"] == "extra_forbidden":
+        if would_do:
+            message = f"found {_short(each['input'])} (would do: {would_do})"
+        elif each["type"] == "extra_forbidden":
             message = f"unknown key {did_you_mean(path[-1], _keys_at(model, path[:-1]))}"
         elif each["type"] == "missing":
             message = "missing"
@@ -145,6 +148,50 @@ def faults_of(error: ValidationError, model: type[BaseModel], where: str, prefix
             message = f"{message[0].lower()}{message[1:]}, found {_short(each['input'])}"
         faults.append(Fault(where, ".".join(filter(None, [prefix, *path])), message))
     return faults
+
+
+def _one_for_each_value(errors: Sequence[Any], model: type[BaseModel]) -> list[Any]:
+    """Keep one of the errors about a value that may be of several types: pydantic gives at least one for each type."""
+    nearest: dict[Any, Any] = {}
+    for index, each in enumerate(errors):
+        depth, would_do = _choice_on(model, each["loc"])
+        place = each["loc"][:depth] if would_do else index
+        nearest[place] = min(nearest.get(place, each), each, key=lambda error: len(error["loc"]))
+    return list(nearest.values())
+
+
+def _choice_on(model: type[BaseModel], path: Sequence[int | str]) -> tuple[int, str]:
+    """Give how much of a path leads to a value that may be of several types, and these; all of it and "" elsewhere.
+
+    What follows there is pydantic's name of one of the types.
+    """
+    current: Any = model
+    for depth, part in enumerate(path):
+        members = [each for each in _members(current) if each is not type(None)]
+        if len(members) > 1:
+            tables = any(isinstance(each, type) and issubclass(each, BaseModel) for each in members)
+            return (len(path), "") if tables else (depth, type_name(current))
+        current = _inside(members[0], part) if members else None
+    return len(path), ""
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """Give the types that a value may be of."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _members(arguments[0])
+    return arguments if origin in (typing.Union, types.UnionType) else (annotation,)
+
+
+def _inside(annotation: Any, part: int | str) -> Any:
+    """Give the type of what a table or a list holds at a key or a place."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _inside(arguments[0], part)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(str(part))
+        return field.annotation if field else None
+    return arguments[-1] if origin in (list, tuple, dict) and arguments else None
 
 
 def _short(value: Any) -> str:

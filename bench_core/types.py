@@ -161,7 +161,7 @@ class Images(Protocol):
     """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order.
 
     It may also have `targets`, the classes that targeted attacks aim at; without it they aim at random wrong ones;
-    and `classes`, how many there are, which every network's outputs must then be.
+    and `class_count`, how many classes there are, which every network's outputs must then be.
     """
 
     labels: Sequence[int]

@@ -117,7 +117,7 @@ class Worker:
             target = remembered[each["target"]]
             if each["metric"]["recipe"] == PREDICTED:
                 logits = target(examples.images)
-                check_logits(logits, examples.labels, each["target"], getattr(self._images(spec), "classes", None))
+                check_logits(logits, examples.labels, each["target"], getattr(self._images(spec), "class_count", None))
                 rows: Mapping[str, Tensor] = {"predicted": logits.argmax(1)}
             elif each["metric"]["recipe"] == SANITY:
                 rows = examine(self._model(spec, each["target"]), examples)
@@ -138,6 +138,8 @@ class Worker:
         if unfit:
             where = f"source {'+'.join(spec['source']['members'])}"
             raise UsageError(Fault(where, "+".join(spec["attack"]["names"]), unfit))
+        if spec.get("look"):
+            return {}
         targets = {
             each["target"]: Remembering(self._model(spec, each["target"])) for each in spec["observe"] if each["target"]
         }

@@ -1,7 +1,10 @@
-"""A plan of 100,000 cells, and a finished suite recognised and shown: `python -m benchmarks.planner`.
+"""A plan of 100,000 cells, and a finished table 1 recognised and shown: `python -m benchmarks.planner`.
 
 The plan's time stands beside that of the least any planner of addresses must do: making the JSON of every job and
-taking its SHA-256. Processor time; memory is what the plan adds to the process.
+taking its SHA-256; processor time, and memory is what the plan adds to the process. The finished suite is
+`transfer_table1` itself (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three metrics, five
+tables) with rows that are drawn, not computed: what the commands of a user take follows from their number. Wall clock
+of whole commands, start-up and all.
 """
 
 from __future__ import annotations
@@ -9,48 +12,103 @@ from __future__ import annotations
 import argparse
 import gc
 import tempfile
+import time
 import tracemalloc
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bench_core import load_suite, run
 from bench_core.digests import digest
-from bench_core.plan import Plan
-from bench_core.run import load_result, make_plan, make_planner
-from bench_core.store import Store
+from bench_core.executors import Outcome, Task
+from bench_core.hookspecs import hookimpl
+from bench_core.plan import PREDICTED, SANITY, Plan
+from bench_core.registry import Origin, discover
+from bench_core.run import make_plan, make_planner
+from bench_core.store import Store, pack
+from bench_core.suite import RECORD
+from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry
 from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.start_up import running
 
 ADDRESSED = ("ids", "labels", "targets", "seed", "environment", "host", "attack", "budget", "quantise", "source")
+FINISHED = "transfer_table1"
+
+
+class Drawn:
+    """Offers the executor `drawn`, which draws the rows of every job instead of computing them."""
+
+    @hookimpl
+    def bench_executors(self) -> Mapping[str, ExecutorRecipe]:
+        return {"drawn": ExecutorRecipe(lambda workers, registry: self, "random rows")}  # noqa: ARG005
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        for task in tasks:
+            yield Outcome(task.address, pack(drawn(task.spec, int(task.address[:8], 16))))
+
+
+def drawn(spec: Mapping[str, Any], seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Draw what a job of transfer suites observes. Every network is right on the clean images, so that all may be
+    attacked."""
+    generator, n = np.random.default_rng(seed), len(spec["labels"])
+    rows: dict[str, np.ndarray[Any, Any]] = {}
+    for each in spec["observe"]:
+        name, row = {
+            PREDICTED: ("predicted", np.asarray(spec["labels"], np.int16)),
+            SANITY: ("examined", np.ones(n, bool)),
+            "clean_accuracy": ("correct", np.ones(n, bool)),
+            "transfer": ("fooled", generator.random((n, spec.get("budget", {}).get("steps", 1))) < 0.5),
+            "transfer_utility": ("utility", generator.normal(5, 3, n).astype(np.float32)),
+        }[each["metric"]["recipe"]]
+        rows[f"{each['key']}/{name}"] = row
+    if spec["attack"]:
+        names = ("linf", "l2", "forwards", "backwards", "lead", "lead_before", "lead_of_noise")
+        rows |= {f"{RECORD}/{name}": generator.normal(9, 1, n).astype(np.float32) for name in names}
+    return rows
+
+
+def finish(out: Path) -> None:
+    """Put a finished table 1 under `out`. Raises RuntimeError where the command would compute something."""
+    registry = discover()
+    registry.register(Drawn(), Origin("drawn", "benchmarks", "1", "drawn"))
+    suite = load_suite(FINISHED)
+    run(suite, out=out, registry=registry, executor="drawn")
+    plan = make_plan(make_planner(suite), Store(out / "store"))
+    if any(map(plan.missing, plan.jobs)):
+        raise RuntimeError(f"{FINISHED} is not finished")
+
+
+def planning(folder: Path, turns: int) -> None:
+    registry = toy_registry()
+    path = large_suite(folder, sources=20, attacks=10, targets=10, images=1000, micro_batch=20)
+
+    def planned() -> Plan:
+        return make_plan(make_planner(load_suite(str(path)), registry), Store(folder / "store"))
+
+    plan = planned()
+    least = [{key: job.spec.get(key) for key in ADDRESSED} for job in plan.jobs]
+    seconds = in_turns({"bench plan": planned, "addresses alone": lambda: list(map(digest, least))}, turns)
+    title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
+    say(title, compared(seconds, "addresses alone"), f"memory of the plan: {added(planned) / 1e6:.0f} MB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
     turns = parser.parse_args().turns
-    registry = toy_registry()
     with tempfile.TemporaryDirectory() as folder:
-        path = large_suite(Path(folder), sources=20, attacks=10, targets=10, images=1000, micro_batch=20)
-
-        def planned() -> Plan:
-            return make_plan(make_planner(load_suite(str(path)), registry), Store(Path(folder) / "store"))
-
-        plan = planned()
-        least = [{key: job.spec.get(key) for key in ADDRESSED} for job in plan.jobs]
-        seconds = in_turns({"bench plan": planned, "addresses alone": lambda: list(map(digest, least))}, turns)
-        title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
-        say(title, compared(seconds, "addresses alone"), f"memory of the plan: {added(planned) / 1e6:.0f} MB")
-
-        finished = Path(folder) / "finished"
-        finished.mkdir()
-        path = large_suite(finished, sources=14, attacks=2, targets=7, images=300, micro_batch=25, steps=20)
-        suite = load_suite(str(path))
-        first = run(suite, out=finished, registry=registry, executor="inline").folder
+        planning(Path(folder), turns)
+        out = Path(folder) / "finished"
+        finish(out)
         contestants = {
-            "bench run, nothing left to do": lambda: run(suite, out=finished, registry=registry, executor="inline"),
-            "bench show": lambda: load_result(first, registry),
-        }
-        title = "A finished suite, 14 sources x 2 attacks x 7 targets x 300 images, beside the start of the program"
-        say(title, compared(in_turns(contestants, turns), "bench show"), setting(turns))
+            f"bench {command}": running("-m", "bench_core.cli", command, FINISHED, "--out", str(out))
+            for command in ("run", "show")
+        } | {"bench --help": running("-m", "bench_core.cli", "--help")}
+        seconds = in_turns(contestants, turns, time.perf_counter)
+        say(f"A finished {FINISHED}, wall clock of a command", compared(seconds, "bench show"), setting(turns))
 
 
 def added(planned: object) -> int:

@@ -1,4 +1,5 @@
-"""Throughput of one worker against two, processes of this machine and Ray's: `python -m benchmarks.workers`.
+"""Throughput of one worker against two, processes of this machine and Ray's, and against one with as many threads:
+`python -m benchmarks.workers`.
 
 The cells of two sources of `transfer_table1`, 50 images. Timed is the attacks' stage alone, wall clock, with workers
 that are warm from the stage before: how the throughput grows, not how long a worker takes to start.
@@ -38,11 +39,11 @@ class Stages:
         self.seconds[name] = time.perf_counter() - start
 
 
-def attacks_stage(executor: str, workers: int) -> float:
+def attacks_stage(executor: str, workers: int, threads: int = 1) -> float:
     stages = Stages()
     with tempfile.TemporaryDirectory() as folder:
         suite = load_suite("transfer_table1", None, SETTINGS)
-        run(suite, out=Path(folder), executor=executor, workers=workers, progress=stages)
+        run(suite, out=Path(folder), executor=executor, workers=workers, threads=threads, progress=stages)
     return stages.seconds["attacks"]
 
 
@@ -51,8 +52,12 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    contestants = {"local, 1 worker": ("local", 1), f"local, {given.workers} workers": ("local", given.workers)}
-    contestants[f"ray, {given.workers} workers"] = ("ray", given.workers)
+    contestants: dict[str, tuple[str, int, int]] = {
+        "local, 1 worker": ("local", 1, 1),
+        f"local, 1 worker of {given.workers} threads": ("local", 1, given.workers),
+        f"local, {given.workers} workers": ("local", given.workers, 1),
+        f"ray, {given.workers} workers": ("ray", given.workers, 1),
+    }
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(given.turns):
         for name, how in contestants.items():
@@ -61,7 +66,7 @@ def main() -> None:
     lines = []
     for name, seconds in taken.items():
         low, middle, high = quartiles([base / own for base, own in zip(one, seconds, strict=True)])
-        lines.append(f"{name:20s} {quartiles(seconds)[1]:7.1f} s   throughput {middle:.2f} [{low:.2f}, {high:.2f}]")
+        lines.append(f"{name:30s} {quartiles(seconds)[1]:7.1f} s   throughput {middle:.2f} [{low:.2f}, {high:.2f}]")
     say("Throughput, in units of one local worker", "\n".join(lines), setting(given.turns, "ray"))
 
 

@@ -49,9 +49,9 @@ class Outcome:
 class Executor(Protocol):
     """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work.
 
-    It is called once for the clean images and once for the attacks. An executor that keeps workers between the two has
-    a method `close()` as well, called at the end of the run however it ends. One
-    that holds tasks to their limits says so by `limits = True`; the host gives them to no other.
+    It is called for the clean images, for a look at the sources where an attack wants one, and for the attacks. An
+    executor that keeps workers between these has a method `close()` as well, called at the end of the run however it
+    ends. One that holds tasks to their limits says so by `limits = True`; the host gives them to no other.
     """
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]: ...

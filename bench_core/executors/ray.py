@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections import Counter, deque
@@ -13,7 +14,7 @@ from ..errors import Fault, UsageError
 from ..machine import cpu_count
 from ..registry import Registry
 from . import Outcome, Task
-from .ray_cluster import LOCAL, Request, check_room, connect, first_line, room, the_ray
+from .ray_cluster import LOCAL, Request, check_room, connect, first_line, gpus_here, room, the_ray
 from .ray_hand import Hand, differences, plugins
 from .settings import worker_environment
 
@@ -59,10 +60,12 @@ class Ray:
         return Request(self.cpus if self.cpus is not None else float(threads), gpus)
 
     def open(self, request: Request) -> None:
-        """Connect, once, and see that the cluster has room."""
+        """Connect, once, and see that the cluster has room: one that is to be started here before it is."""
         if not self.connected:
-            wanted = max(cpu_count(), round((self.workers or 0) * request.cpus))
+            wanted = max(cpu_count(), math.ceil((self.workers or 0) * request.cpus))
             address = os.environ.get("RAY_ADDRESS", LOCAL) if self.address == LOCAL else self.address
+            if address == LOCAL and not the_ray().is_initialized():
+                check_room([{"Alive": True, "Resources": {"CPU": wanted, "GPU": gpus_here()}}], request, LOCAL)
             self.connected = connect(address, wanted)
         check_room(the_ray().nodes(), request, self.address)
 

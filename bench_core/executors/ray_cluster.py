@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import Fault, UsageError, one_line
@@ -16,6 +19,8 @@ from ..errors import Fault, UsageError, one_line
 LOCAL = "local"
 PROBE_SECONDS = 5.0
 HEALTH_SECONDS = 30.0
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+REFUSED = re.compile(rb"AuthenticationError|InvalidAuthToken|UNAUTHENTICATED")
 OBJECT_STORE_BYTES = 200 * 2**20  # bundles are small, and leave the store as soon as the driver has them
 
 
@@ -23,6 +28,7 @@ def the_ray() -> Any:
     """Import ray. Raises UsageError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.update(authentication())
     try:
         import ray
     except ImportError as error:
@@ -64,6 +70,17 @@ def check_room(nodes: Iterable[Mapping[str, Any]], request: Request, address: st
     raise UsageError(Fault("--executor ray", address, message))
 
 
+def gpus_here() -> float:
+    """Say how many GPUs ray would find on this machine; no limit where this release of it does not tell."""
+    try:
+        from ray._private.accelerators import get_accelerator_manager_for_resource
+
+        manager = get_accelerator_manager_for_resource("GPU")
+        return float(manager.get_current_node_num_accelerators()) if manager else math.inf
+    except Exception:  # it is not ray's public face
+        return math.inf
+
+
 def connect(address: str, cpus: int) -> bool:
     """Connect to a cluster: `local` starts one of `cpus`, `auto` takes the one of this machine, else HOST:PORT.
 
@@ -79,7 +96,11 @@ def connect(address: str, cpus: int) -> bool:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == LOCAL:
         local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-        ray.init(address=LOCAL, num_cpus=cpus, **local, **quiet)
+        try:
+            ray.init(address=LOCAL, num_cpus=cpus, **local, **quiet)
+        except OSError as error:
+            reason = f"Ray cannot start here ({one_line(error.strerror or first_line(error))})"
+            raise UsageError(Fault("--executor", "ray", reason)) from None
         return True
     probe(address)
     try:
@@ -102,12 +123,26 @@ def probe(address: str) -> None:
             raise UsageError(Fault("--address", address, f"no Ray cluster answers there ({reason})")) from None
     asked = [] if address == "auto" else ["--address", address]
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *asked]
-    healthy = False
+    told = b""
     with suppress(subprocess.TimeoutExpired):
-        healthy = subprocess.run(command, capture_output=True, timeout=HEALTH_SECONDS, check=False).returncode == 0
-    if not healthy:
-        hint = "start one with: ray start --head" if address == "auto" else "is it the port of `ray start --head`?"
-        raise UsageError(Fault("--address", address, f"no Ray cluster answers there ({hint})"))
+        done = subprocess.run(command, capture_output=True, timeout=HEALTH_SECONDS, check=False)
+        if done.returncode == 0:
+            return
+        told = done.stdout + done.stderr
+    if REFUSED.search(told):
+        message = (
+            "the cluster wants its token, and this machine has another or none (copy the head's ~/.ray/auth_token)"
+        )
+        raise UsageError(Fault("--address", address, message))
+    hint = "start one with: ray start --head" if address == "auto" else "is it the port of `ray start --head`?"
+    raise UsageError(Fault("--address", address, f"no Ray cluster answers there ({hint})"))
+
+
+def authentication() -> dict[str, str]:
+    """Give what the environment lacks: `ray start` wants a token wherever there is one, while `health-check` and a
+    driver that joins show theirs only if told to before ray is imported."""
+    given = any(os.environ.get(name) for name in TOKENS) or Path("~/.ray/auth_token").expanduser().is_file()
+    return {"RAY_AUTH_MODE": "token"} if given and "RAY_AUTH_MODE" not in os.environ else {}
 
 
 def first_line(error: BaseException) -> str:

@@ -21,7 +21,7 @@ foolbox = pytest.importorskip("bench_attacks.bridges.foolbox", exc_type=ImportEr
 RECIPES = {**autoattack.bench_attacks(), **foolbox.bench_attacks()}
 MODEL = network(3).float()
 LINF, L2 = Budget("linf", 0.1, 0.03, 3), Budget("l2", 0.9, 0.3, 3)
-QUICK = {"parts": ["apgd-ce"]}
+QUICK = {"only": ["apgd-ce"]}
 
 
 def offer(name: str) -> Offer:
@@ -126,8 +126,25 @@ def test_the_budget_reaches_foolbox(name: str, budget: Budget, targeted: bool) -
     aim = library.criteria.Misclassification(on.labels)
     if on.targets is not None:
         aim = library.criteria.TargetedMisclassification(on.targets)
-    _, expected, _ = attack(library.PyTorchModel(MODEL, bounds=(0, 1)), on.images, aim, epsilons=budget.eps)
+    _, expected, fooled = attack(library.PyTorchModel(MODEL, bounds=(0, 1)), on.images, aim, epsilons=budget.eps)
+    if "Carlini" in name:
+        expected = expected.where(fooled.view(-1, 1, 1, 1), on.images)
     assert torch.equal(reached(f"foolbox:{name}", budget), expected)
+
+
+@pytest.mark.parametrize("name", ["L2CarliniWagnerAttack", "L2DeepFoolAttack", "DDNAttack", "L2FMNAttack"])
+def test_a_search_that_fools_nobody_inside_the_ball_gives_back_the_image(name: str) -> None:
+    """Foolbox gives a black image, cut off at the ball, or the last that it tried."""
+    images = reached(f"foolbox:{name}", Budget("l2", 1e-3, 1e-3, 2))
+    assert torch.equal(images, given().images)
+
+
+@pytest.mark.parametrize("name", ["L2CarliniWagnerAttack", "L2DeepFoolAttack", "DDNAttack", "L2FMNAttack"])
+def test_a_search_that_succeeds_gives_what_fools(name: str) -> None:
+    images = reached(f"foolbox:{name}", Budget("l2", 50.0, 1.0, 100))
+    fooled = MODEL(images).argmax(1) != given().labels
+    assert fooled.any()
+    assert torch.equal(images[~fooled], given().images[~fooled])
 
 
 def test_options_pass_through_and_are_typed() -> None:
@@ -139,7 +156,7 @@ def test_options_pass_through_and_are_typed() -> None:
     for wrong, said in (({"confidense": 1.0}, 'did you mean "confidence"'), ({"steps": 3}, "unknown key")):
         _, (fault,) = offer("foolbox:L2CarliniWagnerAttack").check(wrong, "suite", "attacks.X")
         assert said in str(fault)
-    _, (fault,) = offer("autoattack").check({"parts": ["apgd"]}, "suite", "attacks.X")
+    _, (fault,) = offer("autoattack").check({"only": ["apgd"]}, "suite", "attacks.X")
     assert "apgd-ce" in str(fault)
 
 
@@ -148,6 +165,39 @@ def test_a_budget_that_does_not_fit_is_said_before_the_run() -> None:
     assert said == "recipe: L2DeepFoolAttack is bounded in another norm than the budget, which is in linf"
     targeted = Budget(**vars(LINF) | {"targeted": True})
     assert offer("autoattack").build(targeted).check((3, 8, 8)) == "recipe: autoattack cannot be targeted"
+    for name in ("LinfDeepFoolAttack", "LinfFastGradientAttack"):
+        assert offer(f"foolbox:{name}").build(targeted).check((3, 8, 8)) == f"recipe: {name} cannot be targeted"
+
+
+FOOLBOX = [name for name in RECIPES if name.startswith("foolbox:")]
+
+
+def norm_of(name: str) -> str:
+    return "linf" if name.lower().startswith("foolbox:linf") else "l2"
+
+
+@pytest.mark.parametrize("name", FOOLBOX)
+def test_what_can_be_targeted_takes_a_target(name: str) -> None:
+    """Those that say before the run that they cannot are DeepFool and the one-step attacks; no other refuses."""
+    targeted = Budget(norm_of(name), 0.1, 0.03, 2, targeted=True)
+    refused = offer(name).build(targeted).check((3, 16, 16))
+    assert bool(refused) == ("DeepFool" in name or "FastGradientAttack" in name)
+    if not refused:
+        reached(name, targeted)
+
+
+def test_offered_are_the_attacks_in_norms_of_budgets_by_any_name_of_theirs() -> None:
+    assert {
+        f"foolbox:{norm}{kind}" for norm in ("L2", "Linf") for kind in ("PGD", "MomentumIterativeFastGradientMethod")
+    } <= {*FOOLBOX}
+    assert "foolbox:DDNAttack" in FOOLBOX
+    assert not [name for name in FOOLBOX if "BrendelBethge" in name]
+    short, full = (reached(f"foolbox:{name}", LINF) for name in ("LinfPGD", "LinfProjectedGradientDescentAttack"))
+    assert torch.equal(short, full)
+
+
+def test_a_bridged_attack_says_that_its_loss_is_its_own() -> None:
+    assert all("its own loss" in recipe.summary for recipe in RECIPES.values())
 
 
 def test_every_attack_of_foolbox_can_be_described() -> None:

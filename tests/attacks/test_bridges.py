@@ -171,6 +171,28 @@ def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatc
     assert all(void and "RuntimeError: on purpose" in void for void in voids)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("AutoAttack", {"version": "bogus"}, "version: input should be 'standard', 'plus' or 'rand', found 'bogus'"),
+        ("Square", {"loss": "foo"}, "loss: input should be 'ce' or 'margin', found 'foo'"),
+        ("APGD", {"n_restarts": 0}, "n_restarts: input should be greater than or equal to 1, found 0"),
+        ("APGDT", {"eot_iter": -1}, "eot_iter: input should be greater than or equal to 1, found -1"),
+        ("VMIFGSM", {"N": 0}, "N: input should be greater than or equal to 1, found 0"),
+    ],
+)
+def test_values_that_the_library_has_no_meaning_for_are_faults(
+    installed: Registry, name: str, given: dict[str, object], said: str
+) -> None:
+    _, (fault,) = installed.find("attacks", f"torchattacks:{name}", "", "").check(given, "suite", "attacks.X")
+    assert str(fault) == f"suite: attacks.X.{said}"
+
+
+def test_the_defaults_of_the_library_will_do(installed: Registry) -> None:
+    for name in torchattacks_names:
+        assert not installed.find("attacks", f"torchattacks:{name}", "", "").check({}, "", "")[1]
+
+
 def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:
     with pytest.raises(UsageError, match="torchattacks:MIFGSM"):
         installed.find("attacks", "torchattacks:MIFSGM", "suite", "attacks.X")

@@ -58,6 +58,13 @@ def test_a_zero_gradient_leaves_the_momentum_as_it_is(decay: float) -> None:
     assert second.flatten().tolist() == [first[0].item(), pytest.approx(-decay + 1)]
 
 
+def test_the_mean_is_that_of_the_gradients_that_are_not_zero() -> None:
+    """Each image's own: the second and the first gradient of one of the two are zero."""
+    push = Momentum("average").start()
+    seen = [push(torch.tensor(pair).view(2, 1, 1, 1), t) for t, pair in enumerate([[3.0, 0], [0, 2.0], [5.0, 6.0]], 1)]
+    assert [each.flatten().tolist() for each in seen] == [[3, 0], [3, 2], [4, 4]]
+
+
 def test_tiny_gradients_do_not_underflow() -> None:
     push = Momentum(1.0).start()
     tiny = push(torch.full((1, 1, 2, 2), 1e-42), 1)

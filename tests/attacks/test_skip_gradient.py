@@ -206,9 +206,12 @@ def test_an_ensemble_is_changed_wherever_it_has_branches() -> None:
 
 
 def test_a_source_without_branches_stops_the_run_with_one_line(registry, write_suite, tmp_path) -> None:
-    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "sgm" }'))
+    """Before any image is attacked, by whatever attack."""
+    suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "pgd" }\n"SGM" = { recipe = "sgm" }'))
     with pytest.raises(UsageError) as error:
         run_suite(suite, out=tmp_path, registry=registry, executor="inline")
     (line,) = str(error.value).splitlines()
     assert "source A: sgm: gamma: the source Sequential has no residual branches" in line
     assert "would do" in line
+    stored = list((tmp_path / "store").rglob("*.safetensors"))
+    assert len(stored) == 1, "that of the clean images"

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,19 +24,21 @@ JOB = Job(
 
 
 class Paced:
-    """Stands for a worker: so many seconds and passes at once, and for each step."""
+    """Stands for a worker: so many seconds and passes at once and for each step, and some to start, once."""
 
-    process = None
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, once: float = 0.5, step: float = 0.1) -> None:
-        self.now, self.once, self.step = 0.0, once, step
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, once: float = 0.5, step: float = 0.1, start: float | None = None
+    ) -> None:
+        self.now, self.once, self.step, self.start = 0.0, once, step, start or 0.0
+        self.process = SimpleNamespace(pid=-1) if start is None else None
         self.asked: list[int] = []
         monkeypatch.setattr(calibration.time, "perf_counter", lambda: self.now)
 
     def ask(self, task: Task) -> Outcome:
         steps = task.spec["budget"]["steps"]
         self.asked.append(steps)
-        self.now += self.once + self.step * steps
+        self.now += self.once + self.step * steps + (0 if self.process else self.start)
+        self.process = SimpleNamespace(pid=-1)
         counted = {"attack/forwards": np.array([1 + 2 * steps]), "attack/backwards": np.array([2 * steps])}
         return Outcome("", pack(counted))
 
@@ -52,6 +55,13 @@ def test_a_long_piece_is_not_repeated_to_warm_up(monkeypatch: pytest.MonkeyPatch
     worker = Paced(monkeypatch, once=60)
     assert measure(JOB, [], worker).seconds == pytest.approx(60 + 0.1 * 100)
     assert worker.asked == [1, 4]
+
+
+def test_what_a_worker_takes_to_start_is_no_time_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Paced(monkeypatch, start=40)
+    assert measure(JOB, [], worker).seconds == pytest.approx(0.5 + 0.1 * 100)
+    assert worker.asked == [1, 1, 4]
+    assert measure(JOB, [], Paced(monkeypatch, once=60, start=40)).seconds == pytest.approx(60 + 0.1 * 100)
 
 
 def test_the_cost_of_a_suite_and_of_what_it_lacks(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench_core.statistics import bootstrap, mean, proportion, wilson
+from bench_core.statistics import RESAMPLES, _weights, bootstrap, mean, proportion, wilson
 
 
 def test_wilson_equals_values_worked_out_elsewhere() -> None:
@@ -45,3 +45,10 @@ def test_scores_keep_what_they_are_the_mean_of() -> None:
     assert (score.low, score.high) == wilson(3, 4)
     assert mean("m", [1.0, 2.0]).value == 1.5
     assert np.array_equal(mean("m", [1.0, 2.0]).per_image, [1.0, 2.0])
+
+
+def test_the_draws_are_shared_by_all_values_of_one_n_and_copied_for_none() -> None:
+    weights = _weights(30, 7)
+    assert np.array_equal(weights, np.random.default_rng(7).multinomial(30, np.full(30, 1 / 30), size=RESAMPLES))
+    assert weights is _weights(30, 7)
+    assert weights.dtype == np.float64  # of a narrower type a product with the values would make a copy every time

@@ -11,17 +11,17 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 
-def settled(network: nn.Module, seed: int = 1) -> nn.Module:
+def settled(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Module:
     """Give a network for evaluation whose normalisations do something.
 
-    Random convolutions and their activations leave a sixth of the power: a variance of about that keeps the image alive
-    through many of them. With one of about 1, Inception's answers are its biases, whatever the image.
+    Random convolutions and their activations leave a sixth of the power: with a variance of 1/6 the image lives through
+    many of them, while with 1 the answers of Inception are its biases, whatever the image.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=generator))
-            module.running_var.copy_((0.5 + torch.rand(module.num_features, generator=generator)) / 6)
+            module.running_var.copy_(variance * (0.5 + torch.rand(module.num_features, generator=generator)))
     return network.eval().requires_grad_(False)
 
 
@@ -35,7 +35,7 @@ def published(name: str) -> nn.Module:
 def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_names: bool = False) -> nn.Module:
     """Put a network where torchvision looks below `TORCH_HOME`."""
     torch.manual_seed(1)
-    network = settled(published(name))
+    network = settled(published(name), variance=1 / 6)
     state = network.state_dict()
     if old_names:
         state = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}

@@ -32,7 +32,7 @@ def test_the_first_images_of_a_folder_are_of_many_classes(root: Path) -> None:
     data = ImageFolder(str(root), side=16)
     assert len(set(data.labels[:10])) >= 4
     assert [CLASSES[label] for label in data.labels] == [file.parent.name for file in data.files]
-    assert data.classes == 1000, "those of ImageNet, however few have a folder"
+    assert data.class_count == 1000, "those of ImageNet, however few have a folder"
     assert data.ids == data.frame.digests(data.files)
     fewer = ImageFolder(str(root / "val"), side=16, per_class=4)
     assert [file for file in data.files if file in fewer.files] == fewer.files, "an order of paths, not of a draw"

@@ -135,6 +135,11 @@ class Descent:
             )
         return next(filter(None, reasons), None)
 
+    @property
+    def asks_source(self) -> bool:
+        """Whether there are source networks that will not do."""
+        return bool(self.surrogates)
+
     def check_source(self, model: Model) -> str | None:
         """Say why a source network will not do, if it will not."""
         return next(filter(None, (surrogate.check(model) for surrogate in self.surrogates)), None)

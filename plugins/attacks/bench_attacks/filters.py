@@ -18,24 +18,27 @@ else:
 @dataclass(frozen=True)
 class Momentum:
     """`g <- decay * g + gradient / norm_1(gradient)` (Dong et al., 2018), each image's own; a gradient of zero leaves
-    `g` as it is. With the decay "average", `g <- (t-1)/t * g + 1/t * gradient` at step t, the mean of all gradients so
-    far (arXiv:2010.04055, eq. 33)."""
+    `g` as it is. With the decay "average", `g <- (t-1)/t * g + 1/t * gradient` for the t-th that is not zero, the mean
+    of all of those so far (arXiv:2010.04055, eq. 33)."""
 
     decay: float | Literal["average"]
 
     def start(self) -> Callable[[Tensor, int], Tensor]:
         memory: Tensor | None = None
+        met: Tensor | int = 0  # how many gradients of each image were not zero
 
-        def accumulate(gradient: Tensor, step: int) -> Tensor:
-            nonlocal memory
+        def accumulate(gradient: Tensor, _step: int) -> Tensor:
+            nonlocal memory, met
             before = torch.zeros_like(gradient) if memory is None else memory
+            direction = unit(gradient)  # first to a safe size: a norm of tiny numbers underflows
+            length = per_image(direction.flatten(1).abs().sum(1), gradient)
+            met = met + (length > 0).to(gradient)
             if self.decay == "average":
-                memory = (step - 1) / step * before + gradient / step
+                count = met.clamp(min=1)
+                fresh = (count - 1) / count * before + gradient / count
             else:
-                direction = unit(gradient)  # first to a safe size: a norm of tiny numbers underflows
-                length = per_image(direction.flatten(1).abs().sum(1), gradient)
                 fresh = self.decay * before + direction / length.where(length > 0, 1)
-                memory = fresh.where(length > 0, before)
+            memory = fresh.where(length > 0, before)
             return memory
 
         return accumulate

@@ -21,8 +21,8 @@ else:
 
 NO_BRANCHES = (
     "gamma: the source {name} has no residual branches that are known here: no ResNet or SENet block, no dense layer, "
-    "no module with an attribute `branch` (would do: such a source, by_source without this part, or a network whose "
-    "blocks keep in `branch` the module whose output is added)"
+    "no module with an attribute `branch` (would do: such a source, budgets whose `sources` and `attacks` keep the "
+    "two apart, or a network whose blocks keep in `branch` the module whose output is added)"
 )
 
 

@@ -42,7 +42,7 @@ class ImageFolder:
     ) -> None:
         where = data_path(root, "a folder of images, with one folder for each class")
         index = class_index(classes)
-        self.classes = len(index)
+        self.class_count = len(index)
         self.frame = Frame(side, max(side, resize or round(side * 8 / 7)), interpolation)
         self.shape = self.frame.shape
         files: list[Path] = []

@@ -35,7 +35,7 @@ if importlib.util.find_spec(LIBRARY) is None:
 
 @dataclass(frozen=True)
 class AutoAttack:
-    """The ensemble `version`, or those of its `parts` that are named; an image that none fools comes back as it was.
+    """The ensemble `version`, or `only` the parts that are named; an image that none fools comes back as it was.
 
     `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square; `plus` adds
     restarts and the untargeted forms, `rand` averages gradients for networks that draw. A network of fewer than ten
@@ -44,7 +44,7 @@ class AutoAttack:
 
     budget: Budget
     version: Literal["standard", "plus", "rand"]
-    parts: tuple[str, ...]
+    only: tuple[str, ...]
     global_seed: ClassVar[bool] = True
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
@@ -63,10 +63,12 @@ class AutoAttack:
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from pyautoattack.autoattack import AutoAttack as Theirs
 
-        version = "custom" if self.parts else self.version
+        from .contiguous import Contiguous
+
+        version = "custom" if self.only else self.version
         theirs = Theirs(
-            model,
-            attacks=list(self.parts) or None,
+            Contiguous(model),
+            attacks=list(self.only) or None,
             device=examples.images.device,
             eps=self.budget.eps,
             norm=NORMS[self.budget.norm],
@@ -78,7 +80,7 @@ class AutoAttack:
             wrong_classes = model(examples.images[:1]).shape[-1] - 1
         for part in (theirs.apgd_targeted, theirs.fab):
             part.n_target_classes = min(TARGETS, wrong_classes)
-        if self.parts:
+        if self.only:
             theirs.apgd.n_restarts = theirs.fab.n_restarts = 1  # as in the standard version
         images, labels = examples.images.clone(), examples.labels.clone()
         reached, _ = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
@@ -89,12 +91,12 @@ Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 
 
 def autoattack(
-    budget: Budget, version: Literal["standard", "plus", "rand"] = "standard", parts: list[Part] | None = None
+    budget: Budget, version: Literal["standard", "plus", "rand"] = "standard", only: list[Part] | None = None
 ) -> AutoAttack:
-    return AutoAttack(budget, version, tuple(parts or ()))
+    return AutoAttack(budget, version, tuple(only or ()))
 
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
-    summary = "AutoAttack: APGD, targeted APGD, FAB and Square, one after another."
-    return {"autoattack": AttackRecipe(autoattack, summary, examples=({"parts": ["apgd-ce"]},))}
+    summary = "AutoAttack: APGD, targeted APGD, FAB and Square, one after another, each with its own loss."
+    return {"autoattack": AttackRecipe(autoattack, summary, examples=({"only": ["apgd-ce"]},))}

@@ -34,6 +34,13 @@ def reexported(package: Path, below: str) -> dict[str, Path]:
     }
 
 
+def aliases(package: Path) -> list[str]:
+    """Give the second names that a package's `__init__` has for what it takes from elsewhere, `NEW = OLD`."""
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
+    second = [each for each in tree.body if isinstance(each, ast.Assign) and isinstance(each.value, ast.Name)]
+    return [target.id for each in second for target in each.targets if isinstance(target, ast.Name)]
+
+
 @cache
 def describe(file: Path, name: str) -> Description:
     """Describe a class of a source file. Raises ValueError where the file has no such class with a constructor."""

@@ -1,8 +1,9 @@
 """Every attack of torchattacks, by its name there: `recipe = "torchattacks:MIFGSM"` (Kim, 2020; arXiv:2010.01950).
 
 The budget gives its constructor `eps`, `alpha`, `steps`, `norm` and `random_start`, whichever it has; all else are
-options, with their defaults. It draws from the global generators, which the host seeds anew for each micro-batch: its
-draws, unlike those of bench's own attacks, depend on which images are together.
+options, with their defaults; the losses are the library's, whatever the suite's `loss`. It draws from the global
+generators, which the host seeds anew for each micro-batch: its draws, unlike those of bench's own attacks, depend on
+which images are together.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
 
 from bench_core.hookspecs import hookimpl
 from bench_core.types import AttackRecipe, Budget, Examples, Streams
@@ -59,6 +62,22 @@ ODD: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
     "Jitter": {"targeted": "its loss is a distance to the one-hot answer, which may rise while the target falls"},
 }
 GIVEN_LATER = ("model", "n_classes", "seed")
+Count = Annotated[int, Ge(1)]
+COUNTS = (
+    "n_restarts", "eot_iter", "n_queries", "N", "m", "max_iterations", "restarts", "nb_iter", "nb_sample",
+    "max_batch_size", "batch_max", "noise_batch_size", "inf_batch", "pixels", "popsize", "len_kernel",
+)  # fmt: skip
+CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # those that its source compares with
+    {
+        ("AutoAttack", "version"): Literal["standard", "plus", "rand"],
+        ("APGD", "loss"): Literal["ce", "dlr"],
+        ("UPGD", "loss"): Literal["ce", "dlr", "margin"],
+        ("Square", "loss"): Literal["ce", "margin"],
+        ("TIFGSM", "kernel_name"): Literal["gaussian", "linear", "uniform"],
+        ("PGDRS", "noise_type"): Literal["guassian", "uniform"],
+        ("PGDRSL2", "noise_type"): Literal["guassian", "uniform"],
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +129,8 @@ class Foreign:
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+        from .contiguous import Contiguous
+
         given = {name: value(self.budget) for name, value in GIVEN.items() if name in self.takes}
         if "n_classes" in self.takes:
             with torch.no_grad():
@@ -117,7 +138,7 @@ class Foreign:
         if "seed" in self.takes:
             given["seed"] = torch.initial_seed() % 2**31
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
-        attack = getattr(importlib.import_module(LIBRARY), self.name)(model, **given, **options)
+        attack = getattr(importlib.import_module(LIBRARY), self.name)(Contiguous(model), **given, **options)
         aims = examples.labels
         if examples.targets is not None:
             attack.set_mode_targeted_by_label(quiet=True)
@@ -144,8 +165,13 @@ class Bridge:
     @property
     def __signature__(self) -> inspect.Signature:
         host = {*GIVEN, *GIVEN_LATER}
-        options = [each for each in self.described.parameters if each.name not in host]
+        options = [self.narrowed(each) for each in self.described.parameters if each.name not in host]
         return inspect.Signature([inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD), *options])
+
+    def narrowed(self, option: inspect.Parameter) -> inspect.Parameter:
+        """Say which values of an option will do where its type says too little."""
+        usual = Count if option.name in COUNTS else option.annotation
+        return option.replace(annotation=CHOICES.get((self.name, option.name), usual))
 
     def __call__(self, budget: Budget, **options: Any) -> Foreign:
         return Foreign(self.name, budget, options, self.described)
@@ -153,4 +179,6 @@ class Bridge:
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
-    return {f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of torchattacks.") for name in FILES}
+    return {
+        f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of torchattacks, with its own loss.") for name in FILES
+    }
