@@ -21,6 +21,7 @@ SCRIPTS = {
     "attack_speed": "Attacks against the official algorithm, and the share of the machine's limit",
     "bfloat16": "What bfloat16 does to speed and to outcomes",
     "batch_sizes": "How many inputs at once",
+    "compiled": "Whether torch.compile pays",
     "orders": "Interactions of every order against the design of 200 pairs and 100 contexts",
     "table1": "The main job against the machine's limit",
     "host": "The host against a bare loop",
@@ -31,8 +32,10 @@ SCRIPTS = {
     "workers": "Scaling over workers",
 }
 NOT_ON_A_GPU = """\
-Everything here was measured on a CPU. On a GPU the same code moves networks and images there, gives each worker one GPU
-(or a fraction of one, with Ray), and keeps TF32 off; how fast it is there is not claimed."""
+Everything here was measured on a CPU, and nothing of it was ever run on a GPU. There the same code moves networks and
+images to the device, gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with
+`--precision bfloat16`, halves batches that do not fit, and keeps TF32 off. Tests exercise these paths on the CPU, with
+stand-ins for what a CPU has not; those that need a GPU run where there is one. How fast it is there is not claimed."""
 
 
 def run(name: str) -> str:

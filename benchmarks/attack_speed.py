@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench_attacks.recipes import RECIPES
+from bench_core.executors.settings import worker_environment
 from bench_core.machine import cpu_count
 from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
@@ -122,11 +123,15 @@ def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
 def team(contestant: str, name: str, processes: int, threads: int) -> Iterator[Callable[[], float]]:
     """Give a function that has every process of a team take one step, and the seconds until the last has."""
     context = multiprocessing.get_context("spawn")
-    lines = []
+    lines, usual = [], dict(os.environ)
+    if contestant == OURS:
+        os.environ.update(worker_environment(threads))  # as a worker of bench is started
     for _ in range(processes):
         here, there = context.Pipe()
         context.Process(target=serve, args=(there, contestant, name, threads), daemon=True).start()
         lines.append(here)
+    os.environ.clear()
+    os.environ.update(usual)
     for line in lines:
         line.recv()
 
@@ -185,7 +190,7 @@ def whole_machine(name: str, turns: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=5)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)

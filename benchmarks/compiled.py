@@ -1,0 +1,61 @@
+"""Whether `torch.compile` pays on networks that are lean already: `python -m benchmarks.compiled`.
+
+The gradient of 63 inputs, the pass of interaction reduction on seven images, with and without it, in turns; and the
+seconds that it takes before the first answer, which every worker would pay for each network and size of a batch. In
+processor time, one thread. Wants a C++ compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+from tabulate import tabulate
+from torch import Tensor
+
+from bench_models.lean import lean
+from benchmarks.attack_speed import network_of
+from benchmarks.side_by_side import in_turns, quartiles, say, setting
+
+BATCH = 63
+
+
+def gradient(network: Callable[[Tensor], Tensor], images: Tensor) -> None:
+    given = images.clone().requires_grad_(True)
+    torch.autograd.grad(network(given).sum(), given)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=9)
+    turns = parser.parse_args().turns
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    images, rows = torch.rand(BATCH, 1, 28, 28), []
+    for name in ("VGG", "ResNet-S", "ResNet-L"):
+        network = lean(network_of(name))
+        compiled = torch.compile(network)
+        start = time.perf_counter()
+        gradient(compiled, images)
+        first = time.perf_counter() - start
+        ways = {"as it is": partial(gradient, network, images), "compiled": partial(gradient, compiled, images)}
+        seconds = in_turns(ways, turns)
+        plain, faster = (statistics.median(each) for each in seconds.values())
+        low, middle, high = quartiles([one / other for one, other in zip(*seconds.values(), strict=True)])
+        saved = (plain - faster) / BATCH
+        after = f"{first / saved:,.0f}" if saved > 0 else "never"
+        times = [f"{1e6 * each / BATCH:.0f}" for each in (plain, faster)]
+        rows.append([name, *times, f"{middle:.2f} [{low:.2f}, {high:.2f}]", f"{first:.1f}", after])
+    head = ["network", "us an input", "compiled", "times as fast", "s to compile", "pays after inputs"]
+    say("The gradient, compiled", tabulate(rows, head, disable_numparse=True), setting(turns) + "; one thread")
+
+
+if __name__ == "__main__":
+    main()
