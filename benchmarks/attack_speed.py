@@ -190,7 +190,7 @@ def whole_machine(name: str, turns: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what another process compiled is not to be found
 
 import torch
 from tabulate import tabulate
@@ -34,7 +35,7 @@ def gradient(network: Callable[[Tensor], Tensor], images: Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--turns", type=int, default=5)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)

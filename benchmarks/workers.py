@@ -49,7 +49,7 @@ def attacks_stage(executor: str, workers: int, threads: int = 1) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     contestants: dict[str, tuple[str, int, int]] = {
