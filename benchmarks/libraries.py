@@ -51,7 +51,7 @@ def of_foolbox(name: str, network: nn.Module, given: Examples) -> Callable[[], o
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -138,7 +138,7 @@ def growth_elsewhere(draws: int) -> float:
 
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    reader.add_argument("--networks", nargs="+", default=["ResNet-S", "VGG"])
+    reader.add_argument("--networks", nargs="+", default=["ResNet-S"])
     reader.add_argument("--images", type=int, default=3)
     reader.add_argument("--tries", type=int, default=6, help="contexts on every pair, for the parts of the variance")
     reader.add_argument("--runs", type=int, default=12, help="runs of each design that is run as it is")
