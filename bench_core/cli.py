@@ -21,10 +21,11 @@ from .commands.query import query
 from .commands.report import report
 from .errors import Fault, UsageError, one_line
 from .executors.watch import memory
+from .layers import read_override, read_toml
 from .pivots import beside_published, pivots
 from .registry import HOST_GIVES, KINDS, Registry, discover
 from .render import FORMATS, render
-from .suite import load_suite, own_suites, read_override, read_toml
+from .suite import load_suite, own_suites
 from .tables import Table
 from .types import Precision
 

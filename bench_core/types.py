@@ -99,7 +99,8 @@ class Attack(Protocol):
     """Called once per batch; a generator of images, one per step, so that a trajectory costs nothing unless kept.
 
     An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
-    why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network;
+    why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network,
+    and is asked before any image is attacked unless `asks_source` is false;
     `global_seed = True`, where it draws from the global generators, which the host then seeds; and `deviations`, the
     rules of `bench check` that it cannot keep, each with the reason. A reason why not begins with the option it
     concerns and a colon. A generator may return rows of its own, which are scores beside the passes: `zero_gradients`

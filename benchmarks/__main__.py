@@ -19,6 +19,7 @@ SCRIPTS = {
     "peak": "The machine's limit",
     "libraries": "PGD and MI against torchattacks and foolbox",
     "attack_speed": "Attacks against the official algorithm, and the share of the machine's limit",
+    "lean": "What each step of making a network lean saves",
     "bfloat16": "What bfloat16 does to speed and to outcomes",
     "batch_sizes": "How many inputs at once",
     "compiled": "Whether torch.compile pays",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench_core.batches import at_once
 from bench_models.lean import lean
@@ -23,7 +24,8 @@ from benchmarks.side_by_side import compared, in_turns, say, setting
 SIZES = (1, 4, 8, 16, 32, 64, 128)
 
 
-def gradient(network: nn.Module, images: Tensor, size: int) -> None:
+def gradient(network: Callable[[Tensor], Tensor], images: Tensor, size: int) -> None:
+    """Take the gradient in the images, `size` of them at once."""
     for part in images.split(size):
         given = part.clone().requires_grad_(True)
         torch.autograd.grad(network(given).sum(), given)

@@ -11,7 +11,6 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable
 from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,18 +18,13 @@ os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what another process c
 
 import torch
 from tabulate import tabulate
-from torch import Tensor
 
 from bench_models.lean import lean
 from benchmarks.attack_speed import network_of
+from benchmarks.batch_sizes import gradient
 from benchmarks.side_by_side import in_turns, quartiles, say, setting
 
 BATCH = 63
-
-
-def gradient(network: Callable[[Tensor], Tensor], images: Tensor) -> None:
-    given = images.clone().requires_grad_(True)
-    torch.autograd.grad(network(given).sum(), given)
 
 
 def main() -> None:
@@ -44,9 +38,12 @@ def main() -> None:
         network = lean(network_of(name))
         compiled = torch.compile(network)
         start = time.perf_counter()
-        gradient(compiled, images)
+        gradient(compiled, images, BATCH)
         first = time.perf_counter() - start
-        ways = {"as it is": partial(gradient, network, images), "compiled": partial(gradient, compiled, images)}
+        ways = {
+            "as it is": partial(gradient, network, images, BATCH),
+            "compiled": partial(gradient, compiled, images, BATCH),
+        }
         seconds = in_turns(ways, turns)
         plain, faster = (statistics.median(each) for each in seconds.values())
         low, middle, high = quartiles([one / other for one, other in zip(*seconds.values(), strict=True)])

@@ -6,8 +6,8 @@ import os
 
 PASSED_ON = ("BENCH_BLOCK_PLUGINS", "BENCH_DISABLE_PLUGIN_AUTOLOAD")
 # Spinning OpenMP threads make convolutions 10 to 60 times slower on a machine that is shared.
-# Left to itself glibc gives freed memory back to the kernel and takes it again page by page, up to an eighth of a
-# gradient's time; 32 MiB is the most that every glibc takes for the first.
+# Left to itself glibc gives freed memory back to the kernel and takes it again page by page, within every gradient
+# (`python -m benchmarks.lean` times it); 32 MiB is the most that every glibc takes for the first.
 DEFAULTS = {
     "OMP_WAIT_POLICY": "passive",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench_core import run
 from bench_core.executors import Task
 from bench_core.executors.local import Local
+from bench_core.executors.settings import worker_environment
+from bench_core.executors.watch import MEASURABLE
 from tests.core.test_cli import GOOD
 
 PLUGIN = """
@@ -131,3 +134,30 @@ def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
     while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < limit:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_this_process_has_torchs_settings_back_after_a_run(suite: str, tmp_path: Path) -> None:
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    run(suite, out=tmp_path, executor="inline")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_a_users_own_settings_of_memory_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worker_environment(1)["MALLOC_TRIM_THRESHOLD_"] == str(2**30)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
+    assert worker_environment(1)["MALLOC_TRIM_THRESHOLD_"] == "1000"
+
+
+@pytest.mark.skipif(not MEASURABLE, reason="needs /proc")
+def test_memory_that_a_process_has_freed_is_seen_to_be_free() -> None:
+    code = (
+        "import os, numpy\nfrom bench_core.executors.watch import resident\n"
+        "from bench_core.machine import give_back_memory\n"
+        "held = [numpy.ones(2**17) for _ in range(200)]\nlast = numpy.ones(2**17)\ndel held\n"
+        "before = resident(os.getpid())\ngive_back_memory()\nprint(before - resident(os.getpid()))"
+    )
+    usual = {**os.environ, **worker_environment(1)}
+    done = subprocess.run([sys.executable, "-c", code], env=usual, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100 * 2**20

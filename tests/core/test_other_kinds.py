@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench_core.suite import load_suite, merged
+from bench_core.layers import merged
+from bench_core.suite import load_suite
 
 PROFILE = """
 [data]

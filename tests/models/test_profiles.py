@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench_core.layers import read_toml
 from bench_core.registry import Registry
-from bench_core.suite import read_toml, suites_folder
+from bench_core.suite import suites_folder
 from bench_models import checkpoint
 
 from .conftest import Caches

@@ -9,12 +9,13 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
+from bench_core.layers import read_toml
 from bench_core.outcomes import HistogramPlot, MapsPlot
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store
-from bench_core.suite import own_suites, read_toml
+from bench_core.suite import own_suites
 
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such

@@ -1,0 +1,113 @@
+"""What each step of making a network lean saves: `python -m benchmarks.lean`.
+
+The gradient of 63 inputs, the pass of interaction reduction on seven images, with one step after another of
+`bench_models.lean`; the way back through first convolutions by itself; and a fresh process as a worker is started,
+whose C library keeps freed memory, against one started as usual. In processor time, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+from torch import nn
+
+from bench_core.executors.settings import worker_environment
+from bench_models.activations import activate_in_place, pool_before_activation
+from bench_models.folding import fold_batch_norm
+from bench_models.lean import lean
+from bench_models.thin import ThinConv2d
+from benchmarks.attack_speed import network_of
+from benchmarks.batch_sizes import gradient
+from benchmarks.side_by_side import compared, in_turns, say, setting
+
+BATCH, PASSES = 63, 20
+NETWORKS = ("AlexNet", "VGG", "ResNet-L", "DenseNet-L")
+STEPS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "as trained, frozen": lambda network: network,
+    "channels last": lambda network: network.to(memory_format=torch.channels_last),
+    "normalisations folded, or factors": fold_batch_norm,
+    "pooling before ReLUs": pool_before_activation,
+    "ReLUs in place": activate_in_place,
+    "thin first convolution": lean,  # all of it, of which only this is left
+}
+FIRST = {"3 x 3, 28 px": (1, 32, 3, 1, 1, 28, 64), "5 x 5, 28 px": (1, 32, 5, 1, 2, 28, 64),
+         "7 x 7 / 2, 224 px": (3, 64, 7, 2, 3, 224, 8)}  # fmt: skip
+
+
+def after(name: str, steps: int) -> nn.Module:
+    network = network_of(name)
+    for step in list(STEPS.values())[:steps]:
+        network = step(network)
+    return network.requires_grad_(False)
+
+
+def way_back(conv: nn.Module, images: torch.Tensor) -> Callable[[], object]:
+    out = conv(images)
+    gradient_there = torch.ones_like(out).contiguous(memory_format=torch.channels_last)  # as it comes in a lean network
+    return partial(torch.autograd.grad, out, images, gradient_there, retain_graph=True)
+
+
+def first_convolution(channels: int, outputs: int, side: int, stride: int, padding: int, pixels: int, count: int,
+                      turns: int) -> str:  # fmt: skip
+    images = torch.rand(count, channels, pixels, pixels).requires_grad_(True)
+    plain = nn.Conv2d(channels, outputs, side, stride, padding).requires_grad_(False)
+    plain = plain.to(memory_format=torch.channels_last)
+    ways = {"thin": way_back(ThinConv2d.of(plain), images), "torch's": way_back(plain, images)}
+    return compared(in_turns(ways, turns), "thin", count / 1e6, "us an input")
+
+
+def in_a_process(name: str) -> None:
+    torch.set_num_threads(1)
+    network, images = lean(network_of(name)), torch.rand(BATCH, 1, 28, 28)
+    gradient(network, images, BATCH)
+    start = time.process_time()
+    for _ in range(PASSES):
+        gradient(network, images, BATCH)
+    print((time.process_time() - start) / PASSES)
+
+
+def seconds_of(name: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "benchmarks.lean", "--process", name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--process", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.process:
+        return in_a_process(given.process)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    images = torch.rand(BATCH, 1, 28, 28)
+    last = list(STEPS)[-1]
+    for name in NETWORKS:
+        ways = {label: partial(gradient, after(name, steps), images, BATCH) for steps, label in enumerate(STEPS, 1)}
+        say(f"{name}, one step after another", compared(in_turns(ways, given.turns), last, BATCH / 1e6, "us an input"))
+    for label, shape in FIRST.items():
+        say(f"The way back through a first convolution, {label}", first_convolution(*shape, given.turns))
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    for name in ("VGG", "ResNet-L"):
+        environments = {"as a worker": {**usual, **worker_environment(1)}, "as usual": usual}
+        seconds: dict[str, list[float]] = {label: [] for label in environments}
+        for _ in range(given.turns):
+            for label, environment in environments.items():
+                seconds[label].append(seconds_of(name, environment))
+        say(f"{name}, a process started", compared(seconds, "as a worker", BATCH / 1e6, "us an input"))
+    print("\n" + setting(given.turns) + "; one thread")
+    return None
+
+
+if __name__ == "__main__":
+    main()
