@@ -91,13 +91,15 @@ def _content(model: nn.Module) -> str:
 
 def _condition(model: nn.Module) -> dict[str, Any]:
     """Describe everything about a model that an attack must leave as it was."""
+    named = list(model.named_modules())
+    held = [vars(module) for _, module in named]  # a module's own look-up of what it lacks is a hundred times dearer
     return {
-        "mode": [module.training for module in model.modules()],
-        "structure": [(name, type(module).__name__, id(module)) for name, module in model.named_modules()],
+        "mode": [module.training for _, module in named],
+        "structure": [(name, type(module).__name__, id(module)) for name, module in named],
         "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
         "gradients": [parameter.grad is None for parameter in model.parameters()],
-        "hooks": [tuple(getattr(module, kind, {}).keys()) for module in model.modules() for kind in HOOKS],
-        "forward method": ["forward" in vars(module) for module in model.modules()],
+        "hooks": [tuple(each.get(kind, ())) for each in held for kind in HOOKS],
+        "forward method": ["forward" in each for each in held],
         "parameters or buffers": _content(model),
     }
 

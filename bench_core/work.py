@@ -242,9 +242,15 @@ class Worker:
 
     def _make_room(self, device: str) -> None:
         """Let go of the networks that were not asked for longest; a later job builds them again."""
-        room = MEMORY_FOR_MODELS * memory(device)
-        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and sum(map(size, self.models.values())) > room):
+        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._crowded(device)):
             self.models.popitem(last=False)
+
+    def _crowded(self, device: str) -> bool:
+        """Whether networks hold more of a GPU's memory than is theirs; a CPU's does not limit how many are kept."""
+        if not device.startswith("cuda"):
+            return False
+        room = MEMORY_FOR_MODELS * memory(device)
+        return sum(map(size, self.models.values())) > room
 
     def _source(self, spec: Json, precision: Precision) -> nn.Module:
         names = spec["source"]["members"]
@@ -278,9 +284,10 @@ class Worker:
         return offer
 
 
-def memory(device: str) -> float:
-    """Give the bytes of a GPU's memory; the CPU's is not what limits how many networks are kept."""
-    return torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else float("inf")
+def memory(device: str) -> int:
+    """Give the bytes of a GPU's memory."""
+    total: int = torch.cuda.get_device_properties(device).total_memory
+    return total
 
 
 def size(network: nn.Module) -> int:

@@ -198,8 +198,8 @@ def main() -> None:
     for name in ("ResNet-S", "ResNet-L", "VGG", "MobileNet"):
         one_thread(name, turns, peak)
         whole_machine(name, turns)
-    one_thread("resnet18", max(3, turns // 2), peak)  # torchvision's, 224 pixels
-    whole_machine("resnet18", max(3, turns // 2))
+    one_thread("resnet18", max(2, turns // 2), peak)  # torchvision's, 224 pixels
+    whole_machine("resnet18", max(2, turns // 2))
     print("\n" + setting(turns, "torchvision"))
 
 

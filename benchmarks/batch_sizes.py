@@ -21,7 +21,7 @@ from bench_models.lean import lean
 from benchmarks.attack_speed import images_of, network_of
 from benchmarks.side_by_side import compared, in_turns, say, setting
 
-SIZES = (1, 4, 8, 16, 32, 64, 128)
+SIZES = (1, 4, 8, 16, 25, 50, 64, 128)
 
 
 def gradient(network: Callable[[Tensor], Tensor], images: Tensor, size: int) -> None:
@@ -33,7 +33,7 @@ def gradient(network: Callable[[Tensor], Tensor], images: Tensor, size: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     torch.manual_seed(0)

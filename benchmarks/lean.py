@@ -98,13 +98,12 @@ def main() -> None:
     for label, shape in FIRST.items():
         say(f"The way back through a first convolution, {label}", first_convolution(*shape, given.turns))
     usual = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    for name in ("VGG", "ResNet-L"):
-        environments = {"as a worker": {**usual, **worker_environment(1)}, "as usual": usual}
-        seconds: dict[str, list[float]] = {label: [] for label in environments}
-        for _ in range(given.turns):
-            for label, environment in environments.items():
-                seconds[label].append(seconds_of(name, environment))
-        say(f"{name}, a process started", compared(seconds, "as a worker", BATCH / 1e6, "us an input"))
+    environments = {"as a worker": {**usual, **worker_environment(1)}, "as usual": usual}
+    seconds: dict[str, list[float]] = {label: [] for label in environments}
+    for _ in range(given.turns):
+        for label, environment in environments.items():
+            seconds[label].append(seconds_of("VGG", environment))
+    say("VGG, a process started", compared(seconds, "as a worker", BATCH / 1e6, "us an input"))
     print("\n" + setting(given.turns) + "; one thread")
     return None
 

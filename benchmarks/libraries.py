@@ -26,7 +26,7 @@ from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.lean import lean
 from benchmarks.side_by_side import compared, in_turns, say, setting
 
-EPS, STEP_SIZE, STEPS = 16 / 255, 2 / 255, 10
+EPS, STEP_SIZE, STEPS = 16 / 255, 2 / 255, 5
 
 
 def ours(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:

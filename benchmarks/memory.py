@@ -16,7 +16,7 @@ from tabulate import tabulate
 from benchmarks.host import SUITE
 from benchmarks.side_by_side import say, setting
 
-SIZES = ((5, 40), (100, 40), (5, 400), (100, 400))
+SIZES = ((5, 40), (50, 40), (5, 400), (50, 400))
 CODE = """
 import resource, sys
 from bench_core import load_suite, run

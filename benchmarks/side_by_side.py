@@ -17,10 +17,13 @@ Contestants = Mapping[str, Callable[[], object]]
 Clock = Callable[[], float]
 
 
-def in_turns(contestants: Contestants, turns: int, clock: Clock = time.process_time) -> dict[str, list[float]]:
-    """Time every contestant once a turn, after a turn to warm up; seconds, of processor time unless told otherwise."""
+def in_turns(
+    contestants: Contestants, turns: int, clock: Clock = time.process_time, warm: bool = False
+) -> dict[str, list[float]]:
+    """Time every contestant once a turn, after a turn to warm up unless they are `warm`; seconds, of processor time
+    unless told otherwise."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(turns + 1):
+    for turn in range(int(warm), turns + 1):
         for name, contestant in contestants.items():
             start = clock()
             contestant()

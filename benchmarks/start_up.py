@@ -19,7 +19,7 @@ def running(*arguments: str) -> Callable[[], object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=5)
     turns = parser.parse_args().turns
     contestants = {f"bench {' '.join(command)}": running("-m", "bench_core.cli", *command) for command in COMMANDS}
     contestants |= {"python, nothing": running("-c", ""), "python, import torch": running("-c", "import torch")}
