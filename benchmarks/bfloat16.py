@@ -101,7 +101,7 @@ def instructions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("images", 50), ("turns", 3), ("workers", 2)):
+    for name, default in (("images", 40), ("turns", 3), ("workers", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     torch.set_num_threads(1)

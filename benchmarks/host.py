@@ -30,7 +30,7 @@ SUITE = """
 title = "host"
 profiles = ["embedded"]
 [images]
-count = 150
+count = 100
 models = ["ResNet-S"]
 [budgets.linf]
 norm = "linf"
@@ -81,7 +81,7 @@ def bare(planner: Planner, selection: Selection, registry: Registry) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=2)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     registry = discover()

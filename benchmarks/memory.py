@@ -16,7 +16,7 @@ from tabulate import tabulate
 from benchmarks.host import SUITE
 from benchmarks.side_by_side import say, setting
 
-SIZES = ((5, 40), (50, 40), (5, 400), (50, 400))
+SIZES = ((5, 40), (40, 40), (5, 320), (40, 320))
 CODE = """
 import resource, sys
 from bench_core import load_suite, run
@@ -28,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def peak_of_a_run(steps: int, images: int) -> float:
     """Give the peak in MB."""
-    text = SUITE.replace("steps = 20", f"steps = {steps}").replace("count = 150", f"count = {images}")
+    text = SUITE.replace("steps = 20", f"steps = {steps}").replace("count = 100", f"count = {images}")
     text = "\n".join(line for line in text.splitlines() if not line.startswith('"IR"'))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "memory.toml"

@@ -9,7 +9,7 @@ On embedded networks, pairs of cells that touch:
 2. Forwards a second of the metric, as a share of those of plain batches through the same network.
 3. How far peak memory rises with few and with many contexts.
 
-    python benchmarks/orders.py [--images 3] [--seed 0] [--direct]
+    python benchmarks/orders.py [--images 2] [--seed 0] [--direct]
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def growth_elsewhere(draws: int) -> float:
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("--networks", nargs="+", default=["ResNet-S"])
-    reader.add_argument("--images", type=int, default=3)
+    reader.add_argument("--images", type=int, default=2)
     reader.add_argument("--tries", type=int, default=4, help="contexts on every pair, for the parts of the variance")
     reader.add_argument("--runs", type=int, default=12, help="runs of each design that is run as it is")
     reader.add_argument("--turns", type=int, default=5)

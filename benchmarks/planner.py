@@ -97,7 +97,7 @@ def planning(folder: Path, turns: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
     with tempfile.TemporaryDirectory() as folder:
         planning(Path(folder), turns)

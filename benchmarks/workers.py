@@ -1,7 +1,7 @@
 """Throughput of one worker against two, processes of this machine and Ray's, and against one with as many threads:
 `python -m benchmarks.workers`.
 
-The cells of a source of `transfer_table1`, 50 images. Timed is the attacks' stage alone, wall clock, with workers
+The cells of a source of `transfer_table1`, 40 images. Timed is the attacks' stage alone, wall clock, with workers
 that are warm from the stage before: how the throughput grows, not how long a worker takes to start.
 Wants an idle machine.
 """
@@ -22,8 +22,8 @@ from benchmarks.side_by_side import quartiles, say, setting
 SETTINGS = (
     'sources=["VGG"]',
     'images.models=["VGG"]',
-    "images.count=50",
-    "compute.micro_batch=25",  # so that there are jobs enough for all workers
+    "images.count=40",
+    "compute.micro_batch=20",  # so that there are jobs enough for all workers
 )
 
 
