@@ -141,7 +141,7 @@ def main() -> None:
     reader.add_argument("--networks", nargs="+", default=["ResNet-S"])
     reader.add_argument("--images", type=int, default=2)
     reader.add_argument("--tries", type=int, default=4, help="contexts on every pair, for the parts of the variance")
-    reader.add_argument("--runs", type=int, default=12, help="runs of each design that is run as it is")
+    reader.add_argument("--runs", type=int, default=8, help="runs of each design that is run as it is")
     reader.add_argument("--turns", type=int, default=5)
     reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--direct", action="store_true", help="run the paper's design too: 80,000 forwards a time")

@@ -124,7 +124,7 @@ def add(sums: list[float], *amounts: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=30)
+    parser.add_argument("--images", type=int, default=25)
     images = parser.parse_args().images
     torch.set_num_threads(cpu_count())
     peak = operations()["3 x 3 convolution"]
