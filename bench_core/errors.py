@@ -1,6 +1,8 @@
 """Faults that name their key; collected, reported together, never a traceback for a user's mistake."""
 
 import difflib
+import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +40,20 @@ def one_line(text: str) -> str:
     """Make any text safe for one line: control characters are escaped, commands to a CI log broken, none obeyed."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return plain.replace("##[", "# #[")
+
+
+NOT_A_PLUGIN = sys.stdlib_module_names | {"bench_core", "numpy", "torch"}
+
+
+def raised(error: BaseException) -> str:
+    """Say in one line what a plugin raised, and where: at the innermost line that is its own, or another library's."""
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    places = [
+        (str(frame.f_globals.get("__name__", "")), line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [place for place in places if place[0].partition(".")[0] not in NOT_A_PLUGIN]
+    where = " (in {}, line {})".format(*own[-1]) if own else ""
+    return f"raised {one_line(text)[:400]}{where}"
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

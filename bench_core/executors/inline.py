@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import ContractError, UsageError, one_line
+from ..errors import ContractError, UsageError, raised
 from . import Outcome, Task
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def attempt(worker: Worker, task: Task) -> Outcome:
     except ContractError as error:
         return Outcome(task.address, reason=str(error))
     except (Exception, SystemExit) as error:
-        return Outcome(task.address, reason=one_line(f"raised {type(error).__name__}: {error}")[:500])
+        return Outcome(task.address, reason=raised(error))
 
 
 class Inline:

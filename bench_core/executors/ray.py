@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..errors import Fault, UsageError
+from ..errors import Fault, UsageError, raised
 from ..machine import cpu_count
 from ..registry import Registry
 from . import Outcome, Task
@@ -140,7 +140,7 @@ class Dispatch:
         try:
             content = self.ray.get(answer)
         except self.ray.exceptions.RayTaskError as error:
-            reason = f"raised {type(error.cause).__name__}: {first_line(error.cause)}"
+            reason = raised(error.cause)
             if task is None:
                 raise UsageError(Fault("--executor ray", "", f"a worker cannot start: {reason}")) from None
             return Outcome(task.address, reason=reason)

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from ..errors import raised
 from ..machine import give_back_memory
 from ..registry import discover
 from . import Outcome, Task
@@ -31,7 +32,7 @@ def main() -> None:
         try:
             outcome = attempt(worker, task)
         except BaseException as error:  # a plugin's own KeyboardInterrupt, for one: Ctrl-C never reaches a worker
-            outcome = Outcome(task.address, reason=f"raised {type(error).__name__}")
+            outcome = Outcome(task.address, reason=raised(error))
         bundle = outcome.bundle
         head = {"reason": outcome.reason, "usage": outcome.usage, "size": None if bundle is None else len(bundle)}
         give_back_memory()  # a task's limit of memory is not to be reached by what the one before has used

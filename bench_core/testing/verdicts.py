@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import ContractError, UsageError, one_line
+from ..errors import ContractError, UsageError, one_line, raised
 
 Status = Literal["holds", "broken", "declared", "unasked"]
 GUIDE = "docs/plugins.md"
@@ -90,4 +90,4 @@ def with_input(given: str) -> Iterator[None]:
     except ContractError as error:
         raise Broken(str(error), given) from error
     except (Exception, SystemExit) as error:
-        raise Broken(f"raised {type(error).__name__}: {error}", given) from error
+        raise Broken(raised(error), given) from error
