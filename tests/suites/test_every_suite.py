@@ -11,6 +11,7 @@ from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.layers import read_toml
 from bench_core.outcomes import HistogramPlot, MapsPlot
+from bench_core.plan import Job
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run import make_plan, make_planner
@@ -85,18 +86,30 @@ def test_fig7_shares_every_cell_with_table3(installed: Registry, tmp_path: Path)
     assert cells("transfer_fig7") <= cells("transfer_table3")
 
 
-def addresses(name: str, attack: str, installed: Registry, tmp_path: Path) -> set[str]:
+def jobs(name: str, attack: str, installed: Registry, tmp_path: Path) -> list[Job]:
     plan = make_plan(make_planner(load_suite(name), installed), Store(tmp_path))
-    return {
-        job.address
-        for job in plan.jobs
-        if (job.labels.get("attack"), job.labels.get("source"), job.labels.get("budget"))
-        == (attack, "ResNet-S", "linf")
-    }
+    wanted = (attack, "ResNet-S", "linf")
+    return [job for job in plan.jobs if tuple(map(job.labels.get, ("attack", "source", "budget"))) == wanted]
+
+
+def addresses(name: str, attack: str, installed: Registry, tmp_path: Path) -> set[str]:
+    return {job.address for job in jobs(name, attack, installed, tmp_path)}
 
 
 @pytest.mark.parametrize("attack", ["PGD", "IR"])
-@pytest.mark.parametrize("name", ["transfer_table2", "transfer_table3", "transfer_table4", "transfer_fig2"])
+def test_fig2_attacks_as_table1_does_on_the_first_of_its_images(
+    attack: str, installed: Registry, tmp_path: Path
+) -> None:
+    """Fewer than a micro-batch, so that the cells are its own."""
+    (figure,) = jobs("transfer_fig2", attack, installed, tmp_path)
+    table = jobs("transfer_table1", attack, installed, tmp_path)[0]
+    assert figure.spec["ids"] == table.spec["ids"][:25]
+    for key in ("attack", "budget", "source", "seed", "environment"):
+        assert figure.spec[key] == table.spec[key], key
+
+
+@pytest.mark.parametrize("attack", ["PGD", "IR"])
+@pytest.mark.parametrize("name", ["transfer_table2", "transfer_table3", "transfer_table4"])
 def test_its_pgd_and_ir_are_those_of_table1(name: str, attack: str, installed: Registry, tmp_path: Path) -> None:
     assert addresses(name, attack, installed, tmp_path) <= addresses("transfer_table1", attack, installed, tmp_path)
 
