@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +54,28 @@ def check_burdens(names: list[str], write_suite: Callable[..., str], tmp_path: P
     while (left := set(workers_of(os.getpid())) - before) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
+
+
+@IN_PROC
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_driver_takes_workers_in_the_midst_of_a_job_with_it(
+    how: signal.Signals, write_suite, tmp_path
+) -> None:
+    command = [sys.executable, "-m", "bench_core.cli", "run", attacked_by(["hangs"], write_suite), "--workers", "1"]
+    with (tmp_path / "errors").open("w") as errors:
+        driver = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=errors)
+    limit = time.monotonic() + 60
+    while not list((tmp_path / "out/store").rglob("*.safetensors")) and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(3)  # longer than all jobs but the one that hangs take together
+    (worker,) = workers_of(driver.pid)
+    os.kill(driver.pid, how)
+    driver.wait()
+    limit = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
+    assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
 @IN_PROC
