@@ -92,7 +92,7 @@ def _content(model: nn.Module) -> str:
 def _condition(model: nn.Module) -> dict[str, Any]:
     """Describe everything about a model that an attack must leave as it was."""
     named = list(model.named_modules())
-    held = [vars(module) for _, module in named]  # a module's own look-up of what it lacks is a hundred times dearer
+    held = [vars(module) for _, module in named]  # a module's own look-up of what it lacks is slow
     return {
         "mode": [module.training for _, module in named],
         "structure": [(name, type(module).__name__, id(module)) for name, module in named],

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..contracts import guarded
+from ..handed import Passes
 from ..types import Examples
-from ..work import Passes, steps
+from ..work import steps
 from .scenes import Asleep, Failing, Recording, network, streams, told
 from .trial import AttackTrial
 from .verdicts import Broken, Rules, Unasked, with_input

@@ -226,7 +226,7 @@ def test_a_mistake_is_said_before_the_run(metric: object, said: str) -> None:
     ],
 )
 def test_the_cost_that_the_plan_shows_is_what_it_takes(metric: object) -> None:
-    from bench_core.work import Passes
+    from bench_core.handed import Passes
 
     clean, adversarial, rng, average = scene()
     passes = Passes(network := toy_network(2))
