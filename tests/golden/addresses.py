@@ -1,0 +1,104 @@
+"""What every suite computes, by address: `python -m tests.golden.addresses` writes addresses.json beside this file.
+
+An address that changes makes stored results stale, so a change of the code that should leave them alone must leave this
+file alone. What legitimately differs between machines and commits (digests of code, versions of libraries) is masked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_core import load_suite
+from bench_core.digests import digest
+from bench_core.layers import read_toml
+from bench_core.plan import Job, Planner
+from bench_core.registry import Offer, Registry, discover
+from bench_core.suite import own_suites
+
+FILE = Path(__file__).with_name("addresses.json")
+NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}  # the extra whose networks a profile names
+USER_TRAINED = {"modelnet"}  # profiles whose networks exist only once a user has trained them
+VERSION = re.compile(r"\d+\.\d+(\.\d+)?(\+\w+)?")
+
+
+class StandIn:
+    """As many images as any suite wants, for profiles whose data are not on this machine."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self.labels = [place % 10 for place in range(1000)]
+        self.ids = [digest(["image", place]) for place in range(1000)]
+
+    def load(self, indices: list[int]) -> NDArray[np.float32]:
+        return np.zeros((len(indices), *self.shape), dtype=np.float32)
+
+
+SHAPES = {"imagenet": (3, 224, 224), "cifar10": (3, 32, 32)}
+
+
+def masked(value: Any) -> Any:
+    """Replace version numbers anywhere in a JSON value."""
+    if isinstance(value, dict):
+        return {key: masked(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    return VERSION.sub("VERSION", value) if isinstance(value, str) else value
+
+
+def planner_of(name: str, profile: str, registry: Registry) -> Planner:
+    suite = load_suite(name, profile)
+    planner = Planner(suite, registry, with_images=profile == "embedded")
+    planner.environment = {"masked": "environment"}
+    planner.host = "masked"
+    planner.models = masked(planner.models)
+    if planner.images is None:
+        planner.images = StandIn(SHAPES[profile])
+        planner.data = {"recipe": "stand-in", "options": {}}
+    return planner
+
+
+def addresses(name: str, profile: str, registry: Registry) -> dict[str, str]:
+    """Return the digest of all addresses and cell keys under each label of a suite's jobs."""
+    planner = planner_of(name, profile, registry)
+    by_label: dict[str, list[Any]] = defaultdict(list)
+    for job in [*planner.clean_jobs(), *planner.selected_jobs(planner.expected_selection())]:
+        by_label[label(job)].append([job.address, sorted(cell.key for cell in job.cells)])
+    return {key: f"{len(jobs)} jobs {digest(jobs)[:16]}" for key, jobs in by_label.items()}
+
+
+def label(job: Job) -> str:
+    return " ".join(job.labels[name] for name in ("budget", "source", "attack") if name in job.labels) or "clean"
+
+
+def all_suites(registry: Registry) -> Iterator[tuple[str, str]]:
+    for name, path in own_suites().items():
+        for profile in read_toml(path)["profiles"]:
+            if profile not in USER_TRAINED and NEEDED.get(profile, "embedded") in registry.names("models"):
+                yield name, profile
+
+
+def masked_registry() -> Registry:
+    """Return what is installed, with one digest for all code."""
+    Offer.code = "masked"  # type: ignore[assignment, misc]
+    return discover()
+
+
+def found() -> dict[str, dict[str, str]]:
+    registry = masked_registry()
+    return {f"{name} {profile}": addresses(name, profile, registry) for name, profile in all_suites(registry)}
+
+
+def main() -> None:
+    FILE.write_text(json.dumps(found(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
