@@ -2,6 +2,6 @@
 
 from .errors import UsageError
 from .run import Result, load_result, run
-from .suite import Suite, load_suite
+from .suite.model import Suite, load_suite
 
 __all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]

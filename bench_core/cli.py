@@ -20,13 +20,13 @@ from .commands.new import new
 from .commands.query import query
 from .commands.report import report
 from .errors import Fault, UsageError, one_line
-from .executors.watch import memory
-from .layers import read_override, read_toml
-from .pivots import beside_published, pivots
+from .executors.watchdog import memory
 from .registry import HOST_GIVES, KINDS, Registry, discover
-from .render import FORMATS, render
-from .suite import load_suite, own_suites
-from .tables import Table
+from .suite.merge import read_override, read_toml
+from .suite.model import load_suite, own_suites
+from .tables.pivot import Table
+from .tables.text_formats import FORMATS, render
+from .tables.views import beside_published, pivots
 from .types import Precision
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Show what a run would compute, what it would cost, and what is stored already."""
-    from .calibration import estimate
-    from .plan_report import plan_record, plan_text
+    from .planning.cost import estimate
+    from .planning.describe import plan_record, plan_text
     from .progress import for_stream
     from .run import make_plan, make_planner
     from .store import Store
@@ -290,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
     """Turn what a command raises into one line each and an exit code."""
-    from .compute import Incomplete, Interrupted
+    from .executors.dispatch import Incomplete, Interrupted
 
     try:
         code = command()

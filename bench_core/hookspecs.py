@@ -10,9 +10,9 @@ import pluggy
 from .types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
 
 if TYPE_CHECKING:
-    from .plan import Job, Plan
+    from .planning.planner import Job, Plan
     from .run import Result
-    from .tables import Table
+    from .tables.pivot import Table
 
 hookspec = pluggy.HookspecMarker("bench")
 hookimpl = pluggy.HookimplMarker("bench")

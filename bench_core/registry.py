@@ -14,10 +14,10 @@ from typing import Any
 import pluggy
 
 from . import hookspecs
-from .closure import Untraceable, closure_digest
+from .code_digest import Untraceable, closure_digest
 from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .schema import Option, check_options, options_of
+from .suite.fields import Option, check_options, options_of
 from .types import API_OLDEST, API_VERSION, Recipe
 
 GROUP = "bench"

@@ -14,27 +14,27 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .accuracy import accuracy_faults
-from .compute import Computing, Found, Incomplete, Voids, compute
-from .derived import derive
-from .devices import find_device
 from .digests import digest
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
-from .flags import Warned, flags, warnings
-from .machine import processor
-from .outcome_faults import outcome_faults
-from .outcomes import TableTable
-from .plan import PREDICTED, Job, Plan, Planner, Selection, stored_cells
+from .executors.devices import find_device
+from .executors.dispatch import Computing, Found, Incomplete, Voids, compute
+from .executors.hardware import processor
+from .planning.accuracy import accuracy_faults
+from .planning.planner import PREDICTED, Job, Plan, Planner, Selection, stored_cells
+from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
-from .render import FORMATS, comma_separated
-from .scores import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_rows
+from .scores.derived import derive
+from .scores.summarise import LabelledScore, RowSet, gather, pack_rows, summarise, unpack_rows
+from .scores.warnings import Warned, flags, warnings
 from .store import Store, write_atomically
-from .suite import Suite, command, load_suite
-from .tables import Table, pivot, shown
+from .suite.model import Suite, command, load_suite
+from .suite.output_faults import outcome_faults
+from .suite.outputs import TableTable
+from .tables.pivot import Table, pivot, shown
+from .tables.text_formats import FORMATS, comma_separated
 from .types import Metric, Precision
-from .weights import missing_faults
 
 
 @dataclass

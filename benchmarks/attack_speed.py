@@ -27,12 +27,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench_attacks.recipes import RECIPES
+from bench_core.executors.hardware import cpu_count
 from bench_core.executors.settings import worker_environment
-from bench_core.machine import cpu_count
-from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Examples
+from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean import lean
+from bench_models.lean.make import lean
 from benchmarks.peak import operations
 from benchmarks.side_by_side import compared, in_turns, say, setting
 

@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench_core import load_suite, run
-from bench_core.plan import Job, Selection
+from bench_core.planning.planner import Job, Selection
 from bench_core.registry import discover
 from bench_core.run import Result, make_planner
 from bench_core.statistics import bootstrap
-from bench_core.streams import ImageStreams
-from bench_core.suite import Suite
+from bench_core.suite.model import Suite
 from bench_core.types import Budget, Precision
-from bench_core.work import Worker
+from bench_core.worker.job import Worker
+from bench_core.worker.streams import ImageStreams
 from benchmarks.side_by_side import in_turns, quartiles, say, setting
 
 SOURCES = ("VGG", "ResNet-S", "ResNet-L")  # a plain network and two depths of residual ones

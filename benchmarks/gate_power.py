@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bench_core.compare import ALPHA, POWER, compare
-from bench_core.outcomes import GateTable
-from bench_core.snapshot import GatedScore, Snapshot
+from bench_core.gate.compare import ALPHA, POWER, compare
+from bench_core.gate.snapshot import GatedScore, Snapshot
 from bench_core.statistics import wilson
+from bench_core.suite.outputs import GateTable
 
 SCORE = "simulated.score"
 Runs = tuple[list[Any], list[Any]]

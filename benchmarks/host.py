@@ -17,13 +17,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 from bench_core import load_suite, run
-from bench_core.plan import PREDICTED, Planner, Selection
+from bench_core.planning.planner import PREDICTED, Planner, Selection
 from bench_core.registry import Registry, discover
 from bench_core.run import make_planner
-from bench_core.sanity import examine
-from bench_core.streams import ImageStreams
 from bench_core.types import Budget, Step
-from bench_core.work import Worker
+from bench_core.worker.diagnostics import examine
+from bench_core.worker.job import Worker
+from bench_core.worker.streams import ImageStreams
 from benchmarks.side_by_side import compared, in_turns, say, setting
 
 SUITE = """

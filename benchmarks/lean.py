@@ -1,7 +1,7 @@
 """What each step of making a network lean saves: `python -m benchmarks.lean`.
 
 The gradient of 63 inputs, the pass of interaction reduction on seven images, with one step after another of
-`bench_models.lean`; the way back through first convolutions by itself; and a fresh process as a worker is started,
+`bench_models.lean.make`; the way back through first convolutions by itself; and a fresh process as a worker is started,
 whose C library keeps freed memory, against one started as usual. In processor time, one thread.
 """
 
@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from bench_core.executors.settings import worker_environment
-from bench_models.activations import activate_in_place, pool_before_activation
-from bench_models.folding import fold_batch_norm
-from bench_models.lean import lean
-from bench_models.thin import ThinConv2d
+from bench_models.lean.activations import activate_in_place, pool_before_activation
+from bench_models.lean.folding import fold_batch_norm
+from bench_models.lean.make import lean
+from bench_models.lean.thin_conv import ThinConv2d
 from benchmarks.attack_speed import network_of
 from benchmarks.batch_sizes import gradient
 from benchmarks.side_by_side import compared, in_turns, say, setting

@@ -27,14 +27,14 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from bench_core.average import average_image
 from bench_core.batches import at_once
 from bench_core.registry import discover
-from bench_core.streams import ImageStreams
-from bench_metrics.games import CellGame
-from bench_metrics.image_games import baseline, image_game
+from bench_core.worker.data_mean import average_image
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.games import CellGame
+from bench_metrics.coalitions.image_games import baseline, image_game
+from bench_metrics.coalitions.orders import PAIRS_A_STRATUM, Effort, mean_interaction, pair_interactions, whole_orders
 from bench_metrics.interaction import neighbours
-from bench_metrics.orders import PAIRS_A_STRATUM, Effort, mean_interaction, pair_interactions, whole_orders
 
 GRID = 14
 ORDERS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)

@@ -11,7 +11,7 @@ import torch
 from tabulate import tabulate
 from torch.nn.functional import conv2d
 
-from bench_core.machine import cpu_count
+from bench_core.executors.hardware import cpu_count
 from benchmarks.side_by_side import in_turns, say, setting
 
 TURNS = 8

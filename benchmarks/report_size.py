@@ -23,7 +23,7 @@ from selenium.webdriver.chrome.service import Service
 from bench_core import load_suite, run
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, discover
-from bench_core.report.page import run_page
+from bench_core.reports.page.page import run_page
 from bench_core.types import DataRecipe
 from tests.toys import ToyImages, ToyPlugin
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from tabulate import tabulate
 
-from bench_core.machine import cpu_count, processor
+from bench_core.executors.hardware import cpu_count, processor
 
 Contestants = Mapping[str, Callable[[], object]]
 Clock = Callable[[], float]

@@ -26,13 +26,13 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from bench_core import load_suite, run
-from bench_core.machine import cpu_count
-from bench_core.plan import Planner, Selection
+from bench_core.executors.hardware import cpu_count
+from bench_core.planning.planner import Planner, Selection
 from bench_core.registry import discover
 from bench_core.run import make_planner
-from bench_core.suite import members
+from bench_core.suite.model import members
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean import lean
+from bench_models.lean.make import lean
 from benchmarks.peak import operations
 from benchmarks.side_by_side import in_turns, say, setting
 

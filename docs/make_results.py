@@ -20,7 +20,7 @@ from pathlib import Path
 from bench_core import Result, load_suite, run
 from bench_core.plots import write_plots
 from bench_core.progress import for_stream
-from bench_core.render import markdown
+from bench_core.tables.text_formats import markdown
 from evidence import Evidence, Finding
 from findings import FINDINGS, SHOWN
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..snapshot import Snapshot
+    from ..gate.snapshot import Snapshot
 
 app = typer.Typer(no_args_is_help=True, help="Keep the outcomes of a run as a file that later runs are held against.")
 Folder = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="Where baselines are kept.")]
@@ -20,8 +20,8 @@ HERE = Path("results/baselines")
 @app.command()
 def save(run: Run, name: Name = None, baselines: Folder = HERE) -> None:
     """Write a new baseline from a run."""
-    from ..baselines import save_baseline
     from ..errors import Fault, UsageError
+    from ..gate.baselines import save_baseline
 
     snapshot, path = _of(run, name, baselines)
     if path.exists():
@@ -39,8 +39,8 @@ def update(
     baselines: Folder = HERE,
 ) -> None:
     """Replace a baseline by a run's outcomes, and say why."""
-    from ..baselines import baseline_files, find_baseline, read_history, save_baseline
     from ..errors import Fault, UsageError, one_line
+    from ..gate.baselines import baseline_files, find_baseline, read_history, save_baseline
 
     if not reason.strip():
         raise UsageError(Fault("--reason", "", "found nothing (say why the new outcomes are right)"))
@@ -54,8 +54,8 @@ def update(
 @app.command(name="list")
 def list_(baselines: Folder = HERE) -> None:
     """List the baselines: suite, images, scores, and the reason of the last change."""
-    from ..baselines import baseline_files, load_baseline, read_history
-    from ..sheet import Column, Sheet, terminal
+    from ..gate.baselines import baseline_files, load_baseline, read_history
+    from ..tables.sheet import Column, Sheet, terminal
 
     rows = []
     for name, path in baseline_files(baselines).items():
@@ -68,8 +68,8 @@ def list_(baselines: Folder = HERE) -> None:
 
 
 def _of(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
+    from ..gate.snapshot import snapshot_of_run
     from ..run import safe_name
-    from ..snapshot import snapshot_of_run
 
     snapshot = snapshot_of_run(run)
     return snapshot, baselines / f"{safe_name(name or f'{snapshot.suite}.{snapshot.profile}')}.json"

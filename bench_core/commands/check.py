@@ -30,8 +30,8 @@ def check(
     """Hold an attack, a metric, a model or a dataset to the rules of its kind; exit 1 where one is broken."""
     import torch
 
-    from ..layers import merged, read_override
     from ..registry import discover
+    from ..suite.merge import merged, read_override
     from ..testing import RULES, applicable, judge, offers, subjects
     from ..testing.reference import like as held_against
 

@@ -28,10 +28,10 @@ def compare(
     ),
 ) -> None:
     """Is NEW worse than BASE? Image by image, at 5% false alarms; exit code 0, 1 (it is) or 2 (not comparable)."""
-    from .. import compare_formats as formats
-    from ..baselines import snapshot
-    from ..compare import compare as compare_snapshots
     from ..errors import Fault, UsageError, did_you_mean
+    from ..gate import formats
+    from ..gate.baselines import snapshot
+    from ..gate.compare import compare as compare_snapshots
     from ..store import write_atomically
 
     known = formats.COMPARISON_FORMATS

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..planning.weights import Missing
     from ..types import WeightsFile
-    from ..weights import Missing
 
 
 def fetch(
@@ -21,12 +21,12 @@ def fetch(
 ) -> None:
     """Download the weights that a suite's models lack, after saying how large they are; digests are verified."""
     from ..errors import one_line
-    from ..fetching import fetch as fetch_file
+    from ..planning.fetch import fetch as fetch_file
+    from ..planning.weights import missing_faults
     from ..progress import for_stream
     from ..registry import discover
     from ..run import make_planner
-    from ..suite import load_suite
-    from ..weights import missing_faults
+    from ..suite.model import load_suite
 
     registry, loaded = discover(), load_suite(suite, profile, set_ or ())
 
@@ -57,8 +57,8 @@ def fetch(
 def announce(label: str, file: WeightsFile) -> int | None:
     """Say what will be fetched and how large it is; give the size where it is known."""
     from ..errors import one_line
-    from ..fetching import published_size
-    from ..weights import human
+    from ..planning.fetch import published_size
+    from ..planning.weights import human
 
     size = None
     if file.url:

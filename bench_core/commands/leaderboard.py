@@ -25,8 +25,8 @@ def leaderboard(
 ) -> None:
     """Rank attacks, sources or targets over many runs, ties by interval; refuse what cannot be compared."""
     from ..errors import Fault, UsageError
-    from ..leaderboard import find_runs, leaderboards, read_contributions
-    from ..sheet import Sheet, render_sheet
+    from ..reports.leaderboard import find_runs, leaderboards, read_contributions
+    from ..tables.sheet import Sheet, render_sheet
 
     render_sheet(Sheet("", (), ()), format)  # an unknown format is refused before the work
     given = runs or find_runs(out)

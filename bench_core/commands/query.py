@@ -15,9 +15,9 @@ def query(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where results are kept.")] = Path("results"),
 ) -> None:
     """Ask all stored scores, of every run below DIR, in SQL."""
-    from .. import query as asked
     from ..errors import Fault, UsageError
-    from ..sheet import Column, Sheet, render_sheet
+    from ..reports import query as asked
+    from ..tables.sheet import Column, Sheet, render_sheet
 
     if schema:
         print((asked.__doc__ or "").partition("\n\n")[2].strip())

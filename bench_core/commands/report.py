@@ -21,8 +21,8 @@ def report(
 ) -> None:
     """Write a run as one HTML page: tables, plots, images, the suite, and how to reproduce it. Or a comparison."""
     from ..errors import Fault, UsageError, one_line
-    from ..report.page import comparison_page, run_page
-    from ..snapshot import run_folder
+    from ..gate.snapshot import run_folder
+    from ..reports.page.page import comparison_page, run_page
     from ..store import write_atomically
 
     wanted = 2 if compare else 1
@@ -30,8 +30,8 @@ def report(
         message = f"found {len(runs)} runs (would do: {'BASE NEW' if compare else 'one RUN'})"
         raise UsageError(Fault("bench report", "", message))
     if compare:
-        from ..baselines import snapshot
-        from ..compare import compare as compare_snapshots
+        from ..gate.baselines import snapshot
+        from ..gate.compare import compare as compare_snapshots
 
         base, new = (snapshot(name, baselines) for name in runs)
         text, path = comparison_page(compare_snapshots(base, new)), to or Path("comparison.html")

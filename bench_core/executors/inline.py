@@ -10,7 +10,7 @@ from . import Outcome, Task
 
 if TYPE_CHECKING:
     from ..registry import Registry
-    from ..work import Worker
+    from ..worker.job import Worker
 
 
 def attempt(worker: Worker, task: Task) -> Outcome:
@@ -34,7 +34,7 @@ class Inline:
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         import torch
 
-        from ..work import Worker
+        from ..worker.job import Worker
 
         worker = Worker(self.registry)
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()

@@ -11,11 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from ..machine import cpu_count
 from ..types import Json
 from . import Limits, Outcome, Task
+from .hardware import cpu_count
 from .settings import worker_environment
-from .watch import Watch, end, manner_of_death
+from .watchdog import Watch, end, manner_of_death
 from .worker import READY
 
 STARTING = 300.0  # seconds that a worker may take to import torch and all plugins

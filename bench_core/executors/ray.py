@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import Fault, UsageError, raised
-from ..machine import cpu_count
 from ..registry import Registry
 from . import Outcome, Task
+from .hardware import cpu_count
 from .ray_cluster import LOCAL, Request, check_room, connect, first_line, gpus_here, room, the_ray
-from .ray_hand import Hand, differences, plugins
+from .ray_worker import Hand, differences, plugins
 from .settings import worker_environment
 
 ATTEMPTS = 3  # a worker may die of what it computes, and then so does the next

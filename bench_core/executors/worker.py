@@ -13,9 +13,9 @@ import threading
 import time
 
 from ..errors import raised
-from ..machine import give_back_memory
 from ..registry import discover
 from . import Outcome, Task
+from .hardware import give_back_memory
 from .inline import attempt
 
 READY = b"ready\n"
@@ -37,7 +37,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plugin prints must not mix with the answers
     end_with(os.getppid())
-    from ..work import Worker
+    from ..worker.job import Worker
 
     worker = Worker(discover())
     answers.write(READY)

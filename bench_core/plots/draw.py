@@ -12,9 +12,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..outcomes import AnyPlot, CurvesPlot, HeatmapPlot, HistogramPlot, MapsPlot, ParetoPlot, ScatterPlot, StackedPlot
 from ..registry import Registry, discover
 from ..store import write_atomically
+from ..suite.outputs import (
+    AnyPlot,
+    CurvesPlot,
+    HeatmapPlot,
+    HistogramPlot,
+    MapsPlot,
+    ParetoPlot,
+    ScatterPlot,
+    StackedPlot,
+)
 from .heatmap import draw_heatmap
 from .histogram import draw_histogram
 from .lines import draw_lines

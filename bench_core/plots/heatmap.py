@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..outcomes import HeatmapPlot
-from ..scores import LabelledScore
+from ..scores.summarise import LabelledScore
+from ..suite.outputs import HeatmapPlot
 from .layout import finish, panels
 from .series import counted, grouped, key_of, wanted
 from .style import text

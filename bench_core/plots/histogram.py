@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..outcomes import HistogramPlot
-from ..scores import RowSet
+from ..scores.summarise import RowSet
+from ..suite.outputs import HistogramPlot
 from .layout import finish, panels
 from .rows import grouped_rows
 from .series import counted

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..scores import LabelledScore
+from ..scores.summarise import LabelledScore
 from .series import Key
 from .style import text
 

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..outcomes import CurvesPlot, SweepPlot
-from ..scores import LabelledScore
+from ..scores.summarise import LabelledScore
+from ..suite.outputs import CurvesPlot, SweepPlot
 from .layout import finish, mark_white_boxes, panels
 from .series import Point, counted, grouped, line, numeric, wanted
 from .style import Look, look, text

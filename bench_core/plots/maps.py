@@ -13,8 +13,8 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..outcomes import MapsPlot
-from ..scores import RowSet
+from ..scores.summarise import RowSet
+from ..suite.outputs import MapsPlot
 from .layout import finish
 from .rows import grouped_rows
 from .series import counted

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from ..outcomes import ParetoPlot
-from ..pareto import AttackKey, attack_of, front, passes
-from ..scores import LabelledScore
+from ..scores.pareto import AttackKey, attack_of, front, passes
+from ..scores.summarise import LabelledScore
+from ..suite.outputs import ParetoPlot
 from .layout import finish, mark_white_boxes, panels
 from .lines import band, error_bars, one_a_point
 from .series import Point, counted, grouped, numeric, point, wanted

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..outcomes import Plot
-from ..scores import RowSet
-from ..tables import in_order
+from ..scores.summarise import RowSet
+from ..suite.outputs import Plot
+from ..tables.pivot import in_order
 from .series import Key
 
 

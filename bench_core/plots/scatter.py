@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..derived import points
-from ..outcomes import CorrelationTable, ScatterPlot
-from ..scores import LabelledScore
+from ..scores.derived import points
+from ..scores.summarise import LabelledScore
 from ..statistics import pearson, regression
+from ..suite.outputs import CorrelationTable, ScatterPlot
 from ..types import Score
 from .layout import finish, mark_white_boxes, panels
 from .series import Key, counted, key_of

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..derived import picked
-from ..schema import number
-from ..scores import LabelledScore
+from ..scores.derived import picked
+from ..scores.summarise import LabelledScore
 from ..statistics import bootstrap
-from ..tables import in_order
+from ..suite.fields import number
+from ..tables.pivot import in_order
 
 Key = tuple[str, ...]
 

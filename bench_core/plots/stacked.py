@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..outcomes import StackedPlot
-from ..scores import LabelledScore
+from ..scores.summarise import LabelledScore
 from ..statistics import bootstrap
+from ..suite.outputs import StackedPlot
 from .layout import finish, mark_white_boxes, panels
 from .series import counted, grouped, key_of, wanted
 from .style import text

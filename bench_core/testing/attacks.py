@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts import guarded
-from ..handed import Passes
 from ..types import Examples
-from ..work import steps
+from ..worker.contracts import guarded
+from ..worker.instrument import Passes
+from ..worker.job import steps
 from .scenes import Asleep, Failing, Recording, network, streams, told
 from .trial import AttackTrial
 from .verdicts import Broken, Rules, Unasked, with_input

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..contracts import guarded
-from ..naming import NEEDS
+from ..planning.resolve import NEEDS
 from ..registry import Offer
 from ..types import Examples, Json, Metric, Score, Step
-from ..work import Observer, checked_rows
+from ..worker.contracts import guarded
+from ..worker.job import Observer, checked_rows
 from .scenes import ALL_SHAPES, SHAPES, examples, network, streams, told
 from .verdicts import Broken, Rules, Unasked, with_input
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..contracts import guarded
 from ..errors import UsageError
 from ..registry import Offer, Registry
 from ..types import Images, Json, ModelRecipe
+from ..worker.contracts import guarded
 from .verdicts import Broken, Rules, Unasked, with_input
 
 RULES = Rules()

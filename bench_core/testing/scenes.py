@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..streams import ImageStreams
 from ..types import Budget, Examples, Norm
+from ..worker.streams import ImageStreams
 
 CLASSES = 10
 SHAPES: dict[int, list[tuple[int, int, int]]] = {

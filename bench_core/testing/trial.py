@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..contracts import check_images
-from ..handed import Passes
 from ..registry import Offer
 from ..types import Attack, Budget, Examples, Json, Norm
-from ..work import steps
+from ..worker.contracts import check_images
+from ..worker.instrument import Passes
+from ..worker.job import steps
 from .scenes import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, examples, network, streams, told
 from .verdicts import Unasked, with_input
 

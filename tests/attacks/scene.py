@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.recipes import RECIPES
-from bench_core.streams import ImageStreams
 from bench_core.types import Attack, Budget, Examples
+from bench_core.worker.streams import ImageStreams
 
 SMALL = {"samples": 3, "copies": 4, "kernel": 5}
 CLASSES = 4

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.contracts import check_images
 from bench_core.registry import Offer, Origin
 from bench_core.types import Budget, Examples
-from bench_core.work import Passes, steps
+from bench_core.worker.contracts import check_images
+from bench_core.worker.job import Passes, steps
 
 from .scene import examples, network, streams
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench_core.contracts import check_images
 from bench_core.registry import Registry
 from bench_core.types import Budget, Examples
-from bench_core.work import Passes, steps
+from bench_core.worker.contracts import check_images
+from bench_core.worker.job import Passes, steps
 
 from .scene import network, streams
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.contracts import check_images
 from bench_core.errors import UsageError
-from bench_core.plan_report import plan_text
+from bench_core.planning.describe import plan_text
 from bench_core.registry import Registry
 from bench_core.run import make_plan, make_planner
 from bench_core.run import run as run_suite
 from bench_core.store import Store
-from bench_core.suite import load_suite
+from bench_core.suite.model import load_suite
 from bench_core.types import Budget, Examples
-from bench_core.work import Passes, steps
+from bench_core.worker.contracts import check_images
+from bench_core.worker.job import Passes, steps
 
 from .scene import examples, network, streams
 

@@ -8,8 +8,8 @@ import torch
 from bench_attacks.compose import composed, join
 from bench_attacks.recipes import RECIPES
 from bench_core.errors import UsageError
-from bench_core.plan import Planner
-from bench_core.suite import load_suite
+from bench_core.planning.planner import Planner
+from bench_core.suite.model import load_suite
 
 from .scene import SMALL, budget, build, examples, network, run
 

@@ -9,7 +9,7 @@ from bench_attacks.draw import Draw
 from bench_attacks.recipes import RECIPES
 from bench_core.logits import LOSSES
 from bench_core.types import LossName
-from bench_core.work import Passes
+from bench_core.worker.job import Passes
 from bench_models.ensemble import Ensemble
 
 from .scene import budget, build, examples, network, run, streams

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bench_attacks.descent import Descent
 from bench_attacks.recipes import RECIPES
-from bench_core.contracts import check_images
+from bench_core.worker.contracts import check_images
 
 from .scene import Asleep, budget, build, cases, examples, network, run, streams
 

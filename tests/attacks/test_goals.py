@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from bench_attacks.compose import join
 from bench_attacks.recipes import RECIPES
-from bench_core.contracts import check_images
-from bench_core.flags import flags
+from bench_core.scores.warnings import flags
 from bench_core.types import Attack, Examples
-from bench_core.work import Passes
+from bench_core.worker.contracts import check_images
+from bench_core.worker.job import Passes
 from bench_models.ensemble import Ensemble
 
 from .scene import budget, build, examples, network, run, streams

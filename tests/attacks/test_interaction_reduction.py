@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from bench_attacks.descent import Descent
 from bench_attacks.draw import Draw
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples
+from bench_core.worker.streams import ImageStreams
 
 from .scene import budget, build, examples, network, run, streams
 

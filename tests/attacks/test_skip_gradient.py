@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from bench_attacks.branches import branches
 from bench_attacks.draw import Draw
 from bench_attacks.surrogates import SkipGradient
-from bench_core.contracts import guarded
 from bench_core.errors import UsageError
 from bench_core.run import run as run_suite
+from bench_core.worker.contracts import guarded
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 

@@ -10,9 +10,9 @@ from bench_attacks.compose import composed
 from bench_attacks.descent import Descent
 from bench_attacks.draw import Draw
 from bench_attacks.parts import raw, relaxed, single_step
-from bench_core.contracts import check_images
 from bench_core.errors import ContractError
 from bench_core.types import Examples
+from bench_core.worker.contracts import check_images
 
 from .scene import budget, build, examples, network, run, streams
 

@@ -16,7 +16,7 @@ from torch import nn
 from bench_core import load_suite, run
 from bench_core.commands.new import write_package
 from bench_core.registry import Origin, Registry
-from bench_core.render import render
+from bench_core.tables.text_formats import render
 from bench_core.testing import RULES, applicable, judge, offers, subjects
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()

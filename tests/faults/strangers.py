@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench_core.cli import guard
 from bench_core.run import make_planner
-from bench_core.suite import load_suite, own_suites, suites_folder
+from bench_core.suite.model import load_suite, own_suites, suites_folder
 from tests.conftest import SUITE
 
 from .world import World

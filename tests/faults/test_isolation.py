@@ -13,12 +13,12 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.cli import app, guard
-from bench_core.compute import Incomplete
 from bench_core.errors import UsageError
 from bench_core.executors import Limits
-from bench_core.executors.watch import memory
+from bench_core.executors.dispatch import Incomplete
+from bench_core.executors.watchdog import memory
 from bench_core.run import Result
-from tests.core.test_executors import workers_of
+from tests.executors.test_executors import workers_of
 
 from .installed import BURDENS, METRICS, install
 

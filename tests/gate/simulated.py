@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_core.outcomes import GateTable
-from bench_core.snapshot import GatedScore, Snapshot
+from bench_core.gate.snapshot import GatedScore, Snapshot
+from bench_core.suite.outputs import GateTable
 
 DATASET = {"count": 1000, "digest": "d" * 64}
 GATE = {"transfer.success": GateTable(better="higher"), "utility.utility": GateTable(better="higher")}

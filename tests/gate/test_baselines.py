@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bench_core import load_suite, run
-from bench_core.baselines import load_baseline, save_baseline
 from bench_core.cli import app, guard
-from bench_core.compare import compare
 from bench_core.errors import UsageError
-from bench_core.scores import pack_rows, unpack_rows
-from bench_core.snapshot import shortened, snapshot_of_run
+from bench_core.gate.baselines import load_baseline, save_baseline
+from bench_core.gate.compare import compare
+from bench_core.gate.snapshot import shortened, snapshot_of_run
+from bench_core.scores.summarise import pack_rows, unpack_rows
 
 from .simulated import means, shares, snapshot
 

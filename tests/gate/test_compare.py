@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bench_core.compare import Comparison, compare
-from bench_core.compare_formats import COMPARISON_FORMATS
 from bench_core.errors import UsageError
-from bench_core.outcomes import GateTable
-from bench_core.snapshot import GatedScore
+from bench_core.gate.compare import Comparison, compare
+from bench_core.gate.formats import COMPARISON_FORMATS
+from bench_core.gate.snapshot import GatedScore
+from bench_core.suite.outputs import GateTable
 
 from .simulated import means, shares, snapshot
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from bench_core import load_suite, run
-from bench_core.baselines import baseline_files, load_baseline
-from bench_core.compare import compare
-from bench_core.suite import own_suites
+from bench_core.gate.baselines import baseline_files, load_baseline
+from bench_core.gate.compare import compare
+from bench_core.suite.model import own_suites
 
 BASELINES = baseline_files(Path(__file__).parents[2] / "results" / "baselines")
 SHORT = [name for name in BASELINES if name.endswith(".short")]
@@ -28,7 +28,7 @@ def test_the_embedded_suites_are_no_worse_than_their_baselines(name: str, tmp_pa
     baseline = load_baseline(BASELINES[name])
     suite = load_suite(baseline.suite, baseline.profile, baseline.made_with["overrides"])
     result = run(suite, out=tmp_path, limit=baseline.made_with["limit"], executor="inline")
-    from bench_core.snapshot import snapshot_of_run
+    from bench_core.gate.snapshot import snapshot_of_run
 
     made = compare(baseline, snapshot_of_run(result.folder))
     assert not made.failures, [f"{each.name}: {each.status}: {each.reason}" for each in made.failures]

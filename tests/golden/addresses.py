@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from bench_core import load_suite
 from bench_core.digests import digest
-from bench_core.layers import read_toml
-from bench_core.plan import Job, Planner
+from bench_core.planning.planner import Job, Planner
 from bench_core.registry import Offer, Registry, discover
-from bench_core.suite import own_suites
+from bench_core.suite.merge import read_toml
+from bench_core.suite.model import own_suites
 
 FILE = Path(__file__).with_name("addresses.json")
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}  # the extra whose networks a profile names

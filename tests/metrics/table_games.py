@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bench_metrics.games import every_coalition
+from bench_metrics.coalitions.games import every_coalition
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from bench_core.errors import UsageError
 from bench_core.statistics import clopper_pearson_lower, normal_quantile
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples
+from bench_core.worker.streams import ImageStreams
 from bench_metrics.certified import AT_ONCE, CertifiedAccuracy, certified_radius
 from bench_models.smoothed import Smoothed
 from tests.toys import CLASSES, SHAPE, toy_network

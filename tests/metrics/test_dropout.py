@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples, Step
+from bench_core.worker.streams import ImageStreams
 from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_stretch, pixels_left, without_square
 from bench_metrics.recovery import Recovery
 from tests.toys import CLASSES, toy_network

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench_core.types import Examples
-from bench_metrics.image_games import BLUR, OUTPUTS, baseline, image_game, watched_classes
+from bench_metrics.coalitions.image_games import BLUR, OUTPUTS, baseline, image_game, watched_classes
 from tests.toys import toy_network
 
 

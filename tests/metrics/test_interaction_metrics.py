@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from bench_core.batches import FASTEST
 from bench_core.logits import margin
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.shapley import pairwise
 from bench_metrics.interaction import (
     Interaction,
     NeighbourInteraction,
     PairwiseInteraction,
     neighbours,
     perturbation_game,
-)  # fmt: skip
-from bench_metrics.shapley import pairwise
+)
 
 from ..toys import toy_network
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.streams import ImageStreams
-from bench_metrics.games import every_coalition
-from bench_metrics.shapley import pairwise, sampled_pairs, with_all_others
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.shapley import pairwise, sampled_pairs, with_all_others
 
 from .table_games import TableGame, additive_games, random_games
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.streams import ImageStreams
 from bench_core.types import Score, Step
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.image_games import baseline, image_game
+from bench_metrics.coalitions.shapley import pairwise_by_order
 from bench_metrics.context_maps import ContextMaps, weighted_contexts
 from bench_metrics.disentanglement import Disentanglement, disentangled
-from bench_metrics.games import every_coalition
-from bench_metrics.image_games import baseline, image_game
 from bench_metrics.order_interaction import OrderInteraction
 from bench_metrics.order_strength import OrderStrength
-from bench_metrics.shapley import pairwise_by_order
 
 from .table_games import TableGame, random_games, smooth_games
 from .test_interaction_metrics import Counting, part, situation, streams

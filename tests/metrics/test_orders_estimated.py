@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.streams import ImageStreams
-from bench_metrics import orders as module
-from bench_metrics.games import every_coalition
-from bench_metrics.interaction import neighbours
-from bench_metrics.orders import (
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions import orders as module
+from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.orders import (
     Effort,
     Estimate,
     distinct_contexts,
@@ -21,8 +20,9 @@ from bench_metrics.orders import (
     shapley_values,
     whole_order,
     whole_orders,
-)  # fmt: skip
-from bench_metrics.shapley import pairwise_by_order, shapley_by_order
+)
+from bench_metrics.coalitions.shapley import pairwise_by_order, shapley_by_order
+from bench_metrics.interaction import neighbours
 
 from .table_games import TableGame, random_games, repeated, smooth_games
 
@@ -152,7 +152,7 @@ def test_an_image_stops_on_its_own_whoever_is_beside_it() -> None:
 
 
 def test_contexts_are_uniform_leave_the_team_out_and_nest_over_orders() -> None:
-    from bench_metrics.derivatives import random_ranks
+    from bench_metrics.coalitions.derivatives import random_ranks
 
     ranks = random_ranks(torch.tensor([[[4, 1]]]), 6, "context", 0, streams(6000))[:, 0]
     assert (ranks.sort(-1).values == torch.arange(6)).all()

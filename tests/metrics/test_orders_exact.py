@@ -10,8 +10,8 @@ import shapiq
 import torch
 from torch import Tensor
 
-from bench_metrics.games import every_coalition
-from bench_metrics.shapley import pairwise, pairwise_by_order, shapley_by_order
+from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.shapley import pairwise, pairwise_by_order, shapley_by_order
 
 from .table_games import TableGame, additive_games, random_games, smooth_games
 

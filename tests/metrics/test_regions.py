@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from bench_core.clouds import regions
 from bench_core.logits import pick
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples
-from bench_metrics.image_games import log_prob
-from bench_metrics.region_games import RegionGame
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.image_games import log_prob
+from bench_metrics.coalitions.region_games import RegionGame
+from bench_metrics.coalitions.shapley import pairwise_by_order
 from bench_metrics.region_interaction import RegionInteraction
-from bench_metrics.shapley import pairwise_by_order
 
 POINTS, REGIONS, CLASSES = 24, 6, 3
 

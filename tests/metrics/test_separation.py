@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_core.streams import ImageStreams
 from bench_core.types import Examples, Score
+from bench_core.worker.streams import ImageStreams
+from bench_metrics.coalitions.games import CellGame
+from bench_metrics.coalitions.image_games import log_prob
+from bench_metrics.coalitions.shapley import pairwise_by_order, shapley_by_order
 from bench_metrics.detection import ShapleyDetection
-from bench_metrics.games import CellGame
-from bench_metrics.image_games import log_prob
 from bench_metrics.order_separation import OrderSeparation
 from bench_metrics.rank import RankInteraction, cut_to_rank, kept_rank
 from bench_metrics.separation import auroc, fisher
-from bench_metrics.shapley import pairwise_by_order, shapley_by_order
 from bench_metrics.spectrum import SpectrumSeparation, radial_magnitude
 from tests.toys import toy_network
 
@@ -226,7 +226,7 @@ def test_a_mistake_is_said_before_the_run(metric: object, said: str) -> None:
     ],
 )
 def test_the_cost_that_the_plan_shows_is_what_it_takes(metric: object) -> None:
-    from bench_core.handed import Passes
+    from bench_core.worker.instrument import Passes
 
     clean, adversarial, rng, average = scene()
     passes = Passes(network := toy_network(2))

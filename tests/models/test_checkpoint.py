@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from bench_core.errors import UsageError
-from bench_models import checkpoint
-from bench_models.torchvision_models import construct
-from bench_models.weights import read_checkpoint
+from bench_models.libraries import checkpoint
+from bench_models.libraries.torchvision import construct
+from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
 from .shelves import Harm, settled

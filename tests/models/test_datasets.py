@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
-from bench_models.cifar import cifar10, cifar100
-from bench_models.imagefolder import ImageFolder
-from bench_models.imagelist import ImageList
-from bench_models.npz import NpzImages
+from bench_models.datasets.cifar import cifar10, cifar100
+from bench_models.datasets.imagefolder import ImageFolder
+from bench_models.datasets.imagelist import ImageList
+from bench_models.datasets.npz import NpzImages
 
 from .conftest import Caches
 from .shelves import Harm, put_cifar, put_pictures

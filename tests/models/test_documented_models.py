@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from bench_core.registry import Registry
-from bench_core.suite import ModelTable
+from bench_core.suite.model import ModelTable
 from bench_models.ensemble import Ensemble
-from bench_models.preprocessing import Preprocessed
+from bench_models.libraries.preprocessing import Preprocessed
 
 from ..toys import toy_network
 

@@ -9,11 +9,12 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.models.vision_transformer import VisionTransformer
 
 from bench_core.errors import UsageError
-from bench_models import checkpoint, torchvision_models
 from bench_models.ensemble import Ensemble
-from bench_models.preprocessing import preset_of
-from bench_models.torchvision_models import modern
-from bench_models.weights import read_checkpoint
+from bench_models.libraries import checkpoint
+from bench_models.libraries import torchvision as torchvision_models
+from bench_models.libraries.preprocessing import preset_of
+from bench_models.libraries.torchvision import modern
+from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
 from .shelves import put_timm, settled
@@ -91,7 +92,7 @@ def test_torchvision_weights_that_do_not_fit_are_named(caches: Caches, outputs: 
 
 def test_timm_weights_that_do_not_fit_are_named(caches: Caches) -> None:
     timm = pytest.importorskip("timm")
-    from bench_models import timm_models
+    from bench_models.libraries import timm as timm_models
 
     put_timm(caches.torch, caches.hub, "legacy_seresnet18.in1k")
     (file,) = (caches.torch / "hub" / "checkpoints").iterdir()

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
-pytest.importorskip("bench_models.timm_models", exc_type=ImportError)
+pytest.importorskip("bench_models.libraries.timm", exc_type=ImportError)
 
 from bench_core.errors import UsageError
-from bench_core.fetching import fetch, published_size
+from bench_core.planning.fetch import fetch, published_size
 from bench_core.progress import Silent
-from bench_models import timm_models
+from bench_models.libraries import timm as timm_models
 
 from .conftest import Caches
 

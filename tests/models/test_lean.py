@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench_models.activations import activate_in_place
-from bench_models.folding import Affine
-from bench_models.lean import lean
-from bench_models.thin import ThinConv2d, fits
+from bench_models.lean.activations import activate_in_place
+from bench_models.lean.folding import Affine
+from bench_models.lean.make import lean
+from bench_models.lean.thin_conv import ThinConv2d, fits
 
 
 def way_back(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:

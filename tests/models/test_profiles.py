@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench_core.layers import read_toml
 from bench_core.registry import Registry
-from bench_core.suite import suites_folder
-from bench_models import checkpoint
+from bench_core.suite.merge import read_toml
+from bench_core.suite.model import suites_folder
+from bench_models.libraries import checkpoint
 
 from .conftest import Caches
 from .shelves import put_cifar, put_pictures, put_timm, put_torchvision, settled
@@ -121,7 +121,7 @@ def test_the_cifar10_profile_runs_on_the_archive(
     """With an accuracy expected that random weights do not have: the run stops there, and says so."""
     from bench_core.errors import UsageError
     from bench_core.run import run
-    from bench_core.suite import load_suite
+    from bench_core.suite.model import load_suite
 
     if not {"robustbench"} <= set(installed.names("models")) or "autoattack" not in installed.names("attacks"):
         pytest.skip("installed without the extras")

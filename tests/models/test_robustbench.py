@@ -11,9 +11,10 @@ if not any(importlib.metadata.distributions(name="robustbench")):
     pytest.skip("robustbench is not installed", allow_module_level=True)
 
 from bench_core.errors import UsageError
-from bench_models import checkpoint, robustbench_models
-from bench_models.robustbench_import import robustbench
-from bench_models.robustbench_source import DATASETS, networks
+from bench_models.libraries import checkpoint
+from bench_models.libraries import robustbench as robustbench_models
+from bench_models.libraries.robustbench_import import robustbench
+from bench_models.libraries.robustbench_index import DATASETS, networks
 
 from .conftest import Caches
 from .shelves import Harm, settled

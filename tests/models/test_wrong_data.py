@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
-from bench_models.cifar import cifar10
-from bench_models.imagefolder import ImageFolder
-from bench_models.imagelist import ImageList
-from bench_models.npz import NpzImages
-from bench_models.pictures import Frame
+from bench_models.datasets.cifar import cifar10
+from bench_models.datasets.imagefolder import ImageFolder
+from bench_models.datasets.imagelist import ImageList
+from bench_models.datasets.npz import NpzImages
+from bench_models.datasets.pictures import Frame
 
 from .conftest import Caches
 from .shelves import put_pictures

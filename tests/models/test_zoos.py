@@ -13,10 +13,12 @@ from torch.nn import functional
 from bench_attacks.branches import branches
 from bench_attacks.surrogates import SkipGradient
 from bench_core.errors import UsageError
-from bench_models import timm_source, torchvision_models, torchvision_source
-from bench_models.folding import Affine, fold_batch_norm
-from bench_models.lean import lean
-from bench_models.preprocessing import Preprocessed
+from bench_models.lean.folding import Affine, fold_batch_norm
+from bench_models.lean.make import lean
+from bench_models.libraries import timm_index as timm_source
+from bench_models.libraries import torchvision as torchvision_models
+from bench_models.libraries import torchvision_index as torchvision_source
+from bench_models.libraries.preprocessing import Preprocessed
 
 from ..attacks.test_skip_gradient import input_gradient
 from .conftest import Caches
@@ -92,7 +94,7 @@ def test_what_is_read_from_timms_source_is_what_timm_says() -> None:
 @pytest.mark.parametrize("name", ["test_byobnet.r160_in1k", "legacy_seresnet18.in1k"])
 def test_a_timm_network_is_loaded_from_the_hubs_cache_or_torchs(name: str, caches: Caches) -> None:
     pytest.importorskip("timm")
-    from bench_models import timm_models
+    from bench_models.libraries import timm as timm_models
 
     assert timm_models.identity(name)["weights"] == ["missing"]
     plain = put_timm(caches.torch, caches.hub, name)
@@ -107,7 +109,7 @@ def test_a_timm_network_is_loaded_from_the_hubs_cache_or_torchs(name: str, cache
 
 def test_timm_weights_that_are_missing_are_named_at_once(caches: Caches) -> None:
     pytest.importorskip("timm")
-    from bench_models import timm_models
+    from bench_models.libraries import timm as timm_models
 
     with pytest.raises(UsageError, match=r"looked for .*models--timm--resnet18\.a1_in1k/.*/model\.safetensors"):
         timm_models.build("resnet18.a1_in1k")
@@ -235,7 +237,7 @@ def test_preprocessing_is_torchvisions_own_on_the_same_picture(
     from PIL import Image
     from torchvision.models import get_model_weights
 
-    from bench_models.imagefolder import ImageFolder
+    from bench_models.datasets.imagefolder import ImageFolder
 
     from .shelves import put_pictures
 
@@ -253,8 +255,8 @@ def test_preprocessing_is_timms_own_on_the_same_picture(name: str, caches: Cache
     timm = pytest.importorskip("timm")
     from PIL import Image
 
-    from bench_models.imagefolder import ImageFolder
-    from bench_models.timm_models import preprocessed
+    from bench_models.datasets.imagefolder import ImageFolder
+    from bench_models.libraries.timm import preprocessed
 
     from .shelves import put_pictures
 

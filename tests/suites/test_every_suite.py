@@ -9,14 +9,14 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
-from bench_core.layers import read_toml
-from bench_core.outcomes import HistogramPlot, MapsPlot
-from bench_core.plan import Job
+from bench_core.planning.planner import Job
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store
-from bench_core.suite import own_suites
+from bench_core.suite.merge import read_toml
+from bench_core.suite.model import own_suites
+from bench_core.suite.outputs import HistogramPlot, MapsPlot
 
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such
@@ -55,7 +55,7 @@ import sys
 from pathlib import Path
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store
-from bench_core.suite import load_suite
+from bench_core.suite.model import load_suite
 for name, profile in {BOTH!r}:
     make_plan(make_planner(load_suite(name, profile)), Store(Path("nowhere")))
 sys.exit("torch" in sys.modules)

@@ -12,10 +12,10 @@ from annotated_types import Ge, Gt, Le
 from bench_core.grid import grid_fault
 from bench_core.statistics import mean
 
-from .games import Game
-from .image_games import BaselineName, baseline, image_game
+from .coalitions.games import Game
+from .coalitions.image_games import BaselineName, baseline, image_game
+from .coalitions.orders import changes, orders_fault, random_pairs, whole_order
 from .interaction import Among, pairs_among
-from .orders import changes, orders_fault, random_pairs, whole_order
 
 if TYPE_CHECKING:
     import torch

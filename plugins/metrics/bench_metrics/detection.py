@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench_core.grid import grid_fault
 
-from .image_games import BaselineName, OutputName, baseline, image_game
-from .orders import distinct_contexts, orders_fault, shapley_values, whole_orders
+from .coalitions.image_games import BaselineName, OutputName, baseline, image_game
+from .coalitions.orders import distinct_contexts, orders_fault, shapley_values, whole_orders
 from .separation import auroc
 
 if TYPE_CHECKING:

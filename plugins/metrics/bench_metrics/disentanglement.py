@@ -13,11 +13,11 @@ from bench_core.grid import grid_fault
 from bench_core.statistics import mean
 from bench_core.types import Score
 
-from .games import Game
-from .image_games import BaselineName, baseline, image_game
+from .coalitions.games import Game
+from .coalitions.image_games import BaselineName, baseline, image_game
+from .coalitions.orders import changes, distinct_contexts, orders_fault, random_pairs, whole_orders
 from .interaction import Among, pairs_among
 from .order_interaction import ORDERS
-from .orders import changes, distinct_contexts, orders_fault, random_pairs, whole_orders
 
 if TYPE_CHECKING:
     import torch

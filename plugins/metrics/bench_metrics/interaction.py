@@ -15,8 +15,8 @@ from bench_core.logits import margin
 from bench_core.statistics import mean
 from bench_core.types import Score
 
-from .games import CellGame
-from .shapley import ENUMERABLE, pairwise, sampled_pairs, with_all_others
+from .coalitions.games import CellGame
+from .coalitions.shapley import ENUMERABLE, pairwise, sampled_pairs, with_all_others
 
 if TYPE_CHECKING:
     import torch

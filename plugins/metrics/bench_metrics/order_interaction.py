@@ -14,16 +14,16 @@ from bench_core.grid import grid_fault
 from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
-from .image_games import BaselineName, ClassName, OutputName, baseline, image_game, watched_classes
+from .coalitions.image_games import BaselineName, ClassName, OutputName, baseline, image_game, watched_classes
+from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
 from .interaction import Among, pairs_among, sampling_error
-from .orders import Effort, mean_interaction, orders_fault, whole_orders
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bench_core.types import Examples, Model, Rows, Streams
 
-    from .estimates import Estimate
+    from .coalitions.estimates import Estimate
 
 ORDERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # those of table 2
 PAIRS = 100  # of each image and order, if nothing else is asked for

@@ -11,9 +11,9 @@ from annotated_types import Ge
 
 from bench_core.grid import grid_fault
 
-from .image_games import BaselineName, baseline, image_game
+from .coalitions.image_games import BaselineName, baseline, image_game
+from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
 from .interaction import Among, pairs_among
-from .orders import Effort, mean_interaction, orders_fault, whole_orders
 from .separation import auroc, fisher
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
-from .image_games import BaselineName
+from .coalitions.image_games import BaselineName
 from .interaction import Among
 from .order_interaction import OrderInteraction
 

@@ -12,9 +12,9 @@ from annotated_types import Ge, Gt, Le
 from bench_core.grid import grid_fault
 from bench_core.statistics import mean
 
-from .image_games import BaselineName, baseline, image_game
+from .coalitions.image_games import BaselineName, baseline, image_game
+from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
 from .interaction import Among, pairs_among
-from .orders import Effort, mean_interaction, orders_fault, whole_orders
 
 if TYPE_CHECKING:
     import torch

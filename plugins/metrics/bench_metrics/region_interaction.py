@@ -10,10 +10,10 @@ from annotated_types import Ge
 
 from bench_core.clouds import is_cloud, regions
 
-from .image_games import OUTPUTS, ClassName, OutputName, watched_classes
+from .coalitions.image_games import OUTPUTS, ClassName, OutputName, watched_classes
+from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
+from .coalitions.region_games import RegionGame
 from .order_interaction import IMAGES, PAIRS, OrderInteraction, rows_of, scores_by_order
-from .orders import Effort, mean_interaction, orders_fault, whole_orders
-from .region_games import RegionGame
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import checkpoint, cifar, smoothing, torchvision_models
+from . import smoothing
+from .datasets import cifar
+from .datasets.imagefolder import ImageFolder
+from .datasets.imagelist import ImageList
+from .datasets.npz import NpzImages
 from .embedded import recipe as embedded
-from .imagefolder import ImageFolder
-from .imagelist import ImageList
-from .npz import NpzImages
+from .libraries import checkpoint
+from .libraries import torchvision as torchvision_models
 from .pointclouds import recipe as pointclouds
 from .pointclouds.modelnet import ModelNet
 from .pointclouds.shapes import Shapes

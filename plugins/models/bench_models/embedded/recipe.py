@@ -48,7 +48,7 @@ def build(name: str) -> Model:
     """Load an embedded network: images [n, 1, 28, 28] in [0, 1] to logits [n, 10], in its fastest form."""
     from safetensors.torch import load_file as load_weights
 
-    from ..lean import lean
+    from ..lean.make import lean
     from .networks import ARCHITECTURES
 
     identity(name)

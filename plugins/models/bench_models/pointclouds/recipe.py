@@ -35,7 +35,7 @@ def build(name: str, folder: str = "") -> Model:
     """
     from safetensors.torch import load_file
 
-    from ..folding import fold_batch_norm
+    from ..lean.folding import fold_batch_norm
     from .network import PointNet2
 
     identity(name, folder)

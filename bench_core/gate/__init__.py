@@ -1,0 +1,1 @@
+"""A run against a base: the regression gate."""

@@ -1,0 +1,160 @@
+"""Baselines: snapshots as files that are committed, small, and reviewable in a diff, with every image's outcome.
+
+A file holds a line for each score: how many images of how many, and the outcomes as hexadecimal digits, four images
+each (or, for other means, each value with four digits). It names its own digest, so that it changes only by
+`bench baseline update`, which keeps the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..digests import digest
+from ..errors import Fault, UsageError, did_you_mean
+from ..registry import Registry
+from ..run import safe_name
+from ..store import write_atomically
+from ..suite.outputs import GateTable
+from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id
+
+FORMAT = 1
+PREFIX = "baseline:"
+IDS_A_LINE = 6
+
+
+def snapshot(name: str, folder: Path, registry: Registry | None = None) -> Snapshot:
+    """Read what a command line calls BASE or NEW. Raises UsageError where there is no such thing."""
+    if name.startswith(PREFIX):
+        return load_baseline(find_baseline(name.removeprefix(PREFIX), folder))
+    path = Path(name)
+    if path.is_file() and path.suffix == ".json" and path.name != "run.json":
+        return load_baseline(path)
+    return snapshot_of_run(path, registry)
+
+
+def baseline_files(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def find_baseline(name: str, folder: Path) -> Path:
+    """Give a baseline's file. Raises UsageError that names the nearest."""
+    known = baseline_files(folder)
+    if safe_name(name) not in known:
+        raise UsageError(Fault(str(folder), "", f'no baseline "{name}" {did_you_mean(name, known)}'))
+    return known[safe_name(name)]
+
+
+def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
+    """Write a run's outcomes as a baseline. Raises UsageError where a gated score of it is void."""
+    voids = [f"{each.metric}: {each.void}" for each in run.scores if each.void]
+    if voids:
+        raise UsageError(Fault(run.name, "", f"is no baseline, {len(voids)} scores are void: {voids[0]}"))
+    small = shortened(replace(run, scores=tuple(each for each in run.scores if each.metric in run.gate)))
+    record = {
+        "format": FORMAT,
+        "history": list(history),
+        "suite": small.suite,
+        "profile": small.profile,
+        "made_with": small.made_with,
+        "gate": {name: gate.model_dump(exclude_none=True) for name, gate in small.gate.items()},
+        "threat": small.threat,
+        "fingerprint": dict(sorted(small.fingerprint.items())),
+        "dataset": small.dataset,
+        "images": [" ".join(small.ids[i : i + IDS_A_LINE]) for i in range(0, len(small.ids), IDS_A_LINE)],
+        "scores": [_packed(each, small) for each in small.scores],
+    }
+    write_atomically(path, _text({**record, "digest": digest(record)}).encode())
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    """Write JSON with a line for each image group, each score and each entry of a table."""
+    lines = []
+    for key, value in record.items():
+        if isinstance(value, list) and value:
+            inner = ",\n  ".join(json.dumps(each) for each in value)
+            lines.append(f" {json.dumps(key)}: [\n  {inner}\n ]")
+        elif isinstance(value, dict) and value:
+            inner = ",\n  ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            lines.append(f" {json.dumps(key)}: {{\n  {inner}\n }}")
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _packed(score: GatedScore, run: Snapshot) -> dict[str, Any]:
+    whole = score.ids[:1] == (whole_id(run.dataset, 0),)
+    record: dict[str, Any] = {"score": score.metric, **{f"_{name}": value for name, value in score.labels.items()}}
+    if whole:
+        record["images"] = WHOLE
+    elif score.ids != run.ids:
+        record["images"] = _hex([each in set(score.ids) for each in run.ids])
+    if score.binary:
+        outcomes = score.values.astype(bool)
+        return {**record, "is": f"{int(outcomes.sum())}/{len(outcomes)}", "outcomes": _hex(outcomes)}
+    return {**record, "n": len(score.values), "values": " ".join(f"{v:.{DIGITS}g}" for v in score.values)}
+
+
+def _hex(outcomes: Any) -> str:
+    return np.packbits(np.asarray(outcomes, dtype=bool)).tobytes().hex()
+
+
+def _bits(text: str, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8), count=count).astype(bool)
+
+
+def load_baseline(path: Path) -> Snapshot:
+    """Read a baseline. Raises UsageError where it is damaged, or was edited by hand."""
+    record = read_baseline(path)
+    try:
+        ids = tuple(image for line in record["images"] for image in line.split())
+        dataset = record["dataset"]
+        whole = tuple(whole_id(dataset, place) for place in range(dataset["count"]))
+        gate = {name: GateTable(**given) for name, given in record["gate"].items()}
+        scores = tuple(_unpacked(each, ids, whole) for each in record["scores"])
+        return Snapshot(
+            f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],
+            ids, dataset, scores, rounded=True, made_with=record["made_with"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(Fault(str(path), "", f"not a baseline ({type(error).__name__}: {error})")) from None
+
+
+def read_baseline(path: Path) -> dict[str, Any]:
+    """Read and check a baseline's file as it stands."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise ValueError(f"not a baseline of format {FORMAT}")
+    except (OSError, ValueError) as error:
+        raise UsageError(Fault(str(path), "", f"cannot read: {getattr(error, 'strerror', None) or error}")) from None
+    found = record.pop("digest", None)
+    if found != digest(record):
+        message = 'was not written by bench: its digest is another (use: bench baseline update --reason "...")'
+        raise UsageError(Fault(str(path), "digest", message))
+    return record
+
+
+def read_history(path: Path) -> list[str]:
+    """Give the reasons of a baseline's changes, the last one last."""
+    return [str(reason) for reason in read_baseline(path).get("history", [])]
+
+
+def _unpacked(record: Mapping[str, Any], ids: tuple[str, ...], whole: tuple[str, ...]) -> GatedScore:
+    labels = {name[1:]: value for name, value in record.items() if name.startswith("_")}
+    of = record.get("images")
+    own = whole if of == WHOLE else ids
+    if of not in (None, WHOLE):
+        own = tuple(image for image, counted in zip(ids, _bits(of, len(ids)), strict=True) if counted)
+    if "outcomes" in record:
+        values = _bits(record["outcomes"], len(own)).astype(np.float64)
+    else:
+        values = np.array([float(value) for value in record["values"].split()])
+    if len(values) != len(own):
+        raise ValueError(f"{record['score']} has {len(values)} values for {len(own)} images")
+    return GatedScore(record["score"], labels, values, own)

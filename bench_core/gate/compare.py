@@ -1,0 +1,231 @@
+"""The regression gate: is a new run, image by image, worse than a base? Arithmetic on two snapshots.
+
+Where nothing differs that outcomes may depend on, they must be the same, and a flip is nondeterminism. Otherwise a
+score regressed if its drop in the harmful direction is significant, by McNemar's exact test where outcomes are 0 or 1
+and by the paired bootstrap where not, with Holm's correction over all that is gated, and larger than its margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Fault, UsageError, stop_at_faults
+from ..scores.paired import bootstrap_p, holm, mcnemar, smallest_drop, smallest_mean_drop
+from ..statistics import bootstrap
+from ..suite.outputs import GateTable
+from .snapshot import GatedScore, Snapshot, shortened
+
+ALPHA, POWER = 0.05, 0.8
+MARGIN = 0.01  # of a share of images: one percentage point
+Status = Literal["regression", "nondeterministic", "void", "missing", "no regression"]
+FAILURES: tuple[Status, ...] = ("regression", "nondeterministic", "void", "missing")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one score.
+
+    `change` is new - base in the score's own direction, with its paired interval; `worse` and `better` count images.
+    `p` is one-sided and `adjusted` holds Holm's correction; `smallest` is the smallest drop that would have been found
+    with the comparison's power.
+    """
+
+    metric: str
+    labels: Mapping[str, str]
+    status: Status
+    better_is: str
+    share: bool = True
+    base: float = math.nan
+    new: float = math.nan
+    change: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    worse: int = 0
+    better: int = 0
+    p: float = math.nan
+    adjusted: float = math.nan
+    smallest: float = math.nan
+    margin: float = MARGIN
+    reason: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.status in FAILURES
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.metric, *(f"{name}={value}" for name, value in self.labels.items())])
+
+    @property
+    def harm(self) -> float:
+        return -self.change if self.better_is == "higher" else self.change
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdicts on all gated scores, worst first. `differs` names what outcomes depend on and is not the same."""
+
+    base: str
+    new: str
+    suite: str
+    differs: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    ungated: tuple[str, ...]
+    alpha: float = ALPHA
+    power: float = POWER
+
+    @property
+    def identical(self) -> bool:
+        """Whether everything that outcomes depend on is the same, so that they must be."""
+        return not self.differs
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        return tuple(each for each in self.verdicts if each.failed)
+
+
+def compare(base: Snapshot, new: Snapshot, alpha: float = ALPHA, power: float = POWER) -> Comparison:
+    """Hold a new run against a base, by the base's gate.
+
+    Raises UsageError where the two are not of the same images or budgets, or have no gated score in common.
+    """
+    if base.rounded or new.rounded:
+        base, new = shortened(base), shortened(new)
+    stop_at_faults([*_other_threat(base, new), *_other_images(base, new)])
+    names = {*base.fingerprint, *new.fingerprint}
+    differs = tuple(sorted(name for name in names if base.fingerprint.get(name) != new.fingerprint.get(name)))
+    found = {each.key: each for each in new.scores}
+    old = [each for each in base.scores if each.metric in base.gate and not each.void]
+    if not any(each.key in found for each in old):
+        raise UsageError(Fault(new.name, "", f"has none of the scores that {base.name} gates"))
+    pairs = [(each, found.get(each.key) or _void_of(each, new)) for each in old]
+    stop_at_faults([fault for a, b in pairs if b and not b.void for fault in _other_places(a, b, base, new)])
+    level = alpha / max(1, sum(1 for _, b in pairs if b and not b.void))
+    verdicts = [_verdict(a, b, base.gate[a.metric], not differs, level, power) for a, b in pairs]
+    verdicts = _corrected(verdicts, alpha)
+    known = {each.key for each in old}
+    ungated = tuple(sorted(_named(each) for each in new.scores if each.key not in known and not each.void))
+    return Comparison(
+        base.name, new.name, base.suite, differs, tuple(sorted(verdicts, key=_badness)), ungated, alpha, power
+    )
+
+
+def _other_threat(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+    for key in base.threat:
+        if base.threat[key] != new.threat.get(key):
+            message = f"found {new.threat.get(key)}, but {base.name} has {base.threat[key]}: not the same threat"
+            yield Fault(new.name, key, message)
+
+
+def _other_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+    ours, theirs = set(base.ids), set(new.ids)
+    if ours != theirs:
+        yield Fault(
+            new.name, "images",
+            f"attacks other images than {base.name}: {len(theirs)} against {len(ours)}, {len(ours & theirs)} in common."
+            " A comparison is of the same images; where the choice depends on a network that changed, choose them by "
+            'others (images.models) or take all (images.rule = "all")',
+        )  # fmt: skip
+
+
+def _other_places(a: GatedScore, b: GatedScore, base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+    if set(a.ids) != set(b.ids):
+        common = len(set(a.ids) & set(b.ids))
+        message = f"is of other images: {len(b.ids)} against {len(a.ids)} in {base.name}, {common} in common"
+        yield Fault(new.name, _named(a), message)
+
+
+def _named(score: GatedScore) -> str:
+    return " ".join([score.metric, *(f"{name}={value}" for name, value in score.labels.items())])
+
+
+def _void_of(score: GatedScore, new: Snapshot) -> GatedScore | None:
+    """Find the void that stands where a score should be: it has the metric's label alone, and no labels of its own."""
+    for each in new.scores:
+        same = all(score.labels.get(name) == value for name, value in each.labels.items())
+        if each.void and each.metric in (score.metric, score.metric.partition(".")[0]) and same:
+            return each
+    return None
+
+
+def aligned(a: GatedScore, b: GatedScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the values of two scores for the same images in the same order."""
+    place = {image: index for index, image in enumerate(b.ids)}
+    return a.values, b.values[[place[image] for image in a.ids]]
+
+
+def _verdict(
+    a: GatedScore, b: GatedScore | None, gate: GateTable, identical: bool, level: float, power: float
+) -> Verdict:
+    blank = Verdict(a.metric, a.labels, "missing", gate.better)
+    if b is None:
+        return replace(blank, base=float(np.mean(a.values)), n=len(a.ids), reason="the new run has no such score")
+    if b.void:
+        return replace(blank, status="void", base=float(np.mean(a.values)), n=len(a.ids), reason=b.void)
+    old, new = aligned(a, b)
+    harm = old - new if gate.better == "higher" else new - old
+    share = a.binary and b.binary
+    margin = gate.margin if gate.margin is not None else (MARGIN if share else 0.0)
+    worse, better = int(np.sum(harm > 0)), int(np.sum(harm < 0))
+    low, high = bootstrap(new - old)
+    numbers: dict[str, Any] = {
+        "share": share, "base": float(old.mean()), "new": float(new.mean()), "change": float((new - old).mean()),
+        "low": low, "high": high, "n": len(old), "worse": worse, "better": better, "margin": margin,
+    }  # fmt: skip
+    if identical:
+        flips = worse + better
+        reason = f"{flips} of {len(old)} images came out otherwise though nothing differs" if flips else ""
+        status: Status = "nondeterministic" if flips else "no regression"
+        return replace(blank, status=status, smallest=1 / len(old), reason=reason, **numbers)
+    if share:
+        p, smallest = mcnemar(worse, better), smallest_drop(len(old), worse + better, level, margin, power)
+    else:
+        p, smallest = bootstrap_p(harm), smallest_mean_drop(harm, level, margin, power)
+    return replace(blank, status="no regression", p=p, smallest=smallest, **numbers)
+
+
+def _corrected(verdicts: list[Verdict], alpha: float) -> list[Verdict]:
+    """Hold all tested scores together against one level."""
+    tested = [place for place, each in enumerate(verdicts) if not math.isnan(each.p)]
+    for place, adjusted in zip(tested, holm([verdicts[i].p for i in tested]), strict=True):
+        each = replace(verdicts[place], adjusted=adjusted)
+        if adjusted <= alpha and each.harm > each.margin + 1e-12:
+            reason = f"worse on {each.worse} images, better on {each.better}; p = {adjusted:.2g} after Holm"
+            each = replace(each, status="regression", reason=reason)
+        verdicts[place] = each
+    return verdicts
+
+
+def _badness(each: Verdict) -> tuple[Any, ...]:
+    order = ("void", "missing", "regression", "nondeterministic", "no regression").index(each.status)
+    return order, -each.harm if not math.isnan(each.harm) else 0.0, each.name
+
+
+def explain(comparison: Comparison) -> list[str]:
+    """Say in words how the comparison was made and what it could see."""
+    verdicts = comparison.verdicts
+    lines = [f"{len(comparison.failures)} of {len(verdicts)} gated scores failed"]
+    if comparison.identical:
+        lines.append(
+            "the same machine, libraries, code, networks and suite: outcomes must be identical, image by image"
+        )
+        return lines
+    lines.append(f"not the same: {', '.join(comparison.differs)}")
+    lines.append(
+        f"one-sided exact McNemar (shares) or paired bootstrap (means), Holm over {len(verdicts)} scores at "
+        f"{comparison.alpha:g}, and a drop larger than the margin"
+    )
+    lines.append(
+        f"sees: the smallest drop that would have been found with a chance of {100 * comparison.power:.0f}%, "
+        "if as many images change by chance as did here"
+    )
+    if comparison.ungated:
+        lines.append(f"{len(comparison.ungated)} scores of the new run are not in the base, and not gated")
+    return lines

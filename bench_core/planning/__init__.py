@@ -1,0 +1,1 @@
+"""A suite becomes jobs with addresses and costs; needs no torch."""

@@ -1,0 +1,52 @@
+"""Holds what networks reach on the clean images against what a suite says they should: before any attack runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import Fault
+from ..statistics import wilson
+from ..suite.model import Suite
+
+Z = 3.29  # of a 99.9% interval: of a thousand right networks, one is stopped
+ALLOWANCE = 0.01  # for another JPEG decoder or resizing than the published accuracy was measured with
+
+
+def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> list[Fault]:
+    """Name each network whose accuracy is not the expected one, with the likely causes."""
+    truth = np.asarray(labels)
+    faults = []
+    for label, predicted in predictions.items():
+        expected = suite.models[label].expected_accuracy
+        if expected is None or is_near(np.asarray(predicted) == truth, expected):
+            continue
+        found = np.mean(np.asarray(predicted) == truth)
+        message = f"expected {expected:.1%}, found {found:.1%} of {len(truth)} clean images"
+        cause = likely_cause(np.asarray(predicted), truth, expected)
+        faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", f"{message}: {cause}"))
+    return faults
+
+
+def is_near(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], expected: float) -> bool:
+    """Whether an accuracy may be the expected one, which was perhaps measured on other images."""
+    low, high = wilson(int(right.sum()), len(right), Z)
+    return low - ALLOWANCE <= expected <= high + ALLOWANCE
+
+
+def likely_cause(
+    predicted: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    truth: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    expected: float,
+) -> str:
+    """Guess from the predictions what is wrong with a network or with the labels."""
+    if is_near(predicted - 1 == truth, expected):
+        return "it is right if classes are counted one lower (would do: label_offset = 1 of a checkpoint)"
+    if is_near(predicted + 1 == truth, expected):
+        return "it is right if classes are counted one higher (do the labels begin with 1?)"
+    right = predicted == truth
+    classes = max(int(truth.max()), int(predicted.max())) + 1
+    if wilson(int(right.sum()), len(right), Z)[0] <= 1 / classes:
+        return "no better than guessing: other weights, or another order of classes (data.classes)"
+    return "wrong normalisation (mean, std), input side or interpolation, other weights, or other images"

@@ -1,0 +1,1 @@
+"""Many runs ranked and queried; one run as a page."""

@@ -1,0 +1,1 @@
+"""Rows become scores with labels and intervals."""

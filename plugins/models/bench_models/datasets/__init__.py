@@ -1,0 +1,1 @@
+"""Datasets: the images that a user has on disk."""

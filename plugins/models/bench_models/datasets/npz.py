@@ -1,0 +1,60 @@
+"""Images and labels as two arrays of one NumPy file."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench_core.errors import Fault, UsageError
+
+from .data_root import data_path
+
+
+class NpzImages:
+    """The arrays `images`, uint8 or float in [0, 1], [n, c, h, w] (or [n, h, w, c] with `layout = "nhwc"`, or
+    [n, h, w]), and `labels` [n] of an .npz file, which `root` names.
+
+    Raises UsageError where the file, an array or its shape is not as it should be; pickled arrays are refused.
+    """
+
+    def __init__(
+        self,
+        root: str = "",
+        images: str = "images",
+        labels: str = "labels",
+        layout: Literal["nchw", "nhwc"] = "nchw",
+    ) -> None:
+        path = data_path(root, "an .npz file of images and labels")
+        if not zipfile.is_zipfile(path):
+            wanted = "no .npz file (would do: what numpy.savez writes)"
+            raise UsageError(Fault("data", "root", f"cannot read {path}: {wanted}"))
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                missing = [name for name in (images, labels) if name not in file]
+                if missing:
+                    found = f'{path} has no array "{missing[0]}"; it has: {", ".join(file)}'
+                    raise UsageError(Fault("data", "images" if missing[0] == images else "labels", found))
+                pixels, classes = file[images], file[labels]
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise UsageError(Fault("data", "root", f"cannot read {path}: {error}")) from None
+        if pixels.ndim == 3:
+            pixels = pixels[:, None]
+        elif layout == "nhwc" and pixels.ndim == 4:
+            pixels = pixels.transpose(0, 3, 1, 2)
+        if pixels.ndim != 4 or classes.shape != (len(pixels),) or not np.issubdtype(classes.dtype, np.integer):
+            found = f"images {pixels.shape} and labels {classes.dtype} {classes.shape}"
+            raise UsageError(Fault("data", "root", f"{path}: found {found}, not [n, c, h, w] and integers [n]"))
+        self.pixels = np.ascontiguousarray(pixels)
+        self.shape: tuple[int, int, int] = pixels.shape[1:]
+        self.labels: Sequence[int] = [int(each) for each in classes]
+        self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
+
+    def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        chosen = self.pixels[list(indices)]
+        return chosen.astype(np.float32) / np.float32(255 if chosen.dtype == np.uint8 else 1)

@@ -1,0 +1,1 @@
+"""Networks rewritten to the same function, faster to attack."""

@@ -1,0 +1,142 @@
+"""A network of torchvision, timm or robustbench with weights from a file of one's own.
+
+It reads, among others, the adversarially trained ImageNet networks of Salman et al. (2020; `architecture =
+"torchvision:resnet18"`, `prefix = "module.model."`) and Inception networks converted from TensorFlow
+(`architecture = "timm:inception_v3"`, `label_offset = 1`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.types import WeightsFile
+
+from . import torchvision as torchvision_models
+from .caches import digests_of, present
+from .robustbench_index import DATASETS
+from .torchvision_index import networks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench_core.types import Model
+
+LIBRARIES = ("torchvision", "timm", "robustbench")
+WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # torchvision makes it, but has no name for it
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def identity(architecture: str, file: str, sha256: str = "", **options: Any) -> Mapping[str, Any]:
+    """Give the digest of the file and how it is read. Raises UsageError where it has another digest than `sha256`."""
+    _library(architecture)
+    found = digests_of(files(file=file, sha256=sha256))
+    if sha256 and found != ["missing"] and found != [sha256.lower()]:
+        raise UsageError(Fault("", "sha256", f"{file} has the digest {found[0]}, not {sha256}"))
+    return {"architecture": architecture, "weights": found, **options}
+
+
+def files(file: str, sha256: str = "", **_options: Any) -> Sequence[WeightsFile]:
+    """Say which file is wanted; where it can be had, only the user knows."""
+    return [WeightsFile(str(Path(file).expanduser()), sha256=sha256)]
+
+
+def build(
+    architecture: str,
+    file: str,
+    sha256: str = "",
+    key: str = "",
+    prefix: str = "",
+    classes: Annotated[int, Gt(0)] = 1000,
+    label_offset: Annotated[int, Ge(0)] = 0,
+    side: Annotated[int, Gt(0)] | None = None,
+    mean: list[float] | None = None,
+    std: list[float] | None = None,
+    interpolation: Literal["bilinear", "bicubic"] | None = None,
+) -> Model:
+    """Load a network `LIBRARY:NAME`: images [n, 3, h, w] in [0, 1] to logits [n, classes].
+
+    `key` is where in the file the state dict is (found by itself under the usual names); of its entries those count
+    whose names begin with `prefix`, without it. A network with `label_offset` outputs more than the classes has them
+    first, and they are cut off. Images are resized to `side` by `interpolation` and normalised by `mean` and `std`, by
+    default the library's; a network of robustbench (`robustbench:cifar10/Linf/NAME`) has its own preprocessing, and
+    none is added. Raises UsageError where the file is missing, has another digest than `sha256`, is refused, or does
+    not fit.
+    """
+    from ..lean.make import lean
+    from .weights import fill, read_checkpoint, state_dict_of
+
+    (path,) = present(files(file))
+    identity(architecture, file, sha256)
+    network, preset = construct(architecture, classes + label_offset, side)
+    state = torchvision_models.modern(state_dict_of(read_checkpoint(path), path, key))
+    fill(network, state, path, prefix, "classes? label_offset = 1?")
+    from .preprocessing import Preprocessed, WithoutFirst
+
+    kept = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
+    if preset is None:
+        return kept
+    own: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
+    return Preprocessed(kept, **{name: own[name] or default for name, default in preset.items()})
+
+
+def construct(architecture: str, outputs: int, side: int | None = None) -> tuple[nn.Module, Mapping[str, Any] | None]:
+    """Make an untrained network and say how its library prepares images, None where the network does that itself.
+
+    `side` is that of the images, where it is not the library's.
+    """
+    library, name = _library(architecture)
+    if library == "torchvision":
+        base, widths = WIDER.get(name, (name, {}))
+        usual = 299 if name == "inception_v3" else 224
+        made = torchvision_models.construct(base, side or usual, num_classes=outputs, **widths)
+        return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": usual, "interpolation": "bilinear"}
+    if library == "timm":
+        import timm
+
+        if not timm.is_model(name):
+            raise UsageError(
+                Fault("", "architecture", f'timm has no "{name}" {did_you_mean(name, timm.list_models())}')
+            )
+        from .preprocessing import preset_of
+
+        made = timm.create_model(name, num_classes=outputs)
+        return made, preset_of(made)
+    from .robustbench_import import robustbench
+
+    dataset, threat, entry = name.split("/")
+    robustbench()
+    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
+    from robustbench.model_zoo.models import model_dicts
+
+    return model_dicts[BenchmarkDataset(dataset)][ThreatModel(threat)][entry]["model"](), None
+
+
+def _library(architecture: str) -> tuple[str, str]:
+    """Split `LIBRARY:NAME`. Raises UsageError where there is no such library or network, as far as can be told now."""
+    library, _, name = architecture.partition(":")
+    if library not in LIBRARIES or not name:
+        would_do = '(would do: "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
+        raise UsageError(Fault("", "architecture", f'found "{architecture}" {would_do}'))
+    if library == "torchvision" and name not in {*networks(), *WIDER}:
+        raise UsageError(
+            Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, {*networks(), *WIDER})}')
+        )
+    if importlib.util.find_spec(library) is None:
+        would_do = f'pip install "adversarial-bench[{library}]"'
+        raise UsageError(Fault("", "architecture", f"{library} is not installed (would do: {would_do})"))
+    if library == "robustbench":
+        from . import robustbench as robustbench_models
+
+        dataset, _, rest = name.partition("/")
+        threat, _, entry = rest.partition("/")
+        if dataset not in DATASETS:
+            would_do = did_you_mean(dataset, DATASETS)
+            raise UsageError(Fault("", "architecture", f'robustbench has no dataset "{dataset}" {would_do}'))
+        robustbench_models.files(entry, dataset, threat)  # type: ignore[arg-type]
+    return library, name

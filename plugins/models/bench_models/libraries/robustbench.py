@@ -1,0 +1,97 @@
+"""The networks of RobustBench, from files in its own layout; never downloads unasked. Needs the extra `robustbench`.
+
+The layout is `FOLDER/DATASET/THREAT/NAME.pt`, and `NAME.pt_m0.pt`, `..._m1.pt` for an ensemble.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import pickle
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.hookspecs import hookimpl
+from bench_core.types import ModelRecipe, WeightsFile
+
+from .caches import digests_of, present
+from .robustbench_index import networks
+
+if TYPE_CHECKING:
+    from bench_core.types import Model
+
+# The distribution, not the module: pyautoattack brings a module of that name, which is another's part.
+if not any(importlib.metadata.distributions(name="robustbench")):
+    raise ImportError('robustbench is not installed (would do: pip install "adversarial-bench[robustbench]")')
+
+Dataset = Literal["cifar10", "cifar100", "imagenet"]
+Threat = Literal["Linf", "L2", "corruptions"]
+
+
+def identity(
+    name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models"
+) -> Mapping[str, Any]:
+    """Give the digests of the weights, without importing torch. Raises UsageError where there is no such entry."""
+    return {
+        "network": [dataset, threat, name],
+        "weights": digests_of(files(name, dataset, threat, folder)),
+        "robustbench": importlib.metadata.version("robustbench"),
+    }
+
+
+def files(
+    name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models"
+) -> Sequence[WeightsFile]:
+    """Say which files an entry of the leaderboard is loaded from."""
+    known = networks(dataset)
+    if threat not in known:
+        raise UsageError(Fault("", "threat", f'{dataset} has none for "{threat}" {did_you_mean(threat, known)}'))
+    if name not in known[threat]:
+        raise UsageError(Fault("", "name", f'unknown network "{name}" {did_you_mean(name, known[threat])}'))
+    identifiers = known[threat][name]
+    if not identifiers:
+        elsewhere = "torchvision's, timm's, or loaded elsewhere by RobustBench itself"
+        raise UsageError(Fault("", "name", f"{name} has no file of RobustBench's: its weights are {elsewhere}"))
+    path = str(Path(folder) / dataset / threat / f"{name}.pt")
+    paths = [f"{path}_m{i}.pt" for i in range(len(identifiers))] if len(identifiers) > 1 else [path]
+    return [
+        WeightsFile(where, f"https://drive.google.com/uc?id={each}", download=partial(_download, each, where))
+        for where, each in zip(paths, identifiers, strict=True)
+    ]
+
+
+def _download(identifier: str, path: str) -> None:
+    import gdown
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    gdown.download(id=identifier, output=path)
+
+
+def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models") -> Model:
+    """Load an entry by dataset, threat model and name: images [n, 3, h, w] in [0, 1] to logits.
+
+    It is robustbench's own loading, and preprocessing, but a pickle that asks for more than tensors is refused: raises
+    UsageError then, and where there is no such entry or a file is missing.
+    """
+    from torch.serialization import safe_globals
+
+    from ..lean.make import lean
+    from .robustbench_import import robustbench
+    from .weights import harmless, unreadable
+
+    paths = present(files(name, dataset, threat, folder))
+    library = robustbench()
+    with safe_globals(harmless()):
+        try:
+            model: Model = library.load_model(name, folder, dataset, threat)
+        except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError) as error:
+            raise unreadable(paths[0], error) from None
+    return lean(model)
+
+
+@hookimpl
+def bench_models() -> Mapping[str, ModelRecipe]:
+    return {"robustbench": ModelRecipe(build, identity, "RobustBench's networks, from its own folder.", files=files)}

@@ -1,0 +1,71 @@
+"""What the README shows works as it stands there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.errors import UsageError
+from bench_core.registry import Origin, discover
+from bench_core.suite.model import own_suites
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Give the fenced blocks of one language, "" for those that name none."""
+    pieces = re.split(r"^```(.*)\n", README, flags=re.MULTILINE)  # text, language, block, "", text, ...
+    return [block for fence, block in zip(pieces[1::4], pieces[2::4], strict=True) if fence == language]
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    path = tmp_path / "mine.toml"
+    path.write_text(next(block for block in blocks("toml") if "[attacks]" in block))
+    return str(path)
+
+
+def test_the_suite_runs(suite: str, tmp_path: Path) -> None:
+    result = run(
+        load_suite(suite, overrides=["budgets.linf.steps=1", 'images.models=["VGG"]', 'targets=["VGG-adv"]']),
+        out=tmp_path, limit=2, executor="inline",
+    )  # fmt: skip
+    assert result.complete
+    assert {key[1] for key, _ in result.tables[0].rows} == {"PGD", "MI", "MI+IR"}
+
+
+def test_the_mistake_is_answered_as_shown(suite: str, tmp_path: Path) -> None:
+    path = Path(suite)
+    path.write_text(path.read_text().replace('{ recipe = "mi" }', '{ recipe = "mi", decya = 1 }'))
+    from bench_core.run import make_planner
+
+    with pytest.raises(UsageError) as caught:
+        make_planner(load_suite(suite))
+    shown = next(block for block in blocks("") if block.startswith("bench: mine.toml"))
+    assert shown.strip().removeprefix("bench: mine.toml: ") in str(caught.value)
+
+
+def test_the_plugin_is_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_suite, registry) -> None:
+    code = next(block for block in blocks("python") if "hookimpl" in block)
+    (tmp_path / "my_attack.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_attack", raising=False)
+    import my_attack  # type: ignore[import-not-found]
+
+    registry.register(my_attack, Origin("my_attack", "mine", "1", ""))
+    path = write_suite(('{ recipe = "pgd" }', '{ recipe = "sign_ascent", scale = 0.5 }'))
+    result = run(path, out=tmp_path / "out", registry=registry, executor="inline")
+    assert result.complete
+    assert result.arrays("attack", source="A", attack="PGD")["linf"].max() <= 0.05 + 1e-6
+
+
+def test_everything_it_names_is_there() -> None:
+    root = Path(__file__).parents[2]
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (root / target).exists(), target
+    for name in re.findall(r"`(suites/[\w/.]+|docs/[\w/.]+|plugins/[\w/.]+|bench_core/[\w/.]+)`", README):
+        assert (root / name).exists(), name
+    assert "transfer_table1" in own_suites()
+    assert discover().names("attacks")

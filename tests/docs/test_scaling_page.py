@@ -1,0 +1,38 @@
+"""The costs on the page of scaling are those that `bench plan` gives."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench_core import load_suite
+from bench_core.planning.describe import plan_record
+from bench_core.registry import Registry
+from bench_core.run import make_plan, make_planner
+from bench_core.store import Store
+
+PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
+ROWS = re.findall(r"\| `(transfer_\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|", PAGE.read_text())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_the_passes_of_the_full_tables(
+    row: tuple[str, ...], installed: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("timm")
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    groups = plan_record(make_plan(make_planner(load_suite(row[0], "imagenet"), installed), Store(tmp_path)))["groups"]
+    counts = [sum(each[name] for each in groups) for name in ("forwards", "backwards", "evaluations")]
+    members = sum((g["forwards"] + g["backwards"]) * (g["source"].count("+") + 1) for g in groups) + counts[2]
+    assert row[1:5] == tuple(f"{each / 1e6:.1f}" for each in (*counts, members))
+    assert row[5] == f"{members / 2000 / 3600:.0f}"
+
+
+def test_a_part_of_a_table_can_be_run_alone(installed: Registry) -> None:
+    pytest.importorskip("timm")
+    planner = make_planner(load_suite("transfer_table1", "imagenet", ['sources=["RN-34"]']), installed)
+    assert {(source, budget) for _, source, budget in planner.attacks} == {("RN-34", "linf"), ("RN-34", "l2")}
+
+
+def test_the_page_has_all_tables() -> None:
+    assert len(ROWS) == 4

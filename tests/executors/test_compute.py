@@ -1,0 +1,56 @@
+"""The dearest jobs are handed out first; only what keeping results raises is said to be that."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bench_core.executors import Outcome, Task
+from bench_core.executors.dispatch import Computing, Incomplete, compute
+from bench_core.planning.planner import Cell, Job
+from bench_core.progress import Silent
+from bench_core.registry import Registry
+from bench_core.store import Store
+
+
+class Listed:
+    """Notes the order of the tasks, and gives for each a bundle that is none."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.order: list[str] = []
+        self.fault = fault
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        if self.fault:
+            raise self.fault
+        for task in tasks:
+            self.order.append(task.address)
+            yield Outcome(task.address, b"")
+
+
+def job(address: str, cost: float) -> Job:
+    spec = {"attack": {"names": ["a"]}, "models": {}, "observe": []}
+    return Job(address, spec, (Cell("attack", "attack", None),), {"attack": "A"}, 1, (cost, cost))
+
+
+JOBS = [job("aa", 1), job("bb", 9), job("cc", 1), job("dd", 9), job("ee", 5)]
+
+
+def test_the_dearest_jobs_come_first_and_equals_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    by = Listed()
+    compute("attacks", JOBS, Computing(Store(tmp_path), by, Silent(), Registry()))
+    assert by.order == ["bb", "dd", "ee", "aa", "cc"]
+
+
+def test_a_disk_that_is_full_is_told_and_what_else_fails_is_not_said_to_be_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    away = Listed(ConnectionError("the cluster is gone"))
+    with pytest.raises(ConnectionError, match="the cluster is gone"):
+        compute("attacks", JOBS, Computing(Store(tmp_path), away, Silent(), Registry()))
+    monkeypatch.setattr(Store, "put", put)
+    with pytest.raises(Incomplete, match=r"cannot keep results in .*: No space left on device"):
+        compute("attacks", JOBS, Computing(Store(tmp_path), Listed(), Silent(), Registry()))

@@ -1,0 +1,229 @@
+"""Ray only chooses who computes; a lost worker or node costs its own cells; what cannot be is told at once."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_core import run
+from bench_core.errors import UsageError
+from bench_core.executors.ray_cluster import Request, room
+from bench_core.executors.ray_worker import Greeting, differences
+from bench_core.registry import discover
+from bench_core.store import Store
+from tests.commands.test_cli import GOOD
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: a test's own cluster has no token to share
+ray = pytest.importorskip("ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+DIES = """
+import os, signal
+from dataclasses import dataclass
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe
+
+@dataclass(frozen=True)
+class Dies:
+    folder: str
+    times: int
+
+    def __call__(self, model, examples, rng):
+        for place in range(self.times):
+            try:
+                open(f"{self.folder}/{place}", "x").close()
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield examples.images
+
+def dies(budget, folder: str = "", times: int = 1):
+    return Dies(folder, times)
+
+@hookimpl
+def bench_attacks():
+    return {"dies": AttackRecipe(dies, "is killed some times")}
+"""
+ERRORS = [
+    ({"address": "nowhere"}, "no address of a cluster (would do: local, auto, HOST:PORT)"),
+    ({"address": "127.0.0.1:{closed}"}, "no Ray cluster answers there"),
+    ({"gpsu": 1}, 'unknown key (did you mean "gpus"?)'),
+    ({"cpus": -1}, "greater than or equal to 0"),
+]
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    path = tmp_path / "small.toml"
+    path.write_text(GOOD.replace("count = 4", 'count = 12\nmodels = ["VGG"]\n[compute]\nmicro_batch = 2'))
+    return str(path)
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[tuple[Any, Any]]:
+    """A cluster whose head has no processor to give, and two nodes of one each; the cluster and the second node."""
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        yield cluster, cluster.add_node(num_cpus=1)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture
+def puts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each job was stored."""
+    counted: Counter[str] = Counter()
+    original = Store.put
+
+    def put(self, address, bundle):
+        counted[address] += 1
+        original(self, address, bundle)
+
+    monkeypatch.setattr(Store, "put", put)
+    return counted
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def install(folder: Path, name: str, source: str) -> None:
+    """Put a plugin where Python finds it once the folder is on the path."""
+    info = folder / f"{name}-1.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{name}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[bench]\n{name} = {name}\n")
+
+
+def test_two_nodes_give_the_bits_of_one_process_and_what_cannot_be_is_told_at_once(
+    suite: str, tmp_path: Path, two_nodes, puts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = two_nodes[0].address
+    with pytest.raises(UsageError, match=r"asks for CPU 1, GPU 0.5, and no node .* \(its nodes: CPU 0, .*; CPU 1, no"):
+        run(suite, out=tmp_path / "ray", executor="ray", executor_options={"address": address, "gpus": 0.5})
+    ours = run(suite, out=tmp_path / "ray", executor="ray", executor_options={"address": address}).folder
+    assert set(puts.values()) == {1}
+    assert not ray.is_initialized()
+    assert files(ours) == files(run(suite, out=tmp_path / "inline", executor="inline").folder)
+
+    install(tmp_path / "here", "only_here", DIES)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    with pytest.raises(UsageError, match=r"node .*: the plugin only_here is missing there \(not installed\)"):
+        run(suite, out=tmp_path / "new", executor="ray", executor_options={"address": address})
+
+
+@pytest.mark.parametrize(("options", "expected"), ERRORS)
+def test_a_mistake_is_told_before_the_work(options: dict, expected: str, suite: str, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        port = closed.getsockname()[1]
+        given = {k: v.format(closed=port) if isinstance(v, str) else v for k, v in options.items()}
+        with pytest.raises(UsageError) as raised:
+            run(suite, out=tmp_path, executor="ray", executor_options=given)
+    assert expected in str(raised.value)
+    assert not ray.is_initialized()
+
+
+def test_the_room_for_workers_is_counted_node_by_node() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 5.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 64.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    assert room(nodes, Request(cpus=2, gpus=0)) == 2 + 32
+    assert room(nodes, Request(cpus=0.5, gpus=0.1)) == 10
+    assert room(nodes, Request(cpus=1, gpus=2)) == 1
+    assert room(nodes, Request(cpus=6, gpus=1)) == 0
+
+
+def test_a_worker_that_differs_in_what_results_depend_on_is_refused() -> None:
+    spec = {"environment": {"torch": "2.15", "device": "cpu"}, "host": "a"}
+    wanted = {"attacks": "1", "mine": "2"}
+    assert differences(Greeting("n", "a", spec["environment"], wanted | {"more": "3"}, {}), spec, wanted) == []
+    found = Greeting("n", "b", {"torch": "2.14", "device": "cpu"}, {"attacks": "9"}, {"mine": "needs x"})
+    torch, host, attacks, mine = differences(found, spec, wanted)
+    assert torch == "torch is 2.14 there and 2.15 here"
+    assert "own code" in host
+    assert "attacks has other code" in attacks
+    assert "(needs x)" in mine
+
+
+@pytest.mark.slow
+def test_one_two_and_four_workers_give_the_same_bits(suite: str, tmp_path: Path, puts: Counter[str]) -> None:
+    sound = files(run(suite, out=tmp_path / "inline", executor="inline").folder)
+    for workers in (1, 2, 4):
+        puts.clear()
+        assert files(run(suite, out=tmp_path / str(workers), executor="ray", workers=workers).folder) == sound
+        assert set(puts.values()) == {1}
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_only_the_cells_it_had(suite: str, tmp_path: Path, two_nodes, puts: Counter[str]) -> None:
+    cluster, second = two_nodes
+    sound = files(run(suite, out=tmp_path / "inline", executor="inline").folder)
+    puts.clear()
+    seen: list[int] = []
+
+    class Remover:
+        """Takes the node away in the midst of the attacks, from the driver's own thread."""
+
+        def stage(self, name, total):
+            @contextmanager
+            def entered():
+                yield lambda amount: self.advance(name)
+
+            return entered()
+
+        def advance(self, name):
+            seen.append(len(ray.nodes()))
+            if name == "attacks" and second in cluster.worker_nodes:
+                cluster.remove_node(second, allow_graceful=False)
+
+    ours = run(
+        suite, out=tmp_path / "ray", executor="ray", executor_options={"address": cluster.address}, progress=Remover()
+    )
+    assert second not in cluster.worker_nodes
+    assert files(ours.folder) == sound
+    assert set(puts.values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("times", "void"), [(1, False), (99, True)])
+def test_a_killed_workers_task_is_taken_up_again_but_not_for_ever(
+    times: int, void: bool, suite: str, tmp_path: Path, puts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "here", "dies", DIES)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "here"), os.environ.get("PYTHONPATH", "")]))
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    text = Path(suite).read_text().replace(
+        '"PGD" =', f'"Dies" = {{ recipe = "dies", folder = "{marks}", times = {times} }}\n"PGD" ='
+    )  # fmt: skip
+    path = tmp_path / "dying.toml"
+    path.write_text(text)
+    ours = run(str(path), out=tmp_path / "ray", executor="ray", workers=2, registry=discover())
+    assert len(list(marks.iterdir())) >= min(times, 3)
+    assert set(puts.values()) == {1}
+    voids = {score.labels["attack"]: score.void for score in ours.scores if score.void}
+    if void:
+        assert set(voids) == {"Dies"}
+        assert "the worker process died 3 times" in voids["Dies"]
+    else:
+        assert files(ours.folder) == files(run(str(path), out=tmp_path / "inline", executor="inline").folder)
+
+
+def test_listing_plugins_imports_no_ray() -> None:
+    code = "import sys; from bench_core.registry import discover; assert 'ray' in discover().names('executors')"
+    done = subprocess.run([sys.executable, "-c", f"{code}; sys.exit('ray' in sys.modules)"], check=False)
+    assert done.returncode == 0

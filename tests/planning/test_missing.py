@@ -1,0 +1,98 @@
+"""What is missing is told first, at once and together, with the command that brings it."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_core import cli
+from bench_core.errors import Fault, UsageError
+from bench_core.hookspecs import hookimpl
+from bench_core.planning.describe import plan_text
+from bench_core.planning.weights import fetching
+from bench_core.registry import Origin, Registry
+from bench_core.run import make_plan, make_planner, run
+from bench_core.store import Store
+from bench_core.suite.model import command, load_suite
+from bench_core.types import DataRecipe, WeightsFile
+
+from ..toys import SHAPE
+from .test_weights import FromFile
+
+TOY_DATA = ('kind = "toy_images"', 'kind = "slow"')
+
+
+class Slow:
+    """Images that nobody may ask for their digests, and none at all where `here` is false."""
+
+    shape = SHAPE
+    labels = (0,)
+
+    def __init__(self, here: bool = True) -> None:
+        if not here:
+            raise UsageError(Fault("data", "root", "no such folder"))
+
+    @property
+    def ids(self) -> list[str]:
+        raise AssertionError("every image was read")
+
+    @hookimpl
+    def bench_datasets(self) -> dict[str, DataRecipe]:
+        return {"slow": DataRecipe(type(self), "for tests")}
+
+
+@pytest.fixture
+def suite(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> str:
+    """The toy suite on slow images, with a metric that wants their average, and a model without its weights."""
+    file = WeightsFile(str(tmp_path / "a.pth"), "http://127.0.0.1:9/a.pth")
+    registry.register(FromFile(file), Origin("from_file", "tests", "1", "from-file"))
+    registry.register(Slow(), Origin("slow", "tests", "1", "slow"))
+    averaged = ("[metrics]", '[metrics]\nmaps = { recipe = "context_maps", grid = 4 }')
+    return write_suite(TOY_DATA, ('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'), averaged)
+
+
+def test_missing_weights_are_told_before_any_image_is_read(suite: str, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"models\.A: weights are not on this machine") as told:
+        run(suite, out=tmp_path, registry=registry, executor="inline")
+    assert len(told.value.faults) == 1
+
+
+def test_missing_weights_and_images_are_told_together(suite: str, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as told:
+        run(load_suite(suite, overrides=["data.here=false"]), out=tmp_path, registry=registry, executor="inline")
+    weights, images = map(str, told.value.faults)
+    assert "weights are not on this machine" in weights
+    assert images.endswith("data: no such folder")
+
+
+def test_fetching_needs_no_images(
+    suite: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench_core.registry.discover", lambda: registry)
+    monkeypatch.setattr(Slow, "__init__", lambda _self, **_options: pytest.fail("the images were looked for"))
+    with pytest.raises(SystemExit) as left:
+        cli.main(["fetch", suite, "--set", "images.count=3"])
+    assert left.value.code == 3, "there is no server"
+    assert f"bench fetch {suite} --profile toy --set=images.count=3 gets it" in capsys.readouterr().err
+
+
+def test_a_command_names_the_file_and_the_overrides(write_suite: Callable[..., str]) -> None:
+    path = write_suite(name="my suite")
+    loaded = load_suite(path, overrides=["images.count=3", 'data.root="a b"'])
+    assert shlex.split(command("run", loaded, "--limit", "2")) == [
+        "bench", "run", path, "--profile", "toy", "--limit", "2", "--set=images.count=3", '--set=data.root="a b"',
+    ]  # fmt: skip
+    assert shlex.split(fetching(loaded))[2:] == [path, "--profile", "toy", "--set=images.count=3"]
+    assert command("fetch", load_suite("robust_accuracy", "cifar10")) == "bench fetch robust_accuracy --profile cifar10"
+
+
+def test_a_plan_says_how_one_missing_file_comes(
+    registry: Registry, write_suite: Callable[..., str], tmp_path: Path
+) -> None:
+    file = WeightsFile(str(tmp_path / "a.pth"), "http://127.0.0.1:9/a.pth")
+    registry.register(FromFile(file), Origin("from_file", "tests", "1", "from-file"))
+    path = write_suite(('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'))
+    planner = make_planner(load_suite(path, overrides=["images.count=3"]), registry)
+    said = plan_text(make_plan(planner, Store(tmp_path / "store")))
+    assert f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` gets those" in said

@@ -1,0 +1,146 @@
+"""Leaderboards: ranks with ties, one entry of equal runs, refusals that say why, labels that do nothing."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.cli import app, guard
+from bench_core.reports.leaderboard import Entry, leaderboards, ranks, read_contributions
+from bench_core.statistics import bootstrap
+from bench_core.tables.sheet import SHEET_FORMATS, Column, Sheet
+
+GATE = '[gate]\n"transfer.success" = { better = "higher" }\n'
+
+
+@pytest.fixture
+def folder(write_suite, registry, tmp_path: Path):
+    def make(out: str, *replacements: tuple[str, str], name: str = "toy") -> Path:
+        attacks = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"MI" = { recipe = "mi" }')
+        suite = load_suite(write_suite(attacks, *replacements, name=name, append=GATE))
+        return run(suite, out=tmp_path / out, executor="inline", registry=registry).folder
+
+    return make
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> tuple[int, str, list[str]]:
+        code = guard(lambda: app(list(arguments), prog_name="bench", standalone_mode=False), False)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err.splitlines()
+
+    return call
+
+
+def entry(label: str, values: np.ndarray) -> Entry:
+    return Entry(label, "linf", ["run"], {}, (math.nan, math.nan), (), values)
+
+
+def test_what_cannot_be_told_apart_ties() -> None:
+    draw = np.random.default_rng(0)
+    strong = (draw.random(400) < 0.8).astype(float)
+    like = strong.copy()
+    like[:3] = 1 - like[:3]
+    weak = (draw.random(400) < 0.4).astype(float)
+    assert ranks([entry("a", weak), entry("b", strong), entry("c", like)], highest=True) == [3, 1, 1]
+    assert ranks([entry("a", weak), entry("b", strong), entry("c", like)], highest=False) == [1, 2, 2]
+
+
+def test_a_line_is_the_mean_over_black_box_pairs_with_its_cost(folder) -> None:
+    (given,) = read_contributions([f"me={folder('a')}"])
+    (sheet,) = leaderboards([given])
+    names = [column.name for column in sheet.columns]
+    rows = {row[1]: dict(zip(names, row, strict=True)) for row in sheet.rows}
+    assert set(rows) == {"PGD", "MI"}
+    own = [each for each in given.result.scores if each.metric == "transfer.success"
+           and each.labels["attack"] == "MI" and each.labels["relation"] == "black-box"]  # fmt: skip
+    values = np.mean([each.score.per_image for each in own], axis=0)
+    assert rows["MI"]["pairs"] == len(own) == 1
+    assert rows["MI"]["transfer.success"] == pytest.approx(values.mean())
+    assert (rows["MI"]["low"], rows["MI"]["high"]) == bootstrap(values)
+    assert rows["MI"]["forwards"] == 4
+    assert rows["MI"]["N"] == 12
+    assert rows["MI"]["run"] == "me"
+
+
+def test_equal_results_of_two_contributors_are_one_line(folder, bench) -> None:
+    one, two = folder("a"), folder("b")
+    code, out, _ = bench("leaderboard", f"ann={one}", f"bob={two}", "--format", "json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert {row["run"] for row in rows} == {"ann, bob"}
+    mixed = folder("c", ('recipe = "mi"', 'recipe = "mi", decay = 0.1'))
+    rows = json.loads(bench("leaderboard", f"ann={one}", f"cat={mixed}", "--format", "json")[1])["rows"]
+    assert sorted((row["attack"], row["run"]) for row in rows)[-1] == ("PGD", "ann, cat")
+    assert len(rows) in (2, 3)  # two where a twelve image toy does not tell the decays apart
+
+
+def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
+    one = str(folder("a"))
+    for replacement, expected in (
+        (("count = 12", "count = 8"), "attacks other images than"),
+        (("eps = 0.1", "eps = 0.2"), "budgets.linf: found"),
+        (('targets = ["A", "B"]', 'targets = ["B"]'), ""),
+    ):
+        code, out, errors = bench("leaderboard", one, str(folder("b", replacement)))
+        assert code == (2 if expected else 0)
+        assert not expected or any(expected in line for line in errors), errors
+    other = str(folder("d", ('sources = ["A", ["A", "B"]]', 'sources = ["A", "B"]')))
+    code, out, errors = bench("leaderboard", one, other)
+    assert (code, out) == (2, "")
+    assert any("is not over the same pairs as" in line and "--where" in line for line in errors)
+    assert bench("leaderboard", one, other, "--where", "source=A")[0] == 0
+    for arguments, expected in (
+        (("--score", "transfer.sucess"), 'did you mean "transfer.success"?'),
+        (("--by", "target"), "--best max or min"),
+        (("--where", "source"), "not of the form LABEL=VALUE"),
+        (("--where", "source=Z"), "leaves no transfer.success"),
+        (("--suite", "x"), 'no run is of the suite "x"'),
+        (("--format", "xml"), "unknown format"),
+    ):
+        code, out, errors = bench("leaderboard", one, *arguments)
+        assert (code, out) == (2, "")
+        assert expected in errors[0]
+    assert bench("leaderboard", "--out", "nowhere")[2][0].endswith("there are no runs (bench run SUITE)")
+
+
+def test_filters_and_other_rankings(folder, bench) -> None:
+    one = str(folder("a"))
+    rows = json.loads(bench("leaderboard", one, "--by", "target", "--best", "min", "--format", "json")[1])["rows"]
+    assert [row["target"] for row in rows] == ["B"]
+    rows = json.loads(bench("leaderboard", one, "--where", "relation=white-box", "--format", "json")[1])["rows"]
+    assert {row["pairs"] for row in rows} == {3}
+
+
+def test_a_void_entry_is_listed_with_its_reason_and_not_ranked(folder, bench) -> None:
+    broken = folder("a", ('recipe = "mi"', 'recipe = "bad_nan"'))
+    code, out, _ = bench("leaderboard", str(broken), "--format", "json")
+    assert code == 0
+    ranked, void = json.loads(out)["rows"]
+    assert (ranked["attack"], ranked["rank"]) == ("PGD", 1)
+    assert void["rank"] is None
+    assert void["flags"].startswith("E: NaN or infinity")
+
+
+HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",
+           "##[error]x", "[link](http://x)", "\u202eevil", "@SUM(A1)", "-1+1", "\" onmouseover=\"x()"]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("form", SHEET_FORMATS)
+def test_no_label_does_anything_in_any_format(form: str, label: str) -> None:
+    text = SHEET_FORMATS[form](Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
+    assert "##[" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+    if form in ("markdown", "html"):
+        assert "<script" not in text
+    if form == "html":
+        assert ' onmouseover="' not in text
+    if form == "csv":
+        assert not re.search(r'(^|,)"?[=+@-]', text, re.MULTILINE)

@@ -1,0 +1,115 @@
+"""Stored scores in SQL, as records and as arrays: the same three times; tables seen from other sides."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.cli import app, guard
+from bench_core.errors import UsageError
+from bench_core.reports.query import as_arrays, stored_runs, stored_scores
+from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.views import beside_published, pivots
+
+
+@pytest.fixture
+def result(write_suite, registry, tmp_path: Path):
+    hostile = ('"A" = {', '"x\';--<b>" = { recipe = "toy", seed = 3 }\n"A" = {')
+    suite = load_suite(write_suite(hostile, ('targets = ["A", "B"]', 'targets = ["A", "B", "x\';--<b>"]')))
+    return run(suite, out=tmp_path / "results", executor="inline", registry=registry)
+
+
+@pytest.fixture
+def bench(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> tuple[int, str, list[str]]:
+        code = guard(lambda: app(list(arguments), prog_name="bench", standalone_mode=False), False)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err.splitlines()
+
+    return call
+
+
+def test_records_and_arrays_are_the_scores_of_the_run(result, tmp_path: Path) -> None:
+    records = stored_scores(tmp_path / "results")
+    assert len(records) == len(result.scores)
+    for record, score in zip(records, result.scores, strict=True):
+        assert record["metric"] == score.metric
+        assert record["value"] == pytest.approx(score.score.value)
+        assert record["run"] == str(result.folder)
+    arrays = as_arrays(records)
+    assert arrays["value"].dtype == np.float64
+    assert arrays["n"].dtype == np.int64
+    assert set(arrays) == {name for record in records for name in record}
+    chosen = stored_scores(tmp_path / "results", metric="transfer.at_step", step="2", target="B")
+    assert {each["step"] for each in chosen} == {"2"}
+    assert len(chosen) == 2
+    (only,) = stored_runs(tmp_path / "results")
+    assert only["images"] == 12
+
+
+def test_sql_gives_the_same_as_records(result, tmp_path: Path, bench) -> None:
+    pytest.importorskip("duckdb")
+    from bench_core.reports.query import query
+
+    out = tmp_path / "results"
+    assert query("SELECT * FROM scores", out) == stored_scores(out)
+    assert query("SELECT * FROM runs", out) == stored_runs(out)
+    sql = "SELECT target, avg(value) AS mean FROM scores WHERE metric = 'transfer.success' GROUP BY 1"
+    code, text, _ = bench("query", sql, "--out", str(out), "--format", "csv")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(text)))
+    for row in rows:
+        own = [each["value"] for each in stored_scores(out, metric="transfer.success", target=row["target"])]
+        assert float(row["mean"]) == pytest.approx(np.mean(own))
+    assert len(rows) == 3
+    for sql in (
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY scores TO 'x.csv'",
+        "SELEC 1",
+        "SELECT nothing FROM scores",
+    ):
+        with pytest.raises(UsageError, match="bench query"):
+            query(sql, out)
+
+
+def test_the_schema_names_every_fixed_column(bench) -> None:
+    text = bench("query", "--schema")[1]
+    from bench_core.reports.query import FIXED, LAST, RUN_COLUMNS
+
+    assert all(f"`{name}`" in text for name in (*FIXED, *LAST, *RUN_COLUMNS))
+    assert bench("query")[0] == 2
+
+
+def test_other_labels_as_rows_show_the_same_numbers(result, bench, registry) -> None:
+    (table,) = result.tables
+    (turned,) = pivots(result, ["target"])
+    before = {(*key, name): cell.value for key, cells in table.rows
+              for name, cell in zip(table.header[2:5], cells, strict=False)}  # fmt: skip
+    after = {}
+    for (target,), cells in turned.rows:
+        for name, cell in zip(turned.header[1:], cells, strict=True):
+            if name != "mean":
+                source, attack = name.rsplit(" ", 1)
+                after[source, attack, target] = cell.value
+    assert before == after
+    with pytest.raises(UsageError, match=r"no table has budget \(known: attack, source, target\)"):
+        pivots(result, ["budget"])
+    code, text, _ = bench("show", str(result.folder), "--by", "target,attack", "--format", "json")
+    assert code == 0
+    assert json.loads(text)["header"][:2] == ["target", "attack"]
+
+
+def test_published_values_get_columns_of_their_own() -> None:
+    cells = (TableCell(0.5, 0.4, 0.6, 10, reference=0.45), TableCell(0.7))
+    made = beside_published(Table("t", "t", ("s", "X", "mean"), 1, ((("a",), cells),), True, ("(published value)",)))
+    assert made.header == ("s", "X", "X published", "X difference", "mean")
+    ((_, wide),) = made.rows
+    assert [cell.value for cell in wide] == pytest.approx([0.5, 0.45, 0.05, 0.7])
+    assert (wide[2].low, wide[2].high) == pytest.approx((-0.05, 0.15))
+    assert made.notes == ()
+    none = Table("t", "t", ("s", "X"), 1, ((("a",), (TableCell(0.5),)),), True, ())
+    assert beside_published(none).notes == ("no published values are known for this table",)

@@ -1,0 +1,190 @@
+"""The report: nothing but itself, inert to labels, the same bytes twice, small; and alive in a real browser."""
+
+import json
+import os
+import re
+import shutil
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.cli import app, guard
+from bench_core.gate.compare import compare
+from bench_core.reports.page.page import _page, comparison_page, run_page
+from bench_core.tables.html import of_table
+from bench_core.tables.pivot import Table, TableCell
+
+from ..gate.simulated import shares, snapshot
+
+HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\" onclick=\"x"
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load or run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def made(write_suite, registry, tmp_path: Path):
+    """A run whose names are as bad as can be, one attack of which is void."""
+    name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"')
+    suite = load_suite(write_suite(
+        ('title = "toy"', f'title = "{name}"'), ('"A" = {', f'"{name}" = {{'),
+        ('sources = ["A", ["A", "B"]]', f'sources = ["{name}", "B"]'),
+        ('targets = ["A", "B"]', f'targets = ["{name}", "B"]'),
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"X" = { recipe = "bad_nan" }'),
+    ))  # fmt: skip
+    return run(suite, out=tmp_path / "results", executor="inline", registry=registry).folder
+
+
+def test_a_report_loads_nothing_and_runs_only_its_own_script(made: Path, registry) -> None:
+    text = run_page(made, registry, gallery=2)
+    page = Page(text)
+    for tag, attributes in page.elements:
+        for name in ("src", "href"):
+            address = attributes.get(name) or ""
+            assert not address or address.startswith(("data:", "#")), (tag, address)
+        assert not [name for name in attributes if name.startswith("on")], attributes
+    assert len(page.all("script")) == 1
+    assert "default-src 'none'" in str(page.all("meta"))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", text)
+    assert "NaN or infinity" in text
+    assert len(page.all("th")) > 10
+    shown = [each for each in page.all("img") if "class" not in each]
+    assert len(shown) == 2 * 3  # two images, one attack that is not void, three pictures
+    assert all(each["alt"] for each in page.all("img"))
+    assert "bench run" in text
+
+
+def test_equal_runs_give_equal_pages_and_no_gallery_is_said(made: Path, registry) -> None:
+    assert run_page(made, registry, gallery=1) == run_page(made, registry, gallery=1)
+    assert "left out (--gallery 0)" in run_page(made, registry, gallery=0)
+    assert "has no source nobody" in run_page(made, registry, source="nobody")
+
+
+def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
+    """What a target says of a picture is what the run recorded of that image."""
+    from bench_core.gate.snapshot import read_facts
+    from bench_core.reports.page.gallery import make_gallery
+    from bench_core.run import load_result
+
+    result = load_result(made, registry)
+    gallery = make_gallery(result, read_facts(made), registry, 5, "B")
+    (row,) = [each for each in gallery.rows if not each.void]
+    fooled = result.arrays("transfer", source="B", attack="PGD", target="B")["fooled"][:, -1]
+    assert [next(s.fooled for s in shown.said if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
+    assert {shown.scale for shown in row.shown} == {5.0}  # half over eps of 0.1
+
+
+def test_the_command_writes_the_page_and_refuses_nonsense(tmp_path, monkeypatch, capsys) -> None:
+    def bench(*arguments: str) -> tuple[int, list[str]]:
+        code = guard(lambda: app(["report", *arguments], prog_name="bench", standalone_mode=False), False)
+        return code, capsys.readouterr().err.splitlines()
+
+    from bench_core.gate.baselines import save_baseline
+
+    monkeypatch.chdir(tmp_path)
+    before, after = shares(np.random.default_rng(0), 2, 100)
+    save_baseline(snapshot(before), tmp_path / "results/baselines/a.json", ["first"])
+    save_baseline(snapshot(after), tmp_path / "b.json", ["first"])
+    assert bench("--compare", "baseline:a", "b.json")[0] == 0
+    assert "transfer.success attack=A0" in Path("comparison.html").read_text()
+    assert bench("--compare", "b.json")[0] == 2
+    assert bench("nowhere") == (2, ["bench: nowhere/run.json: not the record of a run (No such file or directory)"])
+
+
+def test_a_report_of_a_large_run_is_small() -> None:
+    """7 sources, 6 attacks, 10 targets: six tables of them."""
+    draw = np.random.default_rng(0)
+    rows = tuple(
+        ((f"source {s}", f"attack {a}"), tuple(TableCell(v, v - 0.02, v + 0.02, 1000) for v in draw.random(11)))
+        for s in range(7) for a in range(6)
+    )  # fmt: skip
+    header = ("source", "attack", *(f"target {t}" for t in range(10)), "mean")
+    tables = [of_table(Table(f"t{i}", "large", header, 2, rows, True, ())) for i in range(6)]
+    text = _page("comparison.html", "large", tables=tables, passed=True, explained=[], suite_name="large")
+    assert len(text.encode()) < 1_500_000
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser; a machine without one skips, unless BENCH_BROWSER=1 says that it must have one."""
+    demanded = os.environ.get("BENCH_BROWSER") == "1"
+    if not demanded:
+        pytest.importorskip("selenium")
+        if not (CHROMIUM and shutil.which("chromedriver")):
+            pytest.skip("no chromium with its driver here")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def test_the_page_works_in_a_browser(made: Path, registry, browser) -> None:
+    path = made / "report.html"
+    path.write_text(run_page(made, registry, gallery=2))
+    browser.get_log("performance")
+    browser.get(path.resolve().as_uri())
+    assert browser.get_log("browser") == []
+    messages = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert all(url.startswith(("file:", "data:")) for url in asked), asked
+    assert browser.execute_script("return window.hacked") is None
+    browser.execute_script("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
+    ready = "return [...document.images].every((each) => each.complete && each.naturalWidth > 0)"
+    for _ in range(50):
+        if browser.execute_script(ready):
+            break
+        time.sleep(0.1)
+    assert browser.execute_script(ready)
+    column = "return [...document.querySelectorAll('#t1 tbody tr:not([hidden])')].map((r) => r.cells[3].dataset.sort)"
+    heads = browser.find_elements("css selector", "#t1 thead button")
+    heads[3].click()
+    down = [float(each) for each in browser.execute_script(column) if each]
+    assert down == sorted(down, reverse=True)
+    assert browser.execute_script(column)[-1] == ""  # what has no value stands last
+    heads[3].send_keys("\ue007")  # by the keyboard
+    assert [float(each) for each in browser.execute_script(column) if each] == sorted(down)
+    assert browser.find_elements("css selector", "#t1 thead th")[3].get_attribute("aria-sort") == "ascending"
+    browser.find_element("css selector", "input[data-filters=t1]").send_keys("pgd")
+    assert len(browser.execute_script(column)) == 2
+    assert browser.find_element("css selector", "output[data-counts=t1]").text == "2 of 4 rows"
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
+
+
+def test_a_comparison_works_in_a_browser(tmp_path: Path, browser) -> None:
+    before, after = shares(np.random.default_rng(3), 5, 200, drop=0.2)
+    path = tmp_path / "c.html"
+    path.write_text(comparison_page(compare(snapshot(before), snapshot(after, HOSTILE))))
+    browser.get(path.as_uri())
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.hacked") is None
+    assert browser.find_element("css selector", ".verdict").text == "The gate failed"
+    assert HOSTILE in browser.find_element("tag name", "h1").text

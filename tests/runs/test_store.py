@@ -1,0 +1,119 @@
+"""The store serves what was put, whole, or nothing."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench_core.store import Store, pack, write_atomically
+
+ADDRESS = hashlib.sha256(b"a job").hexdigest()
+
+
+def bundle(seed: int = 0) -> bytes:
+    values = np.random.default_rng(seed).random((5, 3)).astype(np.float32)
+    return pack({f"cell{seed}/row": values, f"cell{seed}/flag": values[:, 0] > 0.5})
+
+
+def test_what_is_put_comes_back_joined_over_bundles(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.get(ADDRESS) == {}
+    assert store.cells(ADDRESS) == set()
+    store.put(ADDRESS, bundle(0))
+    store.put(ADDRESS, bundle(1))
+    store.put(ADDRESS, bundle(1))
+    found = store.get(ADDRESS)
+    assert set(found) == store.cells(ADDRESS) == {"cell0", "cell1"}
+    assert np.array_equal(found["cell1"]["row"], np.random.default_rng(1).random((5, 3)).astype(np.float32))
+    assert found["cell0"]["flag"].dtype == bool
+
+
+def test_equal_arrays_make_equal_bytes_in_any_order() -> None:
+    one = {"b/x": np.arange(3), "a/x": np.zeros((2, 2), np.float32)}
+    assert pack(one) == pack(dict(reversed(one.items())))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9), st.integers(0, 7))
+def test_no_flipped_bit_is_served(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.put(ADDRESS, bundle())
+    (path,) = store.root.rglob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    assert store.get(ADDRESS) == {}
+    assert not list(store.root.rglob("*.safetensors"))
+    store.cells(ADDRESS)  # never raises, whatever the header says
+    store.put(ADDRESS, bundle())
+    assert set(store.get(ADDRESS)) == {"cell0"}
+
+
+def test_no_truncated_entry_is_served(tmp_path: Path) -> None:
+    whole = bundle()
+    for length in range(0, len(whole), 7):
+        store = Store(tmp_path / str(length))
+        store.put(ADDRESS, whole)
+        (path,) = store.root.rglob("*.safetensors")
+        path.write_bytes(whole[:length])
+        store.cells(ADDRESS)
+        assert store.get(ADDRESS) == {}
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from bench_core.store import Store
+from tests.runs.test_store import ADDRESS, bundle
+store = Store(Path(sys.argv[1]))
+for seed in range(10**6):
+    store.put(ADDRESS, bundle(seed))
+    print(seed, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+    for attempt in range(4):
+        root = tmp_path / str(attempt)
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.013 * (attempt + 1))
+        os.kill(process.pid, signal.SIGKILL)
+        acknowledged = [0, *map(int, process.stdout.read().split())]
+        process.wait()
+        found = Store(root).get(ADDRESS)
+        assert {f"cell{seed}" for seed in acknowledged} <= set(found)
+        assert not list(root.rglob("*.damaged"))
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_abandoned_file_is_cleared_away_and_a_fresh_one_is_not(tmp_path: Path) -> None:
+    old, fresh = tmp_path / ".a.1.unfinished", tmp_path / ".b.2.unfinished"
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    write_atomically(tmp_path / "file", b"new")
+    assert not old.exists()
+    assert fresh.exists()

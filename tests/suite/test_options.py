@@ -1,0 +1,55 @@
+"""Options of recipes: a fault is one line, and no option has a name that a suite's table has for itself."""
+
+import pytest
+from pydantic import BaseModel
+
+from bench_core.errors import UsageError
+from bench_core.registry import Registry
+from bench_core.suite.model import AttackTable, DataTable, MetricTable, ModelTable, load_suite
+
+TABLES = {"attacks": AttackTable, "metrics": MetricTable, "models": ModelTable, "datasets": DataTable}
+
+
+@pytest.mark.parametrize(("kind", "table"), TABLES.items())
+def test_every_option_can_be_given_in_a_suite(installed: Registry, kind: str, table: type[BaseModel]) -> None:
+    taken = {name: {each.name for each in installed.find(kind, name, "", "").options} for name in installed.names(kind)}
+    assert not {
+        name: options & set(table.model_fields) for name, options in taken.items() if options & set(table.model_fields)
+    }
+
+
+@pytest.mark.parametrize("found", ["mean", -1, True])
+def test_a_wrong_value_of_an_option_of_several_types_is_one_line(installed: Registry, found: object) -> None:
+    _, faults = installed.find("attacks", "mi", "", "").check({"decay": found}, "suite", "attacks.X")
+    assert [str(each) for each in faults] == [
+        f'suite: attacks.X.decay: found {found!r} (would do: float >= 0 or "average")'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("sources=[1]", "sources.0: found 1 (would do: str or list of str)"),
+        ('sources=[["AlexNet", 2]]', "sources.0: found ['AlexNet', 2] (would do: str or list of str)"),
+    ],
+)
+def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_suite("transfer_table1", None, [override])
+    assert [str(each) for each in caught.value.faults] == [f"--set {override}: {said}"]
+
+
+def test_an_attack_of_no_parts_is_one_clear_line(installed: Registry) -> None:
+    with pytest.raises(UsageError) as caught:
+        installed.compose([], "suite", "attacks.X.parts")
+    said = 'suite: attacks.X.parts: found an empty list (would do: names of attacks, as in ["mi", "ir"])'
+    assert [str(each) for each in caught.value.faults] == [said]
+
+
+def test_the_papers_secured_targets_are_those_of_the_imagenet_suite() -> None:
+    """All three have published values, and no list of images asks for the two that have to be converted first."""
+    suite = load_suite("transfer_table2", "imagenet")
+    assert suite.targets == ["IncV3ens3", "IncV3ens4", "IncResV2ens3"]
+    assert not {"IncV3ens3", "IncV3ens4"} & set(suite.images.models or [])
+    known = load_suite("transfer_table2", "imagenet", ['targets=["IncResV2ens3"]'])
+    assert "IncV3ens3" not in known.all_models

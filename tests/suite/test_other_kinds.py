@@ -1,0 +1,50 @@
+"""Layers of a suite: a table that names another kind or recipe takes none of the old one's options."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_core.suite.merge import merged
+from bench_core.suite.model import load_suite
+
+PROFILE = """
+[data]
+kind = "imagefolder"
+side = 224
+[models]
+"A" = { recipe = "torchvision", name = "resnet18", weights = "IMAGENET1K_V1" }
+[attacks]
+"PGD" = { recipe = "pgd", momentum = 1 }
+"""
+
+
+@pytest.fixture
+def suite(write_suite: Callable[..., str], tmp_path: Path) -> str:
+    """The toy suite, with its data and its first model in a profile."""
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "toy.toml").write_text(PROFILE)
+    moved = ('"A" = { recipe = "toy", seed = 1 }\n', '[data]\nkind = "toy_images"\n', '"PGD" = { recipe = "pgd" }\n')
+    return write_suite(*((each, "") for each in moved))
+
+
+def test_another_kind_takes_none_of_the_options(suite: str) -> None:
+    loaded = load_suite(
+        suite,
+        overrides=[
+            "data.root=a.npz",
+            "data.kind=npz",
+            'models.A={recipe="checkpoint",architecture="torchvision:resnet18",file="a.pt"}',
+            'attacks.PGD={parts=["pgd","mi"]}',
+        ],
+    )
+    assert (loaded.data.kind, loaded.data.options) == ("npz", {"root": "a.npz"})
+    assert loaded.models["A"].options == {"architecture": "torchvision:resnet18", "file": "a.pt"}
+    assert (loaded.attacks["PGD"].recipe, loaded.attacks["PGD"].options) == (None, {})
+
+
+def test_the_same_kind_keeps_the_other_options(suite: str) -> None:
+    loaded = load_suite(suite, overrides=["data.kind=imagefolder", "data.per_class=1", "models.A.name=resnet34"])
+    assert loaded.data.options == {"side": 224, "per_class": 1}
+    assert loaded.models["A"].options == {"name": "resnet34", "weights": "IMAGENET1K_V1"}
+    assert merged({"seed": 1}, {"recipe": "toy"}) == {"seed": 1, "recipe": "toy"}

@@ -1,0 +1,150 @@
+"""Sweeps, images that several suites share, worst cases and correlations: what a suite may ask for beyond tables."""
+
+import numpy as np
+import pytest
+
+from bench_core import load_result, load_suite, run
+from bench_core.errors import UsageError
+from bench_core.registry import Registry
+from bench_core.run import make_planner
+from bench_core.statistics import pearson
+from bench_core.suite.sweeps import expand_sweeps
+
+SWEEP = """
+[attacks.IR]
+recipe = "ir"
+grid = 2
+cells = 1
+samples = 2
+sweep = { strength = [0, "1/2", 4] }
+[metrics.utility]
+recipe = "transfer_utility"
+[metrics.interaction]
+recipe = "interaction"
+grid = 2
+[worst_case."any of them"]
+value = "transfer.last"
+[correlations.seen]
+x = "interaction.mean"
+y = "utility.utility"
+[[tables]]
+name = "r"
+rows = ["source"]
+columns = ["target"]
+value = "seen.pearson"
+[[tables]]
+name = "worst"
+rows = ["source", "attack"]
+columns = ["target"]
+value = "transfer.last"
+"""
+
+
+def test_a_sweep_is_an_attack_for_every_combination() -> None:
+    sweep = {"recipe": "relaxed", "grid": 2, "sweep": {"c": [0.1, 1], "p": [2, 5]}}
+    given = {"attacks": {"A": {"recipe": "pgd"}, "R": sweep}, "budgets": {"b": {"attacks": ["R"], "eps": 1}}}
+    attacks = expand_sweeps(given)["attacks"]
+    assert list(attacks) == ["A", "R c=0.1 p=2", "R c=0.1 p=5", "R c=1 p=2", "R c=1 p=5"]
+    assert attacks["R c=1 p=2"] == {"recipe": "relaxed", "grid": 2, "sweep": {"c": [1], "p": [2]}}
+    assert expand_sweeps(given)["budgets"]["b"] == {"attacks": list(attacks)[1:], "eps": 1}
+
+
+def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tmp_path) -> None:
+    suite = load_suite(write_suite(append=SWEEP))
+    assert list(suite.attacks) == ["PGD", "IR strength=0", "IR strength=1/2", "IR strength=4"]
+    planner = make_planner(suite, registry)
+    assert planner.attacks["IR strength=1/2", "A", "linf"].spec["options"]["strength"] == 0.5
+    result = run(suite, out=tmp_path, registry=registry, executor="inline")
+    labels = {each.labels.get("strength") for each in result.scores if each.metric == "transfer.last"}
+    assert labels == {None, "0", "1/2", "4"}
+    plain, zero = (
+        result.arrays("transfer", source="A", target="B", attack=a)["fooled"] for a in ("PGD", "IR strength=0")
+    )
+    assert np.array_equal(plain, zero)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("sweep = { strength =", "strength = 1\nsweep = { strength =", '"strength" swept, and given as well'),
+        ("sweep = { strength =", "sweep = { source =", '"source" swept'),
+        ('[0, "1/2", 4]', "[]", "attacks.IR.sweep.strength"),
+        ('[0, "1/2", 4]', "[-1]", "attacks.IR strength=-1.strength"),
+        ('value = "seen.pearson"', 'value = "seen.r"', "would do: seen.pearson, seen.slope"),
+        ('value = "seen.pearson"', 'value = "sen.pearson"', 'did you mean "seen"'),
+        ('x = "interaction.mean"', 'x = "interaction.median"', "interaction.mean"),
+        ('"any of them"', "PGD", "is an attack's name as well"),
+        ('[worst_case."any of them"]', '[worst_case."any of them"]\nattacks = ["PDG"]', 'did you mean "PGD"'),
+        ("[correlations.seen]", "[correlations.transfer]", "is a metric's label as well"),
+        ('recipe = "interaction"\ngrid = 2', 'recipe = "interaction"\ngrid = 3', "metrics.interaction.grid: found 3"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_run(
+    registry: Registry, write_suite, old: str, new: str, message: str
+) -> None:
+    assert old in SWEEP
+    with pytest.raises(UsageError) as caught:
+        make_planner(load_suite(write_suite(append=SWEEP.replace(old, new))), registry)
+    assert message in "\n".join(map(str, caught.value.faults))
+
+
+def test_the_worst_case_is_taken_image_by_image(registry: Registry, write_suite, tmp_path) -> None:
+    result = run(write_suite(append=SWEEP), out=tmp_path, registry=registry, executor="inline")
+    for target in ("A", "B"):
+        attacks = list(result.suite.attacks)
+        fooled = [result.arrays("transfer", source="A", target=target, attack=a)["fooled"][:, -1] for a in attacks]
+        (score,) = [
+            each.score
+            for each in result.scores
+            if each.metric == "transfer.last"
+            and (each.labels["source"], each.labels["target"]) == ("A", target)
+            and each.labels["attack"] == "any of them"
+        ]
+        assert score.value == np.any(fooled, axis=0).mean()
+        assert score.value >= max(each.mean() for each in fooled)
+        assert score.n == 12
+    assert load_result(result.folder, registry).records() == result.records()
+
+
+def test_a_correlation_has_a_point_for_every_attack(registry: Registry, write_suite, tmp_path) -> None:
+    result = run(write_suite(append=SWEEP), out=tmp_path, registry=registry, executor="inline")
+
+    def value(metric: str, attack: str, target: str | None) -> float:
+        (one,) = [
+            each.score.value
+            for each in result.scores
+            if each.metric == metric
+            and (each.labels["source"], each.labels["attack"]) == ("A+B", attack)
+            and each.labels.get("target") == target
+        ]
+        return one
+
+    x = [value("interaction.mean", attack, None) for attack in result.suite.attacks]
+    y = [value("utility.utility", attack, "B") for attack in result.suite.attacks]
+    table = next(table for table in result.tables if table.name == "r")
+    cell = dict(table.rows)["A+B",][1]
+    assert (cell.value, cell.low, cell.high) == pytest.approx(pearson(x, y))
+    assert cell.n == 4
+    assert "N = 4 points" in table.notes
+
+
+def test_suites_of_other_models_can_name_the_same_judges(registry: Registry, write_suite) -> None:
+    rule = ('rule = "all"', 'rule = "correct_by_all"')
+    both = load_suite(write_suite(rule))
+    few = load_suite(write_suite(rule, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'), ('["A", "B"]', '["A"]')))
+    named = load_suite(
+        write_suite(
+            ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'),
+            ('["A", "B"]', '["A"]'),
+            ('rule = "all"', 'models = ["A", "B"]'),
+        )
+    )
+    assert few.all_models == ["A"]
+    assert named.all_models == ["A", "B"]
+    planners = [make_planner(suite, registry) for suite in (both, few, named)]
+    assert planners[0].images is not None
+    labels = planners[0].images.labels
+    wrong = [(label + 1) % 3 if place < 3 else label for place, label in enumerate(labels)]
+    predictions = {"A": list(labels), "B": wrong}
+    chosen = [each.select(predictions).indices[0] for each in planners]
+    assert chosen == [3, 0, 3]

@@ -1,0 +1,140 @@
+"""Tables: pivoted right, means over black-box targets only, paired differences; every label inert in every format."""
+
+import csv
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core.errors import UsageError
+from bench_core.scores.summarise import LabelledScore
+from bench_core.statistics import bootstrap, proportion
+from bench_core.suite.outputs import ReferenceTable, TableTable
+from bench_core.tables.pivot import Table, TableCell, pivot
+from bench_core.tables.text_formats import FORMATS, comma_separated, latex, markdown, terminal
+from bench_core.types import Score
+
+DRAW = np.random.default_rng(3)
+SHARES = {
+    ("PGD", "X"): 0.3, ("PGD", "Y"): 0.5, ("PGD", "S"): 0.9, ("IR", "X"): 0.5, ("IR", "Y"): 0.7, ("IR", "S"): 0.8,
+}  # fmt: skip
+OUTCOMES = {key: DRAW.random(40) < share for key, share in SHARES.items()}
+
+
+def scores() -> list[LabelledScore]:
+    made = []
+    for (attack, target), fooled in OUTCOMES.items():
+        labels = {
+            "source": "S",
+            "attack": attack,
+            "target": target,
+            "relation": "white-box" if target == "S" else "black-box",
+        }
+        made.append(LabelledScore("transfer.success", labels, proportion("success", fooled)))
+    return made
+
+
+def table(**changes) -> TableTable:
+    given = {
+        "name": "t",
+        "rows": ["source", "attack"],
+        "columns": ["target"],
+        "value": "transfer.success",
+        "format": "percent",
+    }
+    return TableTable(**{**given, **changes})
+
+
+def test_a_pivot_has_each_score_in_its_place(tmp_path: Path) -> None:
+    made = pivot(scores(), table(best="max", mean=True, baseline={"attack": "PGD"}), "title", tmp_path, "file")
+    assert made.header == ("source", "attack", "X", "Y", "S", "mean", "mean - PGD")
+    (_, pgd), (key, ir) = made.rows
+    assert key == ("S", "IR")
+    assert [cell.value for cell in ir[:3]] == [OUTCOMES["IR", t].mean() for t in "XYS"]
+    assert [cell.best for cell in ir[:3]] == [OUTCOMES["IR", t].mean() >= OUTCOMES["PGD", t].mean() for t in "XYS"]
+    assert [cell.white_box for cell in ir[:3]] == [False, False, True]
+    black_box = (OUTCOMES["IR", "X"].astype(float) + OUTCOMES["IR", "Y"]) / 2
+    baseline = (OUTCOMES["PGD", "X"].astype(float) + OUTCOMES["PGD", "Y"]) / 2
+    assert ir[3].value == pytest.approx(black_box.mean())
+    assert (ir[3].low, ir[3].high) == bootstrap(black_box)
+    assert ir[4].value == pytest.approx((black_box - baseline).mean())
+    assert (ir[4].low, ir[4].high) == bootstrap(black_box - baseline)
+    assert math.isnan(pgd[4].value)
+
+
+def test_two_scores_in_one_cell_are_an_error_that_says_what_differs(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="differ in attack, relation, target"):
+        pivot(scores()[2:4], table(rows=["source"], columns=[]), "", tmp_path, "file")
+
+
+def test_where_keeps_only_what_it_names(tmp_path: Path) -> None:
+    made = pivot(scores(), table(where={"attack": "IR"}), "", tmp_path, "file")
+    assert [key for key, _ in made.rows] == [("S", "IR")]
+
+
+def test_a_void_is_shown_with_its_reason_and_never_averaged(tmp_path: Path) -> None:
+    labels = {"source": "S", "attack": "IR", "target": "X", "relation": "black-box"}
+    void = LabelledScore("transfer", labels, Score("", math.nan, math.nan, math.nan, 0), "raised ValueError")
+    made = pivot([void, *(s for s in scores() if s.labels["attack"] == "PGD" or s.labels["target"] == "Y")],
+                 table(mean=True), "", tmp_path, "file")  # fmt: skip
+    cells = dict(made.rows)["S", "IR"]
+    assert cells[made.header.index("X") - 2].void == "raised ValueError"
+    assert math.isnan(cells[-1].value)
+    assert "void" in terminal(made)
+    assert "raised ValueError" in terminal(made)
+
+
+def test_published_values_stand_beside_the_measured_ones(tmp_path: Path) -> None:
+    (tmp_path / "published.csv").write_text("table,source,attack,target,percent\nt1,S,IR,X,12.5\nt2,S,IR,X,99\n")
+    reference = ReferenceTable(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
+    made = pivot(scores(), table(reference=reference), "", tmp_path, "file")
+    assert dict(made.rows)["S", "IR"][0].reference == 0.125
+    assert "(12.5)" in terminal(made)
+    assert dict(made.rows)["S", "IR"][1].reference is None
+
+
+HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",
+           "$x_1$ & 100% #1 \\x",
+           "[link](http://x)", "*bold* `code`", "\u202eevil", "@SUM(A1)", "-1+1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
+    cell = TableCell(0.5, 0.4, 0.6, 10)
+    made = Table("t", label, ("source", label), 1, (((label,), (cell,)),), True, (label,))
+    text = FORMATS[name][1](made, intervals=True)
+    assert "\033" not in text
+    assert "\r" not in text
+    assert "\u202e" not in text
+    lines = text.splitlines()
+    if name == "markdown":
+        assert "<script" not in text
+        rows = [line for line in lines if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
+        assert not re.search(r"(?<!\\)[*`\[\]$]", text.replace("**", ""))
+    if name == "csv":
+        for row in csv.reader(io.StringIO(text)):
+            assert len(row) == 4
+            assert all(not entry.startswith(("=", "+", "-", "@")) for entry in row)
+    if name == "latex":
+        assert not re.search(r"(?<!\\)[%#]", text)
+        assert text.count(r"\begin{") == text.count(r"\end{")
+    if name == "json":
+        assert json.loads(text)["title"] == label
+    assert not any(line.lstrip().startswith("::") for line in lines)
+
+
+def test_every_format_shows_the_numbers(tmp_path: Path) -> None:
+    made = pivot(scores(), table(best="max"), "title", tmp_path, "file")
+    expected = f"{100 * OUTCOMES['IR', 'X'].mean():.1f}"
+    for render in (terminal, markdown, latex):
+        assert expected in render(made)
+    rows = list(csv.DictReader(io.StringIO(comma_separated(made, intervals=True))))
+    assert float(rows[1]["X"]) == pytest.approx(OUTCOMES["IR", "X"].mean())
+    assert float(rows[1]["X low"]) < float(rows[1]["X"]) < float(rows[1]["X high"])
+    assert "\033[1m" in terminal(made, bold=True)

@@ -1,0 +1,132 @@
+"""What is asked of a dataset, and of networks' answers to it; labels and targets reach all that they concern."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench_core.errors import UsageError
+from bench_core.hookspecs import hookimpl
+from bench_core.registry import Origin
+from bench_core.run import make_planner, run
+from bench_core.suite.model import load_suite
+from bench_core.types import AttackRecipe, DataRecipe, ModelRecipe
+
+from ..toys import CLASSES, ToyImages, toy_network
+
+
+class Altered(ToyImages):
+    """The toy images, altered in one way."""
+
+    def __init__(self, how: str = "nothing") -> None:
+        super().__init__()
+        match how:
+            case "outside":
+                self.pixels = self.pixels * 255
+            case "nan":
+                self.pixels = self.pixels * np.nan
+            case "double":
+                self.pixels = self.pixels.astype(np.float64)
+            case "other labels":
+                self.labels = [(label + 1) % CLASSES for label in self.labels]
+            case "no class":
+                self.labels = [label - 1 for label in self.labels]
+            case "too many classes":
+                self.labels = [label + 9 for label in self.labels]
+            case "targets":
+                self.targets = [(label + 2) % CLASSES for label in self.labels]
+
+
+class Strange(nn.Module):
+    """A network whose answers are no logits."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.inner = how, toy_network(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        answers = self.inner(images)
+        return answers * torch.nan if self.how == "nan" else answers[:, :, None]
+
+
+class Offering:
+    """Offers them, and an attack that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[list[int], list[int] | None]] = []
+
+    @hookimpl
+    def bench_datasets(self):
+        return {"altered": DataRecipe(Altered, "altered")}
+
+    @hookimpl
+    def bench_models(self):
+        return {"strange": ModelRecipe(Strange, lambda how: {"how": how}, "strange")}
+
+    @hookimpl
+    def bench_attacks(self):
+        def build(budget):
+            def attack(model, examples, rng):
+                targets = None if examples.targets is None else examples.targets.tolist()
+                self.seen.append((examples.labels.tolist(), targets))
+                yield examples.images.clone()
+
+            return attack
+
+        return {"watching": AttackRecipe(build, "watches")}
+
+
+@pytest.fixture
+def offering(registry) -> Offering:
+    made = Offering()
+    registry.register(made, Origin("offering", "tests", "1", "offering-source"))
+    return made
+
+
+def on(how: str) -> tuple[str, str]:
+    return ('kind = "toy_images"', f'kind = "altered"\nhow = "{how}"')
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("outside", r"data: the images are from [\d.]+ to 25\d[\d.]*, not in \[0, 1\]"),
+        ("nan", "not in"),
+        ("double", "float64"),
+        ("no class", "found the class -1"),
+        ("too many classes", r"models\.A: the network knows 3 classes, the data have the class 1\d"),
+    ],
+)
+def test_images_that_cannot_be_meant_stop_a_run(how: str, said: str, offering, registry, write_suite, tmp_path) -> None:
+    with pytest.raises(UsageError, match=said):
+        run(write_suite(on(how)), out=tmp_path, registry=registry, executor="inline")
+    assert not offering.seen
+
+
+@pytest.mark.parametrize(("how", "said"), [("nan", "NaN or infinite answers"), ("shape", r"shape \(20, 3, 1\)")])
+def test_answers_that_are_no_logits_stop_a_run(how, said, offering, registry, write_suite, tmp_path) -> None:
+    suite = write_suite(('"A" = { recipe = "toy", seed = 1 }', f'"A" = {{ recipe = "strange", how = "{how}" }}'))
+    with pytest.raises(UsageError, match=rf"models\.A: found .*{said}"):
+        run(suite, out=tmp_path, registry=registry, executor="inline")
+
+
+def test_other_labels_of_the_same_images_are_other_results(offering, registry, write_suite) -> None:
+    def addresses(how: str) -> set[str]:
+        planner = make_planner(load_suite(write_suite(on(how))), registry)
+        return {job.address for job in [*planner.clean_jobs(), *planner.selected_jobs(planner.expected_selection())]}
+
+    assert addresses("nothing") == addresses("nothing")
+    assert not addresses("nothing") & addresses("other labels")
+    assert addresses("nothing") != addresses("targets")
+
+
+@pytest.mark.parametrize("targeted", [True, False])
+def test_a_datasets_targets_are_what_a_targeted_attack_aims_at(
+    targeted, offering, registry, write_suite, tmp_path
+) -> None:
+    changes = on("targets"), ('{ recipe = "pgd" }', '{ recipe = "watching" }')
+    suite = write_suite(*changes, ('title = "toy"', f'title = "toy"\ntargeted = {str(targeted).lower()}'))
+    run(suite, out=tmp_path, registry=registry, executor="inline")
+    assert len(offering.seen) == 6
+    for labels, targets in offering.seen:
+        assert targets == ([(label + 2) % CLASSES for label in labels] if targeted else None)

@@ -1,0 +1,91 @@
+"""What the host asks of a source beside an attack, held against closed forms; networks that draw have their own."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_core.types import Budget, Examples
+from bench_core.worker.diagnostics import EXAMINED, Witness, examine, noise_of_size
+from bench_core.worker.rng_state import States, draws, own_draws
+from bench_core.worker.streams import ImageStreams
+from tests.toys import ToyImages, toy_network
+
+BUDGET = Budget("linf", 0.1, 0.01, 40)
+
+
+def examples(count: int = 6) -> Examples:
+    data = ToyImages(count)
+    images = torch.from_numpy(data.load(range(count)))
+    return Examples(images, torch.tensor(data.labels), tuple(data.ids))
+
+
+def streams(given: Examples) -> ImageStreams:
+    return ImageStreams(0, given.ids)
+
+
+def test_noise_is_as_large_as_the_budget_and_each_images_own() -> None:
+    given = examples()
+    grey = torch.full_like(given.images, 0.5)
+    flat = {norm: (noise_of_size(grey, norm, 0.1, streams(given)) - grey).flatten(1) for norm in ("linf", "l2")}
+    assert torch.allclose(flat["linf"].abs(), torch.full_like(flat["linf"], 0.1))
+    assert torch.allclose(flat["l2"].norm(dim=1), torch.full((6,), 0.1))
+    alone = noise_of_size(grey[2:3], "l2", 0.1, ImageStreams(0, given.ids[2:3])) - grey[2:3]
+    assert torch.equal(alone.flatten(1), flat["l2"][2:3])
+
+
+@pytest.mark.parametrize(("steps", "looked_at"), [(40, 30), (10, 5), (3, 2), (1, None)])
+def test_the_witness_looks_back_by_ten_steps_or_half_of_all(steps: int, looked_at: int | None) -> None:
+    given, network = examples(), toy_network()
+    witness = Witness(network, given, replace(BUDGET, steps=steps), streams(given))
+    for index in range(1, steps + 1):
+        witness.step(index, given.images * (1 - index / 100))
+    rows = witness.rows(given.images)
+    logits = network(given.images)
+    wrong = logits.scatter(1, given.labels[:, None], -torch.inf).amax(1)
+    assert torch.allclose(rows["lead"], wrong - logits.gather(1, given.labels[:, None])[:, 0])
+    if looked_at is None:
+        assert rows["lead_before"].isnan().all()
+    else:
+        assert torch.equal(rows["lead_before"], witness.lead(given.images * (1 - looked_at / 100)))
+
+
+def test_an_attack_with_an_aim_leads_where_the_network_says_that_class() -> None:
+    given, network = examples(), toy_network()
+    said = network(given.images).argmax(1)
+    for shift, fooled in ((0, True), (1, False)):
+        aimed = Examples(given.images, given.labels, given.ids, (said + shift) % 3)
+        assert bool((Witness(network, aimed, BUDGET, streams(given)).lead(given.images) > 0).all()) == fooled
+
+
+def test_only_the_first_images_are_looked_at() -> None:
+    rows = examine(toy_network(), examples(EXAMINED + 8))
+    assert rows["examined"].tolist() == [True] * EXAMINED + [False] * 8
+    assert not any(row.any() for name, row in rows.items() if name != "examined")
+
+
+class Drawing(nn.Module):
+    """Adds a number from each of the generators of a process."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) + torch.rand(1) + np.random.random() + random.random()
+
+
+def test_a_network_that_draws_moves_no_generator_but_its_own() -> None:
+    image, network = examples(1).images, Drawing()
+    assert draws(network, image)
+    assert not draws(toy_network(), image)
+    seen = []
+    for _ in range(2):
+        before = States()
+        with own_draws([network, network], image, 7):
+            first, second = network(image), network(image)
+        assert States() == before
+        seen.append((first, second))
+    assert not torch.equal(*seen[0])
+    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+    assert not network._forward_hooks
+    assert not network._forward_pre_hooks
