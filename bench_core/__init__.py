@@ -1,7 +1,8 @@
 """bench: declarative adversarial-robustness suites, attacks that are checked, numbers with their uncertainty."""
 
 from .errors import UsageError
-from .run import Result, load_result, run
+from .result import Result, load_result
+from .run import run
 from .suite.model import Suite, load_suite
 
 __all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]

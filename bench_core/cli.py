@@ -30,7 +30,7 @@ from .tables.views import beside_published, pivots
 from .types import Precision
 
 if TYPE_CHECKING:
-    from .run import Result
+    from .result import Result
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 ABOUT = "An adversarial-robustness benchmark: suites of attacks, models and metrics, and leaderboards to trust."
@@ -145,7 +145,7 @@ def show(
     plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run again, without computing anything."""
-    from .run import load_result, safe_name
+    from .result import load_result, safe_name
 
     folder = Path(suite)
     if not (folder / "run.json").is_file():

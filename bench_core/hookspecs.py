@@ -11,7 +11,7 @@ from .types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, Model
 
 if TYPE_CHECKING:
     from .planning.planner import Job, Plan
-    from .run import Result
+    from .result import Result
     from .tables.pivot import Table
 
 hookspec = pluggy.HookspecMarker("bench")

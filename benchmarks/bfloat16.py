@@ -30,7 +30,8 @@ from tabulate import tabulate
 from bench_core import load_suite, run
 from bench_core.planning.planner import Job, Selection
 from bench_core.registry import discover
-from bench_core.run import Result, make_planner
+from bench_core.result import Result
+from bench_core.run import make_planner
 from bench_core.statistics import bootstrap
 from bench_core.suite.model import Suite
 from bench_core.types import Budget, Precision

@@ -18,7 +18,7 @@ import numpy as np
 from ..digests import digest
 from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Registry
-from ..run import safe_name
+from ..result import safe_name
 from ..store import write_atomically
 from ..suite.outputs import GateTable
 from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id

@@ -15,7 +15,7 @@ from ..digests import digest
 from ..errors import Fault, UsageError
 from ..planning.planner import PREDICTED
 from ..registry import Registry
-from ..run import Result, load_result
+from ..result import Result, load_result
 from ..scores.summarise import LabelledScore
 from ..suite.model import Suite
 from ..suite.outputs import GateTable

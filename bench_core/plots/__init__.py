@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..registry import Registry
-    from ..run import Result
+    from ..result import Result
 
 
 def write_plots(result: Result, registry: Registry | None = None) -> list[Path]:

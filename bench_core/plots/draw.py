@@ -34,14 +34,14 @@ from .stacked import draw_stacked
 from .style import our_style
 
 if TYPE_CHECKING:
-    from ..run import Result
+    from ..result import Result
 
 METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 
 def draw_all(result: Result, registry: Registry | None) -> list[Path]:
     """Draw and save every plot of a run. Raises UsageError where a plot cannot be drawn from its scores."""
-    from ..run import safe_name
+    from ..result import safe_name
 
     files = []
     for index, plot in enumerate(result.suite.plots):

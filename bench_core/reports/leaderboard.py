@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
 from ..gate.snapshot import default_gate, read_facts, run_folder
 from ..registry import Registry
-from ..run import Result, load_result
+from ..result import Result, load_result
 from ..scores.pareto import front
 from ..scores.summarise import LabelledScore
 from ..scores.warnings import flags

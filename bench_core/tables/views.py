@@ -12,7 +12,7 @@ from ..errors import Fault, UsageError
 from .pivot import Table, TableCell, pivot
 
 if TYPE_CHECKING:
-    from ..run import Result
+    from ..result import Result
 
 
 def pivots(result: Result, rows: Sequence[str]) -> list[Table]:

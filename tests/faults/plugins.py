@@ -14,7 +14,8 @@ import pytest
 
 from bench_core.executors import NO_LIMITS, Limits
 from bench_core.registry import discover
-from bench_core.run import Result, run
+from bench_core.result import Result
+from bench_core.run import run
 from tests.conftest import SUITE
 from tests.toys import MISBEHAVIOURS
 

@@ -17,7 +17,7 @@ from bench_core.errors import UsageError
 from bench_core.executors import Limits
 from bench_core.executors.dispatch import Incomplete
 from bench_core.executors.watchdog import memory
-from bench_core.run import Result
+from bench_core.result import Result
 from tests.executors.test_executors import workers_of
 
 from .installed import BURDENS, METRICS, install

@@ -15,7 +15,8 @@ from bench_core.plots.draw import draw
 from bench_core.plots.maps import as_squares
 from bench_core.plots.style import our_style
 from bench_core.registry import Registry
-from bench_core.run import Result, make_planner
+from bench_core.result import Result
+from bench_core.run import make_planner
 from bench_core.statistics import bootstrap, pearson
 
 EVERY_KIND = r"""

@@ -80,7 +80,7 @@ def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
     """What a target says of a picture is what the run recorded of that image."""
     from bench_core.gate.snapshot import read_facts
     from bench_core.reports.page.gallery import make_gallery
-    from bench_core.run import load_result
+    from bench_core.result import load_result
 
     result = load_result(made, registry)
     gallery = make_gallery(result, read_facts(made), registry, 5, "B")

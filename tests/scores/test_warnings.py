@@ -14,7 +14,7 @@ from bench_core.cli import app, guard
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
-from bench_core.run import Result
+from bench_core.result import Result
 from bench_core.scores.summarise import LabelledScore, RowSet
 from bench_core.scores.warnings import NETWORKS, flags, warnings
 from bench_core.suite.model import BudgetTable

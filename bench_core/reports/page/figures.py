@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ...registry import Registry
-    from ...run import Result
+    from ...result import Result
 
 LARGEST_SVG = 300_000  # bytes; a plot of more is drawn in pixels
 

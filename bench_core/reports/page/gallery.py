@@ -22,7 +22,7 @@ from ...executors.inline import Inline
 from ...planning.planner import Planner, Selection
 from ...progress import Silent
 from ...registry import Registry
-from ...run import Result
+from ...result import Result
 from ...scores.summarise import RowSet, gather
 from ...store import Store
 from ...suite.model import MetricTable, source_label

@@ -13,7 +13,7 @@ from ...gate.compare import Comparison, explain
 from ...gate.formats import sheet
 from ...gate.snapshot import read_facts, run_folder
 from ...registry import Registry, discover
-from ...run import load_result
+from ...result import load_result
 from ...scores.warnings import flags
 from ...tables.html import Field, HtmlTable, of_sheet, of_table, page, templates
 from ...types import Json
