@@ -15,28 +15,87 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 KEPT = ROOT / "results" / "benchmarks"
-SCRIPTS = {
-    "peak": "The machine's limit",
-    "libraries": "PGD and MI against torchattacks and foolbox",
-    "attack_speed": "Attacks against the official algorithm, and the share of the machine's limit",
-    "lean": "What each step of making a network lean saves",
-    "bfloat16": "What bfloat16 does to speed and to outcomes",
-    "batch_sizes": "How many inputs at once",
-    "compiled": "Whether torch.compile pays",
-    "orders": "Interactions of every order against the design of 200 pairs and 100 contexts",
-    "table1": "The main job against the machine's limit",
-    "host": "The host against a bare loop",
-    "planner": "The planner, and a finished suite",
-    "store": "The store",
-    "start_up": "Start-up",
-    "memory": "Memory",
-    "workers": "Scaling over workers",
+SCRIPTS = {  # name -> title of its section, what it measures
+    "peak": (
+        "The machine's peak",
+        "The fastest matrix products and convolutions in float32. Other sections compare with them.",
+    ),
+    "libraries": (
+        "PGD and MI against torchattacks and foolbox",
+        'All attack the same images with the same number of steps. "Same network" is the network that bench\n'
+        'has optimised; "as trained" is the original one. Processor time, one thread.',
+    ),
+    "attack_speed": (
+        "IR against the official implementation",
+        "One step of IR. The official implementation is transcribed from the authors' code and attacks one\n"
+        "image at a time. The first table of each network is processor time on one thread, the second is\n"
+        "wall-clock time on all cores.",
+    ),
+    "lean": (
+        "Optimising a network for attacks",
+        "The gradient of 63 inputs after each optimisation that bench applies when it loads a network. The\n"
+        "following tables measure the backward pass through first convolutions alone, and the memory\n"
+        "settings of a worker. Processor time, one thread.",
+    ),
+    "bfloat16": (
+        "Speed and outcomes with bfloat16",
+        "Attacks compute gradients in bfloat16; the results are judged in float32. The first table compares\n"
+        "success on the same images, the second speed.",
+    ),
+    "batch_sizes": (
+        "Batch sizes",
+        "The gradient of 64 inputs (16 at 224 pixels), split into batches of several sizes. Processor time,\n"
+        "one thread.",
+    ),
+    "compiled": (
+        "torch.compile",
+        "The gradient of 63 inputs through optimised networks, with and without `torch.compile`. Processor\n"
+        "time, one thread.",
+    ),
+    "orders": (
+        "Interactions of each order against the paper's sampling",
+        "The paper samples 200 pairs with 100 contexts each. The first table gives how many times fewer\n"
+        "forward passes bench needs for the same standard error, the second the speed of the metric\n"
+        "relative to plain batches, the third its memory.",
+    ),
+    "table1": (
+        "Table 1 against the machine's peak",
+        "`transfer_table1` on 25 images, from an empty store, against two lower bounds: its multiplications\n"
+        "at the speed of the fastest convolution, and its convolutions alone as torch computes them.",
+    ),
+    "host": (
+        "Overhead of planning, checking, storing and scoring",
+        "PGD and IR with three targets, run by bench and by a bare loop that does none of these. Processor\ntime.",
+    ),
+    "planner": (
+        "Planning, and showing a finished suite",
+        "The first table compares a plan of 100,000 cells with only computing their addresses, in processor\n"
+        "time. The second is the wall-clock time of commands on a finished `transfer_table1`.",
+    ),
+    "store": (
+        "The store",
+        "Writing and reading the results of one job, against plain files and NumPy. Wall-clock time.",
+    ),
+    "start_up": (
+        "Start-up",
+        "The wall-clock time of commands that need no tensors, against importing torch.",
+    ),
+    "memory": (
+        "Memory",
+        "The peak memory of PGD runs with different numbers of steps and images.",
+    ),
+    "workers": (
+        "Scaling over workers",
+        "The throughput of the attacks of one source, with workers that are already warm. Wall-clock time.",
+    ),
 }
-NOT_ON_A_GPU = """\
-Everything here was measured on a CPU, and nothing of it was ever run on a GPU. There the same code moves networks and
-images to the device, gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with
-`--precision bfloat16`, halves batches that do not fit, and keeps TF32 off. Tests exercise these paths on the CPU, with
-stand-ins for what a CPU has not; those that need a GPU run where there is one. How fast it is there is not claimed."""
+INTRODUCTION = """\
+`python -m benchmarks` wrote this page. A ratio is the median over several turns, with [quartiles].
+
+All measurements are from a CPU; none is from a GPU. On a GPU, the same code moves networks and images to the device,
+gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with `--precision
+bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these code paths on a CPU
+with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU."""
 
 
 def run(name: str) -> str:
@@ -53,15 +112,10 @@ def run(name: str) -> str:
 
 
 def page(found: dict[str, str]) -> str:
-    parts = [
-        "# Performance",
-        "",
-        "Written by `python -m benchmarks`; a ratio is the median over turns, [quartiles].",
-        "",
-    ]
-    parts += [NOT_ON_A_GPU, ""]
+    parts = ["# Performance", "", INTRODUCTION, ""]
     for name, output in found.items():
-        parts += [f"## {SCRIPTS[name]}", "", f"`python -m benchmarks.{name}`", "", "```text", output, "```", ""]
+        title, about = SCRIPTS[name]
+        parts += [f"## {title}", "", about, "", f"`python -m benchmarks.{name}`", "", "```text", output, "```", ""]
     return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
 
 
