@@ -1,4 +1,4 @@
-"""What a finding of a paper is held against: intervals, read from the result of a suite."""
+"""The intervals that support or contradict a finding of a paper, read from the result of a suite."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from bench_core.tables.pivot import Table
 
 @dataclass(frozen=True)
 class Evidence:
-    """One interval of something that is zero where the finding does not hold."""
+    """The 95% interval of one difference, which is zero if the finding does not hold."""
 
-    of: str
+    label: str
     low: float
     high: float
 
     @property
     def side(self) -> int:
-        """1 above zero, -1 below, 0 where the interval holds zero."""
+        """Return 1 if the interval is above zero, -1 if below, 0 if it contains zero."""
         return int(self.low > 0) - int(self.high < 0)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the paper says, on which side of zero that is, and how to read the evidence off a result."""
+    """A claim of a paper, the side of zero that it predicts, and a function that reads the evidence from a result."""
 
-    says: str
+    claim: str
     side: int
     read: Callable[[Result], list[Evidence]]
 
 
 def differences(table: str, attacks: Iterable[str] | None = None, **labels: str) -> Callable[[Result], list[Evidence]]:
-    """Read a table's differences from its baseline, of some attacks, or of all that are not a derived row."""
+    """Read the differences from the baseline in a table, for some attacks or all attacks of the suite."""
 
     def read(result: Result) -> list[Evidence]:
         found = table_of(result, table)
@@ -55,7 +55,7 @@ def differences(table: str, attacks: Iterable[str] | None = None, **labels: str)
 def every_cell(
     table: str, columns: Collection[str] = (), **rows: str | Collection[str]
 ) -> Callable[[Result], list[Evidence]]:
-    """Read the intervals of a table, all of them, or those of some columns, and of rows with some labels."""
+    """Read the intervals of a table, optionally only of some columns and of rows with some labels."""
 
     def read(result: Result) -> list[Evidence]:
         found = table_of(result, table)
@@ -74,18 +74,18 @@ def every_cell(
 
 
 def best_step_against_last(attack: str) -> Callable[[Result], list[Evidence]]:
-    """Compare the step that leave-one-out takes, which has not seen the image, with the last, image by image."""
+    """Compare the step that leave-one-out chooses without the image itself with the last step, by image."""
 
     def read(result: Result) -> list[Evidence]:
         evidence = []
-        for source in dict.fromkeys(each.labels.get("source") for each in result.scores):
+        for source in dict.fromkeys(score.labels.get("source") for score in result.scores):
             kept: dict[str, list[np.ndarray]] = {"transfer.success": [], "transfer.last": []}
-            for each in result.scores:
-                labels = each.labels
+            for labelled in result.scores:
+                labels = labelled.labels
                 ours = labels.get("attack") == attack and labels.get("source") == source
-                if ours and labels.get("relation") == "black-box" and each.metric in kept:
-                    assert each.score.per_image is not None
-                    kept[each.metric].append(each.score.per_image)
+                if ours and labels.get("relation") == "black-box" and labelled.metric in kept:
+                    assert labelled.score.per_image is not None
+                    kept[labelled.metric].append(labelled.score.per_image)
             if kept["transfer.last"]:
                 change = np.mean(kept["transfer.success"], axis=0) - np.mean(kept["transfer.last"], axis=0)
                 evidence.append(Evidence(f"{source} {attack}", *bootstrap(change)))
@@ -97,13 +97,13 @@ def best_step_against_last(attack: str) -> Callable[[Result], list[Evidence]]:
 def paired(
     value: str, more: Mapping[str, str], less: Mapping[str, str], **where: str
 ) -> Callable[[Result], list[Evidence]]:
-    """Compare, image by image, the scores with the labels `more` and those that differ only by having `less`."""
+    """Compare scores that have the labels `more` with those that have `less` and are otherwise equal, by image."""
 
     def read(result: Result) -> list[Evidence]:
         scores = {
-            frozenset((name, str(label)) for name, label in each.labels.items()): each.score.per_image
-            for each in result.scores
-            if each.metric == value
+            frozenset((name, str(label)) for name, label in labelled.labels.items()): labelled.score.per_image
+            for labelled in result.scores
+            if labelled.metric == value
         }
         evidence = []
         for labels, ours in scores.items():
@@ -117,13 +117,13 @@ def paired(
 
 
 def higher(one: str, other: str) -> Callable[[Result], list[Evidence]]:
-    """Compare two scores that have the same labels, image by image."""
+    """Compare two scores with the same labels, paired by image."""
 
     def read(result: Result) -> list[Evidence]:
         scores = {
-            (each.metric, frozenset(each.labels.items())): each.score.per_image
-            for each in result.scores
-            if each.metric in (one, other)
+            (labelled.metric, frozenset(labelled.labels.items())): labelled.score.per_image
+            for labelled in result.scores
+            if labelled.metric in (one, other)
         }
         return [
             Evidence(" ".join(str(label) for _, label in sorted(labels)), *bootstrap(values - scores[other, labels]))
@@ -135,14 +135,14 @@ def higher(one: str, other: str) -> Callable[[Result], list[Evidence]]:
 
 
 def best_detector(one: str, other: str) -> Callable[[Result], list[Evidence]]:
-    """Compare the best areas under the ROC curve that two metrics reach, whichever way round, pair by pair of images.
+    """Compare the best areas under the ROC curve of two metrics, in either direction, paired by image.
 
-    Each best is chosen on the images that it is judged on, which flatters the metric that has more to choose from.
+    The best is chosen on the same images that it is evaluated on, which favours the metric with more candidates.
     """
 
     def read(result: Result) -> list[Evidence]:
         evidence = []
-        for source in dict.fromkeys(each.labels["source"] for each in result.scores if each.metric == one):
+        for source in dict.fromkeys(score.labels["source"] for score in result.scores if score.metric == one):
             best = []
             for value in (one, other):
                 found = [e.score for e in result.scores if e.metric == value and e.labels["source"] == source]

@@ -1,4 +1,4 @@
-"""What the papers find, suite by suite, and where in a result the evidence is."""
+"""The findings of the papers for each suite, and how to read the evidence from a result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FINDINGS: dict[str, list[Finding]] = {
         Finding("VR transfers better than PGD", 1, differences("main", ["VR"])),
         Finding("SGM transfers better than PGD", 1, differences("main", ["SGM"])),
         Finding("SGM+IR transfers better than SGM", 1, differences("added", ["SGM+IR"])),
-        Finding("every other attack stays behind HybridIR", -1, differences("hybrid")),
+        Finding("every other attack transfers worse than HybridIR", -1, differences("hybrid")),
     ],
     "transfer_table4": [
         Finding("SGM has less interaction than PGD", -1, differences("by_source", ["SGM"])),
@@ -39,7 +39,11 @@ FINDINGS: dict[str, list[Finding]] = {
     ],
     "transfer_fig3": [
         *(Finding(f"{label} transfers better than strength 0", 1, differences("main", [label])) for label in STRENGTHS),
-        Finding("the interaction loss alone beats noise of its size", 1, differences("alone", ["interaction only"])),
+        Finding(
+            "the interaction loss alone transfers better than noise of the same size",
+            1,
+            differences("alone", ["interaction only"]),
+        ),
     ],
     "transfer_fig5": [
         Finding("one step leaves less interaction than many (proposition 1)", -1, differences("main", ["single-step"])),
@@ -52,7 +56,7 @@ FINDINGS: dict[str, list[Finding]] = {
     "robustness_orders": [
         *(
             Finding(
-                f"of {source}, attacks take more from interactions of the highest order than from order {order}",
+                f"attacks on {source} reduce interactions of the highest order more than those of order {order}",
                 1,
                 paired("orders.change", {"order": "1.0"}, {"order": order}, source=source),
             )
@@ -61,7 +65,7 @@ FINDINGS: dict[str, list[Finding]] = {
         ),
         *(
             Finding(
-                f"of {source} they take more at order {order} than of the same network secured",
+                f"attacks reduce interactions of order {order} more in {source} than in {source}-adv",
                 1,
                 paired("orders.change", {"source": source}, {"source": f"{source}-adv"}, order=order),
             )
@@ -70,7 +74,7 @@ FINDINGS: dict[str, list[Finding]] = {
         ),
         *(
             Finding(
-                f"interactions of {source} secured are more disentangled at order {order}",
+                f"interactions of order {order} are more disentangled in {source}-adv than in {source}",
                 1,
                 paired("disentanglement.corrected", {"target": f"{source}-adv"}, {"target": source}, order=order),
             )
@@ -79,40 +83,44 @@ FINDINGS: dict[str, list[Finding]] = {
         ),
     ],
     "robustness_strength": [
-        Finding("the change of high orders grows with the attack's iterations", 1, every_cell("pearson")),
+        Finding("the change of high-order interactions grows with the number of iterations", 1, every_cell("pearson")),
     ],
     "robustness_contexts": [
         Finding(
-            "strong low-order interactions have contexts of their own, not those that chance would give",
+            "strong low-order interactions occur in more specific contexts than chance would give",
             1,
             higher("low.contrast", "low.chance"),
         ),
-        Finding("so have strong high-order interactions", 1, higher("high.contrast", "high.chance")),
+        Finding(
+            "strong high-order interactions occur in more specific contexts than chance would give",
+            1,
+            higher("high.contrast", "high.chance"),
+        ),
     ],
     "robustness_pointcloud": [
         *(
             Finding(
-                f"attacks take more from interactions of the highest order than from order {order}",
+                f"attacks reduce interactions of the highest order more than those of order {order}",
                 1,
                 paired("orders.change", {"order": "1.0"}, {"order": order}),
             )
             for order in ("0.2", "0.4", "0.6")
         ),
         Finding(
-            "at the highest order they take more from the standard network than from the secured one",
+            "attacks reduce interactions of the highest order more in PointNet2 than in PointNet2-adv",
             1,
             paired("orders.change", {"source": "PointNet2"}, {"source": "PointNet2-adv"}, order="1.0"),
         ),
     ],
     "robust_accuracy": [
         Finding(
-            "AutoAttack leaves fewer images right than PGD",
+            "accuracy is lower under AutoAttack than under PGD",
             1,
             paired("robust.accuracy", {"attack": "PGD"}, {"attack": "AutoAttack"}),
         ),
         *(
             Finding(
-                f"under AutoAttack {source} keeps more right secured than not",
+                f"accuracy under AutoAttack is higher for {source}-adv than for {source}",
                 1,
                 paired("robust.accuracy", {"source": f"{source}-adv"}, {"source": source}, attack="AutoAttack"),
             )
@@ -126,35 +134,39 @@ FINDINGS: dict[str, list[Finding]] = {
             paired("dropout.corrected", DROPOUT, {"operation": "cutout"}),
         ),
         Finding(
-            "dropout at 0.3 corrects more of them than at 0.1",
+            "dropout at 0.3 corrects more adversarial images than dropout at 0.1",
             1,
             paired("dropout.corrected", DROPOUT, {"operation": "dropout 0.1"}),
         ),
     ],
     "robustness_recovery": [
         Finding(
-            "of secured networks the recovered image is nearer to the clean one than the adversarial image",
+            "for secured networks, recovered images are nearer to the clean images than adversarial images are",
             -1,
             every_cell("change", source=SECURED),
         ),
-        Finding("of standard networks it is farther", 1, every_cell("change", source=STANDARD)),
+        Finding(
+            "for standard networks, recovered images are farther from the clean images than adversarial images are",
+            1,
+            every_cell("change", source=STANDARD),
+        ),
     ],
     "robustness_spectrum": [
         Finding(
-            "the best order of interaction tells adversarial from clean images better than the best frequency",
+            "the best interaction order separates adversarial from clean images better than the best frequency",
             1,
             best_detector("orders.auroc", "spectrum.auroc"),
         ),
     ],
     "robustness_rank": [
         Finding(
-            "cut to 1/16 of their rank, adversarial images gain high-order interaction",
+            "reducing adversarial images to 1/16 of their rank increases their high-order interactions",
             1,
             every_cell("effect", HIGH, images="adversarial", rank="0.0625"),
         ),
         *(
             Finding(
-                f"they gain more of it than clean images (order {order})",
+                f"it increases them more than in clean images (order {order})",
                 1,
                 paired("rank.effect", {"images": "adversarial"}, {"images": "clean"}, rank="0.0625", order=order),
             )
@@ -163,7 +175,7 @@ FINDINGS: dict[str, list[Finding]] = {
     ],
     "robustness_detection": [
         Finding(
-            f"Shapley values of the highest order detect better than those of the order {order}",
+            f"Shapley values of the highest order detect adversarial images better than those of order {order}",
             1,
             paired("detection.auroc", {"order": "1.0"}, {"order": order}, statistic="interquartile"),
         )
@@ -171,17 +183,17 @@ FINDINGS: dict[str, list[Finding]] = {
     ],
     "robustness_smoothing": [
         Finding(
-            "attacks lower the high-order interactions of the network trained with noise",
+            "attacks reduce the high-order interactions of the network trained with noise",
             1,
             every_cell("change", HIGH, source="ResNet-S-noise"),
         ),
         Finding(
-            "there, low orders carry more of the attacking utility than the highest",
+            "in that network, order 0.3 contributes more to the attacking utility than the highest order",
             1,
             paired("orders.utility", {"order": "0.3"}, {"order": "1.0"}, source="ResNet-S-noise"),
         ),
         Finding(
-            "training with noise raises the accuracy that is certified within 0.25",
+            "training with noise increases the certified accuracy at radius 0.25",
             1,
             paired(
                 "certified.accuracy",

@@ -1,10 +1,9 @@
-"""Run every suite on the embedded networks and write docs/results.md: tables, plots, and what they say.
+"""Run every suite on the embedded networks and write docs/results.md: tables, plots and verdicts.
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-Where suites are named, the others keep their sections on the page. No number and no verdict there is typed:
-a finding of the paper is said to show where the 95% intervals of the differences that it is about lie on its side of
-zero.
+If suites are named, the sections of the others stay as they are. All numbers and verdicts are computed: a finding shows
+where the 95% intervals of its differences lie on the predicted side of zero.
 """
 
 from __future__ import annotations
@@ -29,49 +28,53 @@ HERE = Path(__file__).parent
 
 HEAD = """# Results on the embedded networks
 
-Written by `python docs/make_results.py{arguments}`; every number and every verdict comes from the runs.
+`python docs/make_results.py{arguments}` wrote this page. Every number and verdict is computed from the runs.
 
-Small networks on 28 x 28 images are not ImageNet's: this page says which findings of the papers show at this scale and
-which do not, not whether a paper is right. A finding *shows* where the 95% interval of each difference lies on its
-side of zero, *shows in part* where some do and none lies on the other side, and *does not show* where none does. Each
-interval stands for itself: of twenty differences that are zero, one is expected to look like one that is not.
-Differences are paired image by image, over black-box targets only; success is by the leave-one-out choice of step
-unless it says last.
+The embedded networks are small and their images have 28 x 28 pixels. This page shows which findings of the papers
+appear at this scale. It does not show whether a paper is right about ImageNet.
+
+Each finding predicts the sign of one or more differences. It *shows* if the 95% intervals of all differences lie on
+the predicted side of zero. It *shows in part* if some do and none lies on the other side. It *does not show* if none
+does. The intervals are not corrected for multiple comparisons: if twenty differences are zero, one of them is expected
+to look different from zero. Differences are paired by image and use black-box targets only. Success is measured at the
+step that works best on the other images (leave-one-out), unless a table says "last step".
+
+*Secured* networks were trained to resist attacks: `-adv` adversarially, `-noise` with noise.
 """
 
 
 def verdict(finding: Finding, evidence: Sequence[Evidence]) -> str:
-    """Say in words what the intervals say."""
-    on_its_side = [each for each in evidence if each.side == finding.side]
-    against = [each for each in evidence if each.side == -finding.side]
+    """Return the verdict on a finding, with the counts of intervals on either side of zero."""
+    supporting = [interval for interval in evidence if interval.side == finding.side]
+    opposing = [interval for interval in evidence if interval.side == -finding.side]
     count = len(evidence)
     if not evidence:
-        return "cannot be said: no interval came out"
-    if len(on_its_side) == count:
+        return "no verdict: there are no intervals"
+    if len(supporting) == count:
         word = "shows"
-    elif on_its_side and not against:
+    elif supporting and not opposing:
         word = "shows in part"
-    elif on_its_side:
+    elif supporting:
         word = "shows in some cases, the opposite in others"
-    elif against:
-        word = "does not show: the opposite does" + ("" if len(against) == count else " in part")
+    elif opposing:
+        word = "does not show: the opposite does" + ("" if len(opposing) == count else " in part")
     else:
         word = "does not show"
-    sides = f"{len(on_its_side)} of {count} intervals on its side of zero, {len(against)} on the other"
-    named = f" ({', '.join(each.of for each in against)})" if against and len(against) < count else ""
+    sides = f"{len(supporting)} of {count} intervals on the predicted side of zero, {len(opposing)} on the other"
+    named = f" ({', '.join(interval.label for interval in opposing)})" if opposing and len(opposing) < count else ""
     return f"**{word}**: {sides}{named}"
 
 
 def question(file: Path) -> str:
-    """Give the first comment of a suite: the question that it asks."""
+    """Return the first comment of a suite file: the question that the suite answers."""
     return file.read_text().partition("\n")[0].removeprefix("#").strip()
 
 
 def section(result: Result, pictures: Path) -> str:
-    """Write what one suite has to say; its plots are copied beside the page."""
+    """Return the section of one suite and copy its plots to the folder `pictures`."""
     suite = result.suite
     lines = [f"## {suite.name}", "", f"{suite.title}. {question(Path(suite.file))}", ""]
-    lines += [f"- {each.says}: {verdict(each, each.read(result))}" for each in FINDINGS[suite.name]]
+    lines += [f"- {finding.claim}: {verdict(finding, finding.read(result))}" for finding in FINDINGS[suite.name]]
     lines.append("")
     tables = {table.name: table for table in result.tables}
     lines += [re.sub("^###", "####", markdown(tables[name], intervals=True)) for name in SHOWN[suite.name]]
@@ -83,10 +86,10 @@ def section(result: Result, pictures: Path) -> str:
 
 
 def sections_of(page: Path) -> dict[str, str]:
-    """Give the sections that a page has, by their suite."""
+    """Return the sections of a page by suite name."""
     text = page.read_text() if page.exists() else ""
     found = re.split(r"^## (?=\w+$)", text, flags=re.MULTILINE)[1:]
-    return {each.partition("\n")[0]: f"## {each.rstrip()}\n" for each in found}
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in found}
 
 
 def main() -> None:

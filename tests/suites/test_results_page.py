@@ -1,4 +1,4 @@
-"""The page of results says what the intervals say, about every suite that it is about."""
+"""The verdicts on the results page follow from the intervals, and every suite has findings."""
 
 import importlib.util
 import sys
@@ -26,7 +26,7 @@ def page() -> ModuleType:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(SCRIPT.parent))  # as it is for a script that is run
+    sys.path.insert(0, str(SCRIPT.parent))  # as for a script
     spec.loader.exec_module(module)
     sys.path.remove(str(SCRIPT.parent))
     module.evidence = sys.modules["evidence"]
@@ -39,39 +39,42 @@ ABOVE, BELOW, ACROSS = (0.1, 0.3), (-0.3, -0.1), (-0.1, 0.2)
 @pytest.mark.parametrize(
     ("intervals", "expected"),
     [
-        ([ABOVE, ABOVE], "**shows**: 2 of 2 intervals on its side of zero, 0 on the other"),
+        ([ABOVE, ABOVE], "**shows**: 2 of 2 intervals on the predicted side of zero, 0 on the other"),
         ([ABOVE, ACROSS], "**shows in part**: 1 of 2"),
         ([ACROSS, (0.0, 0.0)], "**does not show**: 0 of 2"),
-        ([ABOVE, BELOW], "**shows in some cases, the opposite in others**: 1 of 2 intervals on its side of zero, 1 on"),
+        (
+            [ABOVE, BELOW],
+            "**shows in some cases, the opposite in others**: 1 of 2 intervals on the predicted side of zero, 1 on",
+        ),
         ([BELOW, ACROSS], "**does not show: the opposite does in part**"),
         ([BELOW, BELOW], "**does not show: the opposite does**"),
-        ([], "cannot be said"),
+        ([], "no verdict"),
     ],
 )
 def test_a_verdict_follows_from_intervals(page: ModuleType, intervals: list, expected: str) -> None:
-    for side in (1, -1):  # a finding that lies below zero is judged as its mirror image
+    for side in (1, -1):  # a finding below zero is the mirror image
         evidence = [page.Evidence("x", *sorted((side * low, side * high))) for low, high in intervals]
         assert page.verdict(page.Finding("", side, lambda _: []), evidence).startswith(expected)
 
 
-def test_every_suite_of_the_paper_has_findings_and_what_they_name_exists(page: ModuleType) -> None:
+def test_every_suite_has_findings_and_the_tables_they_name_exist(page: ModuleType) -> None:
     assert set(page.FINDINGS) == set(page.SHOWN) == set(own_suites())
     for name in page.SHOWN:
         assert set(page.SHOWN[name]) <= {table.name for table in load_suite(name, "embedded").tables}
 
 
-def made(metric: str, values: list[float], **labels: str) -> LabelledScore:
+def score(metric: str, values: list[float], **labels: str) -> LabelledScore:
     per_image = np.array(values)
     return LabelledScore(metric, labels, Score("", per_image.mean(), 0, 1, len(values), per_image=per_image))
 
 
-def test_scores_are_paired_with_those_that_differ_by_the_label_alone(page: ModuleType) -> None:
+def test_scores_are_paired_if_only_the_given_label_differs(page: ModuleType) -> None:
     scores = [
-        made("d.auroc", [2, 3, 4], source="A", order="1.0", statistic="s"),
-        made("d.auroc", [1, 2, 3], source="A", order="0.5", statistic="s"),
-        made("d.auroc", [9, 9, 9], source="A", order="0.5", statistic="t"),
-        made("d.auroc", [9, 9, 9], source="B", order="1.0", statistic="s"),
-        made("e.auroc", [9, 9, 9], source="A", order="0.5", statistic="s"),
+        score("d.auroc", [2, 3, 4], source="A", order="1.0", statistic="s"),
+        score("d.auroc", [1, 2, 3], source="A", order="0.5", statistic="s"),
+        score("d.auroc", [9, 9, 9], source="A", order="0.5", statistic="t"),
+        score("d.auroc", [9, 9, 9], source="B", order="1.0", statistic="s"),
+        score("e.auroc", [9, 9, 9], source="A", order="0.5", statistic="s"),
     ]
     found = page.evidence.paired("d.auroc", {"order": "1.0"}, {"order": "0.5"}, statistic="s")(
         SimpleNamespace(scores=scores)
@@ -79,28 +82,28 @@ def test_scores_are_paired_with_those_that_differ_by_the_label_alone(page: Modul
     assert found == [page.evidence.Evidence("A 0.5", 1.0, 1.0)]
 
 
-def test_the_best_detector_may_point_either_way(page: ModuleType) -> None:
+def test_the_best_detector_can_have_either_direction(page: ModuleType) -> None:
     scores = [
-        made("one.auroc", [0.6, 0.6], source="A", order="1"),
-        made("one.auroc", [0.1, 0.1], source="A", order="2"),
-        made("other.auroc", [0.7, 0.7], source="A", radius="1"),
+        score("one.auroc", [0.6, 0.6], source="A", order="1"),
+        score("one.auroc", [0.1, 0.1], source="A", order="2"),
+        score("other.auroc", [0.7, 0.7], source="A", radius="1"),
     ]
     (found,) = page.evidence.best_detector("one.auroc", "other.auroc")(SimpleNamespace(scores=scores))
-    assert (found.of, round(found.low, 9), round(found.high, 9)) == ("A", 0.2, 0.2)
+    assert (found.label, round(found.low, 9), round(found.high, 9)) == ("A", 0.2, 0.2)
 
 
-def test_two_scores_of_the_same_images_are_compared_where_their_labels_are_the_same(page: ModuleType) -> None:
+def test_two_scores_are_compared_if_their_labels_are_equal(page: ModuleType) -> None:
     scores = [
-        made("low.contrast", [3, 4], target="A"),
-        made("low.chance", [1, 2], target="A"),
-        made("low.contrast", [1, 1], target="B"),
-        made("low.chance", [2, 2], target="B"),
+        score("low.contrast", [3, 4], target="A"),
+        score("low.chance", [1, 2], target="A"),
+        score("low.contrast", [1, 1], target="B"),
+        score("low.chance", [2, 2], target="B"),
     ]
     found = page.evidence.higher("low.contrast", "low.chance")(SimpleNamespace(scores=scores))
     assert found == [page.evidence.Evidence("A", 2.0, 2.0), page.evidence.Evidence("B", -1.0, -1.0)]
 
 
-def test_the_sections_of_a_page_are_found_again(page: ModuleType, tmp_path: Path) -> None:
+def test_the_sections_of_a_page_are_read_back(page: ModuleType, tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     assert page.sections_of(file) == {}
     written = {"one": "## one\n\ntext\n\n#### table\n", "two": "## two\n\nmore\n"}
@@ -108,7 +111,7 @@ def test_the_sections_of_a_page_are_found_again(page: ModuleType, tmp_path: Path
     assert page.sections_of(file) == written
 
 
-def test_cells_are_read_by_row_and_column(page: ModuleType) -> None:
+def test_cells_are_selected_by_row_and_column(page: ModuleType) -> None:
     cells = tuple(TableCell(value, value, value, 3) for value in (1.0, 2.0))
     rows = tuple(((source,), cells) for source in "AB")
     table = Table("t", "", ("source", "0.5", "1.0"), 1, rows, False, ())
@@ -133,7 +136,7 @@ def test_a_section_has_verdicts_tables_with_intervals_and_plots(
     (tmp_path / "pictures").mkdir()
     text = page.section(result, tmp_path / "pictures")
     assert text.startswith("## transfer_fig5\n")
-    assert text.count("intervals on its side of zero") == len(page.FINDINGS["transfer_fig5"])
+    assert text.count("intervals on the predicted side of zero") == len(page.FINDINGS["transfer_fig5"])
     assert "of 2 intervals" in text
     assert "N = 4 images" in text
     assert "pictures/transfer_fig5_histogram.png" in text
