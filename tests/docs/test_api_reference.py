@@ -1,4 +1,4 @@
-"""The reference of the interface is made from docstrings by one command, the one in docs/plugins.md."""
+"""The command in docs/plugins.md generates the API reference, and version 1 of the API is complete."""
 
 import dataclasses
 import inspect
@@ -20,26 +20,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("pdoc")
     folder = tmp_path_factory.mktemp("reference")
     (command,) = re.findall(r"^pdoc (.*)$", PAGE, flags=re.MULTILINE)
-    given = [sys.executable, "-m", "pdoc", *shlex.split(command)]
-    done = subprocess.run(given, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    arguments = [sys.executable, "-m", "pdoc", *shlex.split(command)]
+    process = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
     return folder / "site" / "bench_core"
 
 
-def test_every_public_name_is_in_it(site: Path) -> None:
+def test_the_reference_has_every_public_name(site: Path) -> None:
     for module in (types, hookspecs, testing):
         text = (site / f"{module.__name__.split('.')[-1]}.html").read_text()
         names = getattr(module, "__all__", None) or [
             name
-            for name, each in vars(module).items()
-            if getattr(each, "__module__", "") == module.__name__ and not name.startswith("_")
+            for name, member in vars(module).items()
+            if getattr(member, "__module__", "") == module.__name__ and not name.startswith("_")
         ]
         assert names
         for name in names:
             assert f'id="{name}"' in text, f"{module.__name__}.{name}"
 
 
-STABLE = {  # of version 1; whatever goes from here, or changes its meaning, takes a new API_VERSION
+STABLE = {  # version 1; removing or changing a name needs a new API_VERSION
     "Budget": "norm eps step_size steps random_start loss targeted",
     "Examples": "images labels ids targets",
     "Cost": "forwards backwards forwards_once backwards_once",
@@ -60,14 +60,16 @@ KIT = {"RULES", "Rule", "Subject", "Verdict", "applicable", "budget", "check", "
        "streams", "subjects", "trials"}  # fmt: skip
 
 
-def test_what_version_1_has_is_there() -> None:
+def test_version_1_of_the_api_is_complete() -> None:
     assert types.API_VERSION == 1
     for name, fields in STABLE.items():
-        have = {field.name: field for field in dataclasses.fields(getattr(types, name))}
-        assert set(fields.split()) <= set(have), name
-        new = set(have) - set(fields.split())
-        required = [each for each in new if have[each].default is have[each].default_factory is dataclasses.MISSING]
-        assert not required, f"{name} asks for {required}, which no plugin of version 1 gives"
+        actual = {field.name: field for field in dataclasses.fields(getattr(types, name))}
+        assert set(fields.split()) <= set(actual), name
+        new = set(actual) - set(fields.split())
+        required = [
+            field for field in new if actual[field].default is actual[field].default_factory is dataclasses.MISSING
+        ]
+        assert not required, f"{name} requires {required}, which plugins of version 1 do not pass"
     for name, parameters in HOOKS.items():
         assert list(inspect.signature(getattr(hookspecs, name)).parameters) == parameters.split()
     assert set(testing.__all__) >= KIT

@@ -1,7 +1,9 @@
-"""docs/plugins.md: every block is run as it stands, and the rules it lists are those that there are."""
+"""Every code block of docs/plugins.md runs, and the page lists all rules, hooks and modules of the API."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import re
 import sys
 import tomllib
@@ -13,8 +15,9 @@ import pytest
 from safetensors.torch import save_file
 from torch import nn
 
-from bench_core import load_suite, run
+from bench_core import hookspecs, load_suite, run
 from bench_core.commands.new import write_package
+from bench_core.planning.resolve import NEEDS
 from bench_core.registry import Origin, Registry
 from bench_core.tables.text_formats import render
 from bench_core.testing import RULES, applicable, judge, offers, subjects
@@ -24,13 +27,13 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTAL
 
 
 def block(start: str) -> str:
-    """Give the one block that starts so."""
+    """Return the only block that starts with `start`."""
     (found,) = [text for _, text in BLOCKS if text.startswith(start)]
     return found
 
 
 def module_of(start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Write a block as the file that its first line names, and import it."""
+    """Write a block to the file that its first line names, and import it."""
     name = Path(start.removeprefix("# ")).stem
     (tmp_path / f"{name}.py").write_text(block(start))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -44,20 +47,20 @@ def registered(registry: Registry, module: ModuleType) -> Registry:
 
 
 def statuses(registry: Registry, name: str, **options: object) -> set[str]:
-    """Ask every rule of what is called so; a broken one fails here."""
-    found = [judge(s, rule) for s in subjects(registry, offers(registry, name), options) for rule in applicable(s)]
-    assert not [str(each) for each in found if each.status == "broken"]
-    return {each.status for each in found}
+    """Judge every rule of the named recipe; fail if one is broken."""
+    verdicts = [judge(s, rule) for s in subjects(registry, offers(registry, name), options) for rule in applicable(s)]
+    assert not [str(verdict) for verdict in verdicts if verdict.status == "broken"]
+    return {verdict.status for verdict in verdicts}
 
 
-def test_every_block_is_run_here() -> None:
+def test_every_block_is_tested() -> None:
     files = {text.splitlines()[0] for language, text in BLOCKS if language == "python" and text.startswith("# ")}
     assert files == {
         "# my-attack/my_attack.py", "# my_metric.py", "# my_model.py", "# my_data.py", "# my_executor.py",
         "# my_format.py", "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
     }  # fmt: skip
     others = [text for language, text in BLOCKS if not text.startswith("# ")]
-    assert len(others) == 3, "two of commands and one of deviations"
+    assert len(others) == 3, "two blocks of commands and one of deviations"
 
 
 def test_the_attack(registry: Registry, tmp_path: Path, monkeypatch, write_suite) -> None:
@@ -93,17 +96,17 @@ def test_the_dataset(registry: Registry, tmp_path: Path, monkeypatch) -> None:
 def test_the_executor_and_the_format(registry: Registry, tmp_path: Path, monkeypatch, write_suite, capsys) -> None:
     for start in ("# my_executor.py", "# my_format.py"):
         registered(registry, module_of(start, tmp_path, monkeypatch))
-    usual, timed = (
+    inline, timed = (
         run(write_suite(), out=tmp_path / name, registry=registry, executor=name) for name in ("inline", "timed")
     )
-    assert timed.tables == usual.tables
+    assert timed.tables == inline.tables
     assert " s\n" in capsys.readouterr().err
     text = render(timed.tables[0], "org", False, False, registry.manager)
     assert text.startswith(f"* {timed.tables[0].title}\n| source | attack |")
     assert f"{timed.tables[0].rows[0][1][0].value:.3g}" in text
 
 
-def test_the_rules_are_those_that_there_are() -> None:
+def test_the_page_lists_all_rules() -> None:
     listed = re.findall(r'^\| <a id="([\w-]+)"></a>`(\w+)`( \\\*)? \| (.*) \|$', PAGE, flags=re.MULTILINE)
     expected = [
         (f"{kind}-{rule.name.replace('_', '-')}", rule.name, "" if rule.declarable else r" \*", rule.about)
@@ -113,8 +116,29 @@ def test_the_rules_are_those_that_there_are() -> None:
     assert listed == expected
 
 
+def test_the_page_lists_all_hooks_with_their_parameters() -> None:
+    listed = re.findall(r"^\| `(bench_\w+)\((.*?)\)` \|", PAGE, flags=re.MULTILINE)
+    hooks = [hook for name, hook in vars(hookspecs).items() if name.startswith("bench_")]
+    assert listed == [(hook.__name__, ", ".join(inspect.signature(hook).parameters)) for hook in hooks]
+
+
+def test_the_modules_of_the_api_exist_and_plugins_on_the_page_import_no_others() -> None:
+    modules = set(re.findall(r"^\| `(bench_core\.\w+)` \|", PAGE, flags=re.MULTILINE))
+    assert len(modules) == 12
+    assert all(importlib.util.find_spec(module) for module in modules)
+    imported = re.findall(
+        r"^(?:from|import) (bench_core\.\w+)", "".join(text for _, text in BLOCKS), flags=re.MULTILINE
+    )
+    assert set(imported) <= modules
+
+
+def test_the_page_lists_the_parameters_that_a_metric_can_ask_for() -> None:
+    listed = re.findall(r"^\| `(\w+)(?:: (?:Examples|Tensor|Step|Model|Streams))` \|", PAGE, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(NEEDS)
+
+
 @pytest.mark.parametrize("kind", ["attack", "metric", "model"])
-def test_a_package_that_bench_writes_is_whole(kind: str, registry: Registry, tmp_path: Path, monkeypatch) -> None:
+def test_a_package_from_bench_new_is_complete(kind: str, registry: Registry, tmp_path: Path, monkeypatch) -> None:
     name = f"my_written_{kind}"
     folder = tmp_path / name.replace("_", "-")
     files = {str(path.relative_to(folder)) for path in write_package(kind, name, folder)}
@@ -122,9 +146,9 @@ def test_a_package_that_bench_writes_is_whole(kind: str, registry: Registry, tmp
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, name, raising=False)
     assert statuses(registered(registry, __import__(name)), name) <= {"holds", "unasked"}
-    own: dict[str, object] = {}
-    exec(compile((folder / "tests" / f"test_{name}.py").read_text(), name, "exec"), own)
-    for test in [value for key, value in own.items() if key.startswith("test_") and callable(value)]:
+    namespace: dict[str, object] = {}
+    exec(compile((folder / "tests" / f"test_{name}.py").read_text(), name, "exec"), namespace)
+    for test in [value for key, value in namespace.items() if key.startswith("test_") and callable(value)]:
         test()
     suite = load_suite(str(folder / f"{name}.toml"), overrides=["budgets.linf.steps=1", 'images.models=["VGG"]'])
     result = run(suite, out=tmp_path / "out", limit=2, registry=registry, executor="inline")

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""The examples in the README work."""
 
 import re
 import sys
@@ -15,9 +15,15 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """Give the fenced blocks of one language, "" for those that name none."""
+    """Return the fenced blocks of one language; "" selects blocks without a language."""
     pieces = re.split(r"^```(.*)\n", README, flags=re.MULTILINE)  # text, language, block, "", text, ...
     return [block for fence, block in zip(pieces[1::4], pieces[2::4], strict=True) if fence == language]
+
+
+def test_it_has_exactly_the_two_commands() -> None:
+    install, test = blocks("sh")  # .ci/run runs them
+    assert "bench run suites/transfer_table1.toml" in install
+    assert "pytest" in test
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def test_the_suite_runs(suite: str, tmp_path: Path) -> None:
     assert {key[1] for key, _ in result.tables[0].rows} == {"PGD", "MI", "MI+IR"}
 
 
-def test_the_mistake_is_answered_as_shown(suite: str, tmp_path: Path) -> None:
+def test_the_error_message_is_the_one_shown(suite: str, tmp_path: Path) -> None:
     path = Path(suite)
     path.write_text(path.read_text().replace('{ recipe = "mi" }', '{ recipe = "mi", decya = 1 }'))
     from bench_core.run import make_planner
@@ -47,7 +53,7 @@ def test_the_mistake_is_answered_as_shown(suite: str, tmp_path: Path) -> None:
     assert shown.strip().removeprefix("bench: mine.toml: ") in str(caught.value)
 
 
-def test_the_plugin_is_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_suite, registry) -> None:
+def test_the_plugin_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_suite, registry) -> None:
     code = next(block for block in blocks("python") if "hookimpl" in block)
     (tmp_path / "my_attack.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -61,7 +67,7 @@ def test_the_plugin_is_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.arrays("attack", source="A", attack="PGD")["linf"].max() <= 0.05 + 1e-6
 
 
-def test_everything_it_names_is_there() -> None:
+def test_the_files_it_names_exist() -> None:
     root = Path(__file__).parents[2]
     for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (root / target).exists(), target

@@ -1,4 +1,4 @@
-"""The costs on the page of scaling are those that `bench plan` gives."""
+"""The costs in docs/scaling.md are those of `bench plan`."""
 
 import re
 from pathlib import Path
@@ -22,9 +22,9 @@ def test_the_passes_of_the_full_tables(
     pytest.importorskip("timm")
     monkeypatch.delenv("BENCH_DATA", raising=False)
     groups = plan_record(make_plan(make_planner(load_suite(row[0], "imagenet"), installed), Store(tmp_path)))["groups"]
-    counts = [sum(each[name] for each in groups) for name in ("forwards", "backwards", "evaluations")]
+    counts = [sum(group[name] for group in groups) for name in ("forwards", "backwards", "evaluations")]
     members = sum((g["forwards"] + g["backwards"]) * (g["source"].count("+") + 1) for g in groups) + counts[2]
-    assert row[1:5] == tuple(f"{each / 1e6:.1f}" for each in (*counts, members))
+    assert row[1:5] == tuple(f"{count / 1e6:.1f}" for count in (*counts, members))
     assert row[5] == f"{members / 2000 / 3600:.0f}"
 
 
