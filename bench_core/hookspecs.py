@@ -10,7 +10,8 @@ import pluggy
 from .types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
 
 if TYPE_CHECKING:
-    from .planning.planner import Job, Plan
+    from .planning.jobs import PlannedJob
+    from .planning.plan import Plan
     from .result import Result
     from .tables.pivot import Table
 
@@ -49,7 +50,7 @@ def bench_run_started(plan: Plan) -> None:
 
 
 @hookspec
-def bench_cell_done(job: Job, rows: Mapping[str, Any] | None, reason: str | None) -> None:
+def bench_cell_done(job: PlannedJob, rows: Mapping[str, Any] | None, reason: str | None) -> None:
     """Hear that a job ended: with the rows of its cells; where some or all of them are void, also why."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..digests import digest
 from ..errors import Fault, UsageError
-from ..planning.planner import PREDICTED
+from ..planning.specs import PREDICTED
 from ..registry import Registry
 from ..result import Result, load_result
 from ..scores.summarise import LabelledScore

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Fault, did_you_mean
-from ..planning.planner import RECORD_SCORES
+from ..planning.jobs import RECORD_SCORES
 from ..scores.derived import CORRELATION_SCORES
 from .model import OWN_DIMENSIONS, RECORD, Suite
 from .outputs import HistogramPlot, MapsPlot, ScatterPlot
