@@ -15,7 +15,7 @@ from ..digests import digest, folder_digest
 from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
 from ..registry import Offer, Registry
 from ..suite.model import Suite, source_label
-from ..types import Budget, Cost, Images, Json, ModelRecipe, Precision, WeightsFile
+from ..types import Budget, Cost, Images, Json, ModelRecipe, Precision, Rejection, WeightsFile
 from ..worker.data_mean import average_digest
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
@@ -284,8 +284,7 @@ class Named:
         checks = [(f"attacks.{label}", use.check) for (label, _, _), use in self.attacks.items()]
         checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in self.uses]
         for key, check in checks:
-            reason = check(images.shape) if check else None
-            if reason:
-                option, _, text = reason.partition(": ")
-                faults.append(Fault(self.suite.file, f"{key}.{option}", text))
+            rejection = Rejection.of(check(images.shape)) if check else None
+            if rejection:
+                faults.append(Fault(self.suite.file, f"{key}.{rejection.option}".rstrip("."), rejection.message))
         return faults

@@ -17,7 +17,7 @@ from ..errors import ContractError, Fault, UsageError
 from ..planning.planner import PREDICTED, SANITY
 from ..registry import Offer, Registry
 from ..store import pack
-from ..types import Attack, Budget, Examples, Images, Json, Metric, Precision, Step
+from ..types import Attack, Budget, Examples, Images, Json, Metric, Precision, Rejection, Step
 from .contracts import check_examples, check_images, check_logits, guarded, perturbation_size
 from .data_mean import average_digest, average_image
 from .diagnostics import Witness, examine
@@ -85,10 +85,10 @@ class Worker:
         examples = aim(examples, source, rng) if budget.targeted else replace(examples, targets=None)
         attack = self._attack(spec, budget)
         attacked = self._source(spec, spec["environment"]["dtype"])
-        unfit = getattr(attack, "check_source", lambda _model: None)(attacked)
-        if unfit:
+        rejection = Rejection.of(getattr(attack, "check_source", lambda _model: None)(attacked))
+        if rejection:
             where = f"source {'+'.join(spec['source']['members'])}"
-            raise UsageError(Fault(where, "+".join(spec["attack"]["names"]), unfit))
+            raise UsageError(Fault(where, "+".join(spec["attack"]["names"]), str(rejection)))
         if spec.get("look"):
             return {}
         targets = {
