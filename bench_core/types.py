@@ -94,18 +94,40 @@ class Cost:
         return self.forwards * steps + self.forwards_once, self.backwards * steps + self.backwards_once
 
 
+@dataclass(frozen=True)
+class Rejection:
+    """Why an attack or a metric cannot be used: the name of the `option` at fault, "" for none, and a `message`."""
+
+    option: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.message}" if self.option else self.message
+
+    @classmethod
+    def of(cls, reason: Rejection | str | None) -> Rejection | None:
+        """Return what a `check` returned as a Rejection, None where nothing is wrong.
+
+        A text "OPTION: MESSAGE" names the option; any other text, whether it has a colon or not, is all message.
+        """
+        if not reason or isinstance(reason, Rejection):
+            return reason or None
+        option, _, message = reason.partition(": ")
+        return cls(option, message) if message and option.isidentifier() else cls("", reason)
+
+
 @runtime_checkable
 class Attack(Protocol):
     """Called once per batch; a generator of images, one per step, so that a trajectory costs nothing unless kept.
 
-    An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
-    why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network,
-    and is asked before any image is attacked unless `asks_source` is false;
+    An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> Rejection | str | None`, which returns
+    before the run why images of shape (c, h, w) cannot be attacked; `check_source(model) -> Rejection | str | None`,
+    the same for the source network, called before any image is attacked unless `asks_source` is false;
     `global_seed = True`, where it draws from the global generators, which the host then seeds; and `deviations`, the
-    rules of `bench check` that it cannot keep, each with the reason. A reason why not begins with the option it
-    concerns and a colon. A generator may return rows of its own, which are scores beside the passes: `zero_gradients`
-    [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the attack was to bring
-    them; `utility` [n], how far that was, in logits.
+    rules of `bench check` that it cannot keep, each with the reason. A text "OPTION: MESSAGE" is the same as
+    `Rejection(OPTION, MESSAGE)`. A generator may return rows of its own, which are scores beside the passes:
+    `zero_gradients` [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the
+    attack was to bring them; `utility` [n], how far that was, in logits.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
@@ -145,9 +167,9 @@ class Metric(Protocol):
     its needs, and the plan spreads the metric only over what it asks for. It returns per-image rows, name -> [n, ...].
     With `step` it is called at every step and the host stacks the rows to [n, steps, ...].
 
-    A metric may also have `check(shape) -> str | None`, as an attack may; `forwards: float`, how many images an
-    observation of one image puts through a network, which the plan shows (1 by default); `steps`, those at which a
-    metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots before a
+    A metric may also have `check(shape) -> Rejection | str | None`, as an attack may; `forwards: float`, how many
+    images an observation of one image puts through a network, which the plan shows (1 by default); `steps`, those at
+    which a metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots before a
     run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of the rows that a
     plot may show.
     """

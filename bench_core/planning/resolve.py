@@ -14,7 +14,7 @@ from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
 from ..suite.model import AttackTable, Suite, source_label
 from ..suite.output_faults import outcome_faults
-from ..types import Budget, Cost, Images, Metric, Precision, WeightsFile
+from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .host_digest import host_digest
 from .lookup import find_with_options
 from .resolve_models import ModelResolver, missing_weights
@@ -163,8 +163,8 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
             try:
                 attack = offer.build(budget_of(suite, budget), **options)
             except ValueError as error:
-                option, _, text = str(error).partition(": ")
-                faults.append(Fault(suite.file, f"{key}.{option}" if text else key, text or option))
+                rejection = Rejection.of(str(error)) or Rejection("", "refuses its options without a reason")
+                faults.append(Fault(suite.file, f"{key}.{rejection.option}".rstrip("."), rejection.message))
                 continue
             spec = AttackSpec(_names(entry), entry.parts is not None, options, offer.code)
             resolved.attacks[label, source, budget] = AttackUse(
@@ -215,8 +215,7 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
     checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:
-        reason = check(images.shape) if check else None
-        if reason:
-            option, _, text = reason.partition(": ")
-            faults.append(Fault(suite.file, f"{key}.{option}", text))
+        rejection = Rejection.of(check(images.shape)) if check else None
+        if rejection:
+            faults.append(Fault(suite.file, f"{key}.{rejection.option}".rstrip("."), rejection.message))
     return faults

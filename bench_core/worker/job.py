@@ -13,7 +13,7 @@ from ..planning.specs import EXAMINED, PREDICTED, MetricSpec
 from ..registry import Registry
 from ..store import pack
 from ..suite.model import RECORD
-from ..types import Attack, Examples, Json, Step
+from ..types import Attack, Examples, Json, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, perturbation_size, quantised
@@ -131,9 +131,9 @@ class Worker:
     def _accepting(self, job: AttackJob, source: torch.nn.Module) -> Attack:
         """Build the attack. Raises UsageError if it rejects the source."""
         attack = self.builder.attack(job.attack, job.budget)
-        reason = getattr(attack, "check_source", lambda _model: None)(source)
-        if reason:
-            raise UsageError(Fault(f"source {'+'.join(job.members)}", "+".join(job.attack.names), reason))
+        rejection = Rejection.of(getattr(attack, "check_source", lambda _model: None)(source))
+        if rejection:
+            raise UsageError(Fault(f"source {'+'.join(job.members)}", "+".join(job.attack.names), str(rejection)))
         return attack
 
     def _observer(
