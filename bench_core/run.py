@@ -18,10 +18,10 @@ from .planning.plan import make_plan, predictions_of
 from .planning.planner import clean_jobs, is_white_box, selected_jobs
 from .planning.resolve import ResolvedSuite, resolve
 from .planning.selection import select
-from .planning.specs import PREDICTED
 from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
+from .reserved import PREDICTED
 from .result import Result, safe_name, truth, write
 from .scores.summarise import RowSet, gather
 from .store import Store

@@ -12,8 +12,8 @@ from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
 from ..planning.plan import CellRows
 from ..progress import Progress
 from ..registry import Registry
+from ..reserved import RECORD
 from ..store import Store
-from ..suite.model import RECORD
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void

@@ -24,12 +24,11 @@ from ..executors import Task
 from ..executors.hardware import processor
 from ..executors.local import Hand, default_workers
 from ..progress import Progress
+from ..reserved import EXAMINED, RECORD
 from ..store import write_atomically
-from ..suite.model import RECORD
 from ..types import Json
 from .jobs import AttackJob, CleanJob, Job, PlannedJob
 from .plan import Plan
-from .specs import EXAMINED
 
 FILE = "calibration.json"
 FEW_STEPS, FEW_IMAGES = 4, 25

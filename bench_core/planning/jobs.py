@@ -16,8 +16,6 @@ from ..digests import digest
 from ..types import Budget, Json
 from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
 
-RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "utility")
-
 
 @dataclass(frozen=True)
 class Observation:

@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..reserved import PREDICTED
 from ..store import Store
 from .jobs import Cell, PlannedJob
 from .planner import clean_jobs, selected_jobs
 from .resolve import ResolvedSuite
 from .selection import Selection, first_images, select
-from .specs import PREDICTED
 
 CellRows = dict[str, dict[str, dict[str, NDArray[Any]]]]  # address -> cell -> row -> array
 

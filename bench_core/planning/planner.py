@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..suite.model import RECORD, members, source_label
+from ..reserved import RECORD
+from ..suite.model import members, source_label
 from .jobs import AttackJob, Batch, Cell, CleanJob, Observation, PlannedJob, observation
 from .resolve import ResolvedSuite
 from .selection import Selection

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+from ..reserved import EXAMINED, PREDICTED
 from ..types import Json, Precision
-
-PREDICTED = "host:prediction"  # the classes that a model predicts
-EXAMINED = "host:sanity"  # what the host examines in every model, for warnings
 
 
 @dataclass(frozen=True)

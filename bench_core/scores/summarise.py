@@ -15,10 +15,9 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from ..errors import Fault, UsageError
-from ..planning.jobs import RECORD_SCORES, PlannedJob
-from ..planning.specs import EXAMINED, PREDICTED
+from ..planning.jobs import PlannedJob
+from ..reserved import EXAMINED, PREDICTED, RECORD, RECORD_SCORES
 from ..statistics import mean, proportion
-from ..suite.model import RECORD
 from ..types import Metric, Score
 
 

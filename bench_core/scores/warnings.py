@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.specs import EXAMINED
+from ..reserved import EXAMINED, RECORD
 from ..statistics import bootstrap
-from ..suite.model import ENSEMBLE_MARK, RECORD, BudgetTable
+from ..suite.model import ENSEMBLE_MARK, BudgetTable
 from .summarise import LabelledScore, RowSet
 
 NAMED = 3  # attacks or networks that a flag names; the others it counts

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..errors import ContractError, Fault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, Job, SourceCheck, job_from_json
-from ..planning.specs import EXAMINED, PREDICTED, MetricSpec
+from ..planning.specs import MetricSpec
 from ..registry import Registry
+from ..reserved import EXAMINED, PREDICTED, RECORD
 from ..store import pack
-from ..suite.model import RECORD
 from ..types import Attack, Examples, Json, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
