@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ..errors import Fault, UsageError
 from ..registry import Offer, Registry
+from ..types import Json
 
 
 def find_with_options(
     registry: Registry,
     kind: str,
     name: str,
-    given: Mapping[str, Any],
+    given: Json,
     where: str,
     key: str,
     faults: list[Fault],
     under: str = "recipe",
-) -> tuple[Offer, dict[str, Any]] | None:
+) -> tuple[Offer, Json] | None:
     """Find a recipe and complete its options.
 
     Args:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -30,23 +31,58 @@ def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
     Raises:
         ContractError: naming everything about the model or the process that the attack changed.
     """
-    model_before, settings, states = _model_state(model), _settings(), RandomStates()
+    model_before, settings, states = ModelState.of(model), TorchSettings.current(), RandomStates()
     if seed is not None:
         seed_all(seed)
     try:
         yield
-        model_after, settings_after = _model_state(model), _settings()
-        changed = [f"the model's {name}" for name in model_before if model_before[name] != model_after[name]]
-        changed += [f"torch's {name}" for name in settings if settings[name] != settings_after[name]]
+        changed = [f"the model's {name}" for name in differing(model_before, ModelState.of(model))]
+        changed += [f"torch's {name}" for name in differing(settings, TorchSettings.current())]
         changed += RandomStates().differing(states) if seed is None else []
         if changed:
             raise ContractError(f"the attack changed {', '.join(changed)}")
     finally:
-        _restore(settings)
+        settings.restore()
         states.restore()
 
 
-def _content(model: nn.Module) -> str:
+Compared = TypeVar("Compared", "ModelState", "TorchSettings")
+
+
+def differing(one: Compared, other: Compared) -> list[str]:
+    """Name the fields that differ."""
+    return [part.metadata["name"] for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Everything about a model that an attack must leave as it was."""
+
+    mode: tuple[bool, ...] = field(metadata={"name": "mode"})
+    structure: tuple[tuple[str, str, int], ...] = field(metadata={"name": "structure"})
+    requires_grad: tuple[bool, ...] = field(metadata={"name": "requires_grad"})
+    has_gradients: tuple[bool, ...] = field(metadata={"name": "gradients"})
+    hooks: tuple[tuple[int, ...], ...] = field(metadata={"name": "hooks"})
+    replaced_forward: tuple[bool, ...] = field(metadata={"name": "forward method"})
+    content: str = field(metadata={"name": "parameters or buffers"})
+
+    @classmethod
+    def of(cls, model: nn.Module) -> ModelState:
+        modules = list(model.named_modules())
+        attributes = [vars(module) for _, module in modules]  # much faster than a module's look-up of what it lacks
+        return cls(
+            tuple(module.training for _, module in modules),
+            tuple((name, type(module).__name__, id(module)) for name, module in modules),
+            tuple(parameter.requires_grad for parameter in model.parameters()),
+            tuple(parameter.grad is not None for parameter in model.parameters()),
+            tuple(tuple(own.get(kind, ())) for own in attributes for kind in HOOKS),
+            tuple("forward" in own for own in attributes),
+            content_digest(model),
+        )
+
+
+def content_digest(model: nn.Module) -> str:
+    """Return a digest of all parameters and buffers."""
     state = hashlib.sha256()
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -54,40 +90,34 @@ def _content(model: nn.Module) -> str:
     return state.hexdigest()
 
 
-def _model_state(model: nn.Module) -> dict[str, object]:
-    """Describe everything about a model that an attack must leave as it was."""
-    named = list(model.named_modules())
-    attributes = [vars(module) for _, module in named]  # much faster than a module's own look-up of what it lacks
-    return {
-        "mode": [module.training for _, module in named],
-        "structure": [(name, type(module).__name__, id(module)) for name, module in named],
-        "requires_grad": [parameter.requires_grad for parameter in model.parameters()],
-        "gradients": [parameter.grad is None for parameter in model.parameters()],
-        "hooks": [tuple(own.get(kind, ())) for own in attributes for kind in HOOKS],
-        "forward method": ["forward" in own for own in attributes],
-        "parameters or buffers": _content(model),
-    }
+@dataclass(frozen=True)
+class TorchSettings:
+    """Torch's settings for the whole process."""
 
+    dtype: torch.dtype = field(metadata={"name": "default dtype"})
+    grad: bool = field(metadata={"name": "grad mode"})
+    threads: int = field(metadata={"name": "number of threads"})
+    deterministic: tuple[bool, bool] = field(
+        metadata={"name": "deterministic algorithms"}
+    )  # on or off, and whether they only warn
+    benchmark: bool = field(metadata={"name": "cudnn benchmark"})
+    tf32: tuple[bool, bool] = field(metadata={"name": "TF32"})
 
-def _settings() -> dict[str, Any]:
-    return {
-        "default dtype": torch.get_default_dtype(),
-        "grad mode": torch.is_grad_enabled(),
-        "number of threads": torch.get_num_threads(),
-        "deterministic algorithms": (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-        ),
-        "cudnn benchmark": torch.backends.cudnn.benchmark,
-        "TF32": (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
-    }
+    @classmethod
+    def current(cls) -> TorchSettings:
+        return cls(
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.get_num_threads(),
+            (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+            torch.backends.cudnn.benchmark,
+            (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+        )
 
-
-def _restore(settings: dict[str, Any]) -> None:
-    torch.set_default_dtype(settings["default dtype"])
-    torch.set_grad_enabled(settings["grad mode"])
-    torch.set_num_threads(settings["number of threads"])
-    deterministic, warn_only = settings["deterministic algorithms"]
-    torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-    torch.backends.cudnn.benchmark = settings["cudnn benchmark"]
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = settings["TF32"]
+    def restore(self) -> None:
+        torch.set_default_dtype(self.dtype)
+        torch.set_grad_enabled(self.grad)
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
+        torch.backends.cudnn.benchmark = self.benchmark
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.tf32
