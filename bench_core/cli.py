@@ -203,18 +203,19 @@ def plan(
     """Show what a run would compute, what it would cost, and what is stored already."""
     from .planning.cost import estimate
     from .planning.describe import plan_record, plan_text
+    from .planning.plan import make_plan
     from .progress import for_stream
-    from .run import make_plan, make_planner
+    from .run import resolve_suite
     from .store import Store
 
-    planner = make_planner(
+    resolved = resolve_suite(
         load_suite(suite, profile, with_data(set_, data)),
         device=device, precision=precision, threads=threads, limit=limit,
     )  # fmt: skip
-    if cost and planner.images is None:
-        message = f"cannot be estimated without images: {planner.data_missing}"
-        raise UsageError(Fault(planner.suite.file, "--cost", message))
-    made = make_plan(planner, Store(out / "store"))
+    if cost and resolved.images is None:
+        message = f"cannot be estimated without images: {resolved.data_missing}"
+        raise UsageError(Fault(resolved.suite.file, "--cost", message))
+    made = make_plan(resolved, Store(out / "store"))
     told = estimate(made, out, workers, for_stream()) if cost else None
     print(json.dumps(plan_record(made, told), indent=1) if as_json else plan_text(made, told))
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
-from .types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
-
-if TYPE_CHECKING:
-    from .planning.planner import Job, Plan
-    from .result import Result
-    from .tables.pivot import Table
+from .recipes import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
+from .run_views import JobView, PlanView, ResultView, TableView
 
 hookspec = pluggy.HookspecMarker("bench")
 hookimpl = pluggy.HookimplMarker("bench")
@@ -44,20 +40,20 @@ def bench_executors() -> Mapping[str, ExecutorRecipe]:  # type: ignore[empty-bod
 
 
 @hookspec
-def bench_run_started(plan: Plan) -> None:
-    """Hear that a run begins, with everything it will compute and everything it already has."""
+def bench_run_started(plan: PlanView) -> None:
+    """Called before a run computes anything."""
 
 
 @hookspec
-def bench_cell_done(job: Job, rows: Mapping[str, Any] | None, reason: str | None) -> None:
-    """Hear that a job ended: with the rows of its cells; where some or all of them are void, also why."""
+def bench_cell_done(job: JobView, rows: Mapping[str, Any] | None, reason: str | None) -> None:
+    """Called after a job, with its rows (cell -> row -> array) and, if some or all cells are void, the reason."""
 
 
 @hookspec
-def bench_run_finished(result: Result) -> None:
-    """Hear that a run ended, with its scores and tables."""
+def bench_run_finished(result: ResultView) -> None:
+    """Called after a run, with its scores and tables."""
 
 
 @hookspec(firstresult=True)
-def bench_render(table: Table, format: str) -> str | None:
-    """Render a table in a format of your own; the first plugin to answer wins."""
+def bench_render(table: TableView, format: str) -> str | None:
+    """Render a table in a format of the plugin's; return None for any other format."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .digests import digest
 from .errors import Fault, UsageError
-from .executors.dispatch import Voids
+from .executors.dispatch import Reasons
 from .executors.hardware import processor
 from .registry import Registry, discover
 from .scores.derived import derive
@@ -28,7 +28,8 @@ from .tables.text_formats import FORMATS, comma_separated
 from .types import Metric
 
 if TYPE_CHECKING:
-    from .planning.planner import Planner, Selection
+    from .planning.resolve import ResolvedSuite
+    from .planning.selection import Selection
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Result:
     folder: Path
     scores: list[LabelledScore]
     tables: list[Table]
-    voids: Voids = field(default_factory=dict)
+    voids: Reasons = field(default_factory=dict)
     rows: list[RowSet] = field(default_factory=list)
     selected: list[int] = field(default_factory=list)
     warn: bool = True
@@ -89,34 +90,34 @@ def safe_name(name: str) -> str:
     return plain if plain.strip(".") else f"_{plain}"
 
 
-def truth(planner: Planner, selection: Selection) -> list[int]:
-    assert planner.images is not None
-    return [planner.images.labels[i] for i in selection.indices]
+def truth(resolved: ResolvedSuite, selection: Selection) -> list[int]:
+    assert resolved.images is not None
+    return [resolved.images.labels[i] for i in selection.indices]
 
 
-def write(result: Result, planner: Planner, selection: Selection) -> None:
+def write(result: Result, resolved: ResolvedSuite, selection: Selection) -> None:
     """Write the run's folder; every file is whole or the one before."""
-    suite, folder = result.suite, result.folder
-    assert planner.images is not None
+    suite, folder, device = result.suite, result.folder, resolved.environment.device
+    assert resolved.images is not None
     facts = {
         "suite": suite.model_dump(mode="json"),
         "images": {"indices": selection.indices, "ids": selection.ids, "digest": selection.digest},
-        "dataset": {"count": len(planner.images.ids), "digest": digest(list(planner.images.ids))},
-        "truth": truth(planner, selection),
-        "models": planner.models,
-        "environment": planner.environment
-        | {"python": platform.python_version(), "system": platform.system(), "processor": processor(planner.device)},
+        "dataset": {"count": len(resolved.images.ids), "digest": digest(list(resolved.images.ids))},
+        "truth": truth(resolved, selection),
+        "models": {label: model.description for label, model in resolved.models.items()},
+        "environment": dict(resolved.environment.to_json())
+        | {"python": platform.python_version(), "system": platform.system(), "processor": processor(device)},
         "versions": {n: _version(n) for n in ("adversarial-bench", "torch", "torchvision", "numpy", "safetensors")},
         "plugins": sorted({f"{o.origin.plugin} {o.origin.package} {o.origin.version} {o.origin.source}"
-                           for o in planner.registry.offers.values()}),
-        "host": planner.host,
+                           for o in resolved.registry.offers.values()}),
+        "host": resolved.host,
         "seed": suite.seed,
-        "limit": planner.limit,
-        "global_seed": sorted({attack for (attack, _, _), use in planner.attacks.items() if use.global_seed}),
-        "deviations": {attack: use.deviations for (attack, _, _), use in planner.attacks.items() if use.deviations},
+        "limit": resolved.limit,
+        "global_seed": sorted({attack for (attack, _, _), use in resolved.attacks.items() if use.global_seed}),
+        "deviations": {attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         "voids": sorted(set(result.voids.values())),
         "warnings": [f"{each.kind}: {each}" for each in result.warned],
-        "reproduce": reproduce(suite, planner.limit),
+        "reproduce": reproduce(suite, resolved.limit),
     }  # fmt: skip
     write_atomically(folder / "rows.safetensors", pack_rows(result.rows))
     write_atomically(folder / "scores.jsonl", "".join(json.dumps(r) + "\n" for r in result.records()).encode())

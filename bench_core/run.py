@@ -11,21 +11,25 @@ from typing import Any
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
-from .executors.dispatch import Computing, Found, Incomplete, Voids, compute
+from .executors.dispatch import Dispatcher, Incomplete, Reasons
 from .planning.accuracy import accuracy_faults
-from .planning.planner import PREDICTED, Job, Plan, Planner, stored_cells
+from .planning.jobs import PlannedJob
+from .planning.plan import make_plan, predictions_of
+from .planning.planner import clean_jobs, is_white_box, selected_jobs
+from .planning.resolve import ResolvedSuite, resolve
+from .planning.selection import select
 from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
+from .reserved import PREDICTED
 from .result import Result, safe_name, truth, write
 from .scores.summarise import RowSet, gather
 from .store import Store
 from .suite.model import Suite, load_suite
-from .suite.output_faults import outcome_faults
-from .types import Metric, Precision
+from .types import Precision
 
 
-def make_planner(
+def resolve_suite(
     suite: Suite,
     registry: Registry | None = None,
     *,
@@ -34,42 +38,13 @@ def make_planner(
     threads: int = 1,
     limit: int | None = None,
     remote: bool = False,
-    images: bool = True,
-) -> Planner:
-    used, found = registry or discover(), find_device(device, remote)
-    planner = Planner(suite, used, found, precision, threads, limit, with_images=images)
-    stop_at_faults(outcome_faults(suite, metrics_of(planner)))
-    return planner
-
-
-def make_plan(planner: Planner, store: Store) -> Plan:
-    """Plan a run against a store. Before the clean predictions are known, the selection is a stand-in of its size."""
-    clean = planner.clean_jobs()
-    stored = stored_cells(clean, store)
-    complete = planner.images is not None and all(
-        cell.key in stored[job.address] for job in clean for cell in job.cells if cell.metric == PREDICTED
-    )
-    selection = None
-    if complete:
-        found: Found = {job.address: store.get(job.address) for job in clean}
-        selection = planner.select(predictions_of(clean, found)) if _whole(clean, found) else None
-    if planner.images is None:
-        return Plan(planner, None, [], {})
-    selected = planner.selected_jobs(selection or planner.expected_selection())
-    return Plan(planner, selection, clean + selected, stored | stored_cells(selected, store))
-
-
-def _whole(jobs: Sequence[Job], found: Found) -> bool:
-    return all(cell.key in found[job.address] for job in jobs for cell in job.cells if cell.metric == PREDICTED)
-
-
-def predictions_of(jobs: Sequence[Job], found: Found) -> dict[str, list[int]]:
-    predictions: dict[str, list[int]] = {}
-    for job in jobs:
-        for cell in job.cells:
-            if cell.metric == PREDICTED and cell.target:
-                predictions.setdefault(cell.target, []).extend(found[job.address][cell.key]["predicted"].tolist())
-    return predictions
+    with_images: bool = True,
+) -> ResolvedSuite:
+    """Find everything that a suite names, as `planning.resolve.resolve`, on the device that `device` means here."""
+    return resolve(
+        suite, registry or discover(), device=find_device(device, remote), precision=precision, threads=threads,
+        limit=limit, with_images=with_images,
+    )  # fmt: skip
 
 
 def run(
@@ -89,53 +64,71 @@ def run(
     strict: bool = False,
     warn: bool = True,
 ) -> Result:
-    """Run a suite and write `<out>/<suite>/<profile>/`; what the store under `<out>/store` has is not computed again.
+    """Run a suite and write `<out>/<suite>/<profile>/`. What the store `<out>/store` has is not computed again.
 
-    `limit` takes at most so many images, for a glance; `executor_options` are those that `bench plugins` lists for the
-    executor; `limits` are what each job may take before it is void; `strict` stops at the first void;
-    `warn` puts what to be careful of under the tables. Raises UsageError, Interrupted or Incomplete.
+    Args:
+        suite: The suite, or its file or name.
+        out: The folder of all results.
+        limit: The largest number of images to attack, to try a suite out.
+        executor: What computes the jobs.
+        executor_options: The executor's options, as `bench plugins executors` lists them.
+        workers: The number of workers; the executor's own choice by default.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: The number type of the attacks' gradients.
+        threads: Threads of each worker.
+        registry: The plugins; all that are installed by default.
+        progress: Where progress is shown; nowhere by default.
+        limits: Time and memory that a job may take before it is void.
+        strict: Whether to stop at the first void cell.
+        warn: Whether to put warnings under the tables.
+
+    Raises:
+        UsageError: if the suite, the models' files or an option is wrong.
+        Interrupted: on Ctrl-C; what finished is stored.
+        Incomplete: if the run cannot go on; what finished is stored.
     """
     suite = load_suite(suite) if isinstance(suite, str) else suite
-    progress = progress or Silent()
-    used = registry or discover()
-    hands, remote = make_executor(used, executor, executor_options or {}, workers)
-    planner = make_planner(suite, used, device=device, precision=precision, threads=threads, limit=limit, remote=remote)
-    missing = missing_faults(suite, planner.missing_weights)
-    if planner.images is None:
-        raise UsageError(*missing, Fault(suite.file, "data", planner.data_missing))
+    registry = registry or discover()
+    computing, remote = make_executor(registry, executor, executor_options or {}, workers)
+    resolved = resolve_suite(
+        suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote
+    )
+    missing = missing_faults(suite, resolved.missing_weights)
+    if resolved.images is None:
+        raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
     stop_at_faults(missing)
-    if limits and not getattr(hands, "limits", False):
-        message = f'"{executor}" cannot hold a job to limits of time or memory (would do: local)'
+    if limits and not getattr(computing, "limits", False):
+        message = f'"{executor}" cannot limit the time or memory of a job (would do: local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
-    by = Computing(store, hands, progress, used, limits, strict)
-    used.manager.hook.bench_run_started(plan=make_plan(planner, store))
-    clean = planner.clean_jobs()
-    with closing(hands):
-        found, voids = compute("clean images", clean, by)
-        stop_without_predictions(clean, voids)
+    dispatcher = Dispatcher(store, computing, progress or Silent(), registry, limits, strict)
+    registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
+    clean = clean_jobs(resolved)
+    with closing(computing):
+        found, reasons = dispatcher.compute("clean images", clean)
+        stop_without_predictions(clean, reasons)
         predictions = predictions_of(clean, found)
-        stop_at_faults(accuracy_faults(suite, predictions, planner.images.labels))
-        selection = planner.select(predictions)
-        jobs = planner.selected_jobs(selection)
-        more, more_voids = compute("attacks", jobs, by)
-    voids |= more_voids
-    rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
+        stop_at_faults(accuracy_faults(suite, predictions, resolved.images.labels))
+        selection = select(resolved, predictions)
+        attacks = selected_jobs(resolved, selection)
+        more, more_reasons = dispatcher.compute("attacks", attacks)
+    reasons |= more_reasons
+    rows = label_rows(gather([*clean, *attacks], found | more, reasons), resolved)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
-    result = Result(suite, folder, [], [], voids, rows, warn=warn)
-    result.score(metrics_of(planner), selection.indices, truth(planner, selection))
+    result = Result(suite, folder, [], [], reasons, rows, warn=warn)
+    result.score(resolved.metrics_by_label, selection.indices, truth(resolved, selection))
     try:
-        write(result, planner, selection)
+        write(result, resolved, selection)
     except OSError as error:
         raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
-    used.manager.hook.bench_run_finished(result=result)
+    registry.manager.hook.bench_run_finished(result=result)
     return result
 
 
 def make_executor(
     registry: Registry, name: str, given: Mapping[str, Any], workers: int | None
 ) -> tuple[Executor, bool]:
-    """Build an executor, and say whether it is remote. Raises UsageError for an unknown one or its options."""
+    """Build an executor; return it and whether it is remote. Raises UsageError if it or an option is unknown."""
     offer = registry.find("executors", name, "--executor", "")
     options, faults = offer.check(given, f"--executor {name}", "")
     stop_at_faults(faults)
@@ -144,7 +137,7 @@ def make_executor(
 
 @contextmanager
 def closing(executor: Executor) -> Iterator[None]:
-    """Close an executor that keeps something between its runs."""
+    """Close an executor at the end, if it has a `close`."""
     try:
         yield
     finally:
@@ -152,7 +145,7 @@ def closing(executor: Executor) -> Iterator[None]:
 
 
 def writable(out: Path) -> Path:
-    """Make the folder of all results. Raises UsageError where nothing can be written there."""
+    """Make the folder of all results. Raises UsageError if it is not writable."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -161,31 +154,29 @@ def writable(out: Path) -> Path:
         raise UsageError(Fault("--out", str(out), f"cannot write there: {error.strerror or error}")) from None
 
 
-def stop_without_predictions(jobs: Sequence[Job], voids: Voids) -> None:
-    """Raise Incomplete where a model has not classified the clean images: from that the attacked ones follow."""
+def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:
+    """Raise Incomplete if a model has no predictions: the images to attack are selected by them."""
     failed = {
         cell.target: reason
         for job in jobs
         for cell in job.cells
-        if cell.metric == PREDICTED and (reason := voids.get((job.address, cell.key)))
+        if cell.metric == PREDICTED and (reason := reasons.get((job.address, cell.key)))
     }
     if failed:
-        told = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
-        raise Incomplete(f"the models' predictions failed: {told}")
+        listed = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
+        raise Incomplete(f"the models' predictions failed: {listed}")
 
 
-def metrics_of(planner: Planner) -> dict[str, Metric]:
-    return {use.label: use.metric for use in planner.uses}
-
-
-def label_rows(rows: Sequence[RowSet], planner: Planner) -> list[RowSet]:
+def label_rows(rows: Sequence[RowSet], resolved: ResolvedSuite) -> list[RowSet]:
     """Add the labels that follow from others: the norm of a budget, the relation of source and target, swept values."""
-    sources = {"+".join(s) if isinstance(s, list) else s: s for s in planner.suite.sources}
+    sources = {"+".join(s) if isinstance(s, list) else s: s for s in resolved.suite.sources}
     for each in rows:
         if "budget" in each.labels:
-            each.labels["norm"] = planner.suite.budgets[each.labels["budget"]].norm
+            each.labels["norm"] = resolved.suite.budgets[each.labels["budget"]].norm
         if "source" in each.labels and "target" in each.labels:
-            each.labels["relation"] = planner.relation(sources[each.labels["source"]], each.labels["target"])
+            source = sources[each.labels["source"]]
+            white = is_white_box(resolved, [source] if isinstance(source, str) else source, each.labels["target"])
+            each.labels["relation"] = "white-box" if white else "black-box"
         if "attack" in each.labels:
-            each.labels |= planner.suite.attacks[each.labels["attack"]].swept
+            each.labels |= resolved.suite.attacks[each.labels["attack"]].swept
     return list(rows)

@@ -1,6 +1,6 @@
-"""What plugins and host share: examples, budgets, scores, and the shape of an attack, a metric, a model, a dataset.
+"""What plugins and the host share: values, and the protocols of attacks, metrics, datasets and random streams.
 
-Importing this module imports no torch, so that a plugin can describe what it offers for free.
+Importing this module imports no torch, so that a plugin can be listed without it.
 """
 
 from __future__ import annotations
@@ -9,28 +9,50 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from .recipes import (
+    AttackRecipe,
+    DataRecipe,
+    ExecutorRecipe,
+    Json,
+    MetricRecipe,
+    ModelRecipe,
+    Recipe,
+    WeightsFile,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    Model = nn.Module  # images [n, c, h, w] in [0, 1] -> logits [n, classes]; owns its preprocessing
+    Model = nn.Module  # images [n, c, h, w] in [0, 1] -> logits [n, classes]; includes its own preprocessing
     Rows = Mapping[str, NDArray[Any]]
 
-API_VERSION = 1  # what `bench_core.types`, `hookspecs` and `testing` are; a plugin says its own as BENCH_API_VERSION
-API_OLDEST = 1  # that a plugin may be made for; and is, where it says nothing
+API_VERSION = 1  # of `bench_core.types`, `hookspecs` and `testing`; a plugin states its own as BENCH_API_VERSION
+API_OLDEST = 1  # the oldest version of a plugin that this host accepts; also that of a plugin that states none
 Norm = Literal["linf", "l2"]
 LossName = Literal["cross_entropy", "margin"]
 Precision = Literal["float32", "bfloat16"]
-Json = Mapping[str, Any]
+
+__all__ = [
+    "API_OLDEST", "API_VERSION", "Attack", "AttackRecipe", "Budget", "Cost", "DataRecipe", "Examples", "ExecutorRecipe",
+    "Images", "Json", "LossName", "Metric", "MetricRecipe", "Model", "ModelRecipe", "Norm", "Precision", "Recipe",
+    "Rejection", "Rows", "Score", "Step", "Streams", "WeightsFile",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every attack of a suite is given alike, so that a comparison compares the attacks and nothing else.
+    """The threat model of a suite. Every attack gets the same, so that a comparison compares the attacks alone.
 
-    `eps` and `step_size` are in units of the image range [0, 1]: per pixel for `linf`, of the whole image's Euclidean
-    length for `l2`. `random_start` starts every attack at the same random point of the ball instead of the image.
+    Attributes:
+        norm: The norm of the ball.
+        eps: The radius, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm for `l2`.
+        step_size: The length of one step, in the same units.
+        steps: The number of steps.
+        random_start: Whether every attack starts at the same random point of the ball instead of the image.
+        loss: The loss to ascend.
+        targeted: Whether an attack succeeds only with the target class.
     """
 
     norm: Norm
@@ -44,9 +66,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Examples:
-    """A batch: `images` float [n, c, h, w] in [0, 1], `labels` int64 [n], `ids` the images' SHA-256 digests.
+    """A batch of images.
 
-    `targets` int64 [n] are the classes that a targeted attack aims at, else None.
+    Attributes:
+        images: Float [n, c, h, w] in [0, 1].
+        labels: The true classes, int64 [n].
+        ids: The images' SHA-256 digests.
+        targets: The classes that a targeted attack aims at, int64 [n]; None if the attack is not targeted.
     """
 
     images: Tensor
@@ -55,34 +81,34 @@ class Examples:
     targets: Tensor | None = None
 
     def take(self, rows: slice) -> Examples:
-        """Give some of the examples."""
+        """Return some of the examples."""
         targets = None if self.targets is None else self.targets[rows]
         return Examples(self.images[rows], self.labels[rows], self.ids[rows], targets)
 
 
 class Streams(Protocol):
-    """Random numbers, one stream per image, purpose and step: no draw depends on who else is in the batch.
+    """Random numbers with one stream for each image, purpose and step, so that no draw depends on the batch.
 
     Two attacks that draw for the same purpose at the same step get the same numbers, which pairs their comparison.
-    Tensors come on the CPU in float32, with the images of the batch along the first dimension.
+    Tensors are float32 on the CPU, with the images of the batch along the first dimension.
     """
 
     def take(self, rows: slice) -> Streams:
-        """The streams of some of the images."""
+        """Return the streams of some of the images."""
 
     def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        """Standard normal numbers [n, *shape]."""
+        """Return standard normal numbers [n, *shape]."""
 
     def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        """Uniform numbers in [0, 1), [n, *shape]."""
+        """Return uniform numbers in [0, 1), [n, *shape]."""
 
     def subsets(self, purpose: str, step: int, count: int, players: int, size: int) -> Tensor:
-        """`count` random sets of `size` distinct players, bool [n, count, players]."""
+        """Return `count` random sets of `size` distinct players, bool [n, count, players]."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes through the source network for one image: `once` a run, and again at each of the budget's steps."""
+    """Passes through the source network for one image: `forwards` and `backwards` at each step, the others once."""
 
     forwards: float = 1
     backwards: float = 1
@@ -90,31 +116,60 @@ class Cost:
     backwards_once: float = 0
 
     def total(self, steps: int) -> tuple[float, float]:
-        """Forwards and backwards for one image over a whole run of `steps` steps."""
+        """Return the forwards and backwards of a run of `steps` steps."""
         return self.forwards * steps + self.forwards_once, self.backwards * steps + self.backwards_once
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why an attack or a metric cannot be used: the name of the `option` at fault, "" for none, and a `message`."""
+
+    option: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.message}" if self.option else self.message
+
+    @classmethod
+    def of(cls, reason: Rejection | str | None) -> Rejection | None:
+        """Return what a `check` returned as a Rejection, or None if nothing is wrong.
+
+        A text "OPTION: MESSAGE" names the option. Any other text, with or without a colon, is all message.
+        """
+        if not reason or isinstance(reason, Rejection):
+            return reason or None
+        option, _, message = reason.partition(": ")
+        return cls(option, message) if message and option.isidentifier() else cls("", reason)
 
 
 @runtime_checkable
 class Attack(Protocol):
-    """Called once per batch; a generator of images, one per step, so that a trajectory costs nothing unless kept.
+    """An attack, called once for each batch: a generator of images, one tensor for each step.
 
-    An attack may also have `cost: Cost`, which the plan shows; `check(shape) -> str | None`, which says before the run
-    why images of shape (c, h, w) will not do; `check_source(model) -> str | None`, which says so of the source network,
-    and is asked before any image is attacked unless `asks_source` is false;
-    `global_seed = True`, where it draws from the global generators, which the host then seeds; and `deviations`, the
-    rules of `bench check` that it cannot keep, each with the reason. A reason why not begins with the option it
-    concerns and a colon. A generator may return rows of its own, which are scores beside the passes: `zero_gradients`
-    [n], how many steps met a gradient of zero; `reached` bool [n], which images got to where the attack was to bring
-    them; `utility` [n], how far that was, in logits.
+    The generator may return rows that become scores beside the passes: `zero_gradients` [n], the steps with a gradient
+    of zero; `reached` bool [n], the images that reached the attack's goal; `utility` [n], how far they got, in logits.
+
+    These attributes and methods are optional:
+
+    | member | meaning | default |
+    | --- | --- | --- |
+    | `cost: Cost` | passes of a run, for the plan and the leaderboard | one of each a step, marked as assumed |
+    | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be attacked | None |
+    | `check_source(model) -> Rejection or str or None` | why a source network cannot be attacked | None |
+    | `asks_source: bool` | whether `check_source` must be called before the run | true with a `check_source` |
+    | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
+    | `deviations: Mapping[str, str]` | rules of `bench check` that it cannot keep, and why | none |
+
+    A text "OPTION: MESSAGE" that a check returns is the same as `Rejection(OPTION, MESSAGE)`.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
-        """Yield the images [n, c, h, w] after each step; the last is the answer."""
+        """Yield the images [n, c, h, w] after each step. The last ones are the adversarial examples."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The images [n, c, h, w] of an attack after its step `index`, counted from 1."""
+    """The images [n, c, h, w] after step `index` of an attack, counted from 1."""
 
     index: int
     images: Tensor
@@ -122,10 +177,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Score:
-    """One number with its interval: `value` in [`low`, `high`] at 95%, from `n` images.
+    """A number with its 95% interval.
 
-    `per_image` float [n] holds what the value is the mean of, in the images' order, so that the host can pair two
-    attacks image by image; None where the value is no such mean. `labels` are those a metric adds (the step, ...).
+    Attributes:
+        name: The score's name within its metric.
+        value: The value.
+        low: The lower end of the interval.
+        high: The upper end.
+        n: The number of images that it is from.
+        labels: Labels that the metric adds, as the step.
+        per_image: The values [n] that `value` is the mean of, by which the host pairs two attacks image by image; None
+            if it is no such mean.
+        images: Which rows `per_image` is of, bool [rows] or their positions [n]; None for all rows in their order.
     """
 
     name: str
@@ -135,34 +198,48 @@ class Score:
     n: int
     labels: Mapping[str, Any] = field(default_factory=dict)
     per_image: NDArray[np.float64] | None = None
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None
 
 
 class Metric(Protocol):
-    """Two halves: `observe` runs beside the models, `summarise` is arithmetic on all rows.
+    """A metric in two halves: `observe` computes rows beside the models, `summarise` is arithmetic on all rows.
 
-    `observe` has any of the parameters `clean: Examples`, `adversarial: Tensor`, `step: Step`, `source: Model`,
-    `target: Model`, `rng: Streams`, `data_mean: Tensor` (the average image of the dataset, [c, h, w]); their names are
-    its needs, and the plan spreads the metric only over what it asks for. It returns per-image rows, name -> [n, ...].
-    With `step` it is called at every step and the host stacks the rows to [n, steps, ...].
+    The parameters of `observe` say what it needs, and the plan runs the metric only over those: `clean: Examples`,
+    `adversarial: Tensor`, `step: Step`, `source: Model`, `target: Model`, `rng: Streams` and `data_mean: Tensor` (the
+    mean image of the dataset, [c, h, w]). It returns rows, name -> [n, ...]. With `step` it is called after every step
+    of an attack, where `adversarial` are that step's images, and the host stacks the rows to [n, steps, ...].
 
-    A metric may also have `check(shape) -> str | None`, as an attack may; `forwards: float`, how many images an
-    observation of one image puts through a network, which the plan shows (1 by default); `steps`, those at which a
-    metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots before a
-    run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of the rows that a
-    plot may show.
+    These attributes and methods are optional:
+
+    | member | meaning | default |
+    | --- | --- | --- |
+    | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be observed | None |
+    | `forwards: float` | images that one observation of one image puts through a network, for the plan | 1 |
+    | `steps: Sequence[int]` | the steps whose rows are not NaN, of a metric with `step` | every step |
+    | `scores: tuple[str, ...]` | the names of its scores, to check tables before a run | unchecked |
+    | `labels: tuple[str, ...]` | the labels that its scores add | none |
+    | `rows: tuple[str, ...]` | the names of the rows that plots may show | unchecked |
     """
 
     observe: Callable[..., Mapping[str, Tensor]]
 
     def summarise(self, rows: Rows) -> Iterable[Score]:
-        """Give the scores of one source, attack, budget and target, from the rows of all its images."""
+        """Return the scores of one source, attack, budget and target, from the rows of all their images."""
 
 
 class Images(Protocol):
-    """A dataset, without torch: `ids` are the images' digests, `labels` their classes, both in a fixed order.
+    """A dataset, without torch. The order of its images is fixed.
 
-    It may also have `targets`, the classes that targeted attacks aim at; without it they aim at random wrong ones;
-    and `class_count`, how many classes there are, which every network's outputs must then be.
+    Attributes:
+        labels: The class of each image.
+        shape: The shape (c, h, w) of every image.
+
+    These attributes are optional:
+
+    | member | meaning | default |
+    | --- | --- | --- |
+    | `targets: Sequence[int]` | the class that targeted attacks aim at, for each image | a random wrong class |
+    | `class_count: int` | the number of classes, which every network's outputs must then have | unchecked |
     """
 
     labels: Sequence[int]
@@ -170,103 +247,14 @@ class Images(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """The digests; a dataset of many files may leave them until somebody asks."""
+        """The digests of the images that `load` returns. They may be computed when they are first read."""
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """Give images [n, c, h, w] in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class AttackRecipe:
-    """`build(budget, **options) -> Attack`. Its parameters are the options; types and defaults are read from them.
-
-    Recipes with the same `join` can be combined: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. `parts` is
-    whatever `join` needs. `examples` of any recipe are options with which `bench check` builds it, in place of none.
-    """
-
-    build: Callable[..., Attack]
-    summary: str
-    parts: tuple[Any, ...] = ()
-    join: Callable[[Sequence[AttackRecipe]], AttackRecipe] | None = None
-    examples: Sequence[Json] = ()
-
-
-@dataclass(frozen=True)
-class MetricRecipe:
-    """`build(**options) -> Metric`."""
-
-    build: Callable[..., Metric]
-    summary: str
-    examples: Sequence[Json] = ()
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """A file that a network is loaded from: where its library looks for it, and how it comes there.
-
-    `url` is empty where only the user can know it; `size` is in bytes and `sha256` the digest or its beginning, where
-    they are known before. `download` has the library itself put the file into its cache, where that is more than a file
-    at a place.
-    """
-
-    path: str
-    url: str = ""
-    size: int | None = None
-    sha256: str = ""
-    download: Callable[[], Any] | None = None
-
-
-@dataclass(frozen=True)
-class ModelRecipe:
-    """`build(**options) -> Model`, and what tells the weights apart without loading them.
-
-    `identity(**options)` gives a JSON mapping (weights digest, library version) that goes into the address of every
-    result; it raises `UsageError` where the weights are not what they should be. `files(**options)` lists the files
-    that the user or `bench fetch` provides: a plan says which are missing, and a run does not begin without them.
-    `card(**options)` gives what may be held against the model: `shape` (c, h, w), `classes`, and `accuracy` on the
-    first 1,000 images of the dataset `data`.
-
-    `made_of` are the options that name other models of the suite, by one label or a list of them. The host gives
-    `build` those models, and `identity` their identities, in the labels' place. In `examples`, where there is no suite,
-    each is `{"recipe": NAME, ...}`, a recipe with its options.
-    """
-
-    build: Callable[..., Model]
-    identity: Callable[..., Json]
-    summary: str
-    made_of: tuple[str, ...] = ()
-    files: Callable[..., Sequence[WeightsFile]] | None = None
-    examples: Sequence[Json] = ()
-    card: Callable[..., Json] | None = None
-
-
-@dataclass(frozen=True)
-class DataRecipe:
-    """`build(**options) -> Images`."""
-
-    build: Callable[..., Images]
-    summary: str
-    examples: Sequence[Json] = ()
-
-
-@dataclass(frozen=True)
-class ExecutorRecipe:
-    """`build(workers, registry, **options) -> Executor` (see `bench_core.executors`); `workers` None: as it sees fit.
-
-    `remote` says that it may compute on other machines, whose devices need not be here.
-    """
-
-    build: Callable[..., Any]
-    summary: str
-    remote: bool = False
-    examples: Sequence[Json] = ()
-
-
-Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe
+        """Return images [n, c, h, w] in [0, 1]."""
 
 
 def __getattr__(name: str) -> Any:
-    """Give the aliases that are made of torch's and NumPy's types to those who import them at run time."""
+    """Return the aliases made of torch's and NumPy's types to those who import them at run time."""
     if name == "Model":
         from torch import nn
 

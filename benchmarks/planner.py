@@ -26,9 +26,9 @@ from bench_core.executors import Outcome, Task
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.planner import PREDICTED, SANITY, Plan
 from bench_core.registry import Origin, discover
+from bench_core.reserved import RECORD
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store, pack
-from bench_core.suite.model import RECORD
 from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry
 from benchmarks.side_by_side import compared, in_turns, say, setting

@@ -25,13 +25,13 @@ def fetch(
     from ..planning.weights import missing_faults
     from ..progress import for_stream
     from ..registry import discover
-    from ..run import make_planner
+    from ..run import resolve_suite
     from ..suite.model import load_suite
 
     registry, loaded = discover(), load_suite(suite, profile, set_ or ())
 
     def lacking() -> Missing:
-        return make_planner(loaded, registry, images=False).missing_weights
+        return resolve_suite(loaded, registry, with_images=False).missing_weights
 
     missing = {file.path: (label, file) for label, files in lacking().items() for file in files}
     if not missing:

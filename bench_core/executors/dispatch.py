@@ -1,4 +1,4 @@
-"""Has an executor compute what the store lacks, and keeps every result the moment it is there."""
+"""Sends the jobs whose cells are missing from the store to an executor, and stores every result as it arrives."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..planning.planner import Job
+from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
+from ..planning.plan import CellRows
 from ..progress import Progress
 from ..registry import Registry
+from ..reserved import RECORD
 from ..store import Store
-from ..suite.model import RECORD
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 
-Found = dict[str, dict[str, dict[str, NDArray[Any]]]]  # address -> cell -> row -> array
+Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
 
 
 class Interrupted(Exception):
-    """Ctrl-C; what finished is stored."""
+    """The user interrupted the run; what finished is stored."""
 
 
 class Incomplete(Exception):
-    """Results could not be kept, a full disk for one; what finished is stored."""
-
-
-Voids = dict[tuple[str, str], str]  # address and cell -> reason
+    """The run cannot go on, as on a full disk; what finished is stored."""
 
 
 @dataclass(frozen=True)
-class Computing:
-    """Where results go, who computes, within which limits for each task; `strict` stops at the first void."""
+class Dispatcher:
+    """Computes what is missing from the store.
+
+    Attributes:
+        store: Where results are kept.
+        executor: What computes them.
+        progress: Where progress is shown.
+        registry: Whose plugins are notified of finished jobs.
+        limits: Time and memory that one task may take.
+        strict: Whether to stop at the first void cell.
+    """
 
     store: Store
     executor: Executor
@@ -43,151 +47,138 @@ class Computing:
     limits: Limits = NO_LIMITS
     strict: bool = False
 
+    def compute(self, stage: str, jobs: Sequence[PlannedJob]) -> tuple[CellRows, Reasons]:
+        """Return the rows of all jobs, and for void cells the reasons.
 
-def compute(name: str, jobs: Sequence[Job], by: Computing) -> tuple[Found, Voids]:
-    """Give the rows of all jobs, computing those cells that the store has not whole, and the reasons of voids.
+        A plugin that fails costs its own cells, not those that share a pass with them: a failed job is retried without
+        its metrics, and if that succeeds, once for each metric.
 
-    A plugin costs its own cells, not those that share a pass with them: a job that failed is tried again without its
-    metrics, and where that goes well, once for each of them. Raises Interrupted, Incomplete, or UsageError where a
-    worker found a mistake of the user's.
-    """
-    by_address: dict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_address[job.address].append(job)
-    found: Found = {address: by.store.get(address) for address in by_address}
-    missing = {
-        address: tuple(sorted({cell.key for job in same for cell in job.cells} - set(found[address])))
-        for address, same in by_address.items()
-    }
-    wanted = {address: cells for address, cells in missing.items() if cells}
-    check_sources([by_address[address][0] for address in wanted], by)
-    whole = _attempt(name, wanted, by_address, found, by)
-    voids: Voids = {(address, cell): reason for address, reason in whole.items() for cell in missing[address]}
-    parts = {address: _metric_by_metric(by_address[address], missing[address]) for address in whole}
-    attacked = {address: (RECORD,) for address in whole if parts[address] and by_address[address][0].spec["attack"]}
-    sunk = _attempt(f"{name}, what failed: without metrics", attacked, by_address, found, by)
-    apart = {address: each for address, each in parts.items() if len(each) > 1 and address not in sunk}
-    for place in range(max(map(len, apart.values()), default=0)):
-        part = {address: each[place] for address, each in apart.items() if place < len(each)}
-        reasons = _attempt(f"{name}, what failed: metric {place + 1} alone", part, by_address, found, by)
-        voids |= {(address, cell): reason for address, reason in reasons.items() for cell in part[address]}
-    voids = {key: reason for key, reason in voids.items() if key[1] not in found[key[0]]}
-    for address in dict.fromkeys(address for address, _ in voids):
-        told = dict.fromkeys(reason for (of, _), reason in voids.items() if of == address)
-        _tell(by, by_address[address], found, "; ".join(told))
-    return found, voids
+        Raises:
+            Interrupted: on Ctrl-C.
+            Incomplete: if a result cannot be stored, or at the first void cell with `strict`.
+            UsageError: if a worker found a mistake of the user's.
+        """
+        pending = _Pending(jobs, self.store)
+        self.check_sources([pending.jobs[address][0] for address in pending.missing])
+        failed = self._attempt(stage, pending.missing, pending)
+        reasons: Reasons = {
+            (address, cell): reason for address, reason in failed.items() for cell in pending.missing[address]
+        }
+        by_metric = {address: pending.missing_by_metric(address) for address in failed}
+        alone = {
+            address: (RECORD,)
+            for address in failed
+            if by_metric[address] and isinstance(pending.jobs[address][0].job, AttackJob)
+        }
+        failed_without_metrics = self._attempt(f"{stage}, retry without metrics", alone, pending)
+        retry = {
+            address: cells
+            for address, cells in by_metric.items()
+            if len(cells) > 1 and address not in failed_without_metrics
+        }
+        for place in range(max(map(len, retry.values()), default=0)):
+            wanted = {address: cells[place] for address, cells in retry.items() if place < len(cells)}
+            failed = self._attempt(f"{stage}, retry of metric {place + 1} alone", wanted, pending)
+            reasons |= {(address, cell): reason for address, reason in failed.items() for cell in wanted[address]}
+        reasons = {key: reason for key, reason in reasons.items() if key[1] not in pending.found[key[0]]}
+        for address in dict.fromkeys(address for address, _ in reasons):
+            different = dict.fromkeys(reason for (of, _), reason in reasons.items() if of == address)
+            self._notify(pending, address, "; ".join(different))
+        return pending.found, reasons
 
+    def check_sources(self, jobs: Sequence[PlannedJob]) -> None:
+        """Ask attacks that reject some sources about theirs before any image is attacked, not hours later.
 
-def check_sources(jobs: Sequence[Job], by: Computing) -> None:
-    """Ask each attack that is particular about it whether its source will do, before any image is attacked.
+        Raises:
+            UsageError: if one rejects its source.
+        """
+        first: dict[tuple[str, str], AttackJob] = {}
+        for planned in jobs:
+            if planned.checks_source and isinstance(planned.job, AttackJob):
+                first.setdefault((planned.labels["source"], planned.labels["attack"]), planned.job)
+        tasks = [Task("", SourceCheck.of(job).to_json(), (), self.limits) for job in first.values()]
+        if tasks:
+            with self._running(tasks) as outcomes:
+                for outcome in outcomes:
+                    if outcome.usage:
+                        raise UsageError(Fault("", "", outcome.reason or "unknown"))
 
-    Raises UsageError where one will not: a worker would say so, but perhaps after hours.
-    """
-    first: dict[tuple[str, str], Job] = {}
-    for job in jobs:
-        if job.asks_source:
-            first.setdefault((job.labels["source"], job.labels["attack"]), job)
-    tasks = [Task("", source_alone(job.spec), (), by.limits) for job in first.values()]
-    if tasks:
-        with _stopping(by, tasks) as outcomes:
+    def _attempt(self, stage: str, wanted: Mapping[str, Collection[str]], pending: _Pending) -> dict[str, str]:
+        """Compute the wanted cells of each address; return the reasons of those that failed."""
+        reasons: dict[str, str] = {}
+        if not wanted:
+            return reasons
+        passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
+        # the most expensive first, so that workers finish together instead of waiting for an ensemble begun last
+        tasks = [
+            Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
+            for address in sorted(wanted, key=passes.__getitem__, reverse=True)
+        ]
+        with self.progress.stage(stage, sum(passes.values())) as advance, self._running(tasks) as outcomes:
             for outcome in outcomes:
-                if outcome.usage:
-                    raise UsageError(Fault("", "", outcome.reason or "unknown"))
-
-
-def source_alone(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Cut a job down to one image and its source, to be looked at and not attacked."""
-    own = {name: spec["models"][name] for name in spec["source"]["members"]}
-    one = {name: spec[name] and spec[name][:1] for name in ("indices", "ids", "labels", "targets")}
-    return {**spec, **one, "models": own, "observe": [], "look": True}
-
-
-def _tell(by: Computing, jobs: Sequence[Job], found: Found, reason: str | None = None) -> None:
-    for job in jobs:
-        by.registry.manager.hook.bench_cell_done(job=job, rows=found[job.address], reason=reason)
-
-
-def _metric_by_metric(jobs: Sequence[Job], wanted: Collection[str]) -> list[tuple[str, ...]]:
-    """Give the wanted cells of each metric of a job, all of its targets together."""
-    cells: dict[str, dict[str, None]] = defaultdict(dict)
-    for cell in (cell for job in jobs for cell in job.cells):
-        if cell.key in wanted and cell.metric != RECORD:
-            cells[cell.metric][cell.key] = None
-    return [tuple(each) for each in cells.values()]
-
-
-def _attempt(
-    stage: str,
-    wanted: Mapping[str, tuple[str, ...]],
-    by_address: Mapping[str, Sequence[Job]],
-    found: Found,
-    by: Computing,
-) -> dict[str, str]:
-    """Compute the wanted cells of each address; give the reasons of those that failed."""
-    reasons: dict[str, str] = {}
-    if not wanted:
+                address = outcome.address
+                if self._keep(outcome, pending):
+                    self._notify(pending, address)
+                else:
+                    reasons[address] = outcome.reason or "no reason given"
+                if self.strict and address in reasons:
+                    labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
+                    raise Incomplete(f"void: {labels}: {reasons[address]} (--strict stops at the first)")
+                advance(passes[address])
         return reasons
-    weights = {address: max(map(weight, by_address[address])) for address in wanted}
-    # The dearest first, so that workers finish together: an ensemble begun last would be waited for by all others.
-    tasks = [
-        Task(address, whole_spec(by_address[address]), wanted[address], by.limits)
-        for address in sorted(wanted, key=weights.__getitem__, reverse=True)
-    ]
-    with by.progress.stage(stage, sum(weights.values())) as advance, _stopping(by, tasks) as outcomes:
-        for outcome in outcomes:
-            address = outcome.address
-            if _keep(outcome, by.store, found):
-                _tell(by, by_address[address], found)
-            else:
-                reasons[address] = outcome.reason or "no reason given"
-            if by.strict and address in reasons:
-                what = ", ".join(f"{name} {label}" for name, label in by_address[address][0].labels.items())
-                raise Incomplete(f"void: {what}: {reasons[address]} (--strict stops at the first)")
-            advance(weights[address])
-    return reasons
+
+    def _keep(self, outcome: Outcome, pending: _Pending) -> bool:
+        """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""
+        if outcome.usage:
+            raise UsageError(Fault("", "", outcome.reason or "unknown"))
+        if outcome.bundle is None:
+            return False
+        try:
+            self.store.put(outcome.address, outcome.bundle)
+        except OSError as error:
+            raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
+        pending.found[outcome.address] = self.store.get(outcome.address)
+        return True
+
+    def _notify(self, pending: _Pending, address: str, reason: str | None = None) -> None:
+        for job in pending.jobs[address]:
+            self.registry.manager.hook.bench_cell_done(job=job, rows=pending.found[address], reason=reason)
+
+    @contextmanager
+    def _running(self, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
+        """Run tasks; stop the executor however this ends."""
+        outcomes = self.executor.run(tasks)
+        try:
+            yield outcomes
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        finally:
+            close = getattr(outcomes, "close", None)
+            if close:
+                close()
 
 
-@contextmanager
-def _stopping(by: Computing, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
-    """Stop the executor whatever happens, and say what happened in the run's own terms."""
-    outcomes = by.executor.run(tasks)
-    try:
-        yield outcomes
-    except KeyboardInterrupt:
-        raise Interrupted from None
-    finally:
-        close = getattr(outcomes, "close", None)
-        if close:
-            close()
+class _Pending:
+    """The jobs of a stage by address, what of them is found, and which cells were missing at the start."""
 
+    def __init__(self, jobs: Sequence[PlannedJob], store: Store) -> None:
+        self.jobs: dict[str, list[PlannedJob]] = defaultdict(list)
+        for job in jobs:
+            self.jobs[job.address].append(job)
+        self.found: CellRows = {address: store.get(address) for address in self.jobs}
+        missing = {
+            address: tuple(sorted({cell.key for job in same for cell in job.cells} - set(self.found[address])))
+            for address, same in self.jobs.items()
+        }
+        self.missing = {address: cells for address, cells in missing.items() if cells}
 
-def _keep(outcome: Outcome, store: Store, found: Found) -> bool:
-    """Store what came out; False where nothing did. Raises Incomplete where it cannot be kept."""
-    if outcome.usage:
-        raise UsageError(Fault("", "", outcome.reason or "unknown"))
-    if outcome.bundle is None:
-        return False
-    try:
-        store.put(outcome.address, outcome.bundle)
-    except OSError as error:
-        raise Incomplete(f"cannot keep results in {store.root}: {error.strerror or error}") from None
-    found[outcome.address] = store.get(outcome.address)
-    return True
+    def merged(self, address: str) -> CleanJob | AttackJob:
+        return merge([planned.job for planned in self.jobs[address]])
 
-
-def whole_spec(jobs: Sequence[Job]) -> Mapping[str, Any]:
-    """Join the specifications of jobs of one address, which differ only in what is observed and the models for it."""
-    first, *rest = (job.spec for job in jobs)
-    if not rest:
-        return first
-    models: dict[str, Any] = {}
-    observe: dict[str, Any] = {}
-    for spec in (first, *rest):
-        models |= spec["models"]
-        observe |= {each["key"]: each for each in spec["observe"]}
-    return {**first, "models": models, "observe": list(observe.values())}
-
-
-def weight(job: Job) -> float:
-    """Guess how long a job takes, in forwards: a backward through frozen weights costs about another."""
-    return sum(job.cost) + job.evaluations
+    def missing_by_metric(self, address: str) -> list[tuple[str, ...]]:
+        """Return the missing cells of a job, one tuple for each metric with all of its targets."""
+        cells: dict[str, dict[str, None]] = defaultdict(dict)
+        for cell in (cell for job in self.jobs[address] for cell in job.cells):
+            if cell.key in self.missing[address] and cell.metric != RECORD:
+                cells[cell.metric][cell.key] = None
+        return [tuple(keys) for keys in cells.values()]

@@ -32,7 +32,8 @@ class Hand:
 
     def greet(self, device: str, precision: Precision, threads: int) -> Greeting:
         """Load all plugins, and say what is here."""
-        from ..planning.resolve import environment, host_digest
+        from ..planning.host_digest import host_digest
+        from ..planning.resolve import environment
         from ..registry import discover
         from ..worker.job import Worker
 
@@ -40,7 +41,7 @@ class Hand:
         self.worker = Worker(registry)
         away = {each.plugin: each.reason for each in registry.unavailable}
         return Greeting(
-            platform.node(), host_digest(), environment(device, precision, threads), plugins(registry), away
+            platform.node(), host_digest(), environment(device, precision, threads).to_json(), plugins(registry), away
         )
 
     def compute(self, task: Task) -> Outcome:

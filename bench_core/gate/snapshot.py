@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..digests import digest
 from ..errors import Fault, UsageError
-from ..planning.planner import PREDICTED
 from ..registry import Registry
+from ..reserved import PREDICTED
 from ..result import Result, load_result
 from ..scores.summarise import LabelledScore
 from ..suite.model import Suite

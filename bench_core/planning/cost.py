@@ -24,10 +24,11 @@ from ..executors import Task
 from ..executors.hardware import processor
 from ..executors.local import Hand, default_workers
 from ..progress import Progress
+from ..reserved import EXAMINED, RECORD
 from ..store import write_atomically
-from ..suite.model import RECORD
 from ..types import Json
-from .planner import SANITY, Job, Plan
+from .jobs import AttackJob, CleanJob, Job, PlannedJob
+from .plan import Plan
 
 FILE = "calibration.json"
 FEW_STEPS, FEW_IMAGES = 4, 25
@@ -66,34 +67,34 @@ class Estimate:
     def voids(self) -> list[str]:
         return sorted({pace.void for pace in self.paces.values() if pace.void})
 
-    def pace(self, job: Job) -> Pace | None:
+    def pace(self, job: PlannedJob) -> Pace | None:
         """Give the pace of a job's group, unless it failed."""
         found = self.paces.get(group_of(job))
         return None if found is None or found.void else found
 
-    def seconds(self, job: Job) -> float:
+    def seconds(self, job: PlannedJob) -> float:
         """Seconds of one worker; 0 where nothing is known."""
         pace = self.pace(job)
         return pace.seconds * job.images / pace.images if pace else 0.0
 
 
-def group_of(job: Job) -> Group:
+def group_of(job: PlannedJob) -> Group:
     """Jobs of one group differ in their images alone; that the host looks at a network in its first counts little."""
-    return (*job.labels.items(), *(("metric", cell.metric) for cell in job.cells if cell.metric != SANITY))
+    return (*job.labels.items(), *(("metric", cell.metric) for cell in job.cells if cell.metric != EXAMINED))
 
 
 def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) -> Estimate:
     """Estimate how long what the plan lacks takes here, measuring the groups of jobs that `folder` has no pace of."""
-    to_do: dict[Group, list[Job]] = {}
+    to_do: dict[Group, list[PlannedJob]] = {}
     for job in plan.jobs:
         if plan.missing(job):
             to_do.setdefault(group_of(job), []).append(job)
     known = read_paces(folder / FILE)
     paces: dict[Group, Pace] = {}
-    fresh: list[tuple[Group, str, Job, list[str]]] = []
+    fresh: list[tuple[Group, str, PlannedJob, list[str]]] = []
     for group, jobs in to_do.items():
-        wanted = sorted(cell.key for cell in plan.missing(jobs[0]) if cell.metric != SANITY)
-        key = digest([processor(plan.planner.device), pieces_key(jobs[0]), wanted])
+        wanted = sorted(cell.key for cell in plan.missing(jobs[0]) if cell.metric != EXAMINED)
+        key = digest([processor(plan.resolved.environment.device), pieces_key(jobs[0]), wanted])
         if key in known:
             paces[group] = known[key]
         else:
@@ -103,17 +104,17 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
             paces[group] = known[key] = measure(job, wanted, hand)
             write_paces(folder / FILE, known)
             advance(1)
-    return Estimate(paces, workers or default_workers(plan.planner.environment), len(fresh))
+    return Estimate(paces, workers or default_workers(plan.resolved.environment.to_json()), len(fresh))
 
 
-def pieces_key(job: Job) -> Json:
+def pieces_key(job: PlannedJob) -> Json:
     """Give what the pace of a job follows from: its specification less the images, of which only the number counts."""
-    return {**{k: v for k, v in job.spec.items() if k not in OF_IMAGES}, "images": job.images}
+    return {**{k: v for k, v in job.job.to_json().items() if k != "batch"}, "images": job.images}
 
 
-def measure(job: Job, wanted: list[str], hand: Hand) -> Pace:
+def measure(job: PlannedJob, wanted: list[str], hand: Hand) -> Pace:
     """Time a job: its first images where there is no attack, else its first steps, and from these the whole."""
-    steps = job.spec["budget"]["steps"] if job.spec["attack"] else 1
+    steps = job.job.budget.steps if isinstance(job.job, AttackJob) else 1
     timed = _Timed(job, wanted, hand)
     few = min(FEW_STEPS, steps)
     fresh = hand.process is None  # it starts, and imports all it needs, within the first piece: no time of the job's
@@ -134,22 +135,24 @@ def measure(job: Job, wanted: list[str], hand: Hand) -> Pace:
 class _Timed:
     """Computes a job for so many steps; gives seconds and passes, and keeps the largest memory."""
 
-    def __init__(self, job: Job, wanted: list[str], hand: Hand) -> None:
-        self.spec, self.wanted, self.hand = dict(job.spec), tuple(wanted), hand
+    def __init__(self, job: PlannedJob, wanted: list[str], hand: Hand) -> None:
+        self.job: Job = job.job
+        self.wanted, self.hand = tuple(wanted), hand
         self.peak: int | None = None
         self.images = job.images
-        if not self.spec["attack"] and job.evaluations > job.images > FEW_IMAGES:  # metrics, which may be dear
-            self.spec |= {name: self.spec[name] and self.spec[name][:FEW_IMAGES] for name in OF_IMAGES}
+        if isinstance(self.job, CleanJob) and job.evaluations > job.images > FEW_IMAGES:  # expensive metrics
+            self.job = replace(self.job, batch=self.job.batch.take(FEW_IMAGES))
             self.images = FEW_IMAGES
 
     def __call__(self, steps: int) -> tuple[float, tuple[float, float]]:
         """Raises ValueError where the job is void."""
-        if self.spec["attack"]:
-            self.spec["budget"] = {**self.spec["budget"], "steps": steps}
+        job = self.job
+        if isinstance(job, AttackJob):
+            job = replace(job, budget=replace(job.budget, steps=steps))
         if self.hand.process:
             reset_peak(self.hand.process.pid)
         start = time.perf_counter()
-        outcome = self.hand.ask(Task("", self.spec, self.wanted))
+        outcome = self.hand.ask(Task("", job.to_json(), self.wanted))
         seconds = time.perf_counter() - start
         if outcome.bundle is None:
             raise ValueError(outcome.reason or "no reason given")

@@ -10,7 +10,9 @@ from tabulate import tabulate
 
 from ..errors import one_line
 from .cost import Estimate
-from .planner import Job, Plan
+from .jobs import PlannedJob
+from .plan import Plan
+from .planner import evaluations
 from .weights import fetching, human
 
 GROUPS = ("source", "attack", "budget")
@@ -21,34 +23,34 @@ Group = dict[str, Any]
 
 def plan_record(plan: Plan, estimate: Estimate | None = None) -> dict[str, Any]:
     """Give a plan as JSON: totals, and the cost of each source, attack and budget."""
-    planner = plan.planner
-    groups = grouped(plan, estimate) if planner.images is not None else unplanned(plan)
+    resolved = plan.resolved
+    groups = grouped(plan, estimate) if resolved.images is not None else unplanned(plan)
     return {
-        "suite": planner.suite.name,
-        "profile": planner.suite.profile,
-        "title": planner.suite.title,
-        "models": planner.models,
-        "images": None if planner.images is None else len(planner.images.ids),
-        "data_missing": planner.data_missing if planner.images is None else None,
+        "suite": resolved.suite.name,
+        "profile": resolved.suite.profile,
+        "title": resolved.suite.title,
+        "models": {label: model.description for label, model in resolved.models.items()},
+        "images": None if resolved.images is None else len(resolved.images.ids),
+        "data_missing": resolved.data_missing if resolved.images is None else None,
         "weights_missing": [
             {"model": label, "file": file.path, "url": file.url, "bytes": file.size}
-            for label, files in planner.missing_weights.items() for file in files
+            for label, files in resolved.missing_weights.items() for file in files
         ],
-        "fetch": fetching(planner.suite),
+        "fetch": fetching(resolved.suite),
         "selection": plan.selection.digest if plan.selection else None,
-        "selected": len(plan.selection.ids) if plan.selection else planner.count,
+        "selected": len(plan.selection.ids) if plan.selection else resolved.count,
         "jobs": len(plan.jobs),
         "cells": plan.cells,
         "stored": plan.cells_stored,
         "groups": groups,
         "attacks": [
             {
-                "source": source, "attack": attack, "budget": budget, "options": use.spec["options"],
-                "forwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[0],
-                "backwards_per_image": use.cost.total(planner.suite.budgets[budget].steps)[1],
+                "source": source, "attack": attack, "budget": budget, "options": use.spec.options,
+                "forwards_per_image": use.cost.total(resolved.suite.budgets[budget].steps)[0],
+                "backwards_per_image": use.cost.total(resolved.suite.budgets[budget].steps)[1],
                 "global_seed": use.global_seed, "deviations": use.deviations,
             }
-            for (attack, source, budget), use in planner.attacks.items()
+            for (attack, source, budget), use in resolved.attacks.items()
         ],
         "estimate": None if estimate is None else {
             "seconds": sum(group["seconds"] for group in groups) / estimate.workers,
@@ -81,12 +83,12 @@ def grouped(plan: Plan, estimate: Estimate | None) -> list[Group]:
     return [dict(zip(GROUPS, key, strict=True)) | group for key, group in groups.items()]
 
 
-def passes_of(job: Job, plan: Plan, estimate: Estimate | None) -> tuple[dict[str, float], bool]:
+def passes_of(job: PlannedJob, plan: Plan, estimate: Estimate | None) -> tuple[dict[str, float], bool]:
     """Give a job's passes, as its attack declares them; where it declares none, as counted, or else one a step."""
     passes = dict(zip(PASSES, (*job.cost, job.evaluations), strict=True))
     if "attack" not in job.labels:
         return passes, False
-    use = plan.planner.attacks[job.labels["attack"], job.labels["source"], job.labels["budget"]]
+    use = plan.resolved.attacks[job.labels["attack"], job.labels["source"], job.labels["budget"]]
     pace = estimate.pace(job) if estimate and use.cost_assumed else None
     if pace:
         passes |= {"forwards": pace.passes[0] * job.images, "backwards": pace.passes[1] * job.images}
@@ -95,14 +97,14 @@ def passes_of(job: Job, plan: Plan, estimate: Estimate | None) -> tuple[dict[str
 
 def unplanned(plan: Plan) -> list[Group]:
     """Give the passes for so many images as the suite wants, where there are no images to plan for."""
-    planner = plan.planner
+    resolved = plan.resolved
     made: list[Group] = []
-    for (attack, source, budget), use in planner.attacks.items():
-        steps = planner.suite.budgets[budget].steps
-        each = dict(zip(PASSES, (*use.cost.total(steps), planner.evaluations(steps)), strict=True))
-        total = {name: much * planner.count for name, much in each.items()}
+    for (attack, source, budget), use in resolved.attacks.items():
+        steps = resolved.suite.budgets[budget].steps
+        each = dict(zip(PASSES, (*use.cost.total(steps), evaluations(resolved, steps)), strict=True))
+        total = {name: much * resolved.count for name, much in each.items()}
         to_do = {"forwards_to_do": total["forwards"] + total["evaluations"], "backwards_to_do": total["backwards"]}
-        group = {"source": source, "attack": attack, "budget": budget, "images": planner.count}
+        group = {"source": source, "attack": attack, "budget": budget, "images": resolved.count}
         made.append({**group, **total, **to_do, "assumed": use.cost_assumed})
     return made
 

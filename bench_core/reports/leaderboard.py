@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
 from ..gate.snapshot import default_gate, read_facts, run_folder
 from ..registry import Registry
+from ..reserved import RECORD
 from ..result import Result, load_result
 from ..scores.pareto import front
 from ..scores.summarise import LabelledScore
 from ..scores.warnings import flags
 from ..statistics import bootstrap
-from ..suite.model import RECORD
 from ..tables.sheet import Column, Sheet
 from ..types import Json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..suite.model import RECORD
+from ..reserved import RECORD
 from .summarise import LabelledScore
 
 OF_THE_ATTACK = ("source", "attack", "budget")

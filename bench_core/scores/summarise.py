@@ -15,9 +15,9 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from ..errors import Fault, UsageError
-from ..planning.planner import PREDICTED, RECORD_SCORES, SANITY, Job
+from ..planning.jobs import PlannedJob
+from ..reserved import EXAMINED, PREDICTED, RECORD, RECORD_SCORES
 from ..statistics import mean, proportion
-from ..suite.model import RECORD
 from ..types import Metric, Score
 
 
@@ -52,7 +52,7 @@ class LabelledScore:
 
 
 def gather(
-    jobs: Iterable[Job],
+    jobs: Iterable[PlannedJob],
     found: Mapping[str, Mapping[str, Mapping[str, NDArray[Any]]]],
     voids: Mapping[tuple[str, str], str],
 ) -> list[RowSet]:
@@ -115,7 +115,7 @@ def summarise(
     }
     scores = []
     for each in rows:
-        if each.metric in (PREDICTED, SANITY):
+        if each.metric in (PREDICTED, EXAMINED):
             continue
         if each.void:
             scores.append(

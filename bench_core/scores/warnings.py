@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.planner import SANITY
+from ..reserved import EXAMINED, RECORD
 from ..statistics import bootstrap
-from ..suite.model import ENSEMBLE_MARK, RECORD, BudgetTable
+from ..suite.model import ENSEMBLE_MARK, BudgetTable
 from .summarise import LabelledScore, RowSet
 
 NAMED = 3  # attacks or networks that a flag names; the others it counts
@@ -89,7 +89,7 @@ NETWORKS = {
 
 def _of_networks(rows: Sequence[RowSet]) -> Iterator[Warned]:
     for each in rows:
-        if each.metric != SANITY:
+        if each.metric != EXAMINED:
             continue
         network = each.labels["target"]
         if each.void:
@@ -112,14 +112,14 @@ def _of_record(arrays: Rows, budget: BudgetTable) -> Iterator[tuple[str, str]]:
     for kind, these in counted.items():
         if these.any():
             yield kind, f"{100 * these.mean():.1f}% of images"
-    if "lead" not in arrays or arrays["forwards"].mean() == 0 or budget.eps == 0:
+    if "margin" not in arrays or arrays["forwards"].mean() == 0 or budget.eps == 0:
         return  # of a version that did not ask, or no attack: it asks the network nothing
-    lead, noise = arrays["lead"], arrays["lead_of_noise"]
+    lead, noise = arrays["margin"], arrays["margin_of_noise"]
     climb = lead - noise
     stops = "reached" in arrays  # at a goal of its own, which is not to fool by as much as the ball allows
     if not stops and not bootstrap(climb)[0] > 0:
         yield "noise of the same size does as well", f"mean margin {lead.mean():.3g}, of noise {noise.mean():.3g}"
-    before = np.where(np.isnan(arrays["lead_before"]), lead, arrays["lead_before"])
+    before = np.where(np.isnan(arrays["margin_before"]), lead, arrays["margin_before"])
     losing = lead <= 0
     gained = float((lead - before)[losing].sum()) / max(float(climb[losing].sum()), math.ulp(1))
     if losing.mean() > STILL_LOSING and gained > STILL_CLIMBING and bootstrap((lead - before)[losing])[0] > 0:
@@ -160,9 +160,9 @@ def _of_pairs(records: Mapping[Attacked, Rows], budgets: Mapping[str, BudgetTabl
         for weak, theirs in records.items():
             if (
                 strong[0] != weak[0]
-                or "lead" not in ours
-                or "lead" not in theirs
-                or len(ours["lead"]) != len(theirs["lead"])
+                or "margin" not in ours
+                or "margin" not in theirs
+                or len(ours["margin"]) != len(theirs["margin"])
             ):
                 continue
             one_step = ours["backwards"].mean() > 1 >= theirs["backwards"].mean() > 0
@@ -172,7 +172,7 @@ def _of_pairs(records: Mapping[Attacked, Rows], budgets: Mapping[str, BudgetTabl
                 kind = "a smaller eps is stronger"
             else:
                 continue
-            difference = (theirs["lead"] > 0).astype(float) - (ours["lead"] > 0)
+            difference = (theirs["margin"] > 0).astype(float) - (ours["margin"] > 0)
             if bootstrap(difference)[0] > 0:
                 found = f"{weak[1]} in {weak[2]} by {100 * difference.mean():.1f} points of white-box success"
                 yield Warned(kind, found, attacked=strong)

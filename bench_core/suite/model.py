@@ -21,7 +21,6 @@ from .sweeps import expand_sweeps
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
 ENSEMBLE_MARK = "+"
-RECORD = "attack"  # the label of what the host itself records of every attack
 
 
 class BudgetTable(Strict):

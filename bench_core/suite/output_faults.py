@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Fault, did_you_mean
-from ..planning.planner import RECORD_SCORES
+from ..reserved import RECORD, RECORD_SCORES
 from ..scores.derived import CORRELATION_SCORES
-from .model import OWN_DIMENSIONS, RECORD, Suite
+from .model import OWN_DIMENSIONS, Suite
 from .outputs import HistogramPlot, MapsPlot, ScatterPlot
 
 Offered = Mapping[str, tuple[Sequence[str], Sequence[str]]]  # label -> what it has, and the labels that it adds

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..types import Examples
-from ..worker.contracts import guarded
-from ..worker.instrument import Passes
-from ..worker.job import steps
+from ..worker.attack_run import AttackRun
+from ..worker.guard import guarded
+from ..worker.instrument import PassCounter
 from .scenes import Asleep, Failing, Recording, network, streams, told
 from .trial import AttackTrial
 from .verdicts import Broken, Rules, Unasked, with_input
@@ -184,7 +184,7 @@ def failing_network(trial: AttackTrial) -> None:
         with with_input(told(given, limits, extra=f"a network that fails at call {call}")):
             with guarded(model, seed):
                 try:
-                    for _ in steps(attack, failing, given, streams(given), Passes(failing), seed is not None):
+                    for _ in AttackRun(attack, failing, given, streams(given), PassCounter(failing)).steps():
                         pass
                 except Exception as error:
                     failed = str(error)
@@ -255,7 +255,7 @@ def targeted(trial: AttackTrial) -> None:
 def cost(trial: AttackTrial) -> None:
     """The declared cost is what the host counts: forwards and backwards for one image over a whole run."""
     model, given, limits = trial.scene(steps=5)
-    attack, passes = trial.attack(limits), Passes(model)
+    attack, passes = trial.attack(limits), PassCounter(model)
     taken = len(trial.run(model, given, limits, attack=attack, passes=passes))
     counted = passes.forwards / len(given.ids), passes.backwards / len(given.ids)
     both = f"counted {counted[0]:g} forwards and {counted[1]:g} backwards"
@@ -291,6 +291,6 @@ def _likelihood(model: torch.nn.Module, images: Tensor, classes: Tensor) -> Tens
 
 def _asks_gradient(trial: AttackTrial) -> bool:
     model, given, limits = trial.scene()
-    passes = Passes(model)
+    passes = PassCounter(model)
     trial.run(model, given, limits, passes=passes)
     return passes.backwards > 0

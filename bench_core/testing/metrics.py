@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..planning.resolve import NEEDS
+from ..planning.uses import NEEDS
 from ..registry import Offer
 from ..types import Examples, Json, Metric, Score, Step
-from ..worker.contracts import guarded
-from ..worker.job import Observer, checked_rows
+from ..worker.guard import guarded
+from ..worker.observer import Observer
 from .scenes import ALL_SHAPES, SHAPES, examples, network, streams, told
 from .verdicts import Broken, Rules, Unasked, with_input
 
@@ -85,24 +85,15 @@ class MetricTrial:
 
     def observe(self, scene: Scene, extra: str = "") -> Arrays:
         """Observe a scene as a worker does, and give the rows, name -> [n, ...]."""
-        observer, rng = Observer(self.metric()), streams(scene.clean)
-        average = torch.full(scene.clean.images.shape[1:], 0.5).to(scene.clean.images)
-        models = {
-            "source": scene.source,
-            "target": scene.target,
-            "clean": scene.clean,
-            "rng": rng,
-            "data_mean": average,
-        }
+        mean = torch.full(scene.clean.images.shape[1:], 0.5).to(scene.clean.images)
+        observer = Observer(
+            "", self.metric(), source=scene.source, target=scene.target, rng=streams(scene.clean), data_mean=mean
+        )
         with with_input(told(scene.clean, extra=extra)):
-            if not observer.stepwise:
-                seen = observer.see(adversarial=scene.trajectory[-1], **models)
-                return checked_rows(seen, len(scene.clean.ids))
-            each = [
-                checked_rows(observer.see(step=Step(index, images), **models), len(scene.clean.ids))
-                for index, images in enumerate(scene.trajectory, 1)
-            ]
-            return {name: np.stack([rows[name] for rows in each], axis=1) for name in each[0]}
+            for index, images in enumerate(scene.trajectory, 1):
+                observer.step(Step(index, images), scene.clean)
+            observer.end(scene.trajectory[-1], scene.clean)
+            return {name.removeprefix("/"): row for name, row in observer.arrays().items()}
 
     def scores(self, rows: Mapping[str, NDArray[Any]], extra: str = "") -> list[Score]:
         count = len(next(iter(rows.values()), ()))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import Offer, Registry
 from ..types import Images, Json, ModelRecipe
-from ..worker.contracts import guarded
+from ..worker.guard import guarded
 from .verdicts import Broken, Rules, Unasked, with_input
 
 RULES = Rules()

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ..registry import Offer
 from ..types import Attack, Budget, Examples, Json, Norm
+from ..worker.attack_run import AttackRun
 from ..worker.contracts import check_images
-from ..worker.instrument import Passes
-from ..worker.job import steps
+from ..worker.instrument import PassCounter
 from .scenes import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, examples, network, streams, told
 from .verdicts import Unasked, with_input
 
@@ -82,7 +82,7 @@ class AttackTrial:
 
     def run(
         self, model: nn.Module, given: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
-        passes: Passes | None = None, extra: str = "",
+        passes: PassCounter | None = None, extra: str = "",
     ) -> list[Tensor]:  # fmt: skip
         """Run the attack to its end and give the images [n, c, h, w] of every step; each is held to the contract."""
         with with_input(told(given, limits, seed, extra)):
@@ -90,15 +90,13 @@ class AttackTrial:
 
     def live(
         self, model: nn.Module, given: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
-        passes: Passes | None = None,
+        passes: PassCounter | None = None,
     ) -> Iterator[Tensor]:  # fmt: skip
         """The same, step by step."""
         attack = self.attack(limits) if attack is None else attack
-        counted, none = passes or Passes(model), True
+        counted, none = passes or PassCounter(model), True
         with torch.no_grad():
-            for images in steps(
-                attack, model, given, streams(given, seed), counted, getattr(attack, "global_seed", None)
-            ):
+            for images in AttackRun(attack, model, given, streams(given, seed), counted).steps():
                 check_images(given.images, images, limits)
                 none = False
                 yield images

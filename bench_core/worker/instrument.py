@@ -1,8 +1,8 @@
-"""A network as the host hands it on: it remembers its last answer, and its passes are counted."""
+"""Wrappers around a network: one caches its last forward, one counts the images that pass through it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from ..batches import answered
 
 
-class Remembering(nn.Module):
-    """A network that answers a second question about the same tensor from memory: metrics share forwards."""
+class CachedForward(nn.Module):
+    """A network that keeps its last output, so that metrics that observe the same tensor share one forward.
+
+    A call that needs a gradient is never cached.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -22,26 +25,25 @@ class Remembering(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if torch.is_grad_enabled() and images.requires_grad:
-            out: Tensor = self.network(images)
-            return out
+            logits: Tensor = self.network(images)
+            return logits
         if self.last is None or self.last[0] is not images:
             self.last = images, answered(self.network, images)
         return self.last[1]
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the network itself has: a metric that knows its kind is to find it."""
+        """Return the network's own attribute, for metrics that look for one."""
         try:
             return super().__getattr__(name)
         except AttributeError:
             return getattr(super().__getattr__("network"), name)
 
 
-class Passes:
-    """Counts images through a network, forwards and backwards, while it is entered."""
+class PassCounter:
+    """Counts the images that pass through a network, forwards and backwards, while `counting` is entered."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network, self.forwards, self.backwards = network, 0, 0
-        self.returned: Mapping[str, Tensor] = {}  # what the attack itself says at its end
 
     def _count(self, _module: nn.Module, _inputs: Any, logits: Tensor) -> None:
         self.forwards += len(logits)

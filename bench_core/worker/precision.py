@@ -1,4 +1,4 @@
-"""Gradients in a shorter number type: faster, and other perturbations; what they achieve is judged in float32."""
+"""Gradients in bfloat16. They are faster and give other perturbations; success is always judged in float32."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Networks that draw: a randomised defence has the global generators of a stream of its own, seeded for each job.
+"""The global random generators: saved, restored, and replaced while a randomised network runs.
 
-So its draws are the same whoever computes, and no attack is blamed for them.
+A randomised defence draws from the global generators. Here each such network draws from a stream of its own, seeded for
+each job, so that its draws are the same on every worker and no attack is blamed for them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_drawing: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+_randomised: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
-class States:
-    """Where the generators of torch, NumPy and Python stand."""
+class RandomStates:
+    """The states of the global generators of torch (CPU and CUDA), NumPy and Python."""
 
     def __init__(self) -> None:
         self.torch = torch.get_rng_state()
@@ -34,58 +35,63 @@ class States:
         np.random.set_state(self.numpy)
         random.setstate(self.python)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, States) and (
-            torch.equal(self.torch, other.torch)
-            and all(map(torch.equal, self.cuda or (), other.cuda or ()))
-            and all(np.array_equal(a, b) for a, b in zip(self.numpy, other.numpy, strict=True))
-            and self.python == other.python
-        )
-
-    __hash__ = None  # type: ignore[assignment]
+    def differing(self, other: RandomStates) -> list[str]:
+        """Name the generators whose states differ."""
+        same = {
+            "torch's global random state": torch.equal(self.torch, other.torch),
+            "CUDA's global random state": all(map(torch.equal, self.cuda or (), other.cuda or ())),
+            "NumPy's global random state": all(
+                np.array_equal(a, b) for a, b in zip(self.numpy, other.numpy, strict=True)
+            ),
+            "Python's global random state": self.python == other.python,
+        }
+        return [name for name, equal in same.items() if not equal]
 
 
 def seed_all(seed: int) -> None:
+    """Seed the global generators of torch, NumPy and Python."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
 
 
-def draws(network: nn.Module, image: Tensor) -> bool:
-    """Say whether a network's forward of `image` [1, ...] moves a global generator; asked once of each network."""
-    if network not in _drawing:
-        before = States()
+def is_randomised(network: nn.Module, image: Tensor) -> bool:
+    """Return whether a forward of `image` [1, ...] draws from a global generator; computed once for each network."""
+    if network not in _randomised:
+        before = RandomStates()
         try:
             network(image)
         finally:
-            _drawing[network] = States() != before
+            _randomised[network] = bool(RandomStates().differing(before))
             before.restore()
-    return _drawing[network]
+    return _randomised[network]
 
 
 @contextmanager
-def own_draws(networks: Iterable[nn.Module], image: Tensor, seed: int) -> Iterator[None]:
-    """Within this, every network that draws does so from generators of its own; the process's own never move."""
+def own_streams(networks: Iterable[nn.Module], image: Tensor, seed: int) -> Iterator[None]:
+    """Let every randomised network draw from a stream of its own; the global generators do not move."""
     with ExitStack() as stack:
-        for network in {id(each): each for each in networks}.values():
-            if draws(network, image):
-                apart = _Apart(seed)
-                stack.callback(network.register_forward_pre_hook(apart.enter).remove)
-                stack.callback(network.register_forward_hook(apart.leave, always_call=True).remove)
+        for network in {id(one): one for one in networks}.values():
+            if is_randomised(network, image):
+                stream = _OwnStream(seed)
+                stack.callback(network.register_forward_pre_hook(stream.enter).remove)
+                stack.callback(network.register_forward_hook(stream.leave, always_call=True).remove)
         yield
 
 
-class _Apart:
+class _OwnStream:
+    """Swaps the global random states for its own while a network's forward runs."""
+
     def __init__(self, seed: int) -> None:
-        self.outside = States()
+        self.outside = RandomStates()
         seed_all(seed)
-        self.own = States()
+        self.own = RandomStates()
         self.outside.restore()
 
     def enter(self, _module: nn.Module, _inputs: Any) -> None:
-        self.outside = States()
+        self.outside = RandomStates()
         self.own.restore()
 
     def leave(self, _module: nn.Module, _inputs: Any, _logits: Any) -> None:
-        self.own = States()
+        self.own = RandomStates()
         self.outside.restore()

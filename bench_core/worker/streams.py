@@ -1,4 +1,4 @@
-"""Randomness, keyed by seed, image, purpose and step, so that every draw is an image's own."""
+"""Random numbers keyed by seed, image, purpose and step, so that no draw depends on the batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class ImageStreams:
-    """The `Streams` of a batch whose images have the digests `ids`."""
+    """The `Streams` of a batch of images with the digests `ids`."""
 
     def __init__(self, seed: int, ids: Sequence[str]) -> None:
         self.seed, self.ids = seed, tuple(ids)
@@ -18,7 +18,7 @@ class ImageStreams:
     def take(self, rows: slice) -> ImageStreams:
         return ImageStreams(self.seed, self.ids[rows])
 
-    def _each(self, purpose: str, step: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+    def _draw(self, purpose: str, step: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
         generator, drawn = torch.Generator(), []
         for image in self.ids:
             key = hashlib.blake2b(f"{self.seed}/{image}/{purpose}/{step}".encode(), digest_size=7).digest()
@@ -26,10 +26,10 @@ class ImageStreams:
         return torch.stack(drawn)
 
     def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        return self._each(purpose, step, lambda generator: torch.randn(tuple(shape), generator=generator))
+        return self._draw(purpose, step, lambda generator: torch.randn(tuple(shape), generator=generator))
 
     def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        return self._each(purpose, step, lambda generator: torch.rand(tuple(shape), generator=generator))
+        return self._draw(purpose, step, lambda generator: torch.rand(tuple(shape), generator=generator))
 
     def subsets(self, purpose: str, step: int, count: int, players: int, size: int) -> Tensor:
         ranks = self.uniform(purpose, step, (count, players)).argsort(-1)

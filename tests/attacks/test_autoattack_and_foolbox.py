@@ -10,8 +10,9 @@ from torch import Tensor
 
 from bench_core.registry import Offer, Origin
 from bench_core.types import Budget, Examples
+from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.contracts import check_images
-from bench_core.worker.job import Passes, steps
+from bench_core.worker.instrument import PassCounter
 
 from .scene import examples, network, streams
 
@@ -40,7 +41,7 @@ def reached(name: str, budget: Budget, seed: int = 0, **chosen: object) -> Tenso
     options, faults = offer(name).check(chosen, "", "")
     assert not faults
     attack, on = offer(name).build(budget, **options), given(budget.targeted)
-    (images,) = steps(attack, MODEL, on, streams(on, seed), Passes(MODEL), attack.global_seed)
+    (images,) = AttackRun(attack, MODEL, on, streams(on, seed), PassCounter(MODEL)).steps()
     check_images(on.images, images, budget)
     return images
 
@@ -86,10 +87,10 @@ def test_the_standard_version_runs_all_four_parts_with_their_hundred_steps(monke
     sure[-1].bias.data = 5.0 * torch.nn.functional.one_hot(torch.tensor(1), 4)
     labels = torch.ones(3, dtype=torch.int64)
     attack = offer("autoattack").build(LINF)
-    passes = Passes(sure)
+    passes = PassCounter(sure)
     one = Examples(on.images[:1], labels[:1], on.ids[:1])
     logging.getLogger("auto-attack").setLevel(logging.ERROR)
-    (images,) = steps(attack, sure, one, streams(one), passes, attack.global_seed)
+    (images,) = AttackRun(attack, sure, one, streams(one), passes).steps()
     assert torch.equal(images, one.images), "what nothing fools comes back as it was"
     assert 5000 + 700 <= passes.forwards <= 5000 + 1500
     assert 700 <= passes.backwards <= 1500

@@ -6,8 +6,9 @@ from torch import nn
 
 from bench_core.registry import Registry
 from bench_core.types import Budget, Examples
+from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.contracts import check_images
-from bench_core.worker.job import Passes, steps
+from bench_core.worker.instrument import PassCounter
 
 from .scene import network, streams
 
@@ -52,9 +53,9 @@ def test_a_network_of_any_layout_is_attacked_as_one_of_the_usual(
     reached = []
     for model in (last_channels(), network(3).float()):
         attack, on = installed.find("attacks", name, "", "").build(budget, **given), colours(model)
-        passes = Passes(model)
+        passes = PassCounter(model)
         before = [(module.training, len(module._forward_hooks)) for module in model.modules()]
-        (images,) = steps(attack, model, on, streams(on), passes, True)
+        (images,) = AttackRun(attack, model, on, streams(on), passes).steps()
         check_images(on.images, images, budget)
         assert [(module.training, len(module._forward_hooks)) for module in model.modules()] == before
         assert passes.forwards > 0

@@ -11,14 +11,16 @@ from torch import Tensor
 
 from bench_core.errors import UsageError
 from bench_core.planning.describe import plan_text
+from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.run import run as run_suite
 from bench_core.store import Store
 from bench_core.suite.model import load_suite
 from bench_core.types import Budget, Examples
+from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.contracts import check_images
-from bench_core.worker.job import Passes, steps
+from bench_core.worker.instrument import PassCounter
 
 from .scene import examples, network, streams
 
@@ -42,7 +44,7 @@ def reached(registry: Registry, name: str, budget: Budget, seed: int = 0, **give
     options, faults = offer.check(given, "", "")
     assert not faults
     attack, on = offer.build(budget, **options), small(targeted=budget.targeted)
-    (images,) = steps(attack, MODEL, on, streams(on, seed), Passes(MODEL), attack.global_seed)
+    (images,) = AttackRun(attack, MODEL, on, streams(on, seed), PassCounter(MODEL)).steps()
     check_images(on.images, images, budget)
     return images
 
@@ -148,7 +150,7 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert facts["global_seed"] == ["T"]
     assert set(facts["deviations"]) == {"T"}
     assert facts["deviations"]["T"]["batch_independence"] == "the library draws for the whole batch"
-    planned = plan_text(make_plan(make_planner(load_suite(suite), registry), Store(tmp_path / "store")))
+    planned = plan_text(make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store")))
     assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
     assert "T does not keep every rule of bench check: batch_independence, cost" in planned
 
@@ -156,7 +158,7 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
 def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:
     suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "torchattacks:TIFGSM" }'))  # the toy images have one channel
     with pytest.raises(UsageError, match=r"attacks\.PGD\.recipe: TIFGSM takes three channels"):
-        make_planner(load_suite(suite), registry)
+        resolve_suite(load_suite(suite), registry)
 
 
 def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

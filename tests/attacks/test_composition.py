@@ -8,7 +8,7 @@ import torch
 from bench_attacks.compose import composed, join
 from bench_attacks.recipes import RECIPES
 from bench_core.errors import UsageError
-from bench_core.planning.planner import Planner
+from bench_core.planning.resolve import ResolvedSuite, resolve
 from bench_core.suite.model import load_suite
 
 from .scene import SMALL, budget, build, examples, network, run
@@ -73,8 +73,8 @@ def test_parts_that_do_not_go_together_are_refused(parts: list[str], said: str) 
         composed("", *(part for name in parts for part in RECIPES[name].parts))
 
 
-def planned(suite: str, registry: object) -> Planner:
-    return Planner(load_suite(suite), registry)  # type: ignore[arg-type]
+def planned(suite: str, registry: object) -> ResolvedSuite:
+    return resolve(load_suite(suite), registry)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from bench_attacks.draw import Draw
 from bench_attacks.recipes import RECIPES
 from bench_core.logits import LOSSES
 from bench_core.types import LossName
-from bench_core.worker.job import Passes
+from bench_core.worker.instrument import PassCounter
 from bench_models.ensemble import Ensemble
 
 from .scene import budget, build, examples, network, run, streams
@@ -71,7 +71,7 @@ def test_an_ensemble_of_one_is_that_network(combine: str) -> None:
 
 def test_an_ensemble_by_losses_costs_what_it_declares() -> None:
     given, model = examples(), Ensemble(MEMBERS, "losses")
-    attack, passes = build("hybrid_ir", budget()), Passes(model)
+    attack, passes = build("hybrid_ir", budget()), PassCounter(model)
     with passes.counting():
         run(attack, model, given)
     assert (passes.forwards / 4, passes.backwards / 4) == attack.cost.total(3)

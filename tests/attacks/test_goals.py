@@ -12,7 +12,7 @@ from bench_attacks.recipes import RECIPES
 from bench_core.scores.warnings import flags
 from bench_core.types import Attack, Examples
 from bench_core.worker.contracts import check_images
-from bench_core.worker.job import Passes
+from bench_core.worker.instrument import PassCounter
 from bench_models.ensemble import Ensemble
 
 from .scene import budget, build, examples, network, run, streams
@@ -114,7 +114,7 @@ def test_until_success_is_pgd_up_to_the_first_success(norm: str, targeted: bool)
 
 def test_a_finished_run_asks_the_network_no_more() -> None:
     given, model = examples(8), network()
-    attack, passes = build("until_success", budget(eps=0.5, steps=25)), Passes(model)
+    attack, passes = build("until_success", budget(eps=0.5, steps=25)), PassCounter(model)
     with passes.counting():
         images, _ = finished(attack, model, given)
     last = max(step for step in range(1, 25) if not torch.equal(images[step], images[step - 1]))
@@ -135,7 +135,7 @@ def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str
         assert not (moved[-1] & fooled(model, given, before)).any()
     assert torch.stack(moved).sum(0).unique().numel() > 1
     assert torch.equal(told["reached"], fooled(model, given, images[-1]))
-    passes = Passes(model)
+    passes = PassCounter(model)
     with passes.counting():
         list(attack(model, given, streams(given)))
     assert passes.forwards / 8 <= attack.cost.total(12)[0]

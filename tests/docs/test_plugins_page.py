@@ -17,7 +17,7 @@ from torch import nn
 
 from bench_core import hookspecs, load_suite, run
 from bench_core.commands.new import write_package
-from bench_core.planning.resolve import NEEDS
+from bench_core.planning.uses import NEEDS
 from bench_core.registry import Origin, Registry
 from bench_core.tables.text_formats import render
 from bench_core.testing import RULES, applicable, judge, offers, subjects

@@ -45,10 +45,10 @@ def test_the_suite_runs(suite: str, tmp_path: Path) -> None:
 def test_the_error_message_is_the_one_shown(suite: str, tmp_path: Path) -> None:
     path = Path(suite)
     path.write_text(path.read_text().replace('{ recipe = "mi" }', '{ recipe = "mi", decya = 1 }'))
-    from bench_core.run import make_planner
+    from bench_core.run import resolve_suite
 
     with pytest.raises(UsageError) as caught:
-        make_planner(load_suite(suite))
+        resolve_suite(load_suite(suite))
     shown = next(block for block in blocks("") if block.startswith("bench: mine.toml"))
     assert shown.strip().removeprefix("bench: mine.toml: ") in str(caught.value)
 

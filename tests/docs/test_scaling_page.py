@@ -7,8 +7,9 @@ import pytest
 
 from bench_core import load_suite
 from bench_core.planning.describe import plan_record
+from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.store import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -21,7 +22,7 @@ def test_the_passes_of_the_full_tables(
 ) -> None:
     pytest.importorskip("timm")
     monkeypatch.delenv("BENCH_DATA", raising=False)
-    groups = plan_record(make_plan(make_planner(load_suite(row[0], "imagenet"), installed), Store(tmp_path)))["groups"]
+    groups = plan_record(make_plan(resolve_suite(load_suite(row[0], "imagenet"), installed), Store(tmp_path)))["groups"]
     counts = [sum(group[name] for group in groups) for name in ("forwards", "backwards", "evaluations")]
     members = sum((g["forwards"] + g["backwards"]) * (g["source"].count("+") + 1) for g in groups) + counts[2]
     assert row[1:5] == tuple(f"{count / 1e6:.1f}" for count in (*counts, members))
@@ -30,8 +31,8 @@ def test_the_passes_of_the_full_tables(
 
 def test_a_part_of_a_table_can_be_run_alone(installed: Registry) -> None:
     pytest.importorskip("timm")
-    planner = make_planner(load_suite("transfer_table1", "imagenet", ['sources=["RN-34"]']), installed)
-    assert {(source, budget) for _, source, budget in planner.attacks} == {("RN-34", "linf"), ("RN-34", "l2")}
+    resolved = resolve_suite(load_suite("transfer_table1", "imagenet", ['sources=["RN-34"]']), installed)
+    assert {(source, budget) for _, source, budget in resolved.attacks} == {("RN-34", "linf"), ("RN-34", "l2")}
 
 
 def test_the_page_has_all_tables() -> None:

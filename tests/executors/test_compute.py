@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from bench_core.executors import Outcome, Task
-from bench_core.executors.dispatch import Computing, Incomplete, compute
-from bench_core.planning.planner import Cell, Job
+from bench_core.executors.dispatch import Dispatcher, Incomplete
 from bench_core.progress import Silent
 from bench_core.registry import Registry
 from bench_core.store import Store
+from tests.planning.made import planned_attack
 
 
 class Listed:
@@ -28,18 +28,13 @@ class Listed:
             yield Outcome(task.address, b"")
 
 
-def job(address: str, cost: float) -> Job:
-    spec = {"attack": {"names": ["a"]}, "models": {}, "observe": []}
-    return Job(address, spec, (Cell("attack", "attack", None),), {"attack": "A"}, 1, (cost, cost))
-
-
-JOBS = [job("aa", 1), job("bb", 9), job("cc", 1), job("dd", 9), job("ee", 5)]
+JOBS = [planned_attack(image, cost=(cost, cost)) for image, cost in zip("abcde", (1, 9, 1, 9, 5), strict=True)]
 
 
 def test_the_dearest_jobs_come_first_and_equals_in_the_order_of_the_plan(tmp_path: Path) -> None:
     by = Listed()
-    compute("attacks", JOBS, Computing(Store(tmp_path), by, Silent(), Registry()))
-    assert by.order == ["bb", "dd", "ee", "aa", "cc"]
+    Dispatcher(Store(tmp_path), by, Silent(), Registry()).compute("attacks", JOBS)
+    assert by.order == [JOBS[place].address for place in (1, 3, 4, 0, 2)]
 
 
 def test_a_disk_that_is_full_is_told_and_what_else_fails_is_not_said_to_be_that(
@@ -50,7 +45,7 @@ def test_a_disk_that_is_full_is_told_and_what_else_fails_is_not_said_to_be_that(
 
     away = Listed(ConnectionError("the cluster is gone"))
     with pytest.raises(ConnectionError, match="the cluster is gone"):
-        compute("attacks", JOBS, Computing(Store(tmp_path), away, Silent(), Registry()))
+        Dispatcher(Store(tmp_path), away, Silent(), Registry()).compute("attacks", JOBS)
     monkeypatch.setattr(Store, "put", put)
     with pytest.raises(Incomplete, match=r"cannot keep results in .*: No space left on device"):
-        compute("attacks", JOBS, Computing(Store(tmp_path), Listed(), Silent(), Registry()))
+        Dispatcher(Store(tmp_path), Listed(), Silent(), Registry()).compute("attacks", JOBS)

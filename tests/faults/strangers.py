@@ -10,7 +10,9 @@ import tomllib
 from pathlib import Path
 
 from bench_core.cli import guard
-from bench_core.run import make_planner
+from bench_core.planning.planner import clean_jobs, selected_jobs
+from bench_core.planning.selection import first_images
+from bench_core.run import resolve_suite
 from bench_core.suite.model import load_suite, own_suites, suites_folder
 from tests.conftest import SUITE
 
@@ -130,10 +132,10 @@ def _read(world: World, text: str, trial: int) -> str | None:
 
 
 def _plan(world: World, path: Path) -> None:
-    planner = make_planner(load_suite(str(path)), world.registry)
-    if planner.images is not None:
-        planner.clean_jobs()
-        planner.selected_jobs(planner.expected_selection())
+    resolved = resolve_suite(load_suite(str(path)), world.registry)
+    if resolved.images is not None:
+        clean_jobs(resolved)
+        selected_jobs(resolved, first_images(resolved))
 
 
 def _names_it(line: str, path: Path) -> bool:

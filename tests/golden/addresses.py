@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from bench_core import load_suite
 from bench_core.digests import digest
-from bench_core.planning.planner import Job, Planner
+from bench_core.planning.jobs import PlannedJob
+from bench_core.planning.planner import clean_jobs, selected_jobs
+from bench_core.planning.resolve import ResolvedSuite, resolve
+from bench_core.planning.selection import first_images
+from bench_core.planning.specs import DatasetSpec, Environment, ModelSpec
 from bench_core.registry import Offer, Registry, discover
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import own_suites
@@ -53,28 +57,34 @@ def masked(value: Any) -> Any:
     return VERSION.sub("VERSION", value) if isinstance(value, str) else value
 
 
-def planner_of(name: str, profile: str, registry: Registry) -> Planner:
-    suite = load_suite(name, profile)
-    planner = Planner(suite, registry, with_images=profile == "embedded")
-    planner.environment = {"masked": "environment"}
-    planner.host = "masked"
-    planner.models = masked(planner.models)
-    if planner.images is None:
-        planner.images = StandIn(SHAPES[profile])
-        planner.data = {"recipe": "stand-in", "options": {}}
-    return planner
+def masked_model(model: ModelSpec) -> ModelSpec:
+    parts = {
+        option: tuple(map(masked_model, used)) if isinstance(used, tuple) else masked_model(used)
+        for option, used in model.parts.items()
+    }
+    return ModelSpec(model.recipe, masked(model.options), masked(model.identity), masked(model.code), parts)
+
+
+def resolved_suite(name: str, profile: str, registry: Registry) -> ResolvedSuite:
+    resolved = resolve(load_suite(name, profile), registry, with_images=profile == "embedded")
+    resolved.host = "masked"
+    resolved.models = {label: masked_model(model) for label, model in resolved.models.items()}
+    if resolved.images is None:
+        resolved.images = StandIn(SHAPES[profile])
+        resolved.data = DatasetSpec("stand-in", {})
+    return resolved
 
 
 def addresses(name: str, profile: str, registry: Registry) -> dict[str, str]:
     """Return the digest of all addresses and cell keys under each label of a suite's jobs."""
-    planner = planner_of(name, profile, registry)
+    resolved = resolved_suite(name, profile, registry)
     by_label: dict[str, list[Any]] = defaultdict(list)
-    for job in [*planner.clean_jobs(), *planner.selected_jobs(planner.expected_selection())]:
+    for job in [*clean_jobs(resolved), *selected_jobs(resolved, first_images(resolved))]:
         by_label[label(job)].append([job.address, sorted(cell.key for cell in job.cells)])
     return {key: f"{len(jobs)} jobs {digest(jobs)[:16]}" for key, jobs in by_label.items()}
 
 
-def label(job: Job) -> str:
+def label(job: PlannedJob) -> str:
     return " ".join(job.labels[name] for name in ("budget", "source", "attack") if name in job.labels) or "clean"
 
 
@@ -88,6 +98,7 @@ def all_suites(registry: Registry) -> Iterator[tuple[str, str]]:
 def masked_registry() -> Registry:
     """Return what is installed, with one digest for all code."""
     Offer.code = "masked"  # type: ignore[assignment, misc]
+    Environment.to_json = lambda _self: {"masked": "environment"}  # type: ignore[method-assign]
     return discover()
 
 

@@ -226,10 +226,10 @@ def test_a_mistake_is_said_before_the_run(metric: object, said: str) -> None:
     ],
 )
 def test_the_cost_that_the_plan_shows_is_what_it_takes(metric: object) -> None:
-    from bench_core.worker.instrument import Passes
+    from bench_core.worker.instrument import PassCounter
 
     clean, adversarial, rng, average = scene()
-    passes = Passes(network := toy_network(2))
+    passes = PassCounter(network := toy_network(2))
     with passes.counting(), torch.no_grad():
         metric.observe(clean, adversarial, network, rng, average)  # type: ignore[attr-defined]
     assert passes.forwards / 3 == metric.forwards  # type: ignore[attr-defined]

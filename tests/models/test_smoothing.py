@@ -10,7 +10,7 @@ from torch import Tensor
 from bench_core import load_suite
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.run import make_planner, run
+from bench_core.run import resolve_suite, run
 from bench_models import smoothed
 from bench_models.smoothed import Smoothed
 from tests.toys import CLASSES, SHAPE, toy_network
@@ -130,7 +130,7 @@ def test_what_a_model_is_made_of_is_in_its_address_by_content(
             assert old in text
             text = text.replace(old, new)
         path.write_text(text)
-        return make_planner(load_suite(str(path)), registry).models["A smoothed"]
+        return resolve_suite(load_suite(str(path)), registry).models["A smoothed"]
 
     plain = model()
     assert plain["options"]["base"]["identity"] == {"seed": 1}
@@ -154,4 +154,4 @@ def test_a_wrong_base_is_one_line(
 ) -> None:
     path = write_suite(*USED, append=SMOOTHED.replace(old, new))
     with pytest.raises(UsageError, match=message):
-        make_planner(load_suite(path), registry)
+        resolve_suite(load_suite(path), registry)

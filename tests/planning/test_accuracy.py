@@ -5,7 +5,7 @@ import pytest
 
 from bench_core.errors import UsageError
 from bench_core.planning.accuracy import accuracy_faults, is_near, likely_cause
-from bench_core.run import make_planner, run
+from bench_core.run import resolve_suite, run
 from bench_core.suite.model import load_suite
 
 TRUTH = np.random.default_rng(0).integers(0, 100, 2000)
@@ -58,11 +58,11 @@ def test_an_accuracy_expected_of_a_part_is_not_passed_over(registry, write_suite
     parts = '"C" = { recipe = "toy", seed = 3, expected_accuracy = 1 }\n[budgets.linf]'
     made = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
     changes = (('"B" = { recipe = "toy", seed = 2 }', made), ("[budgets.linf]", parts))
-    said = r'models\.C\.expected_accuracy: "C" is only a part of "B", and is not measured \(would do: "C" in targets'
+    said = r'models\.C\.expected_accuracy: "C" is only a part of "B" and is not measured \(would do: "C" in targets'
     with pytest.raises(UsageError, match=said):
-        make_planner(load_suite(write_suite(*changes)), registry)
+        resolve_suite(load_suite(write_suite(*changes)), registry)
     measured = write_suite(*changes, ('targets = ["A", "B"]', 'targets = ["A", "B", "C"]'))
-    assert "C" in make_planner(load_suite(measured), registry).models
+    assert "C" in resolve_suite(load_suite(measured), registry).models
 
 
 def test_an_expectation_is_no_part_of_the_results_address(registry, toys, write_suite, tmp_path) -> None:

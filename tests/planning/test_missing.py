@@ -10,9 +10,10 @@ from bench_core import cli
 from bench_core.errors import Fault, UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.describe import plan_text
+from bench_core.planning.plan import make_plan
 from bench_core.planning.weights import fetching
 from bench_core.registry import Origin, Registry
-from bench_core.run import make_plan, make_planner, run
+from bench_core.run import resolve_suite, run
 from bench_core.store import Store
 from bench_core.suite.model import command, load_suite
 from bench_core.types import DataRecipe, WeightsFile
@@ -93,6 +94,6 @@ def test_a_plan_says_how_one_missing_file_comes(
     file = WeightsFile(str(tmp_path / "a.pth"), "http://127.0.0.1:9/a.pth")
     registry.register(FromFile(file), Origin("from_file", "tests", "1", "from-file"))
     path = write_suite(('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'))
-    planner = make_planner(load_suite(path, overrides=["images.count=3"]), registry)
-    said = plan_text(make_plan(planner, Store(tmp_path / "store")))
+    resolved = resolve_suite(load_suite(path, overrides=["images.count=3"]), registry)
+    said = plan_text(make_plan(resolved, Store(tmp_path / "store")))
     assert f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` gets those" in said

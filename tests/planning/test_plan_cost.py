@@ -13,15 +13,15 @@ from bench_core.executors import Outcome, Task
 from bench_core.planning import cost as calibration
 from bench_core.planning.cost import Estimate, estimate, group_of, measure, peak, read_paces, reset_peak
 from bench_core.planning.describe import duration, plan_record, plan_text
-from bench_core.planning.planner import Job
+from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.store import Store, pack
 from tests.commands.test_cli import GOOD
 
-JOB = Job(
-    "", {"attack": {"names": ["a"]}, "budget": {"steps": 100}, "indices": [0], "ids": ["a"]}, (), {"attack": "A"}, 1
-)
+from .made import planned_attack
+
+JOB = planned_attack(steps=100)
 
 
 class Paced:
@@ -76,7 +76,7 @@ def test_the_cost_of_a_suite_and_of_what_it_lacks(tmp_path: Path) -> None:
     suite = load_suite(str(path))
 
     def plan():
-        return make_plan(make_planner(suite), Store(tmp_path / "store"))
+        return make_plan(resolve_suite(suite), Store(tmp_path / "store"))
 
     blind = plan_text(plan())
     assert "~24" in blind
@@ -139,7 +139,7 @@ def test_without_images_the_passes_of_all_that_the_suite_wants_are_told(tmp_path
     path = tmp_path / "small.toml"
     path.write_text(GOOD)
     suite = load_suite(str(path), overrides=['data = { kind = "imagefolder" }', "images.count = 50"])
-    plan = make_plan(make_planner(suite), Store(tmp_path / "store"))
+    plan = make_plan(resolve_suite(suite), Store(tmp_path / "store"))
     pgd, ir = plan_record(plan)["groups"]
     steps, targets = 2, 1
     assert (pgd["forwards"], pgd["backwards"], pgd["evaluations"]) == (50 * steps, 50 * steps, 50 * steps * targets)

@@ -15,9 +15,10 @@ from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.describe import plan_record, plan_text
 from bench_core.planning.fetch import fetch, published_size
+from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
 from bench_core.registry import Origin
-from bench_core.run import make_plan, make_planner, run
+from bench_core.run import resolve_suite, run
 from bench_core.store import Store
 from bench_core.suite.model import load_suite
 from bench_core.types import ModelRecipe, WeightsFile
@@ -65,7 +66,7 @@ def suite_on(file: WeightsFile, registry, write_suite) -> str:
 def test_a_plan_says_what_is_missing_and_a_run_does_not_begin(registry, write_suite, tmp_path: Path) -> None:
     file = WeightsFile(str(tmp_path / "cache" / "a.pth"), "https://example.org/a.pth", 5 * 2**20)
     suite = suite_on(file, registry, write_suite)
-    plan = make_plan(make_planner(load_suite(suite), registry), Store(tmp_path / "store"))
+    plan = make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store"))
     assert plan_record(plan)["weights_missing"] == [
         {"model": "A", "file": file.path, "url": file.url, "bytes": file.size}
     ]
@@ -76,7 +77,7 @@ def test_a_plan_says_what_is_missing_and_a_run_does_not_begin(registry, write_su
     (tmp_path / "cache" / "a.pth").write_bytes(CONTENT)
     assert run(suite, out=tmp_path, registry=registry, executor="inline").complete
     assert (
-        plan_record(make_plan(make_planner(load_suite(suite), registry), Store(tmp_path / "s")))["weights_missing"]
+        plan_record(make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "s")))["weights_missing"]
         == []
     )
 

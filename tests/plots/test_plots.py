@@ -16,7 +16,7 @@ from bench_core.plots.maps import as_squares
 from bench_core.plots.style import our_style
 from bench_core.registry import Registry
 from bench_core.result import Result
-from bench_core.run import make_planner
+from bench_core.run import resolve_suite
 from bench_core.statistics import bootstrap, pearson
 
 EVERY_KIND = r"""
@@ -250,7 +250,7 @@ def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
 def test_what_is_wrong_with_a_plot_is_said_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
     assert EVERY_KIND.count(old) == 1
     with pytest.raises(UsageError) as caught:
-        make_planner(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
+        resolve_suite(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
     assert message in "\n".join(map(str, caught.value.faults))
 
 

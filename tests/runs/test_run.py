@@ -10,9 +10,9 @@ from bench_core import load_result, load_suite, run
 from bench_core.errors import UsageError
 from bench_core.executors.dispatch import Incomplete, Interrupted
 from bench_core.executors.inline import Inline
-from bench_core.planning.planner import stored_cells
+from bench_core.planning.plan import make_plan, stored_cells
 from bench_core.registry import Registry
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.store import Store
 
 
@@ -85,7 +85,7 @@ def test_a_new_target_computes_only_what_it_adds(registry: Registry, write_suite
     few = write_suite(('targets = ["A", "B"]', 'targets = ["A"]'), ('["A", ["A", "B"]]', '["A"]'), name="few")
     run(few, out=out, registry=registry, executor="inline")
     more = write_suite(('["A", ["A", "B"]]', '["A"]'), name="more")
-    plan = make_plan(make_planner(load_suite(more), registry), Store(out / "store"))
+    plan = make_plan(resolve_suite(load_suite(more), registry), Store(out / "store"))
     missing = {cell.target for job in plan.jobs for cell in plan.missing(job)}
     assert missing == {"B"}
 
@@ -167,8 +167,8 @@ TOP_LEVEL = [
 
 def test_every_key_changes_the_address_or_the_tables(registry: Registry, write_suite, tmp_path) -> None:
     def fingerprint(*replacements):
-        planner = make_planner(load_suite(write_suite(*replacements)), registry)
-        plan = make_plan(planner, Store(tmp_path / "none"))
+        resolved = resolve_suite(load_suite(write_suite(*replacements)), registry)
+        plan = make_plan(resolved, Store(tmp_path / "none"))
         return sorted((job.address, cell.key) for job in plan.jobs for cell in job.cells)
 
     base = fingerprint()
@@ -219,19 +219,19 @@ def test_the_passes_that_an_attack_declares_are_those_that_the_host_counts(
     registry: Registry, write_suite, tmp_path
 ) -> None:
     suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "ir", grid = 2, cells = 2, samples = 3 }'))
-    planner = make_planner(load_suite(suite), registry)
+    resolved = resolve_suite(load_suite(suite), registry)
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
     rows = result.arrays("attack", source="A", attack="PGD")
-    forwards, backwards = planner.attacks["PGD", "A", "linf"].cost.total(4)
+    forwards, backwards = resolved.attacks["PGD", "A", "linf"].cost.total(4)
     assert (forwards, backwards) == (4 * 7 + 1, 4 * 7)
     assert np.all(rows["forwards"] == forwards)
     assert np.all(rows["backwards"] == backwards)
 
 
 def test_stored_cells_are_found_by_the_plan(registry: Registry, write_suite, tmp_path) -> None:
-    planner = make_planner(load_suite(write_suite()), registry)
-    assert make_plan(planner, Store(tmp_path / "store")).cells_stored == 0
+    resolved = resolve_suite(load_suite(write_suite()), registry)
+    assert make_plan(resolved, Store(tmp_path / "store")).cells_stored == 0
     run(write_suite(), out=tmp_path, registry=registry, executor="inline")
-    plan = make_plan(planner, Store(tmp_path / "store"))
+    plan = make_plan(resolved, Store(tmp_path / "store"))
     assert plan.cells_stored == plan.cells
     assert set(stored_cells(plan.jobs, Store(tmp_path / "store"))) == {job.address for job in plan.jobs}

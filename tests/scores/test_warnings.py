@@ -142,8 +142,8 @@ def record(
     spread = np.linspace(-0.5, 0.5, N)
     return {
         "linf": np.full(N, 0.1), "forwards": np.full(N, 20.0), "backwards": np.full(N, backwards),
-        "lead": lead + spread, "lead_of_noise": noise + spread,
-        "lead_before": spread + (lead if before is None else before),
+        "margin": lead + spread, "margin_of_noise": noise + spread,
+        "margin_before": spread + (lead if before is None else before),
     }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from bench_core import load_result, load_suite, run
 from bench_core.errors import UsageError
+from bench_core.planning.selection import select
 from bench_core.registry import Registry
-from bench_core.run import make_planner
+from bench_core.run import resolve_suite
 from bench_core.statistics import pearson
 from bench_core.suite.sweeps import expand_sweeps
 
@@ -52,8 +53,8 @@ def test_a_sweep_is_an_attack_for_every_combination() -> None:
 def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tmp_path) -> None:
     suite = load_suite(write_suite(append=SWEEP))
     assert list(suite.attacks) == ["PGD", "IR strength=0", "IR strength=1/2", "IR strength=4"]
-    planner = make_planner(suite, registry)
-    assert planner.attacks["IR strength=1/2", "A", "linf"].spec["options"]["strength"] == 0.5
+    resolved = resolve_suite(suite, registry)
+    assert resolved.attacks["IR strength=1/2", "A", "linf"].spec.options["strength"] == 0.5
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
     labels = {each.labels.get("strength") for each in result.scores if each.metric == "transfer.last"}
     assert labels == {None, "0", "1/2", "4"}
@@ -84,7 +85,7 @@ def test_what_is_wrong_is_said_before_the_run(
 ) -> None:
     assert old in SWEEP
     with pytest.raises(UsageError) as caught:
-        make_planner(load_suite(write_suite(append=SWEEP.replace(old, new))), registry)
+        resolve_suite(load_suite(write_suite(append=SWEEP.replace(old, new))), registry)
     assert message in "\n".join(map(str, caught.value.faults))
 
 
@@ -141,10 +142,10 @@ def test_suites_of_other_models_can_name_the_same_judges(registry: Registry, wri
     )
     assert few.all_models == ["A"]
     assert named.all_models == ["A", "B"]
-    planners = [make_planner(suite, registry) for suite in (both, few, named)]
+    planners = [resolve_suite(suite, registry) for suite in (both, few, named)]
     assert planners[0].images is not None
     labels = planners[0].images.labels
     wrong = [(label + 1) % 3 if place < 3 else label for place, label in enumerate(labels)]
     predictions = {"A": list(labels), "B": wrong}
-    chosen = [each.select(predictions).indices[0] for each in planners]
+    chosen = [select(each, predictions).indices[0] for each in planners]
     assert chosen == [3, 0, 3]

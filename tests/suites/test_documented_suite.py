@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench_core import load_suite
 from bench_core.registry import Registry
-from bench_core.run import make_planner
+from bench_core.run import resolve_suite
 
 PAGE = Path(__file__).parents[2] / "docs" / "suites.md"
 
@@ -15,8 +15,8 @@ def test_the_documented_suite_plans(installed: Registry, tmp_path: Path) -> None
     assert found
     (tmp_path / "example.toml").write_text(found[1])
     suite = load_suite(str(tmp_path / "example.toml"))
-    planner = make_planner(suite, installed)
-    assert len(planner.attacks) == 5
+    resolved = resolve_suite(suite, installed)
+    assert len(resolved.attacks) == 5
     assert {plot.kind for plot in suite.plots} == {
         "heatmap",
         "curves",

@@ -9,10 +9,11 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
-from bench_core.planning.planner import Job
+from bench_core.planning.jobs import PlannedJob
+from bench_core.planning.plan import make_plan
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.store import Store
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import own_suites
@@ -41,23 +42,24 @@ def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
 
 @pytest.mark.parametrize(("name", "profile"), BOTH)
 def test_it_plans(name: str, profile: str, installed: Registry, tmp_path: Path) -> None:
-    plan = make_plan(make_planner(load_suite(name, profile), installed), Store(tmp_path))
+    plan = make_plan(resolve_suite(load_suite(name, profile), installed), Store(tmp_path))
     if profile == "embedded":
-        assert plan.planner.images is not None
+        assert plan.resolved.images is not None
         assert plan.jobs
-    assert plan.planner.attacks or not plan.planner.suite.sources
-    assert all(use.cost.total(1) >= (0, 0) for use in plan.planner.attacks.values())
+    assert plan.resolved.attacks or not plan.resolved.suite.sources
+    assert all(use.cost.total(1) >= (0, 0) for use in plan.resolved.attacks.values())
 
 
 def test_planning_every_suite_needs_no_torch() -> None:
     code = f"""
 import sys
 from pathlib import Path
-from bench_core.run import make_plan, make_planner
+from bench_core.planning.plan import make_plan
+from bench_core.run import resolve_suite
 from bench_core.store import Store
 from bench_core.suite.model import load_suite
 for name, profile in {BOTH!r}:
-    make_plan(make_planner(load_suite(name, profile)), Store(Path("nowhere")))
+    make_plan(resolve_suite(load_suite(name, profile)), Store(Path("nowhere")))
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -80,14 +82,14 @@ def test_published_values_meet_labels_of_the_suite(name: str) -> None:
 
 def test_fig7_shares_every_cell_with_table3(installed: Registry, tmp_path: Path) -> None:
     def cells(name: str) -> set[tuple[str, str]]:
-        plan = make_plan(make_planner(load_suite(name), installed), Store(tmp_path))
+        plan = make_plan(resolve_suite(load_suite(name), installed), Store(tmp_path))
         return {(job.address, cell.key) for job in plan.jobs for cell in job.cells}
 
     assert cells("transfer_fig7") <= cells("transfer_table3")
 
 
-def jobs(name: str, attack: str, installed: Registry, tmp_path: Path) -> list[Job]:
-    plan = make_plan(make_planner(load_suite(name), installed), Store(tmp_path))
+def jobs(name: str, attack: str, installed: Registry, tmp_path: Path) -> list[PlannedJob]:
+    plan = make_plan(resolve_suite(load_suite(name), installed), Store(tmp_path))
     wanted = (attack, "ResNet-S", "linf")
     return [job for job in plan.jobs if tuple(map(job.labels.get, ("attack", "source", "budget"))) == wanted]
 
@@ -101,11 +103,11 @@ def test_fig2_attacks_as_table1_does_on_the_first_of_its_images(
     attack: str, installed: Registry, tmp_path: Path
 ) -> None:
     """Fewer than a micro-batch, so that the cells are its own."""
-    (figure,) = jobs("transfer_fig2", attack, installed, tmp_path)
-    table = jobs("transfer_table1", attack, installed, tmp_path)[0]
-    assert figure.spec["ids"] == table.spec["ids"][:25]
-    for key in ("attack", "budget", "source", "seed", "environment"):
-        assert figure.spec[key] == table.spec[key], key
+    (figure,) = (planned.job for planned in jobs("transfer_fig2", attack, installed, tmp_path))
+    table = jobs("transfer_table1", attack, installed, tmp_path)[0].job
+    assert figure.batch.ids == table.batch.ids[:25]
+    for name in ("attack", "budget", "members", "combine", "seed", "environment"):
+        assert getattr(figure, name) == getattr(table, name), name
 
 
 @pytest.mark.parametrize("attack", ["PGD", "IR"])

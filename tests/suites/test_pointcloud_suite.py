@@ -7,7 +7,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.run import make_planner
+from bench_core.run import resolve_suite
 from bench_models.pointclouds import train
 from tests.models.test_pointclouds import write_modelnet
 
@@ -46,4 +46,4 @@ def test_without_networks_it_says_how_to_train_them(tmp_path: Path, installed: R
     write_modelnet(tmp_path / "meshes")
     suite = load_suite("robustness_pointcloud", "modelnet", overrides(tmp_path / "meshes", tmp_path / "none"))
     with pytest.raises(UsageError, match=rf"models.PointNet2.folder: no networks in {tmp_path}/none \(train them: "):
-        make_planner(suite, installed)
+        resolve_suite(suite, installed)

@@ -7,8 +7,10 @@ from torch import nn
 
 from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
+from bench_core.planning.planner import clean_jobs, selected_jobs
+from bench_core.planning.selection import first_images
 from bench_core.registry import Origin
-from bench_core.run import make_planner, run
+from bench_core.run import resolve_suite, run
 from bench_core.suite.model import load_suite
 from bench_core.types import AttackRecipe, DataRecipe, ModelRecipe
 
@@ -94,7 +96,7 @@ def on(how: str) -> tuple[str, str]:
         ("nan", "not in"),
         ("double", "float64"),
         ("no class", "found the class -1"),
-        ("too many classes", r"models\.A: the network knows 3 classes, the data have the class 1\d"),
+        ("too many classes", r"models\.A: the network has 3 classes, the data have the class 1\d"),
     ],
 )
 def test_images_that_cannot_be_meant_stop_a_run(how: str, said: str, offering, registry, write_suite, tmp_path) -> None:
@@ -103,7 +105,7 @@ def test_images_that_cannot_be_meant_stop_a_run(how: str, said: str, offering, r
     assert not offering.seen
 
 
-@pytest.mark.parametrize(("how", "said"), [("nan", "NaN or infinite answers"), ("shape", r"shape \(20, 3, 1\)")])
+@pytest.mark.parametrize(("how", "said"), [("nan", "NaN or infinite outputs"), ("shape", r"shape \(20, 3, 1\)")])
 def test_answers_that_are_no_logits_stop_a_run(how, said, offering, registry, write_suite, tmp_path) -> None:
     suite = write_suite(('"A" = { recipe = "toy", seed = 1 }', f'"A" = {{ recipe = "strange", how = "{how}" }}'))
     with pytest.raises(UsageError, match=rf"models\.A: found .*{said}"):
@@ -112,8 +114,8 @@ def test_answers_that_are_no_logits_stop_a_run(how, said, offering, registry, wr
 
 def test_other_labels_of_the_same_images_are_other_results(offering, registry, write_suite) -> None:
     def addresses(how: str) -> set[str]:
-        planner = make_planner(load_suite(write_suite(on(how))), registry)
-        return {job.address for job in [*planner.clean_jobs(), *planner.selected_jobs(planner.expected_selection())]}
+        resolved = resolve_suite(load_suite(write_suite(on(how))), registry)
+        return {job.address for job in [*clean_jobs(resolved), *selected_jobs(resolved, first_images(resolved))]}
 
     assert addresses("nothing") == addresses("nothing")
     assert not addresses("nothing") & addresses("other labels")

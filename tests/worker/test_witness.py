@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench_core.types import Budget, Examples
-from bench_core.worker.diagnostics import EXAMINED, Witness, examine, noise_of_size
-from bench_core.worker.rng_state import States, draws, own_draws
+from bench_core.worker.diagnostics import EXAMINED_IMAGES, AttackDiagnostics, examine, noise_of_size
+from bench_core.worker.rng_state import RandomStates, is_randomised, own_streams
 from bench_core.worker.streams import ImageStreams
 from tests.toys import ToyImages, toy_network
 
@@ -40,17 +40,17 @@ def test_noise_is_as_large_as_the_budget_and_each_images_own() -> None:
 @pytest.mark.parametrize(("steps", "looked_at"), [(40, 30), (10, 5), (3, 2), (1, None)])
 def test_the_witness_looks_back_by_ten_steps_or_half_of_all(steps: int, looked_at: int | None) -> None:
     given, network = examples(), toy_network()
-    witness = Witness(network, given, replace(BUDGET, steps=steps), streams(given))
+    witness = AttackDiagnostics(network, given, replace(BUDGET, steps=steps), streams(given))
     for index in range(1, steps + 1):
         witness.step(index, given.images * (1 - index / 100))
     rows = witness.rows(given.images)
     logits = network(given.images)
     wrong = logits.scatter(1, given.labels[:, None], -torch.inf).amax(1)
-    assert torch.allclose(rows["lead"], wrong - logits.gather(1, given.labels[:, None])[:, 0])
+    assert torch.allclose(rows["margin"], wrong - logits.gather(1, given.labels[:, None])[:, 0])
     if looked_at is None:
-        assert rows["lead_before"].isnan().all()
+        assert rows["margin_before"].isnan().all()
     else:
-        assert torch.equal(rows["lead_before"], witness.lead(given.images * (1 - looked_at / 100)))
+        assert torch.equal(rows["margin_before"], witness.attack_margin(given.images * (1 - looked_at / 100)))
 
 
 def test_an_attack_with_an_aim_leads_where_the_network_says_that_class() -> None:
@@ -58,12 +58,15 @@ def test_an_attack_with_an_aim_leads_where_the_network_says_that_class() -> None
     said = network(given.images).argmax(1)
     for shift, fooled in ((0, True), (1, False)):
         aimed = Examples(given.images, given.labels, given.ids, (said + shift) % 3)
-        assert bool((Witness(network, aimed, BUDGET, streams(given)).lead(given.images) > 0).all()) == fooled
+        assert (
+            bool((AttackDiagnostics(network, aimed, BUDGET, streams(given)).attack_margin(given.images) > 0).all())
+            == fooled
+        )
 
 
 def test_only_the_first_images_are_looked_at() -> None:
-    rows = examine(toy_network(), examples(EXAMINED + 8))
-    assert rows["examined"].tolist() == [True] * EXAMINED + [False] * 8
+    rows = examine(toy_network(), examples(EXAMINED_IMAGES + 8))
+    assert rows["examined"].tolist() == [True] * EXAMINED_IMAGES + [False] * 8
     assert not any(row.any() for name, row in rows.items() if name != "examined")
 
 
@@ -76,14 +79,14 @@ class Drawing(nn.Module):
 
 def test_a_network_that_draws_moves_no_generator_but_its_own() -> None:
     image, network = examples(1).images, Drawing()
-    assert draws(network, image)
-    assert not draws(toy_network(), image)
+    assert is_randomised(network, image)
+    assert not is_randomised(toy_network(), image)
     seen = []
     for _ in range(2):
-        before = States()
-        with own_draws([network, network], image, 7):
+        before = RandomStates()
+        with own_streams([network, network], image, 7):
             first, second = network(image), network(image)
-        assert States() == before
+        assert RandomStates().differing(before) == []
         seen.append((first, second))
     assert not torch.equal(*seen[0])
     assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from ...clouds import is_cloud
 from ...errors import UsageError
 from ...executors.devices import find_device
-from ...executors.dispatch import Computing, compute
+from ...executors.dispatch import Dispatcher
 from ...executors.inline import Inline
-from ...planning.planner import Planner, Selection
+from ...planning.planner import selected_jobs
+from ...planning.resolve import resolve
+from ...planning.selection import Selection
 from ...progress import Silent
 from ...registry import Registry
 from ...result import Result
@@ -84,25 +86,35 @@ def make_gallery(result: Result, facts: Json, registry: Registry, count: int, so
     if chosen is None:
         return Gallery(missing=f"the suite has no source {source}")
     looking = {name: MetricTable(recipe=name) for name in ("pictures", "predictions")}
-    narrowed = suite.model_copy(update={"metrics": looking, "sources": [chosen], "worst_case": {}, "correlations": {}})
+    narrowed = suite.model_copy(
+        update={
+            "metrics": looking,
+            "sources": [chosen],
+            "worst_case": {},
+            "correlations": {},
+            "tables": [],
+            "plots": [],
+            "gate": {},
+        }
+    )
     try:
-        planner = Planner(narrowed, registry, find_device("auto"))
+        resolved = resolve(narrowed, registry, device=find_device("auto"))
         selection = Selection(*(tuple(facts["images"][key][:count]) for key in ("indices", "ids")))
-        if planner.images is None:
-            return Gallery(missing=planner.data_missing)
-        if tuple(planner.images.ids[i] for i in selection.indices) != selection.ids:
+        if resolved.images is None:
+            return Gallery(missing=resolved.data_missing)
+        if tuple(resolved.images.ids[i] for i in selection.indices) != selection.ids:
             return Gallery(missing="the dataset here is not the run's")
-        jobs = planner.selected_jobs(selection)
+        jobs = selected_jobs(resolved, selection)
         kept = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
         jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in kept[:MOST_ROWS]]
         store = Store(result.folder.parent.parent / "store")
-        found, voids = compute("gallery", jobs, Computing(store, Inline(registry), Silent(), registry))
+        found, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
     rows = gather(jobs, found, voids)
-    labels = [planner.images.labels[i] for i in selection.indices]
+    labels = [resolved.images.labels[i] for i in selection.indices]
     made = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in kept[:MOST_ROWS])
-    shape = planner.images.shape
+    shape = resolved.images.shape
     lossy = max(shape[1:]) > LARGEST_PNG and not is_cloud(shape)
     return Gallery(source_label(chosen), made, max(0, len(kept) - MOST_ROWS), lossy)
 

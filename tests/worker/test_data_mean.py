@@ -1,4 +1,4 @@
-"""The average image that metrics are handed, and the cost that they say they have."""
+"""The mean image that metrics get, and the cost that they declare."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,25 @@ import pytest
 import torch
 
 from bench_core import load_suite, run
+from bench_core.data_mean import SAMPLED, data_mean, data_mean_digest, sampled
 from bench_core.hookspecs import hookimpl
+from bench_core.planning.plan import make_plan
 from bench_core.registry import Origin, Registry
-from bench_core.run import make_plan, make_planner
+from bench_core.run import resolve_suite
 from bench_core.statistics import mean
 from bench_core.store import Store
 from bench_core.types import MetricRecipe
-from bench_core.worker.data_mean import SAMPLED, average_digest, average_image, sampled
 from tests.toys import ToyImages
 
 
-def test_the_average_is_of_images_spread_evenly_over_the_dataset() -> None:
+def test_the_mean_is_of_images_spread_evenly_over_the_dataset() -> None:
     data = ToyImages(20)
-    assert np.allclose(average_image(data), data.pixels.mean(0), atol=1e-6)
+    assert np.allclose(data_mean(data), data.pixels.mean(0), atol=1e-6)
     assert sampled(20) == list(range(20))
     chosen = sampled(50_000)
     assert len(chosen) == len(set(chosen)) == SAMPLED
     assert set(np.diff(chosen)) == {50}
-    assert average_digest(data) != average_digest(ToyImages(19))
+    assert data_mean_digest(data) != data_mean_digest(ToyImages(19))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def suite(registry: Registry, write_suite) -> str:
     return write_suite(("[metrics]", f"[metrics]\n{attacked}"))
 
 
-def test_metrics_are_handed_the_average_of_the_whole_dataset(registry: Registry, suite: str, tmp_path) -> None:
+def test_metrics_get_the_mean_of_the_whole_dataset(registry: Registry, suite: str, tmp_path) -> None:
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
     expected = torch.from_numpy(ToyImages().pixels).mean().item()
     values = [score.score.value for score in result.scores if score.metric in ("after.mean", "before.mean")]
@@ -78,7 +79,7 @@ def test_another_dataset_of_the_same_images_has_other_cells(registry: Registry, 
 
     def keys(count: int) -> dict[str, set[str]]:
         own = load_suite(suite, overrides=(f"data.count={count}",))
-        plan = make_plan(make_planner(own, registry), Store(tmp_path))
+        plan = make_plan(resolve_suite(own, registry), Store(tmp_path))
         return {
             name: {cell.key for job in plan.jobs for cell in job.cells if cell.metric == name}
             for name in ("after", "transfer")
@@ -92,7 +93,7 @@ def test_a_plan_counts_what_metrics_cost(registry: Registry, suite: str, tmp_pat
     def evaluations(passes: int) -> tuple[float, float]:
         key = ("metrics.after.passes", "metrics.before.passes")
         own = load_suite(suite, overrides=tuple(f"{each}={passes}" for each in key))
-        jobs = make_plan(make_planner(own, registry), Store(tmp_path)).jobs
+        jobs = make_plan(resolve_suite(own, registry), Store(tmp_path)).jobs
         attacked = sum(job.evaluations for job in jobs if "attack" in job.labels)
         return attacked, sum(job.evaluations for job in jobs) - attacked
 

@@ -1,0 +1,77 @@
+"""A plan: the jobs of a run, and which of their cells the store has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..reserved import PREDICTED
+from ..store import Store
+from .jobs import Cell, PlannedJob
+from .planner import clean_jobs, selected_jobs
+from .resolve import ResolvedSuite
+from .selection import Selection, first_images, select
+
+CellRows = dict[str, dict[str, dict[str, NDArray[Any]]]]  # address -> cell -> row -> array
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a run, and which of their cells are in the store.
+
+    Attributes:
+        selection: The images to attack; None until the clean images are classified.
+        stored: The keys of the cells in the store, by address.
+    """
+
+    resolved: ResolvedSuite
+    selection: Selection | None
+    jobs: list[PlannedJob]
+    stored: Mapping[str, set[str]]
+
+    def missing(self, job: PlannedJob) -> list[Cell]:
+        """Return the cells of a job that are missing from the store."""
+        return [cell for cell in job.cells if cell.key not in self.stored.get(job.address, ())]
+
+    @property
+    def cells(self) -> int:
+        return sum(len(job.cells) for job in self.jobs)
+
+    @property
+    def cells_stored(self) -> int:
+        return self.cells - sum(len(self.missing(job)) for job in self.jobs)
+
+
+def stored_cells(jobs: Sequence[PlannedJob], store: Store) -> dict[str, set[str]]:
+    return {address: store.cells(address) for address in dict.fromkeys(job.address for job in jobs)}
+
+
+def make_plan(resolved: ResolvedSuite, store: Store) -> Plan:
+    """Plan a run against a store. Until the clean predictions are stored, the selection is only of the right size."""
+    if resolved.images is None:
+        return Plan(resolved, None, [], {})
+    clean = clean_jobs(resolved)
+    stored = stored_cells(clean, store)
+    selection = None
+    if all(cell.key in stored[job.address] for job, cell in _predictions(clean)):
+        found: CellRows = {job.address: store.get(job.address) for job in clean}
+        if all(cell.key in found[job.address] for job, cell in _predictions(clean)):
+            selection = select(resolved, predictions_of(clean, found))
+    selected = selected_jobs(resolved, selection or first_images(resolved))
+    return Plan(resolved, selection, clean + selected, stored | stored_cells(selected, store))
+
+
+def _predictions(jobs: Sequence[PlannedJob]) -> list[tuple[PlannedJob, Cell]]:
+    return [(job, cell) for job in jobs for cell in job.cells if cell.metric == PREDICTED]
+
+
+def predictions_of(jobs: Sequence[PlannedJob], found: CellRows) -> dict[str, list[int]]:
+    """Return the class that each model predicts for every image of the dataset, by the model's label."""
+    predictions: dict[str, list[int]] = {}
+    for job, cell in _predictions(jobs):
+        if cell.target:
+            predictions.setdefault(cell.target, []).extend(found[job.address][cell.key]["predicted"].tolist())
+    return predictions

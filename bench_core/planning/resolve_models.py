@@ -1,0 +1,102 @@
+"""The models of a suite, found in the registry with everything that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..errors import Fault, UsageError, did_you_mean
+from ..registry import Registry
+from ..suite.model import Suite
+from ..types import Json, ModelRecipe, WeightsFile
+from .lookup import find_with_options
+from .specs import ModelSpec
+
+
+@dataclass
+class ModelResolver:
+    """Resolves labels to models. After `resolve_all`, `models` and `weights` are by label and `faults` has all errors.
+
+    A model that appears several times, on its own and as a part of others, adds its faults once.
+    """
+
+    suite: Suite
+    registry: Registry
+    models: dict[str, ModelSpec] = field(default_factory=dict)
+    weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def resolve_all(self) -> None:
+        for label in self.suite.all_models:
+            model = self.resolve(label, ())
+            if model is not None:
+                self.models[label] = model
+        self.faults = list(dict.fromkeys(self.faults))
+
+    def resolve(self, label: str, within: tuple[str, ...]) -> ModelSpec | None:
+        """Return the model of a label, a part of the models `within`; None after adding what is wrong to `faults`."""
+        entry, key = self.suite.models[label], f"models.{label}"
+        known = find_with_options(
+            self.registry, "models", entry.recipe, entry.options, self.suite.file, key, self.faults
+        )
+        if known is None:
+            return None
+        offer, options = known
+        recipe = cast(ModelRecipe, offer.recipe)
+        parts: dict[str, ModelSpec | tuple[ModelSpec, ...]] = {}
+        for option in recipe.made_of:
+            part = self.resolve_parts(options[option], f"{key}.{option}", (*within, label))
+            if part is None:
+                return None
+            parts[option] = part
+        own = {name: value for name, value in options.items() if name not in parts}
+        given = own | {option: _identity(part) for option, part in parts.items()}
+        try:
+            identity = dict(recipe.identity(**given))
+            self.weights[label] = recipe.files(**given) if recipe.files else []
+        except UsageError as error:
+            self.faults += [
+                Fault(self.suite.file, f"{key}.{fault.key}".rstrip("."), fault.message) for fault in error.faults
+            ]
+            return None
+        return ModelSpec(entry.recipe, own, identity, offer.code, parts)
+
+    def resolve_parts(self, named: Any, key: str, within: tuple[str, ...]) -> ModelSpec | tuple[ModelSpec, ...] | None:
+        """Resolve the models that an option names, by one label or a list of labels."""
+        labels = named if isinstance(named, list) else [named]
+        if not labels or not all(isinstance(label, str) for label in labels):
+            self.faults.append(Fault(self.suite.file, key, f"found {named!r} (would do: the label of a model)"))
+            return None
+        for label in labels:
+            if label not in self.suite.models:
+                hint = did_you_mean(label, self.suite.models)
+                self.faults.append(Fault(self.suite.file, key, f'unknown name "{label}" {hint}'))
+                return None
+            if label in within:
+                self.faults.append(Fault(self.suite.file, key, f'"{label}" is made of itself'))
+                return None
+            self.check_measured(label, within[-1])
+        found = [part for label in labels if (part := self.resolve(label, within)) is not None]
+        if len(found) < len(labels):
+            return None
+        return tuple(found) if isinstance(named, list) else found[0]
+
+    def check_measured(self, label: str, whole: str) -> None:
+        """Refuse an expected accuracy of a model that is only a part of another: it is never measured."""
+        if self.suite.models[label].expected_accuracy is None or label in self.suite.all_models:
+            return
+        message = f'"{label}" is only a part of "{whole}" and is not measured (would do: "{label}" in targets as well)'
+        self.faults.append(Fault(self.suite.file, f"models.{label}.expected_accuracy", message))
+
+
+def _identity(part: ModelSpec | tuple[ModelSpec, ...]) -> Json | list[Json]:
+    return [each.identity for each in part] if isinstance(part, tuple) else part.identity
+
+
+def missing_weights(weights: Mapping[str, Sequence[WeightsFile]]) -> dict[str, list[WeightsFile]]:
+    """Return the files that are not on this machine, by the models' labels."""
+    from pathlib import Path
+
+    missing = {label: [f for f in files if not Path(f.path).is_file()] for label, files in weights.items()}
+    return {label: files for label, files in missing.items() if files}

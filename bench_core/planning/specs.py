@@ -1,0 +1,114 @@
+"""How the dataset, models, metrics and attack of a job are built: plain values that travel as JSON. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+from ..reserved import EXAMINED, PREDICTED
+from ..types import Json, Precision
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What results may depend on beside code and data: library, machine type, device, number type, threads."""
+
+    torch: str
+    machine: str
+    device: str
+    dtype: Precision
+    threads: int
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The dataset that a job's images are loaded from."""
+
+    recipe: str
+    options: Json
+
+    def to_json(self) -> Json:
+        return {"recipe": self.recipe, "options": self.options}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How a model is built. `parts` are the models that it is made of, by the option that names them.
+
+    `identity` tells its weights apart from others', `code` is the digest of the code that builds it.
+    """
+
+    recipe: str
+    options: Json
+    identity: Json
+    code: str
+    parts: Mapping[str, ModelSpec | tuple[ModelSpec, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def description(self) -> Json:
+        """Everything that its outputs depend on, as JSON."""
+        parts = {
+            option: [part.description for part in used] if isinstance(used, tuple) else used.description
+            for option, used in self.parts.items()
+        }
+        return {
+            "recipe": self.recipe,
+            "options": {**self.options, **parts},
+            "identity": self.identity,
+            "code": self.code,
+        }
+
+    def to_json(self) -> Json:
+        parts = {
+            option: [part.to_json() for part in used] if isinstance(used, tuple) else used.to_json()
+            for option, used in self.parts.items()
+        }
+        own = {"recipe": self.recipe, "options": self.options, "identity": self.identity, "code": self.code}
+        return {**own, "parts": parts}
+
+    @classmethod
+    def from_json(cls, given: Json) -> ModelSpec:
+        parts = {
+            option: tuple(map(cls.from_json, used)) if isinstance(used, list) else cls.from_json(used)
+            for option, used in given["parts"].items()
+        }
+        return cls(**{**given, "parts": parts})
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """How a metric is built. `data_mean` is the digest of the mean image, for metrics that use it."""
+
+    recipe: str
+    options: Json
+    code: str
+    data_mean: str | None = None
+
+    def to_json(self) -> Json:
+        own = {"recipe": self.recipe, "options": self.options, "code": self.code}
+        return own if self.data_mean is None else {**own, "data_mean": self.data_mean}
+
+
+PREDICTION = MetricSpec(PREDICTED, {}, "")
+EXAMINATION = MetricSpec(EXAMINED, {}, "")
+
+
+@dataclass(frozen=True)
+class AttackSpec:
+    """How an attack is built: one recipe, or the parts `names` joined into one (`joined`)."""
+
+    names: tuple[str, ...]
+    joined: bool
+    options: Json
+    code: str
+
+    def to_json(self) -> Json:
+        return {"names": list(self.names), "joined": self.joined, "options": self.options, "code": self.code}
+
+    @classmethod
+    def from_json(cls, given: Json) -> AttackSpec:
+        return cls(**{**given, "names": tuple(given["names"])})

@@ -1,0 +1,66 @@
+"""Metrics and attacks as a suite uses them: their specification, and what the plan needs to know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..types import Cost
+from .specs import AttackSpec, MetricSpec
+
+NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
+NEEDS_ATTACK = frozenset({"adversarial", "step", "source"})
+
+
+@dataclass(frozen=True)
+class MetricUse:
+    """A metric of the suite.
+
+    Attributes:
+        needs: The parameters of its `observe`, a subset of NEEDS.
+        over: The images it observes if it needs no attack: "all" or "selected".
+        metric: The metric itself.
+        forwards: Images that one observation of one image puts through a network.
+        models: The labels of the models that it observes if it needs no attack.
+    """
+
+    label: str
+    spec: MetricSpec
+    needs: frozenset[str]
+    over: str
+    metric: Any
+    forwards: float = 1
+    models: Collection[str] = ()
+
+    @property
+    def needs_attack(self) -> bool:
+        return bool(self.needs & NEEDS_ATTACK)
+
+    def observations(self, steps: int) -> int:
+        """Count the steps at which it observes an attack of `steps` steps."""
+        if "step" not in self.needs:
+            return 1
+        observed = getattr(self.metric, "steps", None)
+        return steps if observed is None else sum(1 <= step <= steps for step in observed)
+
+
+@dataclass(frozen=True)
+class AttackUse:
+    """An attack on one source within one budget.
+
+    Attributes:
+        check: The attack's own check of an image shape, or None.
+        global_seed: Whether it draws from the global generators, which the host seeds for each batch.
+        cost_assumed: Whether the cost is the host's assumption, as the attack declares none.
+        deviations: Rules of `bench check` that the attack declares it cannot keep, and why.
+        checks_source: Whether it rejects some source networks, which only the network itself can show.
+    """
+
+    spec: AttackSpec
+    cost: Cost
+    check: Any
+    global_seed: bool = False
+    cost_assumed: bool = False
+    deviations: Mapping[str, str] = field(default_factory=dict)
+    checks_source: bool = False

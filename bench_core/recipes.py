@@ -1,0 +1,122 @@
+"""What plugins offer: recipes, which build attacks, metrics, models, datasets and executors. Imported as `types.NAME`.
+
+The parameters of `build` are the options that a suite may set; their types, bounds and defaults are read from the
+signature. `examples` of a recipe are options with which `bench check` builds it, in place of none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .types import Attack, Images, Metric, Model
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AttackRecipe:
+    """Builds an attack.
+
+    Attributes:
+        build: `build(budget, **options) -> Attack`.
+        summary: One line for `bench plugins`.
+        parts: What `join` needs to combine this recipe with others.
+        join: Combines recipes into one: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. Only recipes with the
+            same `join` can be combined.
+        examples: Options for `bench check`.
+    """
+
+    build: Callable[..., Attack]
+    summary: str
+    parts: tuple[Any, ...] = ()
+    join: Callable[[Sequence[AttackRecipe]], AttackRecipe] | None = None
+    examples: Sequence[Json] = ()
+
+
+@dataclass(frozen=True)
+class MetricRecipe:
+    """Builds a metric: `build(**options) -> Metric`."""
+
+    build: Callable[..., Metric]
+    summary: str
+    examples: Sequence[Json] = ()
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file that a model is loaded from.
+
+    Attributes:
+        path: Where the model's library looks for it.
+        url: Where it can be downloaded; empty if only the user can provide it.
+        size: Bytes, where known before the download.
+        sha256: The digest or its beginning, where known before the download.
+        download: Has the library itself put the file into its cache, where that is more than one file at a path.
+    """
+
+    path: str
+    url: str = ""
+    size: int | None = None
+    sha256: str = ""
+    download: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """Builds a model, and identifies its weights without loading them.
+
+    Attributes:
+        build: `build(**options) -> Model`.
+        identity: `identity(**options)` returns a JSON mapping (weights digest, library version) that is part of the
+            address of every result. It raises UsageError if the weights are wrong.
+        summary: One line for `bench plugins`.
+        made_of: The options that name other models of the suite, by one label or a list. In their place, `build` gets
+            those models and `identity` their identities. In `examples`, where there is no suite, each is a recipe with
+            its options, `{"recipe": NAME, ...}`.
+        files: `files(**options)` lists the files that the user or `bench fetch` provides. A plan says which are
+            missing, and a run does not start without them.
+        examples: Options for `bench check`.
+        card: `card(**options)` returns what is known of the model: `shape` (c, h, w), `classes`, and `accuracy` on the
+            first 1,000 images of the dataset `data`.
+    """
+
+    build: Callable[..., Model]
+    identity: Callable[..., Json]
+    summary: str
+    made_of: tuple[str, ...] = ()
+    files: Callable[..., Sequence[WeightsFile]] | None = None
+    examples: Sequence[Json] = ()
+    card: Callable[..., Json] | None = None
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Opens a dataset: `build(**options) -> Images`."""
+
+    build: Callable[..., Images]
+    summary: str
+    examples: Sequence[Json] = ()
+
+
+@dataclass(frozen=True)
+class ExecutorRecipe:
+    """Builds an executor.
+
+    Attributes:
+        build: `build(workers, registry, **options) -> Executor` (see `bench_core.executors`). `workers` is None if the
+            executor may choose their number.
+        summary: One line for `bench plugins`.
+        remote: Whether it computes on other machines, whose devices need not exist here.
+        examples: Options for `bench check`.
+    """
+
+    build: Callable[..., Any]
+    summary: str
+    remote: bool = False
+    examples: Sequence[Json] = ()
+
+
+Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe

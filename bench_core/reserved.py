@@ -1,0 +1,6 @@
+"""Names that the host reserves for what it records itself."""
+
+RECORD = "attack"  # what is recorded of every attack: a metric's label in tables, a cell's key in the store
+RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "utility")
+PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
+EXAMINED = "host:sanity"  # what is examined in every model, for warnings

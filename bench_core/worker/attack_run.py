@@ -1,0 +1,82 @@
+"""Runs one attack on one batch under the host's control: passes counted, inputs, model and process checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ContractError
+from ..types import Attack, Examples
+from .guard import guarded
+from .instrument import PassCounter
+from .streams import ImageStreams
+
+
+def with_targets(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
+    """Return examples with target classes: the dataset's, or for each image a random wrong class of its own."""
+    if examples.targets is not None:
+        return examples
+    classes = source(examples.images[:1]).shape[-1]
+    offset = 1 + (rng.uniform("target class", 0, ()) * (classes - 1)).long().to(examples.labels)
+    return Examples(examples.images, examples.labels, examples.ids, (examples.labels + offset) % classes)
+
+
+def batch_seed(examples: Examples, seed: int) -> int:
+    """Return the seed of the global generators for one batch."""
+    return int(examples.ids[0][:12], 16) + seed
+
+
+@dataclass
+class AttackRun:
+    """One run of an attack. Iterate over `steps` once; afterwards `passes` and `returned` are complete.
+
+    Attributes:
+        attack: The attack, called once.
+        source: The network that it attacks.
+        examples: The batch; the attack must not change it.
+        rng: The batch's random streams.
+        passes: Counts the passes through the source.
+        returned: The rows that the attack's generator returned.
+    """
+
+    attack: Attack
+    source: nn.Module
+    examples: Examples
+    rng: ImageStreams
+    passes: PassCounter
+    returned: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def steps(self) -> Iterator[Tensor]:
+        """Yield the images [n, c, h, w] after each step.
+
+        Raises:
+            ContractError: if the attack changed its inputs, the source or the process.
+        """
+        examples = self.examples
+        images, labels = examples.images.clone(), examples.labels.clone()
+        draws_globally = getattr(self.attack, "global_seed", False)
+        with guarded(self.source, batch_seed(examples, self.rng.seed) if draws_globally else None):
+            generator = self.attack(self.source, examples, self.rng)
+            try:
+                yield from self._advance(generator)
+            finally:
+                close = getattr(generator, "close", None)
+                if close:
+                    close()
+            if not (torch.equal(images, examples.images) and torch.equal(labels, examples.labels)):
+                raise ContractError("the attack changed its input images or labels in place")
+
+    def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
+        while True:
+            with self.passes.counting(), torch.enable_grad():
+                try:
+                    images = next(generator)
+                except StopIteration as end:
+                    self.returned = end.value or {}
+                    return
+            if images is None:
+                return
+            yield images.detach() if isinstance(images, Tensor) else images

@@ -1,0 +1,100 @@
+"""Builds the networks, attacks and metrics that jobs name, and keeps the networks that were used last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from ..errors import Fault, UsageError
+from ..planning.jobs import AttackJob
+from ..planning.specs import AttackSpec, MetricSpec, ModelSpec
+from ..registry import Offer, Registry
+from ..types import Attack, Budget, Metric, Precision
+from .precision import InBfloat16
+
+MODELS_KEPT = 24
+MEMORY_FOR_MODELS = 0.5  # of a GPU's; the rest is for batches
+
+
+class Builder:
+    """Builds what jobs name; networks are kept, the least recently used are evicted."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.models: OrderedDict[str, nn.Module] = OrderedDict()
+
+    def model(self, spec: ModelSpec, device: str) -> nn.Module:
+        """Return a network in evaluation mode with frozen parameters, built once while it is kept."""
+        key = repr((spec.recipe, spec.options, spec.parts, spec.identity))
+        if key in self.models:
+            self.models.move_to_end(key)
+            return self.models[key]
+        offer = self._offer("models", spec.recipe, spec.code)
+        parts = {
+            option: [self.model(part, device) for part in used] if isinstance(used, tuple) else self.model(used, device)
+            for option, used in spec.parts.items()
+        }
+        with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which the loaded ones replace
+            model: nn.Module = offer.build(**spec.options, **parts)
+        model = model.to(device).eval().requires_grad_(False)
+        self.models[key] = model
+        self._evict(device)
+        return model
+
+    def source(self, job: AttackJob, precision: Precision) -> nn.Module:
+        """Return the network that is attacked: a single one, or the ensemble of the source's members."""
+        members = [self.model(job.models[name], job.environment.device) for name in job.members]
+        if precision == "bfloat16":
+            members = [InBfloat16(member).eval() for member in members]
+        if len(members) == 1:
+            return members[0]
+        offer = self.registry.find("models", "ensemble", "models", "ensemble")
+        ensemble: nn.Module = offer.build(members=members, combine=job.combine)
+        return ensemble.eval()
+
+    def attack(self, spec: AttackSpec, budget: Budget) -> Attack:
+        offer = (
+            self.registry.compose(spec.names, "attack", "parts")
+            if spec.joined
+            else self._offer("attacks", spec.names[0], spec.code)
+        )
+        attack: Attack = offer.build(budget, **spec.options)
+        return attack
+
+    def metric(self, spec: MetricSpec) -> Metric:
+        metric: Metric = self._offer("metrics", spec.recipe, spec.code).build(**spec.options)
+        return metric
+
+    def clear(self) -> None:
+        """Drop all networks, so that the next job gets fresh ones."""
+        self.models.clear()
+
+    def _offer(self, kind: str, name: str, code: str) -> Offer:
+        offer = self.registry.find(kind, name, "worker", kind)
+        if offer.code != code:
+            raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
+        return offer
+
+    def _evict(self, device: str) -> None:
+        """Evict the least recently used networks; a later job builds them again."""
+        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._too_large(device)):
+            self.models.popitem(last=False)
+
+    def _too_large(self, device: str) -> bool:
+        """Return whether networks take more than their share of a GPU's memory. A CPU's memory is no limit."""
+        if not device.startswith("cuda"):
+            return False
+        return sum(map(memory_of, self.models.values())) > MEMORY_FOR_MODELS * gpu_memory(device)
+
+
+def gpu_memory(device: str) -> int:
+    """Return the memory of a GPU in bytes."""
+    total: int = torch.cuda.get_device_properties(device).total_memory
+    return total
+
+
+def memory_of(network: nn.Module) -> int:
+    """Return the bytes that a network's parameters and buffers take."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*network.parameters(), *network.buffers()))

@@ -1,0 +1,123 @@
+"""Checks that an attack leaves the model and the process as they were."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from ..errors import ContractError
+from .rng_state import RandomStates, seed_all
+
+HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
+)  # fmt: skip
+
+
+@contextmanager
+def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+    """Run an attack on a model. Whatever happens, torch's settings and the global random states are restored.
+
+    Args:
+        model: The network that the attack gets.
+        seed: A seed for the global generators, if the attack may draw from them.
+
+    Raises:
+        ContractError: naming everything about the model or the process that the attack changed.
+    """
+    model_before, settings, states = ModelState.of(model), TorchSettings.current(), RandomStates()
+    if seed is not None:
+        seed_all(seed)
+    try:
+        yield
+        changed = [f"the model's {name}" for name in differing(model_before, ModelState.of(model))]
+        changed += [f"torch's {name}" for name in differing(settings, TorchSettings.current())]
+        changed += RandomStates().differing(states) if seed is None else []
+        if changed:
+            raise ContractError(f"the attack changed {', '.join(changed)}")
+    finally:
+        settings.restore()
+        states.restore()
+
+
+Compared = TypeVar("Compared", "ModelState", "TorchSettings")
+
+
+def differing(one: Compared, other: Compared) -> list[str]:
+    """Name the fields that differ."""
+    return [part.metadata["name"] for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Everything about a model that an attack must leave as it was."""
+
+    mode: tuple[bool, ...] = field(metadata={"name": "mode"})
+    structure: tuple[tuple[str, str, int], ...] = field(metadata={"name": "structure"})
+    requires_grad: tuple[bool, ...] = field(metadata={"name": "requires_grad"})
+    has_gradients: tuple[bool, ...] = field(metadata={"name": "gradients"})
+    hooks: tuple[tuple[int, ...], ...] = field(metadata={"name": "hooks"})
+    replaced_forward: tuple[bool, ...] = field(metadata={"name": "forward method"})
+    content: str = field(metadata={"name": "parameters or buffers"})
+
+    @classmethod
+    def of(cls, model: nn.Module) -> ModelState:
+        modules = list(model.named_modules())
+        attributes = [vars(module) for _, module in modules]  # much faster than a module's look-up of what it lacks
+        return cls(
+            tuple(module.training for _, module in modules),
+            tuple((name, type(module).__name__, id(module)) for name, module in modules),
+            tuple(parameter.requires_grad for parameter in model.parameters()),
+            tuple(parameter.grad is not None for parameter in model.parameters()),
+            tuple(tuple(own.get(kind, ())) for own in attributes for kind in HOOKS),
+            tuple("forward" in own for own in attributes),
+            content_digest(model),
+        )
+
+
+def content_digest(model: nn.Module) -> str:
+    """Return a digest of all parameters and buffers."""
+    state = hashlib.sha256()
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        state.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class TorchSettings:
+    """Torch's settings for the whole process."""
+
+    dtype: torch.dtype = field(metadata={"name": "default dtype"})
+    grad: bool = field(metadata={"name": "grad mode"})
+    threads: int = field(metadata={"name": "number of threads"})
+    deterministic: tuple[bool, bool] = field(
+        metadata={"name": "deterministic algorithms"}
+    )  # on or off, and whether they only warn
+    benchmark: bool = field(metadata={"name": "cudnn benchmark"})
+    tf32: tuple[bool, bool] = field(metadata={"name": "TF32"})
+
+    @classmethod
+    def current(cls) -> TorchSettings:
+        return cls(
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.get_num_threads(),
+            (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+            torch.backends.cudnn.benchmark,
+            (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+        )
+
+    def restore(self) -> None:
+        torch.set_default_dtype(self.dtype)
+        torch.set_grad_enabled(self.grad)
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
+        torch.backends.cudnn.benchmark = self.benchmark
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.tf32

@@ -1,0 +1,79 @@
+"""Calls a metric's `observe`, and checks the rows that it returns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import ContractError
+from ..types import Examples, Metric, Step
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Observer:
+    """A metric within a job. Its rows are collected under `key`, at every step or once at the end.
+
+    Args:
+        key: The key of the metric's cell.
+        metric: The metric, of whose `observe` the parameters name what it needs.
+        given: The values of those parameters that are the same at every step.
+    """
+
+    def __init__(self, key: str, metric: Metric, **given: Any) -> None:
+        self.key, self.given = key, given
+        self.observe: Callable[..., Mapping[str, Tensor]] = metric.observe
+        self.needs = tuple(inspect.signature(metric.observe).parameters)
+        self.stepwise = "step" in self.needs
+        self.collected: list[Arrays] = []
+
+    def step(self, step: Step, clean: Examples) -> None:
+        """Observe the images after a step of an attack, if the metric observes steps."""
+        if self.stepwise:
+            self._collect(len(clean.labels), clean=clean, step=step, adversarial=step.images)
+
+    def end(self, adversarial: Tensor, clean: Examples) -> None:
+        """Observe the last images of an attack, if the metric observes no steps."""
+        if not self.stepwise:
+            self._collect(len(clean.labels), clean=clean, adversarial=adversarial)
+
+    def images(self, clean: Examples) -> None:
+        """Observe clean images."""
+        self._collect(len(clean.labels), clean=clean)
+
+    def _collect(self, count: int, **given: Any) -> None:
+        values = self.given | given
+        with torch.no_grad():  # even if an attack's generator, suspended within its own block, has enabled gradients
+            rows = self.observe(**{name: values[name] for name in self.needs})
+        self.collected.append(checked_rows(rows, count))
+
+    def arrays(self) -> Arrays:
+        """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] of a metric that observes steps."""
+        if not self.collected:
+            return {}
+        names = self.collected[0]
+        if not self.stepwise:
+            return {f"{self.key}/{name}": self.collected[0][name] for name in names}
+        return {f"{self.key}/{name}": np.stack([rows[name] for rows in self.collected], axis=1) for name in names}
+
+
+def checked_rows(rows: Mapping[str, Tensor], count: int) -> Arrays:
+    """Convert rows to arrays, small whole numbers to 16 bits.
+
+    Raises:
+        ContractError: if a tensor does not have one row for each of the `count` images.
+    """
+    arrays = {}
+    for name, row in rows.items():
+        if row.ndim == 0 or len(row) != count:
+            raise ContractError(f'the metric\'s rows "{name}" have shape {tuple(row.shape)}, not {count} rows')
+        values = row.detach().cpu()
+        small = values.dtype == torch.int64 and values.numel() and values.min() >= 0 and values.max() < 2**15
+        arrays[name] = (values.to(torch.int16) if small else values).numpy().copy()
+    return arrays
