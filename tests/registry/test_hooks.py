@@ -7,7 +7,7 @@ from bench_core.registry import Origin, Registry
 from bench_core.tables.pivot import Table
 from bench_core.tables.text_formats import render
 from bench_core.types import ExecutorRecipe, MetricRecipe
-from bench_metrics.transfer import CleanAccuracy
+from bench_metrics.clean_accuracy import CleanAccuracy
 
 TESTED = {
     "bench_attacks": "test_contracts.py", "bench_models": "test_run.py", "bench_datasets": "test_run.py",
