@@ -115,9 +115,9 @@ def test_votes_and_radius_equal_a_direct_computation_on_the_same_noise() -> None
 
 def test_rows_do_not_depend_on_the_batch() -> None:
     clean, network, metric = toy_examples(), toy_network(5), CertifiedAccuracy(SIGMA, 10, 40)
-    whole = metric.observe(clean, network, ImageStreams(0, clean.ids))
+    together = metric.observe(clean, network, ImageStreams(0, clean.ids))
     alone = metric.observe(clean.take(slice(2, 3)), network, ImageStreams(0, clean.ids[2:3]))
-    assert all(torch.equal(alone[name].nan_to_num(-1), whole[name][2:3].nan_to_num(-1)) for name in whole)
+    assert all(torch.equal(alone[name].nan_to_num(-1), together[name][2:3].nan_to_num(-1)) for name in together)
 
 
 def test_scores_count_images_that_are_right_and_certified() -> None:

@@ -25,8 +25,8 @@ from .table_games import TableGame, shapley_by_order
 def numbers(n: int, shift: float = 0.0, seed: int = 0, shared: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of Gaussian numbers of variance 1 with correlation `shared`, whose means differ by `shift`."""
     random = np.random.default_rng(seed)
-    common, one, other = random.standard_normal((3, n))
-    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * each for each in (one, other))
+    common, first, second = random.standard_normal((3, n))
+    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * own for own in (first, second))
     clean, adversarial = mixed
     return clean, adversarial + shift
 
@@ -35,7 +35,7 @@ def test_fisher_of_known_gaussians() -> None:
     found = fisher(*numbers(2_000, shift=1.5), {})
     assert found.value == pytest.approx(1.5**2 / 2, rel=0.15)
     assert found.low < 1.5**2 / 2 < found.high
-    shifted = fisher(*(1e6 + 3 * each for each in numbers(2_000, shift=1.5)), {})
+    shifted = fisher(*(1e6 + 3 * values for values in numbers(2_000, shift=1.5)), {})
     assert shifted.value == pytest.approx(found.value, rel=1e-6), "independent of location and scale"
 
 
@@ -52,7 +52,7 @@ def test_fisher_subtracts_the_sampling_variance() -> None:
 def test_auroc_equals_scikit_learns_including_ties() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     for seed in range(20):
-        clean, adversarial = (np.round(each, 1) for each in numbers(30, shift=0.5, seed=seed))
+        clean, adversarial = (np.round(values, 1) for values in numbers(30, shift=0.5, seed=seed))
         truth = np.repeat([0, 1], 30)
         found = auroc(clean, adversarial, {})
         assert found.value == pytest.approx(metrics.roc_auc_score(truth, np.concatenate([clean, adversarial])))
@@ -77,7 +77,7 @@ def test_auroc_of_perfect_separation_and_of_constants() -> None:
 def test_intervals_of_auroc_cover_the_truth_for_correlated_pairs(shared: float, shift: float) -> None:
     truth = 0.5 * (1 + math.erf(shift / 2))  # two Gaussians, whose difference has the variance 2
     found = [auroc(*numbers(60, shift, seed, shared), {}) for seed in range(1000)]
-    assert 0.93 <= np.mean([each.low <= truth <= each.high for each in found]) <= 0.97
+    assert 0.93 <= np.mean([score.low <= truth <= score.high for score in found]) <= 0.97
 
 
 def wave(side: int, down: int, right: int) -> Tensor:
@@ -119,7 +119,7 @@ def arrays(rows: dict[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def named(scores: object) -> dict[tuple[object, ...], Score]:
-    return {(each.name, *each.labels.values()): each for each in scores}  # type: ignore[attr-defined]
+    return {(score.name, *score.labels.values()): score for score in scores}  # type: ignore[attr-defined]
 
 
 def test_the_spectrum_discriminates_at_the_changed_frequency_only() -> None:
@@ -151,9 +151,9 @@ def test_order_separation_estimates_the_interactions_of_both_images() -> None:
             assert (off < 4.5 * rows["error"][:, order, which] + 1e-6).all()
     scores = named(metric.summarise(arrays(rows)))
     for order in range(3):
-        one, other = rows["interaction"][:, order].numpy().T
-        assert scores["auroc", f"{order}"].value == auroc(one, other, {}).value
-        assert scores["fisher", f"{order}"].value == pytest.approx(fisher(one, other, {}).value)
+        on_clean, on_adversarial = rows["interaction"][:, order].numpy().T
+        assert scores["auroc", f"{order}"].value == auroc(on_clean, on_adversarial, {}).value
+        assert scores["fisher", f"{order}"].value == pytest.approx(fisher(on_clean, on_adversarial, {}).value)
         assert scores["fisher_exact", f"{order}"].value > scores["fisher", f"{order}"].value
 
 
@@ -173,8 +173,8 @@ def test_the_lowest_and_highest_shapley_order_are_exact_and_about_the_predicted_
         "deviation": np.std,
         "interquartile": lambda row: np.quantile(row, 0.75) - np.quantile(row, 0.25),
     }.items():
-        one, other = ([reduced(image[:, which]) for image in phi] for which in (0, 1))
-        assert scores["auroc", "3", statistic].value == auroc(one, other, {}).value
+        on_clean, on_adversarial = ([reduced(image[:, which]) for image in phi] for which in (0, 1))
+        assert scores["auroc", "3", statistic].value == auroc(on_clean, on_adversarial, {}).value
 
 
 def test_a_cut_image_is_the_nearest_of_its_rank() -> None:

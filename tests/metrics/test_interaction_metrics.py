@@ -150,7 +150,7 @@ def test_it_takes_the_stated_passes(metric) -> None:
 def test_without_a_perturbation_there_is_no_interaction(metric) -> None:
     network, clean, _ = situation()
     rows = metric.observe(clean, clean.images, network, streams(clean))
-    assert all(each.abs().max() < 1e-9 for each in rows.values())
+    assert all(row.abs().max() < 1e-9 for row in rows.values())
     assert [score.name for score in metric.summarise({k: v.numpy() for k, v in rows.items()})] == list(metric.scores)
     assert set(metric.rows) <= set(rows)
 

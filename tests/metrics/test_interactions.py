@@ -29,8 +29,8 @@ def definition_of_interaction(values: list[float], players: int, i: int, j: int)
     """Equation 3: the Shapley value of the pair as one player, less that of each member without the other."""
 
     def value(members) -> float:
-        whole = [p for member in members for p in (member if isinstance(member, tuple) else (member,))]
-        return values[sum(2**p for p in whole)]
+        flat = [p for member in members for p in (member if isinstance(member, tuple) else (member,))]
+        return values[sum(2**p for p in flat)]
 
     everyone = list(range(players))
     pair = (i, j)

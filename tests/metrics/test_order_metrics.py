@@ -185,7 +185,7 @@ def test_a_target_error_saves_passes_and_the_score_counts_them() -> None:
     network, clean, adversarial = situation()
     full, saving = (OrderInteraction(grid=4, orders=(0.5,), pairs=2000, error=error) for error in (0.0, 0.1))
     rows = [observed(metric, network, clean, adversarial) for metric in (full, saving)]
-    spent = [{s.name: s.value for s in scores_of(saving, each)} for each in rows]
+    spent = [{s.name: s.value for s in scores_of(saving, row)} for row in rows]
     assert spent[1]["forwards"] < 0.7 * spent[0]["forwards"]
     assert (rows[1]["error"] <= 0.1).all()
 
@@ -198,11 +198,11 @@ def test_every_option_of_the_game_changes_the_interaction() -> None:
     ]  # fmt: skip
     pattern = torch.arange(16).view(1, 4, 4).double() / 16
     rows = []
-    for each in options:
-        metric = OrderInteraction(**{"grid": 4, "orders": (1,), "pairs": 20, **each})
+    for chosen in options:
+        metric = OrderInteraction(**{"grid": 4, "orders": (1,), "pairs": 20, **chosen})
         rows.append(metric.observe(clean, adversarial, network, streams(clean), pattern)["interaction"])
-    for one, other in itertools.combinations(rows, 2):
-        assert not torch.allclose(one, other)
+    for first, second in itertools.combinations(rows, 2):
+        assert not torch.allclose(first, second)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_co
     assert rows[1]["change"].isnan().all()
     alone = OrderInteraction(grid=4, orders=(7, 0.9), pairs=30)
     expected = [alone.observe(clean, images, network, streams(clean), GREY)["change"] for images in path]
-    stacked = torch.stack([each["change"] for each in rows], dim=1)
+    stacked = torch.stack([row["change"] for row in rows], dim=1)
     found = {(s.name, s.labels["order"], s.labels.get("iterations")): s for s in scores_of(metric, {"change": stacked})}
     assert set(found) == {("pearson", o, None) for o in ("7", "0.9")} | {
         ("change", o, k) for o in ("7", "0.9") for k in (1, 3, 4)

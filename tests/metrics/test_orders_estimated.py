@@ -64,7 +64,7 @@ def test_the_mean_interaction_is_unbiased_and_its_intervals_cover(make: Callable
     counted = torch.combinations(torch.arange(players)) if pairs is None else pairs
     games = [repeated(clean, TRIALS), repeated(attacked, TRIALS)]
     found = mean_interaction(games, orders, Effort(150, contexts), streams(TRIALS), pairs)
-    truth = torch.stack([mean_over(counted, pairwise_by_order(each))[0, orders] for each in (clean, attacked)], -1)
+    truth = torch.stack([mean_over(counted, pairwise_by_order(game))[0, orders] for game in (clean, attacked)], -1)
     assert_unbiased(found.mean, truth)
     assert_covering(found, found.draws // 2, truth)
     change, error = found.contrast((1, -1))
@@ -157,7 +157,7 @@ def test_contexts_are_uniform_without_the_team_and_nested_over_orders() -> None:
     assert (ranks.sort(-1).values == torch.arange(6)).all()
     assert (ranks[:, [4, 1]] >= 4).all()
     sets = [tuple(row.nonzero()[:, 0].tolist()) for row in ranks < 2]
-    seen = {each: sets.count(each) for each in set(sets)}
+    seen = {chosen: sets.count(chosen) for chosen in set(sets)}
     assert set(seen) == set(itertools.combinations([0, 2, 3, 5], 2))
     assert all(abs(count - 1000) < 4.5 * (6000 * 5 / 36) ** 0.5 for count in seen.values())
 

@@ -85,9 +85,9 @@ def test_the_metric_equals_enumeration_within_its_error() -> None:
 def test_rows_do_not_depend_on_the_batch() -> None:
     clean, adversarial = situation()
     metric = RegionInteraction(REGIONS, (1, 3), pairs=10)
-    whole = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
+    together = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
     alone = metric.observe(clean.take(slice(1, 2)), adversarial[1:2], Field(), ImageStreams(0, clean.ids[1:2]))
-    assert all(torch.allclose(alone[name], whole[name][1:2]) for name in whole)
+    assert all(torch.allclose(alone[name], together[name][1:2]) for name in together)
 
 
 def test_images_and_clouds_with_too_few_points_are_rejected() -> None:
