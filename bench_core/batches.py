@@ -1,4 +1,4 @@
-"""How many inputs go through a network at once: as many as are fastest on the device, and never more than fit."""
+"""Batch sizes: as large as is fastest on the device, and smaller where memory runs out."""
 
 from __future__ import annotations
 
@@ -14,36 +14,59 @@ else:
 
 Part = TypeVar("Part")
 
-# On a CPU a batch is fastest while its activations stay in the cache; on a GPU, where it fills all multiprocessors.
-# `python -m benchmarks.batch_sizes` shows both constants of the CPU against others.
+# On a CPU a batch is fastest while its activations stay in the cache; on a GPU, once it fills all multiprocessors.
+# `python -m benchmarks.batch_sizes` compares both constants of the CPU with others.
 FASTEST = {"cpu": 64, "cuda": 512, "mps": 256}
-CACHED = 64 * 28 * 28  # pixels, on a CPU
-LEAST = 8  # images, however large
-fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # of each network, what fitted where the fastest did not
+CACHED_PIXELS = 64 * 28 * 28  # per batch, on a CPU
+MIN_IMAGES = 8  # per batch on a CPU, however large the images
+
+_reduced: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # by model: the batch size that fits, once memory ran out
 
 
 def at_once(model: nn.Module, images: Tensor) -> int:
-    """Give the largest number of inputs of the size of `images` [n, c, h, w] that `model` should get in one pass."""
+    """Return the batch size to use for a model.
+
+    Args:
+        model: The network; a model that ran out of memory before gets the size that fitted.
+        images: Images [n, c, h, w] of the size and on the device in question; n does not matter.
+
+    Returns:
+        The largest number of images to pass at once.
+    """
     kind = images.device.type
     fastest = FASTEST.get(kind, 64)
     if kind == "cpu":
-        fastest = min(fastest, max(LEAST, CACHED // images.shape[2:].numel()))
-    return fitting.get(model, fastest)
+        fastest = min(fastest, max(MIN_IMAGES, CACHED_PIXELS // images.shape[2:].numel()))
+    return _reduced.get(model, fastest)
 
 
 def in_parts(
     compute: Callable[[slice], Part], rows: int, inputs: int, model: nn.Module, images: Tensor
 ) -> Iterator[Part]:
-    """Give `compute(part)` for consecutive parts of `rows` rows, each row with `inputs` inputs like `images`.
+    """Yield the results of a computation, batch by batch.
 
-    Where the device's memory does not suffice a part is halved and computed again, and later ones are as small: no
-    finished part is lost. Raises what `compute` raises, torch's OutOfMemoryError where a single row is too much.
+    If memory runs out, the batch is halved and computed again, and later batches keep the smaller size; finished
+    batches are kept.
+
+    Args:
+        compute: Computes the rows of a slice.
+        rows: Total number of rows.
+        inputs: Number of model inputs per row.
+        model: The network that `compute` calls.
+        images: Images [n, c, h, w] of the size and on the device of the inputs.
+
+    Yields:
+        `compute(part)` for consecutive slices of about equal length.
+
+    Raises:
+        torch.OutOfMemoryError: If a single row does not fit.
+        Exception: Whatever `compute` raises.
     """
     start = 0
     while start < rows:
         left = rows - start
         parts = -(-left // max(1, at_once(model, images) // inputs))
-        size = -(-left // parts)  # all about as large: a small last one would be as dear as a full one
+        size = -(-left // parts)  # of equal size: a small last batch would cost as much as a full one
         try:
             part = compute(slice(start, start + size))
         except torch.OutOfMemoryError:
@@ -53,21 +76,40 @@ def in_parts(
             yield part
             start += size
             continue
-        # outside the handler, whose traceback holds on to what did not fit
-        fitting[model] = size // 2 * inputs
+        # outside the handler, because the traceback keeps the tensors of the failed batch alive
+        _reduced[model] = size // 2 * inputs
         if images.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def answered(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Give `model(inputs)`, no more at once than is good, where no gradient is wanted."""
+def batched_forward(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Compute `model(inputs)` batch by batch, where no gradient is needed.
+
+    Args:
+        model: The network.
+        inputs: Images [n, c, h, w].
+
+    Returns:
+        Outputs of the model, [n, ...].
+    """
     return torch.cat(list(in_parts(lambda rows: model(inputs[rows]), len(inputs), 1, model, inputs)))
 
 
-def in_passes(answer: Callable[[Tensor], Tensor], inputs: Tensor, model: nn.Module) -> Tensor:
-    """Give `answer(inputs)`, through as many passes of about equal size as `at_once` makes of it.
+answered = batched_forward  # its former name, kept for plugins
 
-    For inputs whose gradient needs all answers: the way back, too, goes pass by pass, through what is in the cache.
+
+def in_passes(answer: Callable[[Tensor], Tensor], inputs: Tensor, model: nn.Module) -> Tensor:
+    """Compute `answer(inputs)` in batches of about equal size, where a gradient through all outputs is needed.
+
+    Because the forward pass is split, so is the backward pass, and the activations of each batch stay in the cache.
+
+    Args:
+        answer: Maps inputs [m, c, h, w] to outputs [m, ...].
+        inputs: Images [n, c, h, w].
+        model: The network that `answer` calls.
+
+    Returns:
+        Outputs [n, ...].
     """
     passes = max(1, round(len(inputs) / at_once(model, inputs)))
     return answer(inputs) if passes == 1 else torch.cat([answer(part) for part in inputs.tensor_split(passes)])

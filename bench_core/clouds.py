@@ -1,4 +1,4 @@
-"""Point clouds as images: [n, 3, points, 1] in [0, 1]. Farthest points, and the regions round them as players."""
+"""Point clouds stored as images [n, 3, points, 1] in [0, 1]: farthest point sampling, and regions as players."""
 
 from __future__ import annotations
 
@@ -12,21 +12,36 @@ else:
 
 
 def is_cloud(shape: tuple[int, ...]) -> bool:
-    """Say whether an image's shape (c, h, w) is that of a point cloud."""
+    """Return whether an image shape (c, h, w) is that of a point cloud."""
     return shape[0] == 3 and shape[2] == 1
 
 
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:
-    """Give all squared distances: points [n, p, 3], others [n, q, 3] -> [n, p, q]; no number depends on the batch."""
+    """Compute all squared Euclidean distances between two sets of points, independent of the batch size.
+
+    Args:
+        points: Coordinates [n, p, 3].
+        others: Coordinates [n, q, 3].
+
+    Returns:
+        Squared distances [n, p, q].
+    """
     x, y, z = ((points[:, :, None, k] - others[:, None, :, k]).square() for k in range(3))
     return x + y + z
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """Choose `count` of points [n, p, 3], each the farthest from those before it: their places, int64 [n, count].
+    """Choose points by farthest point sampling.
 
-    The first is the farthest from the cube's centre, so that neither chance nor the order of the points matters. Where
-    fewer points differ, some stand twice.
+    The first point is the farthest from the centre of the unit cube, so the choice is deterministic and independent
+    of the order of the points. If fewer than `count` points are distinct, some are repeated.
+
+    Args:
+        points: Coordinates [n, p, 3] in [0, 1].
+        count: Number of points to choose.
+
+    Returns:
+        Indices of the chosen points, int64 [n, count].
     """
     points = points.detach()
     last = (points - 0.5).square().sum(-1).argmax(1)
@@ -40,9 +55,16 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 def regions(clouds: Tensor, count: int) -> Tensor:
-    """Give the region of each point of clouds [n, 3, p, 1], int64 [n, p]: the nearest of `count` farthest points.
+    """Assign each point to the nearest of `count` farthest points.
 
-    Every region has a point where `count` points differ.
+    No region is empty if at least `count` points are distinct.
+
+    Args:
+        clouds: Point clouds [n, 3, p, 1].
+        count: Number of regions.
+
+    Returns:
+        Region of each point, int64 [n, p].
     """
     points = clouds.squeeze(-1).transpose(1, 2)
     chosen = farthest_points(points, count)

@@ -1,6 +1,8 @@
-"""Which source files a recipe's results depend on: its module and all that this imports, read without running any.
+"""SHA-256 of the code that a recipe can run: its module and everything that module imports, found without running it.
 
-A result is stale only where code changed that could have made it: a new metric's file leaves all others' results alone.
+A stored result becomes stale only if code that could have produced it changed; a new metric's file leaves the results
+of all other metrics valid. Where imports cannot be traced, `registry.Offer.code` falls back to the digest of the whole
+plugin (`digests.folder_digest`).
 """
 
 from __future__ import annotations
@@ -12,16 +14,16 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-OURS = frozenset({"bench_attacks", "bench_metrics", "bench_models"})  # what a third party's plugin may build upon
+PLUGIN_PACKAGES = frozenset({"bench_attacks", "bench_metrics", "bench_models"})  # third-party plugins may import these
 
 
 class Untraceable(Exception):
-    """A module imports by a name made at run time, or has no source file."""
+    """A module imports by a name computed at run time, or has no source file."""
 
 
 @cache
 def _home(package: str) -> Path | None:
-    """Give the file or the folder of a top-level module, without importing it."""
+    """Return the file or folder of a top-level module, without importing it."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -35,16 +37,17 @@ def _home(package: str) -> Path | None:
 
 @cache
 def _file(module: str) -> Path | None:
+    """Return the source file of a module, by its full name."""
     top, *below = module.split(".")
     home = _home(top)
     if home is None or home.is_file():
         return home if not below else None
     path = home.joinpath(*below)
-    return next((each for each in (path / "__init__.py", path.with_suffix(".py")) if each.is_file()), None)
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 def _imports(module: str, file: Path, tree: ast.Module) -> Iterator[str]:
-    """Give the full names that a module imports, anywhere in it; of `from a import b`, both `a` and `a.b`."""
+    """Yield the full names that a module imports, in any scope; for `from a import b`, both `a` and `a.b`."""
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -58,6 +61,7 @@ def _imports(module: str, file: Path, tree: ast.Module) -> Iterator[str]:
 
 @cache
 def _read(module: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the source of a module and the names it imports. Raises Untraceable."""
     file = _file(module)
     if file is None:
         raise Untraceable(module)
@@ -68,12 +72,22 @@ def _read(module: str) -> tuple[bytes, tuple[str, ...]]:
 
 
 def source_files(roots: Iterable[str]) -> dict[str, bytes]:
-    """Give the sources of some modules and of all they import, of their own packages and of bench's plugin packages.
+    """Collect the sources of modules and of everything they import, directly or indirectly.
 
-    Raises Untraceable where that cannot be known from the source.
+    Only imports within the modules' own packages and bench's plugin packages are followed; libraries are identified by
+    their versions.
+
+    Args:
+        roots: Full names of modules.
+
+    Returns:
+        Sources by module name.
+
+    Raises:
+        Untraceable: If the imports cannot be known from the source.
     """
     waiting, found = list(roots), dict[str, bytes]()
-    followed = OURS | {root.partition(".")[0] for root in waiting}
+    followed = PLUGIN_PACKAGES | {root.partition(".")[0] for root in waiting}
     while waiting:
         module = waiting.pop()
         if module in found:
@@ -81,12 +95,12 @@ def source_files(roots: Iterable[str]) -> dict[str, bytes]:
         content, imported = _read(module)
         found[module] = content
         parents = [module.rpartition(".")[0]] if "." in module else []
-        waiting += [each for each in (*imported, *parents) if each.partition(".")[0] in followed and _file(each)]
+        waiting += [name for name in (*imported, *parents) if name.partition(".")[0] in followed and _file(name)]
     return found
 
 
 def closure_digest(roots: Iterable[str]) -> str:
-    """SHA-256 over the sources of some modules and all they import. Raises Untraceable, see `source_files`."""
+    """Return the SHA-256 of the sources that `source_files` collects. Raises Untraceable."""
     state = hashlib.sha256()
     for module, content in sorted(source_files(roots).items()):
         state.update(f"{module} {len(content)}\n".encode() + content)

@@ -1,4 +1,8 @@
-"""What makes two things the same: SHA-256 over canonical JSON, over source files."""
+"""SHA-256 of values and of folders of source files.
+
+`digest` names data: addresses of jobs, keys of cells, contents of suites. `folder_digest` covers all the code of a
+folder. `code_digest.closure_digest` covers only the code that one recipe can run.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,20 @@ from typing import Any
 
 
 def canonical(value: Any) -> bytes:
+    """Serialise a JSON value with sorted keys and no spaces, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON value, independent of the order of its keys."""
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
 @cache
 def folder_digest(path: Path) -> str:
-    """SHA-256 over one Python file, or over all below a folder."""
+    """Return the SHA-256 of a Python file, or of the names and contents of all Python files below a folder."""
     state = hashlib.sha256()
-    for each in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-        content = each.read_bytes()
-        state.update(f"{each.relative_to(path.parent).as_posix()} {len(content)}\n".encode() + content)
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        content = file.read_bytes()
+        state.update(f"{file.relative_to(path.parent).as_posix()} {len(content)}\n".encode() + content)
     return state.hexdigest()

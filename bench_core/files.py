@@ -1,4 +1,4 @@
-"""Digests of files that do not belong to bench, remembered from run to run; one that changed is read again."""
+"""SHA-256 of data files, cached between runs; a file that changed is read again."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-JUST_WRITTEN_NS = 2 * 10**9  # a file changed this recently may change again under the same time stamp: not remembered
-AT_ONCE = 500  # paths in one question to the database
+RECENT_NS = 2 * 10**9  # a file modified this recently may change again under the same time stamp: not cached
+PATHS_PER_QUERY = 500
 TABLE = "CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, mark TEXT, sha256 TEXT)"
 
 
-def memory() -> Path:
-    """Where digests are remembered: `bench/digests.sqlite` of the user's cache. May be deleted at any time."""
+def cache_path() -> Path:
+    """Return the path of the cache, which may be deleted at any time."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench" / "digests.sqlite"
 
 
+memory = cache_path  # its name in the first release of the plugin API
+
+
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file. Raises OSError where it cannot be read."""
+    """Return the SHA-256 of a file. Raises OSError if it cannot be read."""
     return file_digests([Path(path)])[0]
 
 
 def file_digests(paths: Sequence[Path]) -> list[str]:
-    """SHA-256 of each file, several read at a time. Raises OSError where one cannot be read."""
-    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (of 50,000 files, ten times as fast)
+    """Return the SHA-256 of each file, reading several at a time. Raises OSError if one cannot be read."""
+    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (ten times as fast for 50,000 files)
     marks = [_mark(name) for name in names]
-    found = _recall(names, marks)
-    missing = [name for name in dict.fromkeys(names) if name not in found]
+    cached = _look_up(names, marks)
+    missing = [name for name in dict.fromkeys(names) if name not in cached]
     with ThreadPoolExecutor() as pool:
         fresh = dict(zip(missing, pool.map(_read, missing), strict=True))
-    _remember([(name, mark, fresh[name]) for name, mark in zip(names, marks, strict=True) if name in fresh])
-    known = found | fresh
+    _save([(name, mark, fresh[name]) for name, mark in zip(names, marks, strict=True) if name in fresh])
+    known = cached | fresh
     return [known[name] for name in names]
 
 
 def _mark(name: str) -> str:
-    """What changes when a file does: size, both times, inode (another file moved to the same place has another)."""
+    """Return what changes with a file's content: size, both times, inode (of a file moved into its place)."""
     state = os.stat(name)  # noqa: PTH116
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
 
@@ -51,30 +54,31 @@ def _read(name: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _recall(names: Sequence[str], marks: Sequence[str]) -> dict[str, str]:
+def _look_up(names: Sequence[str], marks: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    if not memory().is_file():
+    if not cache_path().is_file():
         return found
     with suppress(sqlite3.Error), _open() as database:
         wanted = dict(zip(names, marks, strict=True))
-        for some in batched(wanted, AT_ONCE):
+        for some in _batched(wanted, PATHS_PER_QUERY):
             query = f"SELECT path, mark, sha256 FROM digests WHERE path IN ({', '.join('?' * len(some))})"
             found |= {name: digest for name, mark, digest in database.execute(query, some) if wanted[name] == mark}
     return found
 
 
-def _remember(rows: Sequence[tuple[str, str, str]]) -> None:
+def _save(rows: Sequence[tuple[str, str, str]]) -> None:
     now = time.time_ns()
-    settled = [row for row in rows if int(row[1].split()[1]) < now - JUST_WRITTEN_NS]
+    settled = [row for row in rows if int(row[1].split()[1]) < now - RECENT_NS]
     if settled:
-        with suppress(sqlite3.Error, OSError):  # no memory is no error, only slower
-            memory().parent.mkdir(parents=True, exist_ok=True)
+        with suppress(sqlite3.Error, OSError):  # without the cache, digests are only slower
+            cache_path().parent.mkdir(parents=True, exist_ok=True)
             with _open() as database, database:
                 database.execute(TABLE)
                 database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", settled)
 
 
-def batched(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+def _batched(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Split names into tuples of at most `size` (`itertools.batched` needs Python 3.12)."""
     remaining = iter(names)
     while some := tuple(islice(remaining, size)):
         yield some
@@ -82,5 +86,5 @@ def batched(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def _open() -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(memory(), timeout=10)) as database:
+    with closing(sqlite3.connect(cache_path(), timeout=10)) as database:
         yield database

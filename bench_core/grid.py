@@ -1,4 +1,4 @@
-"""Images as games: the cells of an L x L grid are the players, a coalition is the set of cells that are kept."""
+"""Images as coalition games: the cells of a square grid are the players, and a coalition is the set of cells shown."""
 
 from __future__ import annotations
 
@@ -10,16 +10,33 @@ if TYPE_CHECKING:
 
 
 def grid_fault(grid: int, shape: tuple[int, int, int]) -> str | None:
-    """Say why images of shape (c, h, w) cannot be divided into a `grid` x `grid` of equal cells, if they cannot."""
+    """Return why images cannot be divided into equal cells, or None where they can.
+
+    Args:
+        grid: Cells per side.
+        shape: Shape (c, h, w) of one image.
+
+    Returns:
+        A message that begins with the option it concerns, "grid: ", and lists the grids that fit; or None.
+    """
     _, height, width = shape
     if height % grid == 0 and width % grid == 0:
         return None
     fitting = [str(side) for side in range(1, min(height, width) + 1) if height % side == 0 and width % side == 0]
-    return f"grid: found {grid}, which does not divide {height} x {width} pixels (would do: {', '.join(fitting)})"
+    return f"grid: found {grid}, which does not divide {height} x {width} pixels (try {', '.join(fitting)})"
 
 
 def cells_to_pixels(kept: Tensor, grid: int, size: Sequence[int]) -> Tensor:
-    """Spread cells over pixels: `kept` [n, k, grid * grid] -> [n, k, 1, h, w], rows of cells first."""
+    """Expand a mask of cells to a mask of pixels.
+
+    Args:
+        kept: Mask of cells [n, k, grid * grid], numbered row by row.
+        grid: Cells per side.
+        size: Height and width of the images, in pixels; both multiples of `grid`.
+
+    Returns:
+        Mask of pixels [n, k, 1, h, w].
+    """
     height, width = size
     squares: Tensor = kept.unflatten(-1, (1, grid, grid))
     return squares.repeat_interleave(height // grid, -2).repeat_interleave(width // grid, -1)

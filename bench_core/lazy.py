@@ -1,4 +1,4 @@
-"""`torch`, imported at its first use: planning, listing and showing need every plugin's description but no tensor."""
+"""`torch`, imported on first use, so that planning, listing and showing can import plugins without it."""
 
 import importlib
 from typing import Any

@@ -18,7 +18,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from .files import memory
+from .files import cache_path
 from .types import Json
 
 LONGEST = 600  # seconds for importing a library
@@ -48,7 +48,7 @@ def library_index(distribution: str, module: str) -> Json:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"there is no module {source}")
         state.update(Path(spec.origin).read_bytes())
-    file = memory().parent / "library_index" / f"{distribution}-{version}-{state.hexdigest()[:16]}.json"
+    file = cache_path().parent / "library_index" / f"{distribution}-{version}-{state.hexdigest()[:16]}.json"
     found = _read(file)
     if found is None:
         found = _ask(f"{distribution} {version}", module)

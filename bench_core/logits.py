@@ -1,4 +1,4 @@
-"""Values of logits that attacks, metrics and host share: losses per image and the utility of a coalition."""
+"""Functions of logits that attacks, metrics and the host share: losses per image, and the margin."""
 
 from __future__ import annotations
 
@@ -11,23 +11,55 @@ if TYPE_CHECKING:
 
 
 def pick(logits: Tensor, classes: Tensor) -> Tensor:
-    """Give the entry of each image's class: logits [n, ..., classes], classes [n] -> [n, ...]."""
+    """Return the logit of each image's class.
+
+    Args:
+        logits: Logits [n, ..., classes].
+        classes: Class of each image, int64 [n].
+
+    Returns:
+        Logits [n, ...].
+    """
     index = classes.view(-1, *[1] * (logits.ndim - 1)).expand(*logits.shape[:-1], 1)
     return logits.gather(-1, index).squeeze(-1)
 
 
 def strongest_other(logits: Tensor, classes: Tensor) -> Tensor:
-    """Give the strongest class [n] that is not the given one: logits [n, classes]."""
+    """Return the class with the largest logit other than the given one.
+
+    Args:
+        logits: Logits [n, classes].
+        classes: Class of each image to leave out, int64 [n].
+
+    Returns:
+        Classes, int64 [n].
+    """
     return logits.scatter(-1, classes[:, None], -float("inf")).argmax(-1)
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
-    """`-log p_y`, logits [n, ..., classes] -> [n, ...]."""
+    """Compute the cross-entropy `-log p_y` of each image.
+
+    Args:
+        logits: Logits [n, ..., classes].
+        classes: Class y of each image, int64 [n].
+
+    Returns:
+        Losses [n, ...], in nats.
+    """
     return -pick(logits.log_softmax(-1), classes)
 
 
 def margin(logits: Tensor, classes: Tensor) -> Tensor:
-    """`max_{y' != y} h_y' - h_y` (arXiv:2010.04055, sec. 3.1), logits [n, ..., classes] -> [n, ...]."""
+    """Compute the margin `max_{y' != y} h_y' - h_y` of each image (arXiv:2010.04055, sec. 3.1).
+
+    Args:
+        logits: Logits h [n, ..., classes].
+        classes: Class y of each image, int64 [n].
+
+    Returns:
+        Margins [n, ...], in logits; positive where another class has the largest logit.
+    """
     index = classes.view(-1, *[1] * (logits.ndim - 1)).expand(*logits.shape[:-1], 1)
     return logits.scatter(-1, index, -float("inf")).amax(-1) - pick(logits, classes)
 

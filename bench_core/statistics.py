@@ -1,5 +1,7 @@
-"""Intervals: Wilson for a proportion, bootstrap over images for a mean or a paired difference; correlation and
-regression over points."""
+"""Confidence intervals for proportions and means, and scores made of them; correlation and linear regression.
+
+SciPy is imported where it is used, because its import takes longer than that of everything else that lists and shows.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from .types import Score
 
-Z95 = 1.959963984540054
+Z95 = 1.959963984540054  # the 97.5% quantile of the standard normal distribution
 RESAMPLES = 10_000
 
 
 def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
-    """Give Wilson's score interval (1927) of a proportion; (0, 1) where n is 0."""
+    """Compute Wilson's score interval of a proportion (1927).
+
+    Args:
+        successes: Number of successes; a sum of fractions is allowed.
+        n: Number of trials.
+        z: Normal quantile of the confidence level; the default gives 95%.
+
+    Returns:
+        The lower and upper end; (0, 1) if n is 0.
+    """
     if n == 0:
         return 0.0, 1.0
     p = successes / n
@@ -29,9 +40,15 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
 
 
 def clopper_pearson_lower(successes: ArrayLike, n: int, alpha: float) -> NDArray[np.float64]:
-    """Give the exact one-sided lower bound of a proportion (Clopper and Pearson, 1934), of confidence 1 - `alpha`.
+    """Compute the exact one-sided lower confidence bound of a proportion (Clopper and Pearson, 1934).
 
-    It is the p under which `successes` or more of n have probability `alpha`; 0 where there is no success.
+    Args:
+        successes: Numbers of successes, of any shape.
+        n: Number of trials.
+        alpha: Probability that the bound exceeds the true proportion, at most.
+
+    Returns:
+        The p at which `successes` or more have probability `alpha`, shaped like `successes`; 0 without a success.
     """
     from scipy.special import betaincinv
 
@@ -41,16 +58,23 @@ def clopper_pearson_lower(successes: ArrayLike, n: int, alpha: float) -> NDArray
 
 
 def normal_quantile(p: ArrayLike) -> NDArray[np.float64]:
-    """Give Phi^-1(p), the standard normal quantile."""
+    """Compute the standard normal quantile `Phi^-1(p)`."""
     from scipy.special import ndtri
 
     return np.asarray(ndtri(np.asarray(p, dtype=np.float64)))
 
 
 def bootstrap(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
-    """Give the 95% percentile interval of the mean over images, from 10,000 resamples; NaN without images.
+    """Compute the 95% percentile bootstrap interval of a mean over images, from 10,000 resamples.
 
-    Give it the differences of two attacks on the same images, and it is the paired bootstrap.
+    The differences of two attacks on the same images give the paired bootstrap.
+
+    Args:
+        values: One number per image, [n].
+        seed: Seed of the resampling; equal seeds and n give the same resamples.
+
+    Returns:
+        The lower and upper end; NaN without images.
     """
     data = np.asarray(values, dtype=np.float64)
     n = len(data)
@@ -63,25 +87,44 @@ def bootstrap(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
 
 
 def bootstrap_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """Give the means [10,000] of resamples over images; `values` float [n], n > 0."""
-    # no `@`, which BLAS spreads over threads that wait for each other by spinning: ten times slower on a shared machine
+    """Compute the means of bootstrap resamples over images.
+
+    Args:
+        values: One number per image, [n], n > 0.
+        seed: Seed of the resampling; equal seeds and n give the same resamples.
+
+    Returns:
+        Means [10,000].
+    """
+    # not `@`: BLAS spreads it over threads that spin while they wait, ten times slower on a shared machine
     means: NDArray[np.float64] = np.einsum("ri,i->r", _weights(len(values), seed), values) / len(values)
     return means
 
 
 @lru_cache(maxsize=1)
 def _weights(n: int, seed: int) -> NDArray[np.float64]:
-    """How often each resample draws each image: the same for all values of one n, so drawn once, and kept in the type
-    of the values, as whose a product of a narrower one would have to copy it every time."""
+    """Draw how often each resample contains each image, [10,000, n].
+
+    Cached, since all values of one n share them; and in float64, since a product with a narrower type copies it.
+    """
     generator = np.random.default_rng(seed)
     weights = np.empty((RESAMPLES, n))
-    for block in np.split(weights, 100):  # drawn at once, the integers would hold as much memory again
+    for block in np.split(weights, 100):  # in blocks, because the integers drawn at once would double the memory
         block[:] = generator.multinomial(n, np.full(n, 1 / n), size=len(block))
     return weights
 
 
 def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
-    """Make the score of a share of images, with Wilson's interval. `outcomes` bool [n]."""
+    """Build the score of a share of images, with Wilson's 95% interval.
+
+    Args:
+        name: Name of the score.
+        outcomes: Whether each image counts, bool [n].
+        labels: Labels that the metric adds.
+
+    Returns:
+        The score; its value is NaN without images.
+    """
     data = np.asarray(outcomes, dtype=np.float64)
     n = len(data)
     low, high = wilson(float(data.sum()), n)
@@ -89,32 +132,56 @@ def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None 
 
 
 def mean(name: str, values: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
-    """Make the score of a mean over images, with its bootstrap interval. `values` float [n]."""
+    """Build the score of a mean over images, with its 95% bootstrap interval.
+
+    Args:
+        name: Name of the score.
+        values: One number per image, [n].
+        labels: Labels that the metric adds.
+
+    Returns:
+        The score; its value is NaN without images.
+    """
     data = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(data)
     return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data)
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
-    """Give Pearson's correlation of two lists of numbers and its 95% interval by Fisher's z (1915).
+    """Compute Pearson's correlation and its 95% interval by Fisher's z transformation (1915).
 
-    The interval is (-1, 1) below four points; all is NaN where one list is constant.
+    Args:
+        x: Numbers [n].
+        y: Numbers [n].
+
+    Returns:
+        The correlation and the lower and upper end of its interval. The interval is (-1, 1) for fewer than four points;
+        all three are NaN for fewer than two points or if one of the lists is constant.
     """
-    one, other = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(xs) < 2 or np.ptp(xs) == 0 or np.ptp(ys) == 0:
         return math.nan, math.nan, math.nan
-    r = float(np.clip(np.corrcoef(one, other)[0, 1], -1, 1))
-    if len(one) < 4:
+    r = float(np.clip(np.corrcoef(xs, ys)[0, 1], -1, 1))
+    if len(xs) < 4:
         return r, -1.0, 1.0
     if abs(r) == 1:
         return r, r, r
-    half = Z95 / math.sqrt(len(one) - 3)
+    half = Z95 / math.sqrt(len(xs) - 3)
     return r, math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A least-squares line through n points, and the 95% band of the mean of y at any x."""
+    """A least-squares line through points, and the 95% confidence band of the mean of y at any x.
+
+    Attributes:
+        slope: Slope of the line.
+        intercept: Value of the line at x = 0.
+        centre: Mean of the points' x.
+        spread: Sum of the squared distances of the points' x from `centre`.
+        noise: Standard deviation of the residuals; NaN for fewer than three points.
+        n: Number of points.
+    """
 
     slope: float
     intercept: float
@@ -124,17 +191,17 @@ class Line:
     n: int
 
     def at(self, x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Give the line and the lower and upper edge of its band at `x`; the band is NaN below three points."""
-        place = np.asarray(x, dtype=np.float64)
-        y = self.intercept + self.slope * place
+        """Return the line and the lower and upper edge of its band at `x`; the band is NaN below three points."""
+        points = np.asarray(x, dtype=np.float64)
+        y = self.intercept + self.slope * points
         if self.n < 3:
             return y, np.full_like(y, math.nan), np.full_like(y, math.nan)
-        half = student_t(self.n - 2) * self.noise * np.sqrt(1 / self.n + (place - self.centre) ** 2 / self.spread)
+        half = student_t(self.n - 2) * self.noise * np.sqrt(1 / self.n + (points - self.centre) ** 2 / self.spread)
         return y, y - half, y + half
 
     @property
     def slope_interval(self) -> tuple[float, float]:
-        """Give the 95% interval of the slope; NaN below three points."""
+        """The 95% confidence interval of the slope; NaN below three points."""
         if self.n < 3:
             return math.nan, math.nan
         half = student_t(self.n - 2) * self.noise / math.sqrt(self.spread)
@@ -142,36 +209,40 @@ class Line:
 
 
 def regression(x: ArrayLike, y: ArrayLike) -> Line:
-    """Fit the least-squares line of y on x. Raises ValueError where x has no two different values."""
-    one, other = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    centre = float(one.mean()) if len(one) else math.nan
-    spread = float(np.sum((one - centre) ** 2))
+    """Fit the least-squares line of y on x.
+
+    Args:
+        x: Numbers [n].
+        y: Numbers [n].
+
+    Returns:
+        The line.
+
+    Raises:
+        ValueError: If x has no two different values.
+    """
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    centre = float(xs.mean()) if len(xs) else math.nan
+    spread = float(np.sum((xs - centre) ** 2))
     if not spread > 0:
         raise ValueError("a line needs two points with different x")
-    slope = float(np.sum((one - centre) * (other - other.mean())) / spread)
-    intercept = float(other.mean() - slope * centre)
-    residual = float(np.sum((other - intercept - slope * one) ** 2))
-    noise = math.sqrt(residual / (len(one) - 2)) if len(one) > 2 else math.nan
-    return Line(slope, intercept, centre, spread, noise, len(one))
+    slope = float(np.sum((xs - centre) * (ys - ys.mean())) / spread)
+    intercept = float(ys.mean() - slope * centre)
+    residual = float(np.sum((ys - intercept - slope * xs) ** 2))
+    noise = math.sqrt(residual / (len(xs) - 2)) if len(xs) > 2 else math.nan
+    return Line(slope, intercept, centre, spread, noise, len(xs))
 
 
 def student_t(degrees: int, two_sided: float = 0.95) -> float:
-    """Give t with P(|T| <= t) = `two_sided` under Student's distribution, by bisection of its closed form."""
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, degrees) < two_sided else (low, middle)
-    return (low + high) / 2
+    """Compute the t with `P(|T| <= t) = two_sided` under Student's distribution.
 
+    Args:
+        degrees: Degrees of freedom.
+        two_sided: Probability of the interval [-t, t].
 
-def _within(t: float, degrees: int) -> float:
-    """P(|T| <= t), a finite sum for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(degrees))
-    cosine, term, total = math.cos(angle) ** 2, 1.0, 0.0
-    odd = degrees % 2
-    for k in range(odd, degrees - 1, 2):
-        total += term
-        term *= cosine * (k + 1) / (k + 2)
-    if odd:
-        return 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * total)
-    return math.sin(angle) * total
+    Returns:
+        The quantile t.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, (1 + two_sided) / 2))

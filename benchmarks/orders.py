@@ -33,13 +33,15 @@ from bench_core.worker.data_mean import average_image
 from bench_core.worker.streams import ImageStreams
 from bench_metrics.coalitions.games import CellGame
 from bench_metrics.coalitions.image_games import baseline, image_game
-from bench_metrics.coalitions.orders import PAIRS_A_STRATUM, Effort, mean_interaction, pair_interactions, whole_orders
-from bench_metrics.interaction import neighbours
+from bench_metrics.coalitions.mean_interaction import PAIRS_PER_STRATUM, Effort, mean_interaction
+from bench_metrics.coalitions.orders import context_sizes
+from bench_metrics.coalitions.pairs import neighbours
+from bench_metrics.coalitions.teams import team_effects
 
 GRID = 14
 ORDERS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 THEIRS = (200, 100)  # pairs without replacement, contexts each
-DRAWS = 2 * (len(neighbours(GRID)) // PAIRS_A_STRATUM)  # two for each of the finest strata, as in a long run
+DRAWS = 2 * (len(neighbours(GRID)) // PAIRS_PER_STRATUM)  # two for each of the finest strata, as in a long run
 
 
 def situation(network: str, images: int) -> tuple[CellGame, tuple[str, ...], torch.nn.Module]:
@@ -61,7 +63,7 @@ def variance_of_theirs(game: CellGame, ids: tuple[str, ...], seed: int, tries: i
     Both from `tries` contexts on every pair; the noise that few contexts leave in S_b is taken off.
     """
     pairs = neighbours(GRID)
-    found = pair_interactions([game], whole_orders(ORDERS, GRID**2 - 2), pairs[None], tries, ImageStreams(seed, ids))
+    found = team_effects([game], context_sizes(ORDERS, GRID**2 - 2), pairs[None], tries, ImageStreams(seed, ids))
     within = found.covariance[..., 0, 0].mean(2)  # of a mean of `tries` contexts
     between = (found.mean[..., 0].var(2) - within).clamp(min=0)
     chosen, contexts = THEIRS
@@ -70,7 +72,7 @@ def variance_of_theirs(game: CellGame, ids: tuple[str, ...], seed: int, tries: i
 
 def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int, runs: int) -> np.ndarray:
     """Give the variance [images, orders] of the mean over one draw, from the spread of `runs` runs of `draws` draws."""
-    orders, pairs = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID)
+    orders, pairs = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
     means = [
         mean_interaction([game], orders, Effort(draws), ImageStreams(seed + 1 + run, ids), pairs).mean[..., 0].numpy()
         for run in range(runs)
@@ -80,12 +82,12 @@ def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int
 
 def theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) -> np.ndarray:
     """Give the variance [images, orders] of the paper's design from the spread of `runs` runs of it."""
-    orders, every = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID)
+    orders, every = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
     means = []
     for run in range(runs):
         streams = ImageStreams(seed + 10_000 + run, ids)
         chosen = every[streams.uniform("pairs", 0, (len(every),)).argsort(-1)[:, : THEIRS[0]]]
-        means.append(pair_interactions([game], orders, chosen, THEIRS[1], streams).mean[..., 0].mean(2).numpy())
+        means.append(team_effects([game], orders, chosen, THEIRS[1], streams).mean[..., 0].mean(2).numpy())
     return np.var(means, axis=0, ddof=1)
 
 
@@ -107,7 +109,7 @@ def speed(network: str, options: argparse.Namespace) -> list[object]:
     """Give the metric's forwards a second as a share of those of plain batches, in processor time and in turns."""
     game, ids, model = situation(network, 25)
     batch = game.present[torch.arange(at_once(model, game.present)) % 25].clone()
-    orders, pairs, shares = whole_orders(ORDERS, GRID**2 - 2), neighbours(GRID), []
+    orders, pairs, shares = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID), []
     forwards = 25 * 4 * 32 * len(orders)
     for turn in range(options.turns):
         start = time.process_time()
@@ -123,7 +125,7 @@ def speed(network: str, options: argparse.Namespace) -> list[object]:
 def growth(draws: int) -> float:
     """Give how far this process's peak memory rises over a small call, in MiB, in a call of so many draws."""
     game, ids, _ = situation("ResNet-S", 4)
-    orders, pairs = whole_orders((0.5,), GRID**2 - 2), neighbours(GRID)
+    orders, pairs = context_sizes((0.5,), GRID**2 - 2), neighbours(GRID)
     mean_interaction([game], orders, Effort(64), ImageStreams(0, ids), pairs)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     mean_interaction([game], orders, Effort(draws), ImageStreams(0, ids), pairs)

@@ -1,4 +1,4 @@
-"""Digests of files: right, remembered only while the file is the same, and never in the way."""
+"""Digests of files: correct, cached only while the file is unchanged, and independent of the cache's state."""
 
 import hashlib
 import os
@@ -24,13 +24,13 @@ def old_file(path: Path, content: bytes) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are indeed read."""
+    """The names of the files that are read, in order."""
     read, seen = files._read, []
     monkeypatch.setattr(files, "_read", lambda name: (seen.append(Path(name).name), read(name))[1])
     return seen
 
 
-def test_files_are_read_once(tmp_path: Path, reads: list[str]) -> None:
+def test_an_unchanged_file_is_read_once(tmp_path: Path, reads: list[str]) -> None:
     paths = [old_file(tmp_path / name, name.encode()) for name in "ab"]
     expected = [hashlib.sha256(name).hexdigest() for name in (b"a", b"b", b"a")]
     for _ in range(2):
@@ -38,26 +38,26 @@ def test_files_are_read_once(tmp_path: Path, reads: list[str]) -> None:
     assert sorted(reads) == ["a", "b"]
 
 
-@pytest.mark.parametrize("how", ["content of the same size and time", "another size", "another file in its place"])
-def test_a_file_that_changed_is_read_again(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("change", ["content of the same size and time", "another size", "another file in its place"])
+def test_a_file_that_changed_is_read_again(tmp_path: Path, change: str) -> None:
     path = old_file(tmp_path / "a", b"one")
     files.file_digest(path)
-    content = b"other" if how == "another size" else b"two"
-    if how == "another file in its place":
+    content = b"other" if change == "another size" else b"two"
+    if change == "another file in its place":
         old_file(tmp_path / "b", content).replace(path)
     else:
         old_file(path, content)
     assert files.file_digest(path) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_file_just_written_is_not_remembered(tmp_path: Path, reads: list[str]) -> None:
+def test_a_file_just_written_is_not_cached(tmp_path: Path, reads: list[str]) -> None:
     (tmp_path / "a").write_bytes(b"a")
     for _ in range(2):
         files.file_digest(tmp_path / "a")
     assert reads == ["a", "a"]
 
 
-def test_a_memory_that_is_damaged_or_cannot_be_written_only_costs_time(tmp_path: Path, cache: Path) -> None:
+def test_a_cache_that_is_damaged_or_not_writable_changes_no_digest(tmp_path: Path, cache: Path) -> None:
     path, expected = old_file(tmp_path / "a", b"a"), hashlib.sha256(b"a").hexdigest()
     cache.parent.mkdir(parents=True)
     cache.write_bytes(b"no database" * 100)
@@ -67,7 +67,7 @@ def test_a_memory_that_is_damaged_or_cannot_be_written_only_costs_time(tmp_path:
     assert files.file_digest(path) == expected
 
 
-def test_what_is_remembered_is_a_plain_database(tmp_path: Path, cache: Path) -> None:
+def test_the_cache_is_an_sqlite_database(tmp_path: Path, cache: Path) -> None:
     path = old_file(tmp_path / "a", b"a")
     files.file_digest(path)
     with sqlite3.connect(cache) as database:

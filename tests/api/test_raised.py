@@ -1,4 +1,4 @@
-"""What a plugin raised is told in one line, with the line of its own that did."""
+"""An exception of a plugin is reported in one line, with the line of the plugin's code that caused it."""
 
 from types import ModuleType
 
@@ -9,13 +9,13 @@ from bench_core.errors import raised
 CODE = """\
 import torch
 
-def without_words():
+def without_message():
     raise RuntimeError
 
 def deep_in_a_library():
     return torch.zeros(2) @ torch.zeros(3)
 
-def at_length():
+def with_long_message():
     raise ValueError("no\\n" + "x" * 10_000)
 """
 
@@ -27,7 +27,7 @@ def plugin() -> ModuleType:
     return module
 
 
-def told(plugin: ModuleType, name: str) -> str:
+def reported(plugin: ModuleType, name: str) -> str:
     try:
         getattr(plugin, name)()
     except Exception as error:
@@ -35,23 +35,23 @@ def told(plugin: ModuleType, name: str) -> str:
     raise AssertionError("nothing was raised")
 
 
-def test_an_exception_without_words_has_a_place(plugin: ModuleType) -> None:
-    assert told(plugin, "without_words") == "raised RuntimeError (in strange_attack, line 4)"
+def test_an_exception_without_a_message_has_a_location(plugin: ModuleType) -> None:
+    assert reported(plugin, "without_message") == "raised RuntimeError (in strange_attack, line 4)"
 
 
-def test_what_a_library_raised_is_placed_where_the_plugin_called_it(plugin: ModuleType) -> None:
-    line = told(plugin, "deep_in_a_library")
+def test_an_exception_in_a_library_is_located_where_the_plugin_called_it(plugin: ModuleType) -> None:
+    line = reported(plugin, "deep_in_a_library")
     assert line.startswith("raised RuntimeError: ")
     assert "size" in line
     assert line.endswith(" (in strange_attack, line 7)")
 
 
-def test_a_long_story_is_cut_to_one_line_and_keeps_its_place(plugin: ModuleType) -> None:
-    line = told(plugin, "at_length")
+def test_a_long_message_is_cut_to_one_line_and_keeps_its_location(plugin: ModuleType) -> None:
+    line = reported(plugin, "with_long_message")
     assert line.startswith(r"raised ValueError: no\nxxx")
     assert len(line) < 500
     assert line.endswith(" (in strange_attack, line 10)")
 
 
-def test_an_exception_that_came_from_elsewhere_has_no_place() -> None:
+def test_an_exception_from_elsewhere_has_no_location() -> None:
     assert raised(ValueError("no")) == "raised ValueError: no"

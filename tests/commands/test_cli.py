@@ -68,7 +68,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (
             "grid = 14",
             "grid = 5",
-            "attacks.IR.grid: found 5, which does not divide 28 x 28 pixels (would do: 1, 2, 4, 7, 14, 28)",
+            "attacks.IR.grid: found 5, which does not divide 28 x 28 pixels (try 1, 2, 4, 7, 14, 28)",
         ),
         ("cells = 8", "cells = 197", "attacks.IR.cells: found 197, more than the 196"),
         (

@@ -1,7 +1,8 @@
-"""Games whose values stand in a table, so that everything about them is known."""
+"""Games given by a table of their values, so that everything about them can be computed by brute force."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Self
@@ -9,12 +10,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.games import all_coalitions
 
 
 @dataclass(frozen=True)
 class TableGame:
-    """Games given by their values [n, 2^players], as `every_coalition` numbers the sets."""
+    """Games given by their values [n, 2^players], as `all_coalitions` numbers the sets."""
 
     values: Tensor
 
@@ -37,13 +38,13 @@ def random_games(players: int, count: int = 3, seed: int | None = None) -> Table
 
 def additive_games(players: int) -> TableGame:
     worth = torch.randn(2, players, generator=torch.Generator().manual_seed(1)).double()
-    return TableGame(0.7 + worth @ every_coalition(players).double().T)
+    return TableGame(0.7 + worth @ all_coalitions(players).double().T)
 
 
 def smooth_games(players: int, count: int = 3) -> TableGame:
-    """A softplus of weights with a few products: structured as networks are, small sets say little of large ones."""
+    """Softplus of a quadratic function: as in a network, small sets predict little about large ones."""
     generator = torch.Generator().manual_seed(100 + players)
-    sets = every_coalition(players).double()
+    sets = all_coalitions(players).double()
     weights = torch.randn(count, players, generator=generator).double()
     products = torch.randn(count, players, players, generator=generator).double() / players
     inner = weights @ sets.T + torch.einsum("sp,npq,sq->ns", sets, products, sets)
@@ -51,5 +52,18 @@ def smooth_games(players: int, count: int = 3) -> TableGame:
 
 
 def repeated(game: TableGame, times: int) -> TableGame:
-    """The first game, `times` times: each gets random numbers of its own."""
+    """The first game, repeated: each copy has its own random stream."""
     return TableGame(game.values[:1].expand(times, -1))
+
+
+def shapley_by_order(game: TableGame) -> Tensor:
+    """All `phi^(m)(i)` by equation 5 of arXiv:2103.07364 with the contexts written out, [n, orders, players]."""
+    return torch.stack(
+        [torch.stack([_mean_marginal(game, i, m) for i in range(game.players)], -1) for m in range(game.players)], 1
+    )
+
+
+def _mean_marginal(game: TableGame, i: int, size: int) -> Tensor:
+    rest = [p for p in range(game.players) if p != i]
+    contexts = [sum(2**p for p in chosen) for chosen in itertools.combinations(rest, size)]
+    return (game.values[:, [s + 2**i for s in contexts]] - game.values[:, contexts]).mean(1)

@@ -13,7 +13,7 @@ from bench_core.errors import UsageError
 from bench_core.statistics import clopper_pearson_lower, normal_quantile
 from bench_core.types import Examples
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.certified import AT_ONCE, CertifiedAccuracy, certified_radius
+from bench_metrics.certified import SAMPLES_PER_DRAW, CertifiedAccuracy, certified_radius
 from bench_models.smoothed import Smoothed
 from tests.toys import CLASSES, SHAPE, toy_network
 
@@ -37,7 +37,7 @@ class Halfspace(nn.Module):
 
 
 def repeated(distance: float) -> tuple[Halfspace, Examples]:
-    """Give a plane, and one image `distance` above it in as many examples as there are runs, each of its own noise."""
+    """Return a plane, and `RUNS` copies of one image at this distance above it, each with its own noise."""
     image = torch.rand(1, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
     weight = Halfspace(0).weight
     network = Halfspace(float(image.flatten() @ weight - distance * weight.norm()))
@@ -47,7 +47,7 @@ def repeated(distance: float) -> tuple[Halfspace, Examples]:
 
 
 @pytest.mark.parametrize("distance", [0.1, 0.5, 0.8])
-def test_a_linear_network_is_never_certified_beyond_its_radius_but_for_alpha(distance: float) -> None:
+def test_a_linear_network_is_certified_beyond_its_radius_with_probability_alpha_at_most(distance: float) -> None:
     alpha = 0.05
     network, examples = repeated(distance)
     metric = CertifiedAccuracy(SIGMA, n0=20, n=200, alpha=alpha)
@@ -65,7 +65,7 @@ def test_on_the_boundary_it_abstains() -> None:
 
 
 def test_the_error_is_at_most_alpha_for_every_probability() -> None:
-    """Exactly, by summing over all outcomes of n draws."""
+    """Compute the probability exactly, by summing over all outcomes of n draws."""
     n, alpha = 60, 0.03
     bound = clopper_pearson_lower(np.arange(n + 1), n, alpha)
     missed = [stats.binom.pmf(np.arange(n + 1), n, p)[bound > p].sum() for p in np.linspace(0.01, 0.99, 500)]
@@ -96,13 +96,13 @@ def toy_examples() -> Examples:
 
 
 def test_votes_and_radius_equal_a_direct_computation_on_the_same_noise() -> None:
-    n0, n, alpha = 15, AT_ONCE + 30, 0.01
+    n0, n, alpha = 15, SAMPLES_PER_DRAW + 30, 0.01
     clean, network = toy_examples(), toy_network(5)
     rows = CertifiedAccuracy(SIGMA, n0, n, alpha).observe(clean, network, ImageStreams(7, clean.ids))
     for i, name in enumerate(clean.ids):
         stream = ImageStreams(7, [name])
         first = stream.normal("certified class", 0, (n0, *SHAPE))[0]
-        second = [stream.normal("certified bound", k, (m, *SHAPE))[0] for k, m in enumerate((AT_ONCE, 30))]
+        second = [stream.normal("certified bound", k, (m, *SHAPE))[0] for k, m in enumerate((SAMPLES_PER_DRAW, 30))]
         guesses = [network(clean.images[i : i + 1] + SIGMA * e).argmax().item() for e in first]
         best = max(range(CLASSES), key=guesses.count)
         count = sum(network(clean.images[i : i + 1] + SIGMA * e).argmax().item() == best for e in torch.cat(second))
@@ -113,14 +113,14 @@ def test_votes_and_radius_equal_a_direct_computation_on_the_same_noise() -> None
         assert rows["radius"][i].item() == pytest.approx(expected, nan_ok=True)
 
 
-def test_an_image_is_certified_alike_whoever_is_beside_it() -> None:
+def test_rows_do_not_depend_on_the_batch() -> None:
     clean, network, metric = toy_examples(), toy_network(5), CertifiedAccuracy(SIGMA, 10, 40)
-    whole = metric.observe(clean, network, ImageStreams(0, clean.ids))
+    together = metric.observe(clean, network, ImageStreams(0, clean.ids))
     alone = metric.observe(clean.take(slice(2, 3)), network, ImageStreams(0, clean.ids[2:3]))
-    assert all(torch.equal(alone[name].nan_to_num(-1), whole[name][2:3].nan_to_num(-1)) for name in whole)
+    assert all(torch.equal(alone[name].nan_to_num(-1), together[name][2:3].nan_to_num(-1)) for name in together)
 
 
-def test_scores_count_what_is_right_and_certified() -> None:
+def test_scores_count_images_that_are_right_and_certified() -> None:
     rows = {
         "radius": np.array([0.3, 0.6, np.nan, 0.9]),
         "correct": np.array([True, True, True, False]),
@@ -141,7 +141,7 @@ def test_the_radius_grows_with_the_votes_and_the_noise() -> None:
     assert radius[3] == pytest.approx(SIGMA * stats.norm.ppf(0.001 ** (1 / 100)))
 
 
-def test_a_smoothed_target_brings_its_noise() -> None:
+def test_a_smoothed_target_has_its_own_noise() -> None:
     clean, base = toy_examples(), toy_network(5)
     target = Smoothed(base, SIGMA, 3, "soft", 0)
     rng = ImageStreams(0, clean.ids)
@@ -150,5 +150,5 @@ def test_a_smoothed_target_brings_its_noise() -> None:
     assert torch.equal(of_target["votes"], of_base["votes"])
     with pytest.raises(UsageError, match=r"smoothed by 0\.5"):
         CertifiedAccuracy(0.1).observe(clean, target, rng)
-    with pytest.raises(UsageError, match="no smoothed model"):
+    with pytest.raises(UsageError, match="not a smoothed model"):
         CertifiedAccuracy().observe(clean, base, rng)

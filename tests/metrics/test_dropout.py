@@ -1,4 +1,4 @@
-"""Pixel dropout and cutout against loops over pixels; what is corrected, and the way back, against counting."""
+"""Pixel dropout, cutout and recovery against loops over pixels and direct counts."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench_core.types import Examples, Step
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_stretch, pixels_left, without_square
+from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_range, pixels_left, without_square
 from bench_metrics.recovery import Recovery
 from tests.toys import CLASSES, toy_network
 
@@ -34,7 +34,7 @@ def filled_by_a_loop(image: Tensor, kept: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("left", [1, 3, 20])
-def test_dropped_pixels_take_the_mean_of_the_kept_ones_round_them(left: int) -> None:
+def test_dropped_pixels_take_the_mean_of_the_kept_pixels_around_them(left: int) -> None:
     images = pixels()
     kept = ImageStreams(0, ("a", "b", "c")).subsets("x", 0, 1, 35, left).view(3, 1, 5, 7)
     found = from_surroundings(images, kept)
@@ -62,11 +62,11 @@ def test_cutout_masks_one_whole_square_anywhere() -> None:
         torch.testing.assert_close(cut[:, mask], image.mean((1, 2))[:, None].expand(-1, 16))
         corners.add((rows[0], columns[0]))
     assert {row for row, _ in corners} == {column for _, column in corners} == set(range(5))
-    assert masked_stretch(5, 0, torch.zeros(1)).sum() == 0
+    assert masked_range(5, 0, torch.zeros(1)).sum() == 0
 
 
 class Brighter(nn.Module):
-    """Says 1 where the middle pixel is brighter than half."""
+    """Predicts 1 where the middle pixel is brighter than half."""
 
     def forward(self, images: Tensor) -> Tensor:
         middle = images[:, 0, 3, 3] - 0.5
@@ -76,7 +76,7 @@ class Brighter(nn.Module):
 def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
     clean = torch.full((40, 1, 7, 7), 0.2)
     adversarial = clean.clone()
-    adversarial[:30, 0, 3, 3] = 0.9  # one pixel fools it; whoever drops that one corrects it
+    adversarial[:30, 0, 3, 3] = 0.9  # one pixel fools the network; dropping it corrects the image
     given = Examples(clean, torch.zeros(40, dtype=torch.long), tuple(f"{i}" for i in range(40)))
     metric = DropoutCorrection(rates=(0.5,), cutout=0.5)
     rows = metric.observe(given, adversarial, Brighter(), ImageStreams(0, given.ids))
@@ -92,7 +92,7 @@ def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
     assert scores["kept", "cutout"].n == 40
 
 
-def test_the_masks_of_an_image_are_its_own() -> None:
+def test_masks_do_not_depend_on_the_batch() -> None:
     images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(2))
     given = Examples(images, torch.arange(6) % CLASSES, tuple("abcdef"))
     metric, network = DropoutCorrection(), toy_network(5)
@@ -104,11 +104,11 @@ def test_the_masks_of_an_image_are_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [({"rates": (0.99,), "cutout": 0.0}, "rates: found 0.99"), ({"rates": (), "cutout": 0.0}, "rates: found none")],
 )
-def test_rates_that_leave_nothing_are_refused(options: dict, said: str) -> None:
-    assert (DropoutCorrection(**options).check((1, 4, 4)) or "").startswith(said)
+def test_rates_that_leave_no_pixels_are_rejected(options: dict, message: str) -> None:
+    assert (DropoutCorrection(**options).check((1, 4, 4)) or "").startswith(message)
     assert DropoutCorrection().check((1, 4, 4)) is None
 
 

@@ -1,4 +1,4 @@
-"""Games of images: what absent cells show, what of the logits counts, and of which class."""
+"""Games of images: what absent cells show, the value taken of the logits, and the class it is about."""
 
 import math
 
@@ -15,7 +15,7 @@ def images(count: int = 3, channels: int = 2, side: int = 6) -> Tensor:
     return torch.rand(count, channels, side, side, generator=torch.Generator().manual_seed(0)).double()
 
 
-def test_baselines_are_what_their_names_say() -> None:
+def test_baselines_match_their_names() -> None:
     shown, average = images(), images(1)[0] * 0.5
     assert (baseline("zero", shown, average) == 0).all()
     assert torch.equal(baseline("pixel_mean", shown, average), average.expand(3, -1, -1, -1))
@@ -25,7 +25,7 @@ def test_baselines_are_what_their_names_say() -> None:
 
 
 def test_the_blur_is_a_gaussian_with_edges_repeated() -> None:
-    """Against the double sum over a padded image, one pixel at a time."""
+    """Compare with the double sum over a padded image, one pixel at a time."""
     shown, side = images(1, 1, 6), 6
     sigma, padded = BLUR * side, torch.nn.functional.pad(images(1, 1, 6), (6, 6, 6, 6), mode="replicate")[0, 0]
     found = baseline("blur", shown, shown[0])[0, 0]
@@ -40,11 +40,11 @@ def test_the_blur_is_a_gaussian_with_edges_repeated() -> None:
     assert torch.allclose(baseline("blur", flat, flat[0]), flat)
 
 
-def test_outputs_are_their_formulas() -> None:
+def test_outputs_equal_their_formulas() -> None:
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).double()
     classes = torch.tensor([0, 3, 1, 2, 1])
     for row, (h, y) in enumerate(zip(logits.tolist(), classes.tolist(), strict=True)):
-        rest = [each for place, each in enumerate(h) if place != y]
+        rest = [logit for index, logit in enumerate(h) if index != y]
         expected = {
             "log_prob": h[y] - math.log(sum(map(math.exp, h))),
             "others": math.log(sum(map(math.exp, rest))),
@@ -69,14 +69,14 @@ def test_the_game_shows_the_cells_of_the_coalition_and_the_baseline_elsewhere() 
     assert torch.allclose(some(torch.ones(1, 1, 4, dtype=torch.bool))[:, 0], found[[2, 0], 1])
 
 
-def test_the_watched_class_is_the_true_one_or_what_the_attack_was_after() -> None:
+def test_the_watched_class_is_the_true_one_or_that_of_the_attack() -> None:
     network, shown = toy_network().double(), images(6, 1, 4)
     predicted = network(shown).argmax(1)
     labels = torch.where(torch.arange(6) < 3, predicted, (predicted + 1) % 3)
     clean = Examples(shown, labels, tuple("abcdef"))
     assert torch.equal(watched_classes("true", clean, shown, network), labels)
     target = watched_classes("target", clean, shown, network)
-    assert torch.equal(target[3:], predicted[3:])  # fooled: the class it is taken for
+    assert torch.equal(target[3:], predicted[3:])  # fooled: the predicted class
     assert (target[:3] != labels[:3]).all()
     assert torch.equal(target[:3], network(shown).argsort(1)[:3, -2])
     aimed = Examples(shown, labels, clean.ids, (labels + 1) % 3)

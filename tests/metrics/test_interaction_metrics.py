@@ -1,4 +1,4 @@
-"""The interaction metrics on networks: what they cost, what they say of known functions, and of whom."""
+"""The interaction metrics on networks: their cost, their values on known functions, independence of the batch."""
 
 import math
 
@@ -11,14 +11,12 @@ from bench_core.batches import FASTEST
 from bench_core.logits import margin
 from bench_core.types import Examples
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.coalitions.shapley import pairwise
-from bench_metrics.interaction import (
-    Interaction,
-    NeighbourInteraction,
-    PairwiseInteraction,
-    neighbours,
-    perturbation_game,
-)
+from bench_metrics.coalitions.image_games import perturbation_game
+from bench_metrics.coalitions.pairs import neighbours
+from bench_metrics.coalitions.shapley import pairwise_interactions
+from bench_metrics.interaction import Interaction
+from bench_metrics.neighbour_interaction import NeighbourInteraction
+from bench_metrics.pairwise_interaction import PairwiseInteraction
 
 from ..toys import toy_network
 
@@ -55,7 +53,7 @@ class Counting(nn.Module):
 
 
 class Quadratic(nn.Module):
-    """Logits (0, q(x)) with q quadratic, so that for label 0 `v(S) = q(x + delta_S)` and `I_ab` is known."""
+    """Logits (0, q(x)) with q quadratic, so for label 0 `v(S) = q(x + delta_S)` and `I_ab` is known."""
 
     def __init__(self, hessian: Tensor) -> None:
         super().__init__()
@@ -68,7 +66,7 @@ class Quadratic(nn.Module):
 
 
 def test_on_a_quadratic_function_the_interaction_is_delta_hessian_delta() -> None:
-    """Lemma 1 with one pixel a cell, exactly: no terms of a higher order are left."""
+    """Lemma 1 with one pixel per cell; it is exact, because there are no terms of a higher order."""
     generator = torch.Generator().manual_seed(0)
     half = torch.randn(9, 9, generator=generator).double()
     hessian = half + half.T
@@ -76,19 +74,19 @@ def test_on_a_quadratic_function_the_interaction_is_delta_hessian_delta() -> Non
     clean = Examples(examples.images, torch.zeros(3, dtype=torch.long), examples.ids)
     delta = (adversarial - clean.images).flatten(1)
     expected = delta[:, :, None] * hessian * delta[:, None, :] * (1 - torch.eye(9))
-    found = pairwise(perturbation_game(Quadratic(hessian), clean, adversarial, 3))
+    found = pairwise_interactions(perturbation_game(Quadratic(hessian), clean, adversarial, 3))
     assert torch.allclose(found, expected, atol=1e-12)
     rows = Interaction(grid=3).observe(clean, adversarial, Quadratic(hessian), streams(clean))
     assert torch.allclose(rows["per_cell"], expected.sum(2), atol=1e-12)
     rows = NeighbourInteraction(grid=3, contexts=2).observe(clean, adversarial, Quadratic(hessian), streams(clean))
-    corner = expected[:, 0, [1, 3, 4]].mean(1)  # one pair's interaction is the same in every context
+    corner = expected[:, 0, [1, 3, 4]].mean(1)  # a pair's interaction is the same in every context
     assert torch.allclose(rows["map"][:, 0].double(), corner, atol=1e-6)
     assert rows["standard_error"].max() < 1e-6
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("grid", [2, 4])
-def test_the_exact_mean_is_that_of_all_pairs_and_takes_the_passes_it_says(channels: int, grid: int) -> None:
+def test_the_exact_mean_is_that_of_all_pairs_and_takes_the_stated_passes(channels: int, grid: int) -> None:
     network, clean, adversarial = situation(channels=channels)
     counting = Counting(network)
     metric = Interaction(grid=grid)
@@ -113,7 +111,7 @@ def test_the_value_is_the_margin_of_the_image_perturbed_on_the_cells_of_the_set(
         assert torch.allclose(game(sets)[:, place], margin(network(images), clean.labels))
 
 
-def test_games_are_evaluated_in_full_batches_that_do_not_grow_with_the_number_of_sets() -> None:
+def test_games_are_evaluated_in_full_batches_whatever_the_number_of_sets() -> None:
     network, clean, adversarial = situation()
     counting = Counting(network)
     perturbation_game(counting, clean, adversarial, 4)(torch.ones(1, 1000, 16, dtype=torch.bool))
@@ -129,7 +127,7 @@ METRICS = [
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_an_image_has_the_same_rows_whoever_is_beside_it(metric) -> None:
+def test_rows_do_not_depend_on_the_batch(metric) -> None:
     network, clean, adversarial = situation(count=4)
     together = metric.observe(clean, adversarial, network, streams(clean))
     for chosen in ([2], [3, 0]):
@@ -141,7 +139,7 @@ def test_an_image_has_the_same_rows_whoever_is_beside_it(metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_it_takes_the_passes_that_it_says(metric) -> None:
+def test_it_takes_the_stated_passes(metric) -> None:
     network, clean, adversarial = situation()
     counting = Counting(network)
     metric.observe(clean, adversarial, counting, streams(clean))
@@ -152,12 +150,12 @@ def test_it_takes_the_passes_that_it_says(metric) -> None:
 def test_without_a_perturbation_there_is_no_interaction(metric) -> None:
     network, clean, _ = situation()
     rows = metric.observe(clean, clean.images, network, streams(clean))
-    assert all(each.abs().max() < 1e-9 for each in rows.values())
+    assert all(row.abs().max() < 1e-9 for row in rows.values())
     assert [score.name for score in metric.summarise({k: v.numpy() for k, v in rows.items()})] == list(metric.scores)
     assert set(metric.rows) <= set(rows)
 
 
-def test_sampled_cells_are_unbiased_within_their_stated_error() -> None:
+def test_sampled_cells_are_unbiased_and_their_error_is_correct() -> None:
     network, clean, adversarial = situation(count=1)
     repetitions, cells = 800, 6
     exact = Interaction(grid=4).observe(clean, adversarial, network, streams(clean))["per_cell"].mean().item()
@@ -177,7 +175,7 @@ def test_sampled_cells_are_unbiased_within_their_stated_error() -> None:
 
 
 @pytest.mark.parametrize("grid", [2, 3, 14])
-def test_neighbours_are_the_cells_that_touch_each_once(grid: int) -> None:
+def test_neighbours_lists_every_touching_pair_once(grid: int) -> None:
     pairs = {tuple(sorted(pair)) for pair in neighbours(grid).tolist()}
     place = [(cell // grid, cell % grid) for cell in range(grid**2)]
     expected = {
@@ -197,5 +195,5 @@ def test_neighbours_are_the_cells_that_touch_each_once(grid: int) -> None:
         (NeighbourInteraction(grid=5), "grid"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_the_run(metric, key: str) -> None:
+def test_impossible_options_are_rejected(metric, key: str) -> None:
     assert metric.check((1, 28, 28)).startswith(f"{key}: found ")

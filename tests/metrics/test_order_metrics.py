@@ -1,4 +1,4 @@
-"""The metrics of orders on games that are known: disentanglement, context maps, what an attack changes."""
+"""The metrics of orders on known games: disentanglement, context maps, and what an attack changes."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench_core.types import Score, Step
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.coalitions.games import every_coalition
+from bench_metrics.coalitions.games import all_coalitions
 from bench_metrics.coalitions.image_games import baseline, image_game
 from bench_metrics.coalitions.shapley import pairwise_by_order
 from bench_metrics.context_maps import ContextMaps, weighted_contexts
@@ -25,7 +25,7 @@ GREY = torch.full((1, 4, 4), 0.4).double()
 
 
 class Noise:
-    """A game of fresh Gaussian noise, whatever is asked."""
+    """A game whose every value is fresh Gaussian noise."""
 
     players = 12
 
@@ -48,16 +48,16 @@ def test_noise_has_no_disentanglement_once_it_is_corrected(contexts: int) -> Non
     assert abs(corrected.mean().item()) < 0.2 * plug_in.mean().item()
 
 
-def test_a_game_that_always_acts_alike_has_one() -> None:
-    """Products of pairs, all of one sign: Delta v(i, j, S) is the same in every context."""
-    sets = every_coalition(8).double()
+def test_a_game_with_context_free_interactions_has_disentanglement_one() -> None:
+    """The square of the number of players: Delta v(i, j, S) is 2 in every context."""
+    sets = all_coalitions(8).double()
     game = TableGame((sets.sum(1) ** 2)[None])
     for found in disentangled(game, [1, 3, 5], PAIRS, 6, of_ids(1)):
         assert torch.allclose(found, torch.ones(1, 3, 3).double())
 
 
-def test_disentanglement_comes_to_its_definition() -> None:
-    """Equation 4 with the contexts written out; corrected, from below."""
+def test_disentanglement_approaches_its_definition() -> None:
+    """Equation 4 with the contexts written out."""
     game, order = smooth_games(8, 1), 3
     many = TableGame(game.values.expand(50, -1))
     for place, (i, j) in enumerate(PAIRS[0].tolist()):
@@ -71,37 +71,37 @@ def test_disentanglement_comes_to_its_definition() -> None:
         assert corrected.mean().item() == pytest.approx(expected, abs=0.05)
 
 
-def test_orders_with_too_few_contexts_have_no_disentanglement_rather_than_one() -> None:
+def test_orders_with_too_few_contexts_have_no_disentanglement() -> None:
     for found in disentangled(random_games(8), [0, 1, 3, 5, 6], PAIRS, 6, of_ids(3)):
         assert found.isnan().all((0, 2)).tolist() == [True, False, False, False, True]
     for found in disentangled(random_games(8), [1, 3, 5], PAIRS, 7, of_ids(3)):
         assert found.isnan().all((0, 2)).tolist() == [True, False, True]
 
 
-def test_pairs_that_do_nothing_are_left_out() -> None:
-    sets = every_coalition(8).double()
+def test_pairs_without_effect_are_left_out() -> None:
+    sets = all_coalitions(8).double()
     game = TableGame((sets[:, 0] * sets[:, 1] * (1 + sets[:, 6]))[None])
     _, corrected = disentangled(game, [3], PAIRS, 10, of_ids(1))
     assert corrected.isnan().tolist() == [[[False, True, True]]]
 
 
 def test_maps_show_the_players_that_an_interaction_needs() -> None:
-    """Players 0 and 1 act together only beside player 4, and only without player 6."""
-    sets = every_coalition(8).double()
+    """Players 0 and 1 interact only with player 4 present and player 6 absent."""
+    sets = all_coalitions(8).double()
     game = TableGame((sets[:, 0] * sets[:, 1] * sets[:, 4] * (1 - sets[:, 6]))[None].expand(400, -1))
-    interaction, seen, blind = weighted_contexts(game, 3, torch.tensor([[[0, 1], [2, 3]]]), 30, of_ids(400))
-    assert torch.allclose(seen[:, 0, 4], torch.tensor(0.5).double())  # in all of them, by chance in half
+    interaction, seen, control = weighted_contexts(game, 3, torch.tensor([[[0, 1], [2, 3]]]), 30, of_ids(400))
+    assert torch.allclose(seen[:, 0, 4], torch.tensor(0.5).double())  # in all contexts, by chance in half of them
     assert torch.allclose(seen[:, 0, 6], torch.tensor(-0.5).double())
     assert (seen[:, 0, [0, 1]] == 0).all()
     assert seen[:, 0, [2, 3, 5, 7]].mean().abs() < 0.03
-    assert blind[:, 0].mean(0).abs().max() < 0.04
+    assert control[:, 0].mean(0).abs().max() < 0.04
     assert (interaction[:, 1] == 0).all()
     assert (seen[:, 1] == 0).all()
     expected = pairwise_by_order(TableGame(game.values[:1]))[0, 3, 0, 1].item()
     assert interaction[:, 0].mean().item() == pytest.approx(expected, abs=0.03)
 
 
-def test_maps_of_a_negative_interaction_are_of_the_contexts_that_make_it() -> None:
+def test_maps_of_a_negative_interaction_show_the_contexts_that_produce_it() -> None:
     positive = random_games(8)
     negative = TableGame(-positive.values)
     one, other = (weighted_contexts(game, 3, PAIRS, 9, of_ids(3)) for game in (positive, negative))
@@ -133,7 +133,7 @@ def scores_of(metric, rows: dict[str, Tensor]) -> list[Score]:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_it_takes_the_passes_it_says_and_gives_the_scores_it_says(metric) -> None:
+def test_it_takes_the_stated_passes_and_yields_the_stated_scores(metric) -> None:
     network, clean, adversarial = situation()
     counting = Counting(network)
     rows = observed(metric, counting, clean, adversarial)
@@ -147,7 +147,7 @@ def test_it_takes_the_passes_it_says_and_gives_the_scores_it_says(metric) -> Non
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_an_image_has_the_same_rows_whoever_is_beside_it(metric) -> None:
+def test_rows_do_not_depend_on_the_batch(metric) -> None:
     network, clean, adversarial = situation(count=4)
     together = observed(metric, network, clean, adversarial)
     for chosen in ([2], [3, 0]):
@@ -181,16 +181,16 @@ def test_the_parts_of_a_change_are_their_formulas() -> None:
     assert found["forwards", None, None].value == metric.forwards
 
 
-def test_a_target_error_saves_passes_and_says_so() -> None:
+def test_a_target_error_saves_passes_and_the_score_counts_them() -> None:
     network, clean, adversarial = situation()
     full, saving = (OrderInteraction(grid=4, orders=(0.5,), pairs=2000, error=error) for error in (0.0, 0.1))
     rows = [observed(metric, network, clean, adversarial) for metric in (full, saving)]
-    spent = [{s.name: s.value for s in scores_of(saving, each)} for each in rows]
+    spent = [{s.name: s.value for s in scores_of(saving, row)} for row in rows]
     assert spent[1]["forwards"] < 0.7 * spent[0]["forwards"]
     assert (rows[1]["error"] <= 0.1).all()
 
 
-def test_every_option_of_the_game_changes_what_comes_out() -> None:
+def test_every_option_of_the_game_changes_the_interaction() -> None:
     network, clean, adversarial = situation()
     options = [
         {}, {"among": "neighbours"}, {"output": "others"}, {"output": "logit"}, {"output": "margin"}, {"of": "target"},
@@ -198,15 +198,15 @@ def test_every_option_of_the_game_changes_what_comes_out() -> None:
     ]  # fmt: skip
     pattern = torch.arange(16).view(1, 4, 4).double() / 16
     rows = []
-    for each in options:
-        metric = OrderInteraction(**{"grid": 4, "orders": (1,), "pairs": 20, **each})
+    for chosen in options:
+        metric = OrderInteraction(**{"grid": 4, "orders": (1,), "pairs": 20, **chosen})
         rows.append(metric.observe(clean, adversarial, network, streams(clean), pattern)["interaction"])
-    for one, other in itertools.combinations(rows, 2):
-        assert not torch.allclose(one, other)
+    for first, second in itertools.combinations(rows, 2):
+        assert not torch.allclose(first, second)
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "message"),
     [
         (OrderInteraction(grid=3), "grid: found 3"),
         (OrderInteraction(grid=4, orders=(0.5, 7)), "orders: 0.5 and 7 are both 7 of 14"),
@@ -217,11 +217,11 @@ def test_every_option_of_the_game_changes_what_comes_out() -> None:
         (ContextMaps(grid=5), "grid: found 5"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_the_run(metric, said: str) -> None:
-    assert metric.check((1, 28, 28) if metric.grid != 5 else (1, 4, 4)).startswith(said)
+def test_impossible_options_are_rejected(metric, message: str) -> None:
+    assert metric.check((1, 28, 28) if metric.grid != 5 else (1, 4, 4)).startswith(message)
 
 
-def test_disentanglement_reports_how_many_contexts_there_are() -> None:
+def test_disentanglement_reports_the_number_of_contexts() -> None:
     network, clean, adversarial = situation()
     metric = Disentanglement(grid=2, orders=(0, 1, 2), pairs=2, contexts=2)
     found = {(s.name, s.labels["order"]): s for s in scores_of(metric, observed(metric, network, clean, adversarial))}
@@ -247,7 +247,7 @@ def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_co
     assert rows[1]["change"].isnan().all()
     alone = OrderInteraction(grid=4, orders=(7, 0.9), pairs=30)
     expected = [alone.observe(clean, images, network, streams(clean), GREY)["change"] for images in path]
-    stacked = torch.stack([each["change"] for each in rows], dim=1)
+    stacked = torch.stack([row["change"] for row in rows], dim=1)
     found = {(s.name, s.labels["order"], s.labels.get("iterations")): s for s in scores_of(metric, {"change": stacked})}
     assert set(found) == {("pearson", o, None) for o in ("7", "0.9")} | {
         ("change", o, k) for o in ("7", "0.9") for k in (1, 3, 4)

@@ -1,30 +1,24 @@
-"""Estimates of interactions and Shapley values of every order: unbiased, and as far off as they say."""
+"""Estimates of interactions and Shapley values of every order are unbiased, and their standard errors are correct."""
 
 import itertools
 from collections.abc import Callable
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.coalitions import orders as module
-from bench_metrics.coalitions.games import every_coalition
-from bench_metrics.coalitions.orders import (
-    Effort,
-    Estimate,
-    distinct_contexts,
-    mean_interaction,
-    orders_fault,
-    pair_interactions,
-    shapley_values,
-    whole_order,
-    whole_orders,
-)
-from bench_metrics.coalitions.shapley import pairwise_by_order, shapley_by_order
-from bench_metrics.interaction import neighbours
+from bench_metrics.coalitions.derivatives import random_ranks
+from bench_metrics.coalitions.estimates import Estimate
+from bench_metrics.coalitions.games import all_coalitions
+from bench_metrics.coalitions.mean_interaction import MIN_STRATA, STRATA_PER_ROUND, Effort, mean_interaction
+from bench_metrics.coalitions.orders import context_size, context_sizes, distinct_contexts, orders_fault
+from bench_metrics.coalitions.pairs import neighbours, random_pairs
+from bench_metrics.coalitions.shapley import pairwise_by_order
+from bench_metrics.coalitions.teams import shapley_values, team_effects
 
-from .table_games import TableGame, random_games, repeated, smooth_games
+from .table_games import TableGame, random_games, repeated, shapley_by_order, smooth_games
 
 TRIALS = 1000
 
@@ -38,15 +32,22 @@ def mean_over(pairs: Tensor, exact: Tensor) -> Tensor:
     return exact[:, :, pairs[:, 0], pairs[:, 1]].mean(-1)
 
 
-def hold_unbiased(found: Tensor, truth: Tensor) -> None:
-    """`found` [trials, ...] against `truth` [...]: within 4.5 standard errors of its own spread, everywhere."""
+def interval(found: Estimate, degrees: Tensor) -> tuple[Tensor, Tensor]:
+    """The ends of the 95% intervals by Student's t with these degrees of freedom, shaped like the mean."""
+    quantile = torch.from_numpy(stats.t.ppf(0.975, degrees.clamp(min=1).numpy()))
+    half = quantile[..., None] * found.error
+    return found.mean - half, found.mean + half
+
+
+def assert_unbiased(found: Tensor, truth: Tensor) -> None:
+    """The mean of `found` [trials, ...] is within 4.5 standard errors of `truth` [...], everywhere."""
     spread = found.std(0) / len(found) ** 0.5
     assert ((found.mean(0) - truth).abs() <= 4.5 * spread + 1e-12).all()
 
 
-def hold_covering(found: Estimate, truth: Tensor, orders: slice = slice(None)) -> None:
-    """The 95% intervals [trials, ...] hold `truth` [...] in 93 to 97% of trials, none off by more than chance."""
-    low, high = (end[:, orders] for end in found.interval)
+def assert_covering(found: Estimate, degrees: Tensor, truth: Tensor, orders: slice = slice(None)) -> None:
+    """The 95% intervals [trials, ...] contain `truth` [...] in 93 to 97% of trials, and everywhere within chance."""
+    low, high = (end[:, orders] for end in interval(found, degrees))
     covered = ((low <= truth[orders]) & (truth[orders] <= high)).double().mean(0)
     assert 0.93 <= covered.mean() <= 0.97
     assert ((covered - 0.95).abs() < 4 * (0.95 * 0.05 / len(low)) ** 0.5).all(), covered
@@ -63,44 +64,44 @@ def test_the_mean_interaction_is_unbiased_and_its_intervals_cover(make: Callable
     counted = torch.combinations(torch.arange(players)) if pairs is None else pairs
     games = [repeated(clean, TRIALS), repeated(attacked, TRIALS)]
     found = mean_interaction(games, orders, Effort(150, contexts), streams(TRIALS), pairs)
-    truth = torch.stack([mean_over(counted, pairwise_by_order(each))[0, orders] for each in (clean, attacked)], -1)
-    hold_unbiased(found.mean, truth)
-    hold_covering(found, truth)
+    truth = torch.stack([mean_over(counted, pairwise_by_order(game))[0, orders] for game in (clean, attacked)], -1)
+    assert_unbiased(found.mean, truth)
+    assert_covering(found, found.draws // 2, truth)
     change, error = found.contrast((1, -1))
-    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.degrees, found.forwards)
-    hold_covering(paired, (truth[:, 0] - truth[:, 1])[:, None])
+    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.forwards)
+    assert_covering(paired, found.draws // 2, (truth[:, 0] - truth[:, 1])[:, None])
     assert (found.forwards == 4 * 2 * contexts * 150 * len(orders)).all()
 
 
-def test_estimates_of_each_pair_and_each_player_are_unbiased_within_their_errors() -> None:
+def test_estimates_of_single_pairs_and_players_are_unbiased_and_their_intervals_cover() -> None:
     players, contexts = 7, 60
     game = random_games(players, 1)
     many, pairs = repeated(game, TRIALS), torch.tensor([[0, 1], [6, 2], [3, 5]])
     orders = list(range(players - 1))
-    found = pair_interactions([many], orders, pairs[None], contexts, streams(TRIALS))
+    found = team_effects([many], orders, pairs[None], contexts, streams(TRIALS))
     assert found.mean.shape == (TRIALS, players - 1, 3, 1)
     truth = pairwise_by_order(game)[0, :, pairs[:, 0], pairs[:, 1]][..., None]
-    hold_unbiased(found.mean, truth)
+    assert_unbiased(found.mean, truth)
     assert (found.error[:, [0, -1]] == 0).all()  # one context alone: exact
     inner = slice(1, -1)
-    hold_covering(found, truth, inner)
+    assert_covering(found, found.draws - 1, truth, inner)
     singles = shapley_values([many], list(range(players)), contexts, streams(TRIALS), torch.tensor([[4, 0]]))
     truth = shapley_by_order(game)[0][:, [4, 0]][..., None]
-    hold_unbiased(singles.mean, truth)
-    hold_covering(singles, truth, inner)
+    assert_unbiased(singles.mean, truth)
+    assert_covering(singles, singles.draws - 1, truth, inner)
     assert torch.allclose(singles.mean[:, -1], truth[-1])
-    assert torch.equal(singles.interval[0][:, -1], singles.mean[:, -1])
+    assert (singles.error[:, [0, -1]] == 0).all()
     assert (singles.forwards == 2 * 2 * (2 + (players - 2) * contexts)).all()
 
 
-def test_all_players_are_taken_unless_some_are_named() -> None:
+def test_all_players_are_estimated_by_default() -> None:
     game = random_games(5, 2)
     found = shapley_values([game], [0, 4], 3, streams(2))
     assert torch.allclose(found.mean[..., 0], shapley_by_order(game)[:, [0, 4]])
 
 
-def test_games_that_are_given_together_share_pairs_and_contexts() -> None:
-    """What two games have alike cancels in each draw, so their difference has no error but that of what differs."""
+def test_games_given_together_share_pairs_and_contexts() -> None:
+    """What two games have in common cancels in each draw, so it adds no error to their difference."""
     game = random_games(8)
     shifted = TableGame(3 * game.values)
     change, error = mean_interaction([game, shifted], [1, 4], Effort(40), streams(3)).contrast((3, -1))
@@ -116,28 +117,28 @@ def test_a_target_error_is_reached_and_no_more_is_spent(error: float) -> None:
     many = repeated(TableGame(torch.cat([game.values, 0.01 * game.values])), 300)
     found = mean_interaction([many], orders, Effort(100_000, 1, error), streams(300))
     assert (found.error <= error).all()
-    assert (found.degrees >= module.FEWEST).all()
-    assert (found.draws == 2 * found.degrees).all()
+    strata = found.draws // 2
+    assert (strata >= MIN_STRATA).all()
     assert found.draws.max() < 100_000
-    one_round_less = found.error[..., 0] * (found.draws / (found.draws - 2 * module.STRATA_A_ROUND)).sqrt()
-    late = found.degrees > module.FEWEST + module.STRATA_A_ROUND
-    assert (one_round_less[late] > 0.85 * error).all()  # a round less would hardly have been enough
+    one_round_less = found.error[..., 0] * (found.draws / (found.draws - 2 * STRATA_PER_ROUND)).sqrt()
+    late = strata > MIN_STRATA + STRATA_PER_ROUND
+    assert (one_round_less[late] > 0.85 * error).all()  # one round less would not have been enough
     assert (found.forwards == 4 * found.draws.sum(1)).all()
     truth = mean_over(torch.combinations(torch.arange(players)), pairwise_by_order(game))[0, orders]
-    low, high = (end[..., 0] for end in found.interval)
+    low, high = (end[..., 0] for end in interval(found, strata))
     assert ((low <= truth) & (truth <= high)).double().mean() > 0.93
 
 
-def test_a_budget_of_forwards_is_kept_and_used() -> None:
+def test_a_budget_of_forwards_is_used_and_not_exceeded() -> None:
     games = [random_games(8), random_games(8, seed=1)]
     effort = Effort.of_forwards(1000, games=2, contexts=3)
     found = mean_interaction(games, [2, 4], effort, streams(3))
     assert (found.forwards <= 2 * 1000).all()
-    assert (found.forwards > 2 * (1000 - 2 * 4 * 3 * 2)).all()  # a whole stratum
+    assert (found.forwards > 2 * (1000 - 2 * 4 * 3 * 2)).all()  # less than one more stratum
 
 
-def test_an_image_stops_on_its_own_whoever_is_beside_it() -> None:
-    """Games of very different spreads: each has the estimate, the error and the cost that it has alone."""
+def test_early_stopping_of_an_image_does_not_depend_on_the_batch() -> None:
+    """Games of very different spreads have the estimate, the error and the cost that each has alone."""
     scale = torch.tensor([0.001, 1.0, 0.3])[:, None]
     games = TableGame(random_games(8).values * scale)
     effort, orders = Effort(4000, 1, 0.06), [1, 3, 6]
@@ -151,20 +152,18 @@ def test_an_image_stops_on_its_own_whoever_is_beside_it() -> None:
         assert alone.forwards[0] == together.forwards[image]
 
 
-def test_contexts_are_uniform_leave_the_team_out_and_nest_over_orders() -> None:
-    from bench_metrics.coalitions.derivatives import random_ranks
-
+def test_contexts_are_uniform_without_the_team_and_nested_over_orders() -> None:
     ranks = random_ranks(torch.tensor([[[4, 1]]]), 6, "context", 0, streams(6000))[:, 0]
     assert (ranks.sort(-1).values == torch.arange(6)).all()
     assert (ranks[:, [4, 1]] >= 4).all()
     sets = [tuple(row.nonzero()[:, 0].tolist()) for row in ranks < 2]
-    seen = {each: sets.count(each) for each in set(sets)}
+    seen = {chosen: sets.count(chosen) for chosen in set(sets)}
     assert set(seen) == set(itertools.combinations([0, 2, 3, 5], 2))
     assert all(abs(count - 1000) < 4.5 * (6000 * 5 / 36) ** 0.5 for count in seen.values())
 
 
 def test_pairs_are_uniform_over_all_ordered_pairs() -> None:
-    pairs = module.random_pairs(20, 4, streams(600)).flatten(0, 1)
+    pairs = random_pairs(20, 4, streams(600)).flatten(0, 1)
     seen = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
     assert sum(seen.values()) == 12_000
     assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in seen.values())
@@ -180,27 +179,27 @@ def test_memory_and_batches_do_not_grow_with_the_effort() -> None:
             return super().__call__(coalitions)
 
     mean_interaction([Spy(random_games(6).values)], [2], Effort(1000, 2), streams(3))
-    assert largest == 4 * 2 * 2 * module.STRATA_A_ROUND
+    assert largest == 4 * 2 * 2 * STRATA_PER_ROUND
 
 
-def test_shares_become_whole_orders_as_they_are_written() -> None:
-    assert int(0.29 * 100) == 28  # the trap
-    assert [whole_order(share / 100, 100) for share in range(101)] == list(range(101))
-    assert [whole_order(share / 100, 1000) for share in range(101)] == list(range(0, 1001, 10))
-    assert whole_order(0.95, 194) == 184  # 184.3
-    assert whole_order(1 / 3, 9) == 3
-    assert whole_order(0.5, 5) == 3  # halves up
-    assert whole_orders([0.0, 1, 0.5, 1.0], 10) == [0, 1, 5, 10]
+def test_shares_are_taken_as_they_are_written_in_decimal() -> None:
+    assert int(0.29 * 100) == 28, "binary rounding"
+    assert [context_size(share / 100, 100) for share in range(101)] == list(range(101))
+    assert [context_size(share / 100, 1000) for share in range(101)] == list(range(0, 1001, 10))
+    assert context_size(0.95, 194) == 184  # 184.3
+    assert context_size(1 / 3, 9) == 3
+    assert context_size(0.5, 5) == 3  # halves up
+    assert context_sizes([0.0, 1, 0.5, 1.0], 10) == [0, 1, 5, 10]
 
 
 @pytest.mark.parametrize(
-    ("orders", "said"),
+    ("orders", "message"),
     [([], "found none"), ([1.2], "found 1.2"), ([11], "found 11"), ([-1], "found -1"), ([0.5, 5], "are both 5 of 10")],
 )  # fmt: skip
-def test_orders_that_cannot_be_are_refused_with_what_would_do(orders: list, said: str) -> None:
-    assert said in (orders_fault(orders, 10) or "")
-    with pytest.raises(ValueError, match=said):
-        whole_orders(orders, 10)
+def test_impossible_orders_are_rejected(orders: list, message: str) -> None:
+    assert message in (orders_fault(orders, 10) or "")
+    with pytest.raises(ValueError, match=message):
+        context_sizes(orders, 10)
 
 
 def test_distinct_contexts_are_counted() -> None:
@@ -208,7 +207,7 @@ def test_distinct_contexts_are_counted() -> None:
     assert [distinct_contexts(4, 1, m) for m in range(4)] == [1, 3, 3, 1]
 
 
-def test_one_pair_says_nothing_of_its_error_and_is_refused() -> None:
+def test_a_single_pair_has_no_standard_error_and_is_rejected() -> None:
     with pytest.raises(ValueError, match="pairs: found 1"):
         Effort(1)
     assert [Effort(pairs).draws for pairs in (2, 3, 40, 41)] == [2, 2, 40, 40]
@@ -222,17 +221,17 @@ def test_strata_cut_the_list_as_finely_as_it_allows(effort: Effort, listed: int,
     rounds = effort.rounds(listed)
     assert torch.cat(list(rounds)).tolist() == [[place, size] for size in cuts for place in range(size)]
     assert sum(map(len, rounds)) == effort.draws / 2
-    assert max(map(len, rounds)) <= module.STRATA_A_ROUND
-    if effort.error:  # where an image may stop after any round, each is whole
+    assert max(map(len, rounds)) <= STRATA_PER_ROUND
+    if effort.error:  # an image may stop after any round, so each is a complete cut
         assert list(map(len, rounds)) == cuts
 
 
-def test_what_differs_between_strata_is_no_error() -> None:
-    """Pairs within the first half of the players interact, by 2; strata tell most of them apart."""
-    sets = every_coalition(8).double()
+def test_differences_between_strata_add_no_error() -> None:
+    """Pairs within the first half of the players interact, by 2; most strata contain only pairs of one kind."""
+    sets = all_coalitions(8).double()
     game = TableGame((sets[:, :4].sum(1) ** 2)[None].expand(400, -1))
     found = mean_interaction([game], [3], Effort(56), streams(400))
     truth = mean_over(torch.combinations(torch.arange(8)), pairwise_by_order(game.take(torch.arange(1))))[0, 3]
-    blindly = truth * (2 - truth) / 56  # two or nothing
-    assert found.mean.var().item() < 0.75 * blindly.item()
+    unstratified = truth * (2 - truth) / 56  # each draw is 2 or 0
+    assert found.mean.var().item() < 0.75 * unstratified.item()
     assert (found.error**2).mean().item() == pytest.approx(found.mean.var().item(), rel=0.15)

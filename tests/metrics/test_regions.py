@@ -1,4 +1,4 @@
-"""Regions of point clouds as players: the game by hand, and the metric against enumeration."""
+"""Regions of point clouds as players: the game against a loop over points, the metric against enumeration."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ POINTS, REGIONS, CLASSES = 24, 6, 3
 
 
 class Field(nn.Module):
-    """Logits that are sums over the points of something smooth of where they are, and products of such sums."""
+    """Logits that are products of sums over the points of smooth functions of their coordinates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def game_of(images: Tensor, clean: Examples) -> RegionGame:
     return RegionGame(Field(), images, regions(clean.images, REGIONS), REGIONS, log_prob, clean.labels)
 
 
-def test_absent_regions_are_at_the_centre_and_the_others_where_they_were() -> None:
+def test_points_of_absent_regions_move_to_the_centre_and_others_stay() -> None:
     clean, _ = situation()
     own, model = regions(clean.images, REGIONS), Field()
     coalitions = torch.rand(3, 7, REGIONS, generator=torch.Generator().manual_seed(2)) < 0.5
@@ -56,14 +56,14 @@ def test_absent_regions_are_at_the_centre_and_the_others_where_they_were() -> No
             assert found[n, k].item() == pytest.approx(model(cloud[None])[0, clean.labels[n]].item(), abs=1e-9)
 
 
-def test_part_of_the_games_is_those_of_part_of_the_clouds() -> None:
+def test_games_of_some_clouds_are_some_of_the_games() -> None:
     clean, _ = situation()
     coalitions = torch.rand(1, 5, REGIONS) < 0.5
     game = game_of(clean.images, clean)
     assert torch.allclose(game.take(torch.tensor([2, 0]))(coalitions), game(coalitions)[[2, 0]])
 
 
-def test_the_metric_comes_to_what_enumeration_gives() -> None:
+def test_the_metric_equals_enumeration_within_its_error() -> None:
     clean, adversarial = situation()
     orders = (0, 1, 2, 3, 4)
     metric = RegionInteraction(REGIONS, orders, pairs=1500)
@@ -73,7 +73,7 @@ def test_the_metric_comes_to_what_enumeration_gives() -> None:
         [pairwise_by_order(game_of(x, clean))[..., off_diagonal].mean(-1) for x in (clean.images, adversarial)], -1
     )
     assert ((rows["interaction"] - exact).abs() <= 4.5 * rows["error"] + 1e-9).all()
-    assert rows["interaction"].abs().mean() > 5 * rows["error"].mean()  # a wrong game would be seen
+    assert rows["interaction"].abs().mean() > 5 * rows["error"].mean()  # large enough for a wrong game to fail
     assert torch.allclose(rows["change"], rows["interaction"][..., 0] - rows["interaction"][..., 1])
     scores = {(s.name, s.labels.get("order"), s.labels.get("images")): s.value for s in metric.summarise(
         {name: row.numpy() for name, row in rows.items()})}  # fmt: skip
@@ -82,16 +82,16 @@ def test_the_metric_comes_to_what_enumeration_gives() -> None:
     assert scores["forwards", None, None] == metric.forwards
 
 
-def test_a_cloud_is_measured_alike_whoever_is_beside_it() -> None:
+def test_rows_do_not_depend_on_the_batch() -> None:
     clean, adversarial = situation()
     metric = RegionInteraction(REGIONS, (1, 3), pairs=10)
-    whole = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
+    together = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
     alone = metric.observe(clean.take(slice(1, 2)), adversarial[1:2], Field(), ImageStreams(0, clean.ids[1:2]))
-    assert all(torch.allclose(alone[name], whole[name][1:2]) for name in whole)
+    assert all(torch.allclose(alone[name], together[name][1:2]) for name in together)
 
 
-def test_what_is_no_cloud_or_too_few_points_is_refused() -> None:
+def test_images_and_clouds_with_too_few_points_are_rejected() -> None:
     assert RegionInteraction(REGIONS, (1,)).check((3, POINTS, 1)) is None
-    assert "no point clouds" in str(RegionInteraction().check((1, 28, 28)))
-    assert "as many as there are points" in str(RegionInteraction(25).check((3, POINTS, 1)))
+    assert "recipe: found images (1, 28, 28), expected point clouds" in str(RegionInteraction().check((1, 28, 28)))
+    assert "regions: found 25, more than the 24 points" in str(RegionInteraction(25).check((3, POINTS, 1)))
     assert "orders: " in str(RegionInteraction(REGIONS, (5,)).check((3, POINTS, 1)))

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bench_core.types import Examples, Step
-from bench_metrics.transfer import CleanAccuracy, TransferSuccess, TransferUtility, leave_one_out
+from bench_metrics.clean_accuracy import CleanAccuracy
+from bench_metrics.transfer import TransferSuccess, leave_one_out
+from bench_metrics.transfer_utility import TransferUtility
 from tests.toys import CLASSES, toy_network
 
 
@@ -26,7 +28,7 @@ def examples(n: int = 6) -> Examples:
     return Examples(torch.rand(n, 1, 4, 4, generator=generator), torch.arange(n) % CLASSES, tuple("abcdef"[:n]))
 
 
-def test_success_is_counted_at_every_step_and_scored_three_ways() -> None:
+def test_success_is_recorded_at_every_step_and_scored_three_ways() -> None:
     clean, network = examples(), toy_network(5)
     steps = [clean.images + 0.3 * k for k in range(3)]
     fooled = torch.stack(
@@ -62,7 +64,7 @@ def test_utility_is_the_change_of_the_margin() -> None:
         assert torch.isclose(found[i], margins[0] - margins[1], atol=1e-5)
 
 
-def test_accuracy_counts_the_right_ones() -> None:
+def test_accuracy_counts_correct_predictions() -> None:
     clean, network = examples(), toy_network(5)
     right = network(clean.images).argmax(1) == clean.labels
     rows = CleanAccuracy().observe(clean, network)

@@ -14,7 +14,7 @@ from bench_core.result import Result
 from bench_core.tables.pivot import Table
 from bench_core.tables.text_formats import render
 from bench_core.types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
-from bench_metrics.transfer import CleanAccuracy
+from bench_metrics.clean_accuracy import CleanAccuracy
 from tests.toys import ToyImages, toy_network
 
 HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("bench_"))

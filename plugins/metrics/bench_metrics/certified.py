@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from bench_core.batches import answered
+from bench_core.batches import batched_forward
 from bench_core.errors import Fault, UsageError
 from bench_core.statistics import clopper_pearson_lower, mean, normal_quantile, proportion
 
@@ -21,24 +21,44 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-AT_ONCE = 250  # noise samples; part of which numbers are drawn, so no matter of the device
+SAMPLES_PER_DRAW = 250  # fixed, because it decides which random numbers are drawn; batches adapt to the device instead
 
 
-def noisy_votes(base: Model, image: Tensor, sigma: float, draws: int, purpose: str, rng: Streams) -> Tensor:
-    """Count the classes of one image [1, c, h, w] under `draws` fresh noise samples (SampleUnderNoise), [classes]."""
+def noisy_votes(model: Model, image: Tensor, sigma: float, samples: int, purpose: str, rng: Streams) -> Tensor:
+    """Count the predicted classes of one image under Gaussian noise (Cohen et al., SampleUnderNoise).
+
+    Args:
+        model: The network to smooth.
+        image: One image [1, c, h, w].
+        sigma: Standard deviation of the noise, in units of the image range.
+        samples: Number of noise samples.
+        purpose: Name of the random stream.
+        rng: Random streams of this image.
+
+    Returns:
+        Votes for each class, int64 [classes].
+    """
     total: Any = 0
-    for step, start in enumerate(range(0, draws, AT_ONCE)):
-        noise = rng.normal(purpose, step, (min(AT_ONCE, draws - start), *image.shape[1:]))[0]
-        logits = answered(base, image + sigma * noise.to(image))
+    for step, start in enumerate(range(0, samples, SAMPLES_PER_DRAW)):
+        noise = rng.normal(purpose, step, (min(SAMPLES_PER_DRAW, samples - start), *image.shape[1:]))[0]
+        logits = batched_forward(model, image + sigma * noise.to(image))
         total = total + logits.argmax(-1).bincount(minlength=logits.shape[-1])
     return torch.as_tensor(total)
 
 
 def certified_radius(votes: Any, n: int, sigma: Any, alpha: float) -> Any:
-    """Give the radius in L2 within which the smoothed network keeps its class, with confidence 1 - `alpha`.
+    """Compute the L2 radius within which the smoothed network keeps its class (Cohen et al., Certify).
 
-    `sigma Phi^-1(p)`, p the exact lower bound by Clopper and Pearson of the class's probability, which got `votes` of
-    `n` (Cohen et al., alg. CERTIFY); NaN, which is to abstain, where p is not above one half.
+    The radius is `sigma Phi^-1(p)`, where p is the Clopper-Pearson lower bound of the class's probability.
+
+    Args:
+        votes: Votes for the class, of any shape.
+        n: Number of noise samples.
+        sigma: Standard deviation of the noise, in units of the image range.
+        alpha: Probability that the radius is too large, at most.
+
+    Returns:
+        Radii, shaped like `votes`; NaN, which is to abstain, where p is at most one half.
     """
     bound = clopper_pearson_lower(votes, n, alpha)
     return np.where(bound > 0.5, sigma * normal_quantile(np.maximum(bound, 0.5)), np.nan)
@@ -48,12 +68,20 @@ def certified_radius(votes: Any, n: int, sigma: Any, alpha: float) -> Any:
 class CertifiedAccuracy:
     """Share of images that the smoothed target provably classifies correctly, within each radius in L2.
 
-    CERTIFY: `n0` noise samples choose the class and `n` others bound its probability from below, exactly, so that each
-    image's radius, in units of the image range, is too large with probability at most `alpha`. The target is a
-    `smoothed` model, of its own `sigma`; or any network, smoothed here by `sigma`. n0 + n forwards an image.
+    Certify: `n0` noise samples choose the class and `n` others bound its probability exactly from below. The target is
+    a `smoothed` model, which has its own `sigma`, or any network, which is smoothed here. This takes n0 + n forward
+    passes per image.
 
-    `accuracy` at each of `radii` counts the images of the right class whose radius is no smaller; `abstained` those
-    without a class; `mean_radius` is the average certified radius, 0 where wrong or abstained (Zhai et al., 2020).
+    Scores: `accuracy`, labelled by `radius`, counts the images of the right class whose radius is at least this;
+    `abstained` counts those without a class; `mean_radius` is the average certified radius, 0 if wrong or abstained
+    (Zhai et al., 2020). The row `radius` is in units of the image range.
+
+    Attributes:
+        sigma: Standard deviation of the noise, in units of the image range; None to use that of the target.
+        n0: Noise samples that choose the class.
+        n: Noise samples that bound its probability.
+        alpha: Probability that an image's radius is too large, at most.
+        radii: Radii at which to report the accuracy.
     """
 
     sigma: Annotated[float, Gt(0)] | None = None
@@ -64,20 +92,20 @@ class CertifiedAccuracy:
     scores: ClassVar = ("accuracy", "abstained", "mean_radius")
     labels: ClassVar = ("radius",)
     rows: ClassVar = ("radius",)
-    deviations: ClassVar = {"missing_value": "a radius that is NaN says that it abstained, which counts as wrong"}
+    deviations: ClassVar = {"missing_value": "a NaN radius means that the image abstained, which counts as wrong"}
 
     @property
     def forwards(self) -> float:
-        """Give the passes of one image."""
+        """Forward passes per image."""
         return self.n0 + self.n
 
     def observe(self, clean: Examples, target: Model, rng: Streams) -> Mapping[str, Tensor]:
-        base, sigma = self._smoothed(target)
+        model, sigma = self._smoothed(target)
         chosen, votes = [], []
         for index in range(len(clean.ids)):
-            image, own = clean.images[index : index + 1], rng.take(slice(index, index + 1))
-            best = noisy_votes(base, image, sigma, self.n0, "certified class", own).argmax()
-            votes.append(noisy_votes(base, image, sigma, self.n, "certified bound", own)[best])
+            image, stream = clean.images[index : index + 1], rng.take(slice(index, index + 1))
+            best = noisy_votes(model, image, sigma, self.n0, "certified class", stream).argmax()
+            votes.append(noisy_votes(model, image, sigma, self.n, "certified bound", stream)[best])
             chosen.append(best)
         predicted, count = torch.stack(chosen).cpu(), torch.stack(votes).cpu()
         radius = certified_radius(count.numpy(), self.n, sigma, self.alpha)
@@ -88,22 +116,24 @@ class CertifiedAccuracy:
         }
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
-        radius, abstained = np.nan_to_num(rows["radius"]), np.isnan(rows["radius"])
+        certified, abstained = np.nan_to_num(rows["radius"]), np.isnan(rows["radius"])
         right = rows["correct"].astype(bool) & ~abstained
-        for each in self.radii:
-            yield proportion("accuracy", right & (radius >= each), {"radius": f"{each:g}"})
+        for radius in self.radii:
+            yield proportion("accuracy", right & (certified >= radius), {"radius": f"{radius:g}"})
         yield proportion("abstained", abstained)
-        yield mean("mean_radius", radius * right)
+        yield mean("mean_radius", certified * right)
 
     def _smoothed(self, target: Model) -> tuple[Model, float]:
-        """Give the network under the noise, and the noise. Raises UsageError where it is unclear which."""
+        """Return the network to add noise to, and the noise. Raises UsageError if `sigma` is missing or contradicts."""
         own = getattr(target, "sigma", None)
         if own is None and self.sigma is None:
-            raise UsageError(Fault("certified", "sigma", "missing: the target is no smoothed model, so give one"))
+            message = "missing, because the target is not a smoothed model (try sigma = 0.25)"
+            raise UsageError(Fault("certified", "sigma", message))
         if own is not None and self.sigma not in (None, own):
-            raise UsageError(
-                Fault(
-                    "certified", "sigma", f"found {self.sigma:g}, but the target is smoothed by {own:g} (leave one out)"
-                )
-            )
+            message = f"found {self.sigma:g}, but the target is smoothed by {own:g} (remove one)"
+            raise UsageError(Fault("certified", "sigma", message))
         return (target, self.sigma) if own is None else (target.base, own)  # type: ignore[return-value]
+
+
+METRICS = {"certified": CertifiedAccuracy}
+EXAMPLES = {"certified": [{"sigma": 0.25, "n0": 10, "n": 20}]}

@@ -15,9 +15,9 @@ from bench_core.types import Score
 
 from .coalitions.games import Game
 from .coalitions.image_games import BaselineName, baseline, image_game
-from .coalitions.orders import changes, distinct_contexts, orders_fault, random_pairs, whole_orders
-from .interaction import Among, pairs_among
-from .order_interaction import ORDERS
+from .coalitions.orders import context_sizes, distinct_contexts, orders_fault
+from .coalitions.pairs import Among, pairs_among, random_pairs
+from .coalitions.teams import sampled_derivatives
 
 if TYPE_CHECKING:
     import torch
@@ -27,28 +27,38 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-ROUNDING = 1e-5  # a mean |Delta v| below it is what float32 makes of no interaction at all
+ROUNDING = 1e-5  # a mean |Delta v| below this is float32 rounding error, not interaction
 
 
 def disentangled(
     game: Game, orders: Sequence[int], pairs: Tensor, contexts: int, rng: Streams
 ) -> tuple[Tensor, Tensor]:
-    """Estimate `|E_S Delta v| / E_S |Delta v|` (eq. 4) of pairs int [n or 1, k, 2]: two estimates [n, orders, k].
+    """Estimate the disentanglement `D = |E_S Delta v| / E_S |Delta v|` of pairs in two ways (2103.07364, eq. 4).
 
-    The first puts means in for expectations. Pure noise then has about 1 / sqrt(contexts) and not 0, since the mean of
-    noise is never 0. The second takes the sign of each `Delta v` from the other contexts:
-    `sum_S sign(sum_{S' != S} Delta v(S')) Delta v(S) / sum_S |Delta v(S)|`, which is 0 on average for noise, 1 for a
-    pair that is consistent, and a little low between. NaN where a pair does nothing, and for orders with fewer
-    different contexts than are asked for, where the value would say how few there are.
+    The plug-in estimate replaces expectations by means. For pure noise it is about 1 / sqrt(contexts), not 0, because
+    the mean of noise is never 0. The corrected estimate takes the sign of each `Delta v` from the other contexts,
+    `sum_S sign(sum_{S' != S} Delta v(S')) Delta v(S) / sum_S |Delta v(S)|`. It is 0 on average for noise, 1 for a
+    consistent pair, and slightly too small in between.
+
+    Args:
+        game: The game of n images.
+        orders: Context sizes m.
+        pairs: Pairs of players, int64 [n or 1, k, 2].
+        contexts: Contexts per pair and order.
+        rng: The images' random streams.
+
+    Returns:
+        The plug-in and the corrected estimate, float64 [n, orders, k]. Both are NaN where a pair has no effect, and for
+        orders with fewer than `contexts` different contexts, where the value would depend on how few there are.
     """
     gathered: list[list[Tensor]] = [[] for _ in orders]
-    for place, _, change in changes([game], orders, pairs, contexts, rng):
+    for place, _, change in sampled_derivatives([game], orders, pairs, contexts, rng):
         gathered[place].append(change[..., 0])
     plug_in, corrected = [], []
-    for order, each in zip(orders, gathered, strict=True):
-        change = torch.stack(each, -1)
+    for order, changes in zip(orders, gathered, strict=True):
+        change = torch.stack(changes, -1)
         total, strength = change.sum(-1, keepdim=True), change.abs().sum(-1)
-        known = strength > ROUNDING * len(each)
+        known = strength > ROUNDING * len(changes)
         if distinct_contexts(game.players, 2, order) < contexts:
             known = torch.zeros_like(known)
         strength = torch.where(known, strength, torch.nan)
@@ -59,17 +69,25 @@ def disentangled(
 
 @dataclass(frozen=True)
 class Disentanglement:
-    """How alike pairs of cells act in every context, `D^(m)`, order by order, in clean images.
+    """How consistently pairs of cells act over contexts, `D^(m)`, order by order, in clean images.
 
-    Each image has `pairs` random pairs, of `all` cells or of `neighbours` alone, with `contexts` contexts of every
-    order: `4 pairs contexts` passes an order. It takes contexts for each pair, so that what saves passes in a mean over
-    pairs does not help here. Scores, labelled by `order`: `corrected`, 0 for noise and 1 for pairs that always act
-    alike; `plug_in`, the paper's, which is about 1 / sqrt(contexts) for noise; `different_contexts`, how many an order
-    has: with fewer than `contexts` it has no D.
+    Each pair needs contexts of its own, so a run takes `4 pairs contexts` forward passes per image and order.
+
+    Scores, labelled by `order`: `corrected`, 0 for noise and 1 for pairs that always act alike; `plug_in`, the paper's,
+    about 1 / sqrt(contexts) for noise; `different_contexts`, the number of contexts an order has: with fewer than
+    `contexts` it has no D. Rows: `corrected` and `plug_in`, [n, orders].
+
+    Attributes:
+        grid: Cells per side.
+        orders: Cells in a context (int), or shares of grid^2 - 2 (float); those of table 2 by default.
+        pairs: Random pairs per image.
+        contexts: Contexts per pair and order.
+        among: Draw from `all` pairs of cells or only from `neighbours`.
+        baseline: What absent cells show.
     """
 
     grid: Annotated[int, Ge(2)] = 16
-    orders: tuple[int | float, ...] = ORDERS
+    orders: tuple[int | float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
     pairs: Annotated[int, Ge(1)] = 20
     contexts: Annotated[int, Ge(2)] = 20
     among: Among = "all"
@@ -79,29 +97,34 @@ class Disentanglement:
     rows: ClassVar = ("corrected", "plug_in")
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
 
     @property
     def forwards(self) -> float:
+        """Forward passes per image."""
         return 4 * self.pairs * self.contexts * len(self.orders)
 
     @property
-    def whole(self) -> list[int]:
-        return whole_orders(self.orders, self.grid**2 - 2)
+    def context_sizes(self) -> list[int]:
+        return context_sizes(self.orders, self.grid**2 - 2)
 
     def observe(self, clean: Examples, target: Model, rng: Streams, data_mean: Tensor) -> Mapping[str, Tensor]:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
         pairs = random_pairs(self.pairs, game.players, rng, pairs_among(self.among, self.grid))
-        plug_in, corrected = disentangled(game, self.whole, pairs, self.contexts, rng)
+        plug_in, corrected = disentangled(game, self.context_sizes, pairs, self.contexts, rng)
         return {"plug_in": plug_in.nanmean(-1), "corrected": corrected.nanmean(-1)}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
-        for place, (order, m) in enumerate(zip(self.orders, self.whole, strict=True)):
+        for place, (order, m) in enumerate(zip(self.orders, self.context_sizes, strict=True)):
             labels = {"order": f"{order}"}
             for name in ("corrected", "plug_in"):
                 values = np.asarray(rows[name], np.float64)[:, place]
                 yield mean(name, values[np.isfinite(values)], labels)
             count = float(distinct_contexts(self.grid**2, 2, m))
             yield Score("different_contexts", count, count, count, len(rows["corrected"]), labels)
+
+
+METRICS = {"disentanglement": Disentanglement}
+EXAMPLES = {"disentanglement": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}]}

@@ -1,4 +1,4 @@
-"""Are adversarial images recognised again once some of their pixels are gone? (arXiv:2103.07364, sec. 4.3, table 1)"""
+"""Whether adversarial images are recognised again after pixel dropout (arXiv:2103.07364, sec. 4.3, table 1)."""
 
 from __future__ import annotations
 
@@ -22,56 +22,84 @@ else:
 
 
 def pixels_left(rate: float, pixels: int) -> int:
-    """Give `floor((1 - rate) pixels)`, the rate taken as it is written (arXiv:2103.07364, app. H)."""
+    """Return `floor((1 - rate) pixels)`, with the rate as it is written in decimal (arXiv:2103.07364, app. H)."""
     return math.floor((1 - Fraction(str(rate))) * pixels)
 
 
 def from_surroundings(images: Tensor, kept: Tensor) -> Tensor:
-    """Fill the pixels that are not `kept` bool [n, 1, h, w] of `images` [n, c, h, w] with the mean of those round them.
+    """Fill dropped pixels with the mean of the kept pixels around them, channel by channel.
 
-    That is of the kept pixels in the 3 x 3 square about a dropped one, channel by channel; where it holds none, in the
-    next larger odd square that does. An image of which no pixel is kept stays as it is.
+    The mean is over the 3 x 3 square around the dropped pixel or, if that has no kept pixel, the next larger odd square
+    that has one. An image without kept pixels is left as it is.
+
+    Args:
+        images: Images [n, c, h, w].
+        kept: Mask of the kept pixels, bool [n, 1, h, w].
+
+    Returns:
+        Filled images [n, c, h, w].
     """
-    filled, open_ = images, ~kept & kept.flatten(1).any(1)[:, None, None, None]
+    filled, unfilled = images, ~kept & kept.flatten(1).any(1)[:, None, None, None]
     for reach in range(1, max(images.shape[-2:])):
-        if not open_.any():
+        if not unfilled.any():
             break
         square = (2 * reach + 1, 1, reach)
         count = torch.nn.functional.avg_pool2d(kept.to(images), *square)
         total = torch.nn.functional.avg_pool2d(images * kept, *square)
-        found = open_ & (count > 0)
+        found = unfilled & (count > 0)
         filled = torch.where(found, total / count.where(count > 0, 1), filled)
-        open_ = open_ & ~found
+        unfilled = unfilled & ~found
     return filled
 
 
-def without_square(images: Tensor, side: float, place: Tensor) -> Tensor:
-    """Mask a rectangle, `side` times as long as `images` [n, c, h, w] and wholly inside (DeVries and Taylor, 2017).
+def without_square(images: Tensor, side: float, position: Tensor) -> Tensor:
+    """Mask a rectangle that lies inside the image with the mean of each channel (cutout; DeVries and Taylor, 2017).
 
-    `place` [n, 2] in [0, 1) says where. It takes the mean of the image's channel, as a normalised zero does.
+    Args:
+        images: Images [n, c, h, w].
+        side: Sides of the rectangle as a share of the image's.
+        position: Relative position of the rectangle, in [0, 1), [n, 2].
+
+    Returns:
+        Masked images [n, c, h, w].
     """
     rows, columns = (
-        masked_stretch(length, round(side * length), at)
-        for length, at in zip(images.shape[-2:], place.to(images.device).unbind(1), strict=True)
+        masked_range(length, round(side * length), start)
+        for length, start in zip(images.shape[-2:], position.to(images.device).unbind(1), strict=True)
     )
     inside = rows[:, None, :, None] & columns[:, None, None, :]
     return torch.where(inside, images.mean((2, 3), keepdim=True), images)
 
 
-def masked_stretch(length: int, masked: int, place: Tensor) -> Tensor:
-    """Give `masked` places in a row of `length`, the first by `place` [n] in [0, 1): bool [n, length]."""
-    offset = torch.arange(length, device=place.device) - (place * (length - masked + 1)).long()[:, None]
+def masked_range(length: int, masked: int, position: Tensor) -> Tensor:
+    """Mark consecutive indices of a row.
+
+    Args:
+        length: Length of the row.
+        masked: How many indices to mark.
+        position: Relative position of the first one, in [0, 1), [n].
+
+    Returns:
+        Mask, bool [n, length].
+    """
+    offset = torch.arange(length, device=position.device) - (position * (length - masked + 1)).long()[:, None]
     return (offset >= 0) & (offset < masked)
 
 
 @dataclass(frozen=True)
 class DropoutCorrection:
-    """Share of the images that fooled the source which it classifies correctly again after pixel dropout, or cutout.
+    """Share of the images that fooled the source which it classifies correctly again after pixel dropout or cutout.
 
-    Dropout drops `floor`-exactly each of `rates` of the pixels, other ones for every image, and fills them from their
-    surroundings; cutout masks one square at a random place, `cutout` times the image's side. `corrected` is counted
-    over the images that fooled the source; `kept`, over all clean images, is what the same masks leave of the accuracy.
-    Rows: `fooled` [n], `corrected` and `kept` [n, operations].
+    Dropout removes a share of the pixels, different ones for every image, and fills them from their surroundings;
+    cutout masks one square at a random position. The clean and the adversarial image have the same mask.
+
+    Scores: `fooled`, the share of images that fooled the source; `corrected`, labelled by `operation`, over the images
+    that fooled it; `kept`, labelled by `operation`, the accuracy on all clean images after the operation. Rows:
+    `fooled` [n], `corrected` and `kept` [n, operations].
+
+    Attributes:
+        rates: Shares of the pixels to drop; the number that remains is rounded down.
+        cutout: Side of the square as a share of the image's; 0 for no cutout.
     """
 
     rates: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.1, 0.2, 0.3)
@@ -84,24 +112,24 @@ class DropoutCorrection:
         return (*(["cutout"] if self.cutout else []), *(f"dropout {rate:g}" for rate in self.rates))
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         _, height, width = shape
         if not self.operations:
-            return "rates: found none, and no cutout either (would do: [0.1, 0.2, 0.3])"
+            return "rates: found none, and no cutout either (try [0.1, 0.2, 0.3])"
         for rate in self.rates:
             if pixels_left(rate, height * width) == 0:
-                return f"rates: found {rate:g}, which leaves none of {height * width} pixels"
+                return f"rates: found {rate:g}, which leaves none of {height * width} pixels (try a smaller rate)"
         return None
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         corrected, kept = (
-            torch.stack([source(each).argmax(1) == clean.labels for each in self._reduced(images, rng)], dim=1)
+            torch.stack([source(reduced).argmax(1) == clean.labels for reduced in self._reduced(images, rng)], dim=1)
             for images in (adversarial, clean.images)
         )
         return {"fooled": source(adversarial).argmax(1) != clean.labels, "corrected": corrected, "kept": kept}
 
     def _reduced(self, images: Tensor, rng: Streams) -> Iterator[Tensor]:
-        """Give the images after each operation, the same pixels gone from the clean and from the adversarial image."""
+        """Yield the images after each operation; the masks depend only on `rng`."""
         if self.cutout:
             yield without_square(images, self.cutout, rng.uniform("cutout", 0, (2,)))
         pixels = images.shape[-2] * images.shape[-1]
@@ -115,3 +143,6 @@ class DropoutCorrection:
         for index, operation in enumerate(self.operations):
             yield proportion("corrected", rows["corrected"][fooled, index], {"operation": operation})
             yield proportion("kept", rows["kept"][:, index], {"operation": operation})
+
+
+METRICS = {"dropout": DropoutCorrection}

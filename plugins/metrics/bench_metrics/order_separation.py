@@ -1,4 +1,4 @@
-"""Which order of interaction tells adversarial from clean images (arXiv:2103.07364, figure 6, left)."""
+"""Which order of interaction discriminates adversarial from clean images (arXiv:2103.07364, figure 6, left)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from annotated_types import Ge
 from bench_core.grid import grid_fault
 
 from .coalitions.image_games import BaselineName, baseline, image_game
-from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
-from .interaction import Among, pairs_among
-from .separation import auroc, fisher
+from .coalitions.mean_interaction import Effort, mean_interaction
+from .coalitions.orders import context_sizes, orders_fault
+from .coalitions.pairs import Among, pairs_among
+from .discrimination import auroc, fisher
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OrderSeparation:
-    """How well the mean interaction `I^(m)` of an image tells adversarial from clean ones, order by order.
+    """How well the mean interaction `I^(m)` of an image discriminates adversarial from clean ones, order by order.
 
-    The games and orders are those of `order_interaction`, of the true class; each image and order gets `pairs` random
-    pairs of cells with a context each. Scores, labelled by `order`: `fisher` and `auroc` of the estimates as they are,
-    and `fisher_exact`, with the estimates' own variance taken out, what the interactions would reach without sampling.
+    The games are those of `order_interaction`, of the true class. Scores, labelled by `order`: `fisher` and `auroc` of
+    the estimates as they are; `fisher_exact`, with the estimates' sampling variance subtracted, which is what the exact
+    interactions would reach.
+
+    Attributes:
+        grid: Cells per side.
+        orders: Cells in a context (int), or shares of grid^2 - 2 (float).
+        pairs: Random pairs of cells per image and order, with one context each.
+        among: Draw from `all` pairs of cells or only from `neighbours`.
+        baseline: What absent cells show.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -40,11 +48,12 @@ class OrderSeparation:
     labels: ClassVar = ("order",)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
 
     @property
     def forwards(self) -> float:
+        """Forward passes per image."""
         return 2 * 4 * Effort(self.pairs).draws * len(self.orders)
 
     def observe(
@@ -54,8 +63,8 @@ class OrderSeparation:
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, "log_prob", clean.labels)
             for images in (clean.images, adversarial)
         ]
-        pairs = pairs_among(self.among, self.grid)
-        found = mean_interaction(games, whole_orders(self.orders, self.grid**2 - 2), Effort(self.pairs), rng, pairs)
+        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
+        found = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
         return {"interaction": found.mean, "error": found.error}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
@@ -68,3 +77,7 @@ class OrderSeparation:
             exact = fisher(clean, adversarial, labels, sampling=added[:, place])
             yield replace(exact, name="fisher_exact")
             yield auroc(clean, adversarial, labels)
+
+
+METRICS = {"order_separation": OrderSeparation}
+EXAMPLES = {"order_separation": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3}]}

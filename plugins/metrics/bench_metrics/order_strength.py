@@ -1,4 +1,4 @@
-"""How what an attack changes grows with its iterations: table 3 of arXiv:2103.07364."""
+"""How the change that an attack causes grows with its iterations: table 3 of arXiv:2103.07364."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
 from .coalitions.image_games import BaselineName
-from .interaction import Among
+from .coalitions.pairs import Among
 from .order_interaction import OrderInteraction
 
 if TYPE_CHECKING:
@@ -30,10 +30,18 @@ else:
 class OrderStrength:
     """`Delta I^(m)` after some numbers of iterations of an attack, and its correlation with them.
 
-    The images after k steps of an attack without a schedule are those of an attack of k steps. Orders, pairs and
-    baseline are those of `order_interaction`; the pairs and contexts of an image are the same at every step. Scores:
-    `change`, labelled by `order` and `iterations`; `pearson`, labelled by `order`, its interval resampled over images.
-    Iterations beyond the budget's steps have no score, and a budget with fewer than two of them no correlation.
+    The images after k steps of an attack without a schedule are those of an attack of k steps. An image has the same
+    pairs and contexts at every step. Scores: `change`, labelled by `order` and `iterations`; `pearson`, labelled by
+    `order`, its interval a bootstrap over images. Iterations beyond the budget's steps have no score; with fewer than
+    two left there is no correlation.
+
+    Attributes:
+        grid: Cells per side.
+        orders: Cells in a context (int), or shares of grid^2 - 2 (float).
+        iterations: Steps after which to measure, counted from 1.
+        pairs: Random pairs of cells per image and order, with one context each.
+        among: Draw from `all` pairs of cells or only from `neighbours`.
+        baseline: What absent cells show.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -47,21 +55,24 @@ class OrderStrength:
     rows: ClassVar = ()
 
     @property
-    def each(self) -> OrderInteraction:
+    def at_one_step(self) -> OrderInteraction:
+        """The metric that is computed after each of the iterations."""
         return OrderInteraction(self.grid, self.orders, self.pairs, among=self.among, baseline=self.baseline)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         if len(set(self.iterations)) < max(2, len(self.iterations)):
-            return f"iterations: found {list(self.iterations)} (would do: two or more different numbers)"
-        return self.each.check(shape)
+            return f"iterations: found {list(self.iterations)} (try two or more different numbers)"
+        return self.at_one_step.check(shape)
 
     @property
     def forwards(self) -> float:
-        return self.each.forwards
+        """Forward passes per image and iteration."""
+        return self.at_one_step.forwards
 
     @property
     def steps(self) -> tuple[int, ...]:
+        """The steps at which rows are not NaN."""
         return self.iterations
 
     def observe(
@@ -69,24 +80,28 @@ class OrderStrength:
     ) -> Mapping[str, Tensor]:
         if step.index not in self.iterations:
             return {"change": torch.full((len(clean.images), len(self.orders)), torch.nan, dtype=torch.float64)}
-        return {"change": self.each.observe(clean, step.images, source, rng, data_mean)["change"]}
+        return {"change": self.at_one_step.observe(clean, step.images, source, rng, data_mean)["change"]}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         change = np.asarray(rows["change"], np.float64)
-        met = [k for k in self.iterations if k <= change.shape[1]]
+        reached = [k for k in self.iterations if k <= change.shape[1]]
         for place, order in enumerate(self.orders):
-            strength = [change[:, k - 1, place] for k in met]
-            for k, values in zip(met, strength, strict=True):
+            changes = [change[:, k - 1, place] for k in reached]
+            for k, values in zip(reached, changes, strict=True):
                 yield mean("change", values, {"order": f"{order}", "iterations": k})
-            if len(met) > 1:
-                yield _pearson(met, strength, {"order": f"{order}"})
+            if len(reached) > 1:
+                yield _pearson(reached, changes, {"order": f"{order}"})
 
 
-def _pearson(iterations: list[int], change: list[NDArray[np.float64]], labels: Mapping[str, Any]) -> Score:
-    """Make the score of r between the iterations and the means over images of their changes."""
+def _pearson(iterations: list[int], changes: list[NDArray[np.float64]], labels: Mapping[str, Any]) -> Score:
+    """Build the score of the correlation of the iterations with the means over images of their changes."""
     x = np.array(iterations, np.float64)
-    drawn = np.stack([np.append(bootstrap_means(each), each.mean()) for each in change], axis=1)
+    drawn = np.stack([np.append(bootstrap_means(values), values.mean()) for values in changes], axis=1)
     x, drawn = x - x.mean(), drawn - drawn.mean(1, keepdims=True)
     r = drawn @ x / np.sqrt((x @ x) * (drawn**2).sum(1))
     low, high = np.nanquantile(r[:-1], [0.025, 0.975])
-    return Score("pearson", float(r[-1]), float(low), float(high), len(change[0]), labels)
+    return Score("pearson", float(r[-1]), float(low), float(high), len(changes[0]), labels)
+
+
+METRICS = {"order_strength": OrderStrength}
+EXAMPLES = {"order_strength": [{"grid": 4, "orders": [0.5], "iterations": [1, 3], "pairs": 3}]}

@@ -1,6 +1,6 @@
-"""What there is to look at: the images themselves, and what each target says of them. They give no scores.
+"""The images themselves, as rows without scores.
 
-`bench report` asks for them for a few images; in a suite they keep them for all, for a notebook to read.
+`bench report` requests them for a few images; in a suite, this metric keeps them for all images, for use in a notebook.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench_core.types import Examples, Model, Rows, Score
+    from bench_core.types import Examples, Rows, Score
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,8 @@ class Pictures:
     def observe(self, clean: Examples, adversarial: Tensor) -> Mapping[str, Tensor]:
         return {"clean": clean.images, "adversarial": adversarial}
 
-    def summarise(self, rows: Rows) -> Iterator[Score]:  # noqa: ARG002  (nothing is a score)
+    def summarise(self, rows: Rows) -> Iterator[Score]:  # noqa: ARG002  (there are no scores)
         return iter(())
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The target's class of the clean and of the adversarial image [n], and the probability it gives it, as rows."""
-
-    scores: ClassVar = ()
-    rows: ClassVar = ("before", "after", "sure_before", "sure_after")
-
-    def observe(self, clean: Examples, adversarial: Tensor, target: Model) -> Mapping[str, Tensor]:
-        sure_before, before = target(clean.images).softmax(1).max(1)
-        sure_after, after = target(adversarial).softmax(1).max(1)
-        return {"before": before, "after": after, "sure_before": sure_before, "sure_after": sure_after}
-
-    def summarise(self, rows: Rows) -> Iterator[Score]:  # noqa: ARG002  (nothing is a score)
-        return iter(())
+METRICS = {"pictures": Pictures}

@@ -1,74 +1,46 @@
-"""What this package offers to bench."""
+"""Offers every metric of this package: each module beside this one that has a `METRICS` mapping.
 
-from collections.abc import Mapping, Sequence
+A module's `METRICS` maps names of recipes to the classes that build them; `EXAMPLES`, which is optional, maps some of
+these names to options that are small enough to be checked in a second.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from bench_core.errors import Fault, UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.types import MetricRecipe
 
-from .certified import CertifiedAccuracy
-from .context_maps import ContextMaps
-from .detection import ShapleyDetection
-from .disentanglement import Disentanglement
-from .dropout import DropoutCorrection
-from .interaction import Interaction, NeighbourInteraction, PairwiseInteraction
-from .order_interaction import OrderInteraction
-from .order_separation import OrderSeparation
-from .order_strength import OrderStrength
-from .pictures import Pictures, Predictions
-from .rank import RankInteraction
-from .recovery import Recovery
-from .region_interaction import RegionInteraction
-from .robust import RobustAccuracy
-from .spectrum import SpectrumSeparation
-from .transfer import CleanAccuracy, TransferSuccess, TransferUtility
+
+def metric_modules() -> Iterator[ModuleType]:
+    """Import and yield the modules of this package that have a `METRICS` mapping, in the order of their names."""
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if found.name != "plugin":
+            module = importlib.import_module(f"{__package__}.{found.name}")
+            if hasattr(module, "METRICS"):
+                yield module
 
 
-def first_line(metric: type[Any]) -> str:
-    return (metric.__doc__ or "").strip().splitlines()[0]
-
-
-METRICS: Mapping[str, type[Any]] = {
-    "transfer": TransferSuccess,
-    "transfer_utility": TransferUtility,
-    "clean_accuracy": CleanAccuracy,
-    "robust_accuracy": RobustAccuracy,
-    "certified": CertifiedAccuracy,
-    "interaction": Interaction,
-    "pairwise_interaction": PairwiseInteraction,
-    "neighbour_interaction": NeighbourInteraction,
-    "dropout": DropoutCorrection,
-    "recovery": Recovery,
-    "order_interaction": OrderInteraction,
-    "region_interaction": RegionInteraction,
-    "order_strength": OrderStrength,
-    "disentanglement": Disentanglement,
-    "context_maps": ContextMaps,
-    "spectrum": SpectrumSeparation,
-    "order_separation": OrderSeparation,
-    "rank_interaction": RankInteraction,
-    "shapley_detection": ShapleyDetection,
-    "pictures": Pictures,
-    "predictions": Predictions,
-}
-
-
-EXAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {  # small enough to be checked in a second
-    "interaction": [{}, {"grid": 4, "cells": 5}],
-    "pairwise_interaction": [{"grid": 2}, {"pairs": 3, "contexts": 4}],
-    "neighbour_interaction": [{"grid": 4, "contexts": 2}],
-    "certified": [{"sigma": 0.25, "n0": 10, "n": 20}],
-    "order_interaction": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
-    "region_interaction": [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}],
-    "order_separation": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3}],
-    "order_strength": [{"grid": 4, "orders": [0.5], "iterations": [1, 3], "pairs": 3}],
-    "rank_interaction": [{"grid": 4, "ranks": [1.0, 0.25], "orders": [0.1, 0.5, 0.9], "pairs": 3}],
-    "shapley_detection": [{"grid": 4, "orders": [0.0, 0.5, 1.0], "contexts": 2}],
-    "context_maps": [{"grid": 4, "pairs": 4, "contexts": 2}],
-    "disentanglement": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}],
-}
+def summary(metric: type[Any]) -> str:
+    """Return the first line of a class's docstring."""
+    return (metric.__doc__ or "").strip().partition("\n")[0]
 
 
 @hookimpl
 def bench_metrics() -> Mapping[str, MetricRecipe]:
-    return {name: MetricRecipe(each, first_line(each), EXAMPLES.get(name, ())) for name, each in METRICS.items()}
+    """Return all recipes by name. Raises UsageError if two modules offer the same name."""
+    recipes: dict[str, MetricRecipe] = {}
+    modules: dict[str, str] = {}
+    for module in metric_modules():
+        examples = getattr(module, "EXAMPLES", {})
+        for name, metric in module.METRICS.items():
+            if name in recipes:
+                message = f"offered by both {modules[name]} and {module.__name__} (rename one)"
+                raise UsageError(Fault("plugins", f"metrics.{name}", message))
+            recipes[name] = MetricRecipe(metric, summary(metric), examples.get(name, ()))
+            modules[name] = module.__name__
+    return recipes

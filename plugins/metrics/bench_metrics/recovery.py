@@ -1,4 +1,4 @@
-"""Does the way back to the true label lead back to the image? (arXiv:2103.07364, sec. 4.3 and app. I.10, table 4)"""
+"""Whether restoring the true label restores the image (arXiv:2103.07364, sec. 4.3 and app. I.10, table 4)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recovery:
-    """Where an attack that turns back in the middle of its steps (`recover`) gets to, in Euclidean length.
+    """Distance to the clean image of an attack that reverses halfway through its steps (`recover`), in Euclidean norm.
 
-    Of the moments `adversarial`, the end of the first half, and `recovered`, the end: `distance` is
-    `||x - x_adv||` and `||x - x_hat||`, `right` the share of images that the source classifies correctly. `recoverable`
-    is the share of images with `||x - x_hat|| <= ||x - x_adv||`, which the paper calls a high recoverability;
-    `change` the mean of `||x - x_hat|| - ||x - x_adv||`, and `at_step` the distance at every step.
+    Scores, labelled by `moment`, which is `adversarial` at the end of the first half and `recovered` at the end:
+    `distance`, `||x - x_adv||` and `||x - x_hat||`; `right`, the share of images that the source classifies correctly.
+    Scores without a moment: `recoverable`, the share of images with `||x - x_hat|| <= ||x - x_adv||`, which the paper
+    calls a high recoverability; `change`, the mean of `||x - x_hat|| - ||x - x_adv||`; `at_step`, the distance after
+    each `step`, counted from 1.
     """
 
     scores: ClassVar = ("distance", "right", "recoverable", "change", "at_step")
@@ -35,12 +36,14 @@ class Recovery:
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         distance, steps = rows["distance"], rows["distance"].shape[1]
-        places = {"adversarial": steps - steps // 2 - 1, "recovered": steps - 1}
-        for moment, place in places.items():
-            yield mean("distance", distance[:, place], {"moment": moment})
-            yield proportion("right", rows["right"][:, place], {"moment": moment})
-        there, back = (distance[:, place] for place in places.values())
-        yield proportion("recoverable", back <= there)
-        yield mean("change", back - there)
-        for step in range(steps):
-            yield mean("at_step", distance[:, step], {"step": step + 1})
+        turn, end = steps - steps // 2 - 1, steps - 1
+        for moment, index in (("adversarial", turn), ("recovered", end)):
+            yield mean("distance", distance[:, index], {"moment": moment})
+            yield proportion("right", rows["right"][:, index], {"moment": moment})
+        yield proportion("recoverable", distance[:, end] <= distance[:, turn])
+        yield mean("change", distance[:, end] - distance[:, turn])
+        for index in range(steps):
+            yield mean("at_step", distance[:, index], {"step": index + 1})
+
+
+METRICS = {"recovery": Recovery}

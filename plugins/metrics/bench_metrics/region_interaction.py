@@ -1,4 +1,4 @@
-"""What an attack on a point cloud changes, order by order, regions as players (arXiv:2103.07364, sec. 4.1)."""
+"""What an attack on a point cloud changes, order by order, with regions as players (arXiv:2103.07364, sec. 4.1)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from annotated_types import Ge
 from bench_core.clouds import is_cloud, regions
 
 from .coalitions.image_games import OUTPUTS, ClassName, OutputName, watched_classes
-from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
+from .coalitions.mean_interaction import Effort, mean_interaction
+from .coalitions.orders import context_sizes, orders_fault
 from .coalitions.region_games import RegionGame
-from .order_interaction import IMAGES, PAIRS, OrderInteraction, rows_of, scores_by_order
+from .order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +26,18 @@ if TYPE_CHECKING:
 class RegionInteraction:
     """Interactions of each order between regions of clean and adversarial point clouds, and what the attack changes.
 
-    The regions are those of the clean cloud: each point belongs to the nearest of `regions` farthest points; the points
-    of absent ones go to the cloud's centre. Orders are numbers of regions, or shares of `regions` - 2; the other
-    options and the scores are those of `order_interaction`.
+    The regions are those of the clean cloud: each point belongs to the nearest of `regions` farthest points. Points of
+    absent regions move to the cloud's centre. The scores are described in `order_scores.scores_by_order`. Rows:
+    `interaction` [n, orders, 2] and `change` [n, orders].
+
+    Attributes:
+        regions: Number of regions.
+        orders: Regions in a context (int), or shares of `regions` - 2 (float).
+        pairs: Random pairs per cloud and order.
+        contexts: Contexts per pair.
+        error: Standard error at which to stop sampling an order of a cloud; 0 to use all pairs.
+        output: Value of the logits that the game takes.
+        of: Class that the game is about: the `true` one, or the `target` of the attack.
     """
 
     regions: Annotated[int, Ge(3)] = 32
@@ -37,21 +47,21 @@ class RegionInteraction:
     error: Annotated[float, Ge(0)] = 0.0
     output: OutputName = "log_prob"
     of: ClassName = "true"
-    scores: ClassVar = OrderInteraction.scores
-    labels: ClassVar = OrderInteraction.labels
-    rows: ClassVar = OrderInteraction.rows
+    scores: ClassVar = SCORES
+    labels: ClassVar = LABELS
+    rows: ClassVar = ROWS
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         if not is_cloud(shape):
-            return f"recipe: images are {shape}, no point clouds (would do: (3, points, 1); or order_interaction)"
+            return f"recipe: found images {shape}, expected point clouds (3, points, 1) (try order_interaction)"
         if self.regions > shape[1]:
-            return f"regions: found {self.regions} (would do: 3 to {shape[1]}, as many as there are points)"
+            return f"regions: found {self.regions}, more than the {shape[1]} points (try 3 to {shape[1]})"
         return orders_fault(self.orders, self.regions - 2)
 
     @property
     def forwards(self) -> float:
-        """Give the passes of one cloud."""
+        """Forward passes per cloud, at most."""
         return len(IMAGES) * 4 * Effort(self.pairs).draws * self.contexts * len(self.orders)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
@@ -60,8 +70,12 @@ class RegionInteraction:
             RegionGame(source, clouds, own, self.regions, OUTPUTS[self.output], classes)
             for clouds in (clean.images, adversarial)
         ]
-        orders = whole_orders(self.orders, self.regions - 2)
-        return rows_of(mean_interaction(games, orders, Effort(self.pairs, self.contexts, self.error), rng))
+        sizes = context_sizes(self.orders, self.regions - 2)
+        return rows_of(mean_interaction(games, sizes, Effort(self.pairs, self.contexts, self.error), rng))
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         return scores_by_order(rows, self.orders, self.regions)
+
+
+METRICS = {"region_interaction": RegionInteraction}
+EXAMPLES = {"region_interaction": [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}]}

@@ -1,4 +1,4 @@
-"""What an attack does to the frequencies of an image (arXiv:2103.07364, app. I.9 and figure 6, left)."""
+"""How an attack changes the frequencies of an image (arXiv:2103.07364, app. I.9 and figure 6, left)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bench_core.statistics import mean
 
-from .separation import auroc, fisher
+from .discrimination import auroc, fisher
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +22,19 @@ else:
 
 
 def radial_magnitude(images: Tensor) -> Tensor:
-    """Give `F^(r) = sqrt(sum ||F^(h, w)||^2)` over the frequencies of radius r, rounded, of images [n, c, h, w].
+    """Compute `F^(r) = sqrt(sum ||F^(h, w)||^2)` over the frequencies of rounded radius r and over channels.
 
-    Frequencies count cycles an image side, the lowest in the centre; channels are added up, and the transform is
-    unitary, so that the squares of all radii [n, radii] sum to that of the image's length (Parseval).
+    The transform is unitary, so the squares over all radii sum to the squared norm of the image (Parseval).
+
+    Args:
+        images: Images [n, c, h, w].
+
+    Returns:
+        Magnitudes [n, radii]; radius r is in cycles per image side, from 0.
     """
     power = torch.fft.fft2(images.double(), norm="ortho").abs().square().sum(1)
-    along = [torch.fft.fftfreq(side, 1 / side, device=images.device) for side in images.shape[-2:]]
-    radius = (along[0][:, None] ** 2 + along[1][None] ** 2).sqrt().round().long()
+    rows, columns = (torch.fft.fftfreq(side, 1 / side, device=images.device) for side in images.shape[-2:])
+    radius = (rows[:, None] ** 2 + columns[None] ** 2).sqrt().round().long()
     rings = torch.nn.functional.one_hot(radius.flatten()).double()
     magnitude: Tensor = (power.flatten(1) @ rings).sqrt()
     return magnitude
@@ -37,9 +42,9 @@ def radial_magnitude(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SpectrumSeparation:
-    """How well the magnitude at each radius of the spectrum tells adversarial from clean images.
+    """How well the magnitude at each radius of the spectrum discriminates adversarial from clean images.
 
-    Scores, labelled by `radius`: `fisher`, `auroc`, and the `magnitude` itself, labelled by `images` as well.
+    Scores, labelled by `radius`: `fisher`, `auroc`, and `magnitude`, which is labelled by `images` as well.
     """
 
     forwards: ClassVar = 0
@@ -58,3 +63,6 @@ class SpectrumSeparation:
             yield auroc(clean, adversarial, labels)
             yield mean("magnitude", clean, labels | {"images": "clean"})
             yield mean("magnitude", adversarial, labels | {"images": "adversarial"})
+
+
+METRICS = {"spectrum": SpectrumSeparation}

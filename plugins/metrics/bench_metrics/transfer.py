@@ -1,4 +1,4 @@
-"""Transfer metrics: how often, and by how much, images made on the source move the target."""
+"""Transfer success: how often images made on the source fool the target."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bench_core.logits import margin
-from bench_core.statistics import mean, proportion
+from bench_core.statistics import proportion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +18,15 @@ if TYPE_CHECKING:
 
 
 def leave_one_out(fooled: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Judge each image at the step that is best for all the others (arXiv:2010.04055, app. M).
+    """Evaluate each image at the step that is best for all other images (arXiv:2010.04055, app. M).
 
-    `fooled` [n, steps] -> outcomes [n] and the steps taken [n], from 0; ties go to the earliest step. The others'
-    count at a step is the total less the image's own, so this is O(n x steps).
+    The others' count at a step is the total less the image's own, so the cost is O(n x steps).
+
+    Args:
+        fooled: Whether the target is fooled, bool [n, steps].
+
+    Returns:
+        Outcome of each image [n], and the index of the step taken [n]; ties go to the earliest step.
     """
     others = fooled.sum(axis=0, keepdims=True) - fooled
     chosen = others.argmax(axis=1)
@@ -31,17 +35,18 @@ def leave_one_out(fooled: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray
 
 @dataclass(frozen=True)
 class TransferSuccess:
-    """Share of images that the target misclassifies (targeted: classifies as aimed at).
+    """Share of images that the target misclassifies (targeted: classifies as the target class).
 
-    `success` takes for each image the step that is best for the others, `last` the last step, `at_step` every step.
+    Scores: `success` takes for each image the step that is best for the others, `last` the last step; `at_step` is
+    labelled by `step`, counted from 1.
     """
 
     scores: ClassVar = ("success", "last", "at_step")
     labels: ClassVar = ("step",)
 
     def observe(self, step: Step, clean: Examples, target: Model) -> Mapping[str, Tensor]:
-        guesses = target(step.images).argmax(1)
-        return {"fooled": guesses != clean.labels if clean.targets is None else guesses == clean.targets}
+        predicted = target(step.images).argmax(1)
+        return {"fooled": predicted != clean.labels if clean.targets is None else predicted == clean.targets}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         fooled = rows["fooled"].astype(bool)
@@ -51,27 +56,4 @@ class TransferSuccess:
             yield proportion("at_step", fooled[:, index], {"step": index + 1})
 
 
-@dataclass(frozen=True)
-class TransferUtility:
-    """How much the margin of the target moves: `v(all) - v(empty)` (arXiv:2010.04055, sec. 3.2), in logits."""
-
-    scores: ClassVar = ("utility",)
-
-    def observe(self, adversarial: Tensor, clean: Examples, target: Model) -> Mapping[str, Tensor]:
-        return {"utility": margin(target(adversarial), clean.labels) - margin(target(clean.images), clean.labels)}
-
-    def summarise(self, rows: Rows) -> Iterator[Score]:
-        yield mean("utility", rows["utility"])
-
-
-@dataclass(frozen=True)
-class CleanAccuracy:
-    """Share of unperturbed images that the target classifies correctly."""
-
-    scores: ClassVar = ("accuracy",)
-
-    def observe(self, clean: Examples, target: Model) -> Mapping[str, Tensor]:
-        return {"correct": target(clean.images).argmax(1) == clean.labels}
-
-    def summarise(self, rows: Rows) -> Iterator[Score]:
-        yield proportion("accuracy", rows["correct"])
+METRICS = {"transfer": TransferSuccess}

@@ -1,1 +1,1 @@
-"""Games over the cells of an image, and what is computed from their coalitions."""
+"""Coalition games of images and point clouds, and interactions and Shapley values computed from them."""

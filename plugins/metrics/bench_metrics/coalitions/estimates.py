@@ -1,13 +1,10 @@
-"""Means with their standard errors, gathered round by round; several games on the same draws, so that they pair."""
+"""Means with their standard errors, accumulated round by round; several games share their draws, so they are paired."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from bench_core.statistics import student_t
 
 if TYPE_CHECKING:
     import torch
@@ -18,17 +15,18 @@ else:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Unbiased means over independent draws, and how far off they may be.
+    """Unbiased means over independent draws, with their covariance.
 
-    `mean` float64 [n, orders, (teams,) games]; `covariance` [n, orders, (teams,) games, games] that of these means over
-    the games, which share their draws; `draws` [n, orders, (teams)] how many each is of, and `degrees` of freedom of
-    its variance; `forwards` int [n] what each image cost, all games together.
+    Attributes:
+        mean: Means, float64 [n, orders, (teams,) games].
+        covariance: Covariance of these means over the games, float64 [n, orders, (teams,) games, games].
+        draws: Number of draws per mean, int64 [n, orders, (teams)].
+        forwards: Forward passes per image, all games together, int64 [n].
     """
 
     mean: Tensor
     covariance: Tensor
     draws: Tensor
-    degrees: Tensor
     forwards: Tensor
 
     @property
@@ -36,22 +34,14 @@ class Estimate:
         """The standard errors, shaped like `mean`."""
         return self.covariance.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
 
-    @property
-    def interval(self) -> tuple[Tensor, Tensor]:
-        """The ends of the 95% intervals, shaped like `mean`, by Student's t of `degrees`."""
-        quantile = {degrees: student_t(degrees) if degrees else math.inf for degrees in self.degrees.unique().tolist()}
-        half = self.degrees.double().apply_(quantile.__getitem__)[..., None] * self.error
-        half = torch.where(self.error > 0, half, 0.0)  # of a single context nothing is left to chance
-        return self.mean - half, self.mean + half
-
     def contrast(self, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Give a weighted sum over the games and its standard error: (1, -1) is the first less the second, paired."""
+        """Return a weighted sum over the games and its standard error; (1, -1) is a paired difference."""
         w = torch.tensor(weights, dtype=self.mean.dtype)
         return self.mean @ w, (self.covariance @ w @ w).clamp(min=0).sqrt()
 
 
 class Tally:
-    """Adds up draws of several games: counts, sums and products of sums, all per image and order."""
+    """Accumulates independent draws of several games: counts, sums and sums of products, per image and order."""
 
     def __init__(self, shape: Sequence[int], games: int) -> None:
         self.count = torch.zeros(*shape, dtype=torch.long)
@@ -59,7 +49,7 @@ class Tally:
         self.products = torch.zeros(*shape, games, games, dtype=torch.float64)
 
     def add(self, place: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
-        """Add draws [*place, k, games]."""
+        """Add draws [*place, k, games] at an index of the shape."""
         self.count[place] += drawn.shape[-2]
         self.total[place] += drawn.sum(-2)
         self.products[place] += drawn.mT @ drawn
@@ -68,7 +58,7 @@ class Tally:
         return self.total / self.count[..., None]
 
     def covariance(self) -> Tensor:
-        """Give the covariance of the means; infinite where one draw says nothing of it."""
+        """Return the covariance of the means; infinite after a single draw."""
         mean, count = self.mean(), self.count[..., None, None].double()
         scatter = self.products - count * mean[..., :, None] * mean[..., None, :]
         known = scatter / (count * (count - 1).clamp(min=1))
@@ -76,7 +66,7 @@ class Tally:
 
 
 class Strata:
-    """Adds up strata of equal weight with two draws each, of several games, per image and order."""
+    """Accumulates strata of equal weight with two draws each, of several games, per image and order."""
 
     def __init__(self, shape: Sequence[int], games: int) -> None:
         self.count = torch.zeros(*shape, dtype=torch.long)
@@ -84,15 +74,15 @@ class Strata:
         self.products = torch.zeros(*shape, games, games, dtype=torch.float64)
 
     def add(self, place: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
-        """Add strata [*place, k, 2, games]."""
-        one, other = drawn.unbind(-2)
+        """Add strata [*place, k, 2, games] at an index of the shape."""
+        first, second = drawn.unbind(-2)
         self.count[place] += drawn.shape[-3]
-        self.total[place] += (one + other).sum(-2) / 2
-        self.products[place] += (one - other).mT @ (one - other) / 4
+        self.total[place] += (first + second).sum(-2) / 2
+        self.products[place] += (first - second).mT @ (first - second) / 4
 
     def mean(self) -> Tensor:
         return self.total / self.count[..., None]
 
     def covariance(self) -> Tensor:
-        """Give the covariance of the means: a stratum's mean has a quarter of its squared difference, expected."""
+        """Return the covariance of the means: that of a stratum is a quarter of its squared difference, on average."""
         return self.products / self.count[..., None, None].double() ** 2

@@ -1,4 +1,4 @@
-"""Coalition games: a value for every set of players, many images and many sets at a time."""
+"""Coalition games: a value for every set of players, for many images and many sets at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from bench_core.types import Model
 
-    Output = Callable[[Tensor, Tensor], Tensor]  # logits [b, classes], classes [b] -> what counts [b]
+    Output = Callable[[Tensor, Tensor], Tensor]  # logits [b, classes], classes [b] -> value [b]
 else:
     from bench_core.lazy import torch
 
 
 class Game(Protocol):
-    """One game an image: `game(coalitions)` gives the values [n, k] of the sets of players in `coalitions`.
+    """One game per image: `game(coalitions)` returns the values [n, k] of the sets of players in `coalitions`.
 
-    `coalitions` is bool [n, k, players], or [1, k, players] for the same sets in every image's game.
+    `coalitions` is bool [n, k, players], or [1, k, players] for the same sets in every game.
     """
 
     @property
@@ -32,17 +32,23 @@ class Game(Protocol):
     def __call__(self, coalitions: Tensor) -> Tensor: ...
 
     def take(self, rows: Tensor) -> Self:
-        """The games of some of the images, `rows` int [m]."""
+        """Return the games of some of the images, `rows` int [m]."""
 
 
 @dataclass(frozen=True)
 class CellGame:
-    """The cells of a `grid` x `grid` division are the players: those of the coalition show `present`, others `absent`.
+    """A game whose players are the cells of a square grid: cells in the coalition show one image, the others another.
 
-    `present` [n, c, h, w]; `absent` [n, c, h, w]. With the adversarial and the clean images it is the game of a
-    perturbation (arXiv:2010.04055, sec. 3.1); with an image and a baseline, that of the image (arXiv:2103.07364).
-    `output` keeps the one number that counts of each row of logits, given the image's class of `classes` int [n], so
-    that no more than one batch of logits ever exists.
+    With the adversarial and the clean image it is the game of a perturbation (arXiv:2010.04055, sec. 3.1); with an
+    image and a baseline, that of the image (arXiv:2103.07364).
+
+    Attributes:
+        model: The network.
+        present: What cells in the coalition show, [n, c, h, w].
+        absent: What the other cells show, [n, c, h, w].
+        grid: Cells per side.
+        output: Reduces a batch of logits to one value per row, so that only one batch of logits exists at a time.
+        classes: The class that `output` is given, int64 [n].
     """
 
     model: Model
@@ -57,7 +63,7 @@ class CellGame:
         return self.grid**2
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        return in_full_batches(self._values, coalitions, self.present, self.model)
+        return values_in_batches(self._values, coalitions, self.present, self.model)
 
     def _values(self, coalitions: Tensor, image: Tensor) -> Tensor:
         kept = cells_to_pixels(coalitions, self.grid, self.present.shape[-2:])
@@ -69,13 +75,19 @@ class CellGame:
         return replace(self, present=self.present[rows], absent=self.absent[rows], classes=self.classes[rows])
 
 
-def in_full_batches(
+def values_in_batches(
     values: Callable[[Tensor, Tensor], Tensor], coalitions: Tensor, images: Tensor, model: Model
 ) -> Tensor:
-    """Give the values [n, k] of `coalitions` [n or 1, k, players] in the games of `images` [n, ...] of `model`.
+    """Compute the values of coalitions in batches whose size depends on the model alone, not on n or k.
 
-    `values` takes coalitions [b, players] and the places of their images [b] to their values [b]. Batches are as large
-    as is good for the model, whatever n and k are.
+    Args:
+        values: Maps coalitions [b, players] and the indices of their images [b] to values [b].
+        coalitions: Sets of players, bool [n or 1, k, players].
+        images: The images of the games, [n, ...].
+        model: The network that `values` calls.
+
+    Returns:
+        Values [n, k].
     """
     count, sets = len(images), coalitions.shape[1]
     kept = coalitions.expand(count, -1, -1).flatten(0, 1)
@@ -84,6 +96,6 @@ def in_full_batches(
     return torch.cat(list(parts)).view(count, sets)
 
 
-def every_coalition(players: int) -> Tensor:
-    """Give all sets, bool [2^players, players]; set number s holds player i where bit i of s is set."""
+def all_coalitions(players: int) -> Tensor:
+    """Return all sets of players, bool [2^players, players]; set s contains player i if bit i of s is set."""
     return (torch.arange(2**players)[:, None] >> torch.arange(players)) & 1 == 1

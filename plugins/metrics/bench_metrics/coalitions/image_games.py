@@ -1,4 +1,4 @@
-"""The game of an image: what a network says of it when only the cells of a coalition show and the others a baseline."""
+"""The game of an image: the network's output when only the cells of a coalition are shown, the others a baseline."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ else:
 BaselineName = Literal["channel_mean", "pixel_mean", "zero", "blur"]
 OutputName = Literal["log_prob", "others", "logit", "margin"]
 ClassName = Literal["true", "target"]
-BLUR = 1 / 8  # of the image's side: the standard deviation, at which no shape is left of a 28 or a 224 pixel image
+BLUR = 1 / 8  # standard deviation as a share of the side: no shape is left of an image of 28 or 224 pixels
 
 
 def baseline(name: BaselineName, images: Tensor, data_mean: Tensor) -> Tensor:
-    """Give what absent cells show, [n, c, h, w].
+    """Return what absent cells show.
 
-    `channel_mean`: the data's mean of each channel; `pixel_mean`: `data_mean` [c, h, w] itself, the average image;
-    `zero`: black; `blur`: the image under a Gaussian of an eighth of its side, edges repeated.
+    Args:
+        name: `channel_mean`, the mean of each channel over the data; `pixel_mean`, the average image; `zero`, black;
+            `blur`, the image under a Gaussian whose standard deviation is an eighth of its side, edges repeated.
+        images: Images [n, c, h, w].
+        data_mean: The average image of the dataset, [c, h, w].
+
+    Returns:
+        Images [n, c, h, w].
     """
     match name:
         case "channel_mean":
@@ -44,9 +50,9 @@ def baseline(name: BaselineName, images: Tensor, data_mean: Tensor) -> Tensor:
 def _blurred(images: Tensor) -> Tensor:
     for dimension in (-2, -1):
         length = images.shape[dimension]
-        place = torch.arange(length, dtype=images.dtype, device=images.device)
+        position = torch.arange(length, dtype=images.dtype, device=images.device)
         reach = torch.arange(-length, 2 * length, dtype=images.dtype, device=images.device)
-        weight = (-0.5 * ((reach - place[:, None]) / (BLUR * length)) ** 2).exp()
+        weight = (-0.5 * ((reach - position[:, None]) / (BLUR * length)) ** 2).exp()
         source = reach.clamp(0, length - 1).long()
         matrix = torch.zeros_like(weight[:, :length]).index_add_(1, source, weight)
         images = (images.movedim(dimension, -1) @ (matrix / matrix.sum(1, keepdim=True)).T).movedim(-1, dimension)
@@ -54,12 +60,12 @@ def _blurred(images: Tensor) -> Tensor:
 
 
 def log_prob(logits: Tensor, classes: Tensor) -> Tensor:
-    """`log p_y`, logits [b, classes] -> [b]."""
+    """Compute `log p_y` [b] of logits [b, classes] and classes y int64 [b]."""
     return pick(logits.log_softmax(-1), classes)
 
 
 def others(logits: Tensor, classes: Tensor) -> Tensor:
-    """`log sum_{y' != y} exp h_y'` (arXiv:2103.07364, app. I.6), logits [b, classes] -> [b]."""
+    """Compute `log sum_{y' != y} exp h_y'` [b] of logits h [b, classes], classes y int64 [b] (2103.07364, app. I.6)."""
     return logits.scatter(-1, classes[:, None], -torch.inf).logsumexp(-1)
 
 
@@ -69,10 +75,18 @@ OUTPUTS: Mapping[OutputName, Callable[[Tensor, Tensor], Tensor]] = MappingProxyT
 
 
 def watched_classes(of: ClassName, clean: Examples, adversarial: Tensor, source: Model) -> Tensor:
-    """Give the class [n] that a game is about.
+    """Return the class that each image's game is about.
 
-    The target is what a targeted attack aims at; of an untargeted one, the class that the adversarial image is taken
-    for (arXiv:2103.07364, sec. 4.1), or where it is still recognised, the strongest wrong one.
+    Args:
+        of: `true`, the label; `target`, the class of a targeted attack. Without one, `target` is the class predicted
+            for the adversarial image, or the strongest wrong class if it is still recognised (arXiv:2103.07364,
+            sec. 4.1).
+        clean: The clean images.
+        adversarial: The adversarial images [n, c, h, w].
+        source: The network.
+
+    Returns:
+        Classes, int64 [n].
     """
     if of == "true":
         return clean.labels
@@ -84,5 +98,32 @@ def watched_classes(of: ClassName, clean: Examples, adversarial: Tensor, source:
 def image_game(
     source: Model, images: Tensor, absent: Tensor, grid: int, output: OutputName, classes: Tensor
 ) -> CellGame:
-    """Make the game of images [n, c, h, w] whose absent cells show `absent` [n, c, h, w]."""
+    """Build the game of images.
+
+    Args:
+        source: The network.
+        images: Images [n, c, h, w].
+        absent: What absent cells show, [n, c, h, w]; see `baseline`.
+        grid: Cells per side.
+        output: Name of the value of a row of logits, a key of `OUTPUTS`.
+        classes: The class that the value is about, int64 [n].
+
+    Returns:
+        The game of the n images.
+    """
     return CellGame(source, images, absent, grid, OUTPUTS[output], classes)
+
+
+def perturbation_game(source: Model, clean: Examples, adversarial: Tensor, grid: int) -> CellGame:
+    """Build the game of a perturbation, `v(S) = max_{y' != y} h_y' - h_y` (arXiv:2010.04055, sec. 3.1).
+
+    Args:
+        source: The network.
+        clean: The clean images, which the cells outside of S show.
+        adversarial: The adversarial images [n, c, h, w], which the cells of S show.
+        grid: Cells per side.
+
+    Returns:
+        The game of the n images.
+    """
+    return CellGame(source, adversarial, clean.images, grid, margin, clean.labels)

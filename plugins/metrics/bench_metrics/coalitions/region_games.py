@@ -1,11 +1,11 @@
-"""The game of a point cloud: what a network says of it when only the points of some regions are where they were."""
+"""The game of a point cloud: the network's output when only the points of some regions are in place."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from .games import in_full_batches
+from .games import values_in_batches
 
 if TYPE_CHECKING:
     import torch
@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-CENTRE = 0.5  # of the cube: the mean of every clean cloud, and so of any dataset of them
+CENTRE = 0.5  # of the unit cube: every clean cloud is centred there, so it is the mean of any dataset of them
 
 
 @dataclass(frozen=True)
 class RegionGame:
-    """Regions of points are the players: the points of absent ones go to the centre (arXiv:2103.07364, sec. 4.1).
+    """A game whose players are regions of points; points of absent regions move to the centre (2103.07364, sec. 4.1).
 
-    `clouds` [n, 3, p, 1]; `regions` int [n, p] says to which of `players` regions each point belongs. `output` keeps
-    the one number that counts of each row of logits, given the cloud's class of `classes` int [n].
+    Attributes:
+        model: The network.
+        clouds: Point clouds [n, 3, p, 1].
+        regions: Region of each point, int64 [n, p].
+        players: Number of regions.
+        output: Reduces a batch of logits to one value per row.
+        classes: The class that `output` is given, int64 [n].
     """
 
     model: Model
@@ -36,7 +41,7 @@ class RegionGame:
     classes: Tensor
 
     def __call__(self, coalitions: Tensor) -> Tensor:
-        return in_full_batches(self._values, coalitions, self.clouds, self.model)
+        return values_in_batches(self._values, coalitions, self.clouds, self.model)
 
     def _values(self, coalitions: Tensor, cloud: Tensor) -> Tensor:
         kept = coalitions.gather(1, self.regions[cloud])[:, None, :, None]

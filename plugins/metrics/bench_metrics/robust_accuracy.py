@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RobustAccuracy:
-    """Share of images that the attacked network itself classifies correctly, as they are and as the attack left them.
+    """Share of images that the attacked network classifies correctly, both clean and attacked.
 
-    As RobustBench counts (Croce et al., 2021; arXiv:2010.09670): of all images, so that one that is wrong from the
-    start is not robust, whatever the attack makes of it. `clean` is the share that is right from the start.
+    Counted as RobustBench does (Croce et al., 2021; arXiv:2010.09670): over all images, so that an image misclassified
+    when clean is not robust, whatever the attack does. The score `clean` is the accuracy on the clean images.
     """
 
     scores: ClassVar = ("accuracy", "clean")
@@ -31,3 +31,6 @@ class RobustAccuracy:
     def summarise(self, rows: Rows) -> Iterator[Score]:
         yield proportion("accuracy", rows["robust"])
         yield proportion("clean", rows["clean"])
+
+
+METRICS = {"robust_accuracy": RobustAccuracy}

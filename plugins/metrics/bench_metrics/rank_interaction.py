@@ -1,4 +1,4 @@
-"""What interactions are left of images of a lower rank (arXiv:2103.07364, sec. 4.3 and figure 6, right)."""
+"""Which interactions remain in images of a lower rank (arXiv:2103.07364, sec. 4.3 and figure 6, right)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from bench_core.grid import grid_fault
 from bench_core.statistics import mean
 
 from .coalitions.image_games import BaselineName, baseline, image_game
-from .coalitions.orders import Effort, mean_interaction, orders_fault, whole_orders
-from .interaction import Among, pairs_among
+from .coalitions.mean_interaction import Effort, mean_interaction
+from .coalitions.orders import context_sizes, orders_fault
+from .coalitions.pairs import Among, pairs_among
 
 if TYPE_CHECKING:
     import torch
@@ -26,12 +27,20 @@ else:
 
 
 def kept_rank(share: float, side: int) -> int:
-    """Give a share of the full rank as a whole number, the nearest, at least 1."""
+    """Return a share of the full rank as a whole number, rounded to the nearest, at least 1."""
     return max(1, round(share * side))
 
 
 def cut_to_rank(images: Tensor, share: float) -> Tensor:
-    """Give the nearest images [n, c, h, w] whose channels have a `share` of the full rank min(h, w); not clipped."""
+    """Compute the nearest images whose channels have a share of the full rank, by truncated SVD; not clipped.
+
+    Args:
+        images: Images [n, c, h, w].
+        share: Share of the full rank min(h, w).
+
+    Returns:
+        Images [n, c, h, w].
+    """
     left, strengths, right = torch.linalg.svd(images.double(), full_matrices=False)
     rank = kept_rank(share, strengths.shape[-1])
     cut: Tensor = (left[..., :rank] * strengths[..., None, :rank] @ right[..., :rank, :]).to(images)
@@ -42,11 +51,18 @@ def cut_to_rank(images: Tensor, share: float) -> Tensor:
 class RankInteraction:
     """Interactions of each order in clean and adversarial images that are cut to a share of their rank.
 
-    The games and orders are those of `order_interaction`, of the true class; all ranks of an image, clean and
-    adversarial, share their pairs and contexts. Scores, labelled by `rank`, a share of the full one, and `order`:
-    `interaction`, `I^(m)` of the `images` that the third label names; `change`, that of the clean less that of the
-    adversarial images; `effect`, labelled by `images` too, what the cut itself did: that of the cut less that of the
-    whole images (0 for the rank 1).
+    The games are those of `order_interaction`, of the true class. All ranks of an image, clean and adversarial, share
+    their pairs and contexts. Scores, labelled by `rank`, a share of the full rank, and `order`: `interaction`, `I^(m)`,
+    labelled by `images` as well; `change`, that of the clean less that of the adversarial images; `effect`, labelled by
+    `images` as well, what the cut itself changes: `I^(m)` of the cut less that of the full images (0 for rank 1).
+
+    Attributes:
+        ranks: Shares of the full rank; the first must be 1.0.
+        grid: Cells per side.
+        orders: Cells in a context (int), or shares of grid^2 - 2 (float).
+        pairs: Random pairs of cells per image and order, with one context each.
+        among: Draw from `all` pairs of cells or only from `neighbours`.
+        baseline: What absent cells show.
     """
 
     ranks: tuple[Annotated[float, Gt(0), Le(1)], ...] = (1.0, 0.25, 0.0625)
@@ -59,16 +75,18 @@ class RankInteraction:
     labels: ClassVar = ("rank", "order", "images")
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images of shape (c, h, w) will not do, if they will not."""
+        """Return why images of shape (c, h, w) are rejected, or None."""
         if not self.ranks or self.ranks[0] != 1:
-            return f"ranks: found {list(self.ranks)} (would do: 1.0 first, the images that the others are held against)"
-        whole = [kept_rank(share, min(shape[1:])) for share in self.ranks]
-        if len(set(whole)) < len(whole):
-            return f"ranks: found {list(self.ranks)}, which are the ranks {whole} of {shape[1]} x {shape[2]} pixels"
+            return f"ranks: found {list(self.ranks)} (try 1.0 first, the full images that the others are compared with)"
+        kept = [kept_rank(share, min(shape[1:])) for share in self.ranks]
+        if len(set(kept)) < len(kept):
+            size = f"{shape[1]} x {shape[2]} pixels"
+            return f"ranks: found {list(self.ranks)}, which are the ranks {kept} of {size} (try different ranks)"
         return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
 
     @property
     def forwards(self) -> float:
+        """Forward passes per image."""
         return 2 * len(self.ranks) * 4 * Effort(self.pairs).draws * len(self.orders)
 
     def observe(
@@ -79,8 +97,8 @@ class RankInteraction:
             for images in (clean.images, adversarial)
             for cut in (images if share == 1 else cut_to_rank(images, share) for share in self.ranks)
         ]
-        pairs = pairs_among(self.among, self.grid)
-        found = mean_interaction(games, whole_orders(self.orders, self.grid**2 - 2), Effort(self.pairs), rng, pairs)
+        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
+        found = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
         return {"interaction": found.mean.unflatten(-1, (2, len(self.ranks)))}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
@@ -88,8 +106,12 @@ class RankInteraction:
         for place, order in enumerate(self.orders):
             for which, share in enumerate(self.ranks):
                 labels = {"rank": f"{share:g}", "order": f"{order}"}
-                own, whole = interaction[:, place, :, which], interaction[:, place, :, 0]
+                cut, full = interaction[:, place, :, which], interaction[:, place, :, 0]
                 for column, images in enumerate(("clean", "adversarial")):
-                    yield mean("interaction", own[:, column], labels | {"images": images})
-                    yield mean("effect", (own - whole)[:, column], labels | {"images": images})
-                yield mean("change", own[:, 0] - own[:, 1], labels)
+                    yield mean("interaction", cut[:, column], labels | {"images": images})
+                    yield mean("effect", (cut - full)[:, column], labels | {"images": images})
+                yield mean("change", cut[:, 0] - cut[:, 1], labels)
+
+
+METRICS = {"rank_interaction": RankInteraction}
+EXAMPLES = {"rank_interaction": [{"grid": 4, "ranks": [1.0, 0.25], "orders": [0.1, 0.5, 0.9], "pairs": 3}]}

@@ -1,4 +1,4 @@
-"""Telling adversarial from clean images: against known Gaussians, scikit-learn, loops and enumerated games."""
+"""Discriminating adversarial from clean images: against known Gaussians, scikit-learn, loops, enumerated games."""
 
 import math
 
@@ -9,48 +9,50 @@ from torch import Tensor
 
 from bench_core.types import Examples, Score
 from bench_core.worker.streams import ImageStreams
-from bench_metrics.coalitions.games import CellGame
+from bench_metrics.coalitions.games import CellGame, all_coalitions
 from bench_metrics.coalitions.image_games import log_prob
-from bench_metrics.coalitions.shapley import pairwise_by_order, shapley_by_order
-from bench_metrics.detection import ShapleyDetection
+from bench_metrics.coalitions.shapley import pairwise_by_order
+from bench_metrics.discrimination import auroc, fisher
 from bench_metrics.order_separation import OrderSeparation
-from bench_metrics.rank import RankInteraction, cut_to_rank, kept_rank
-from bench_metrics.separation import auroc, fisher
+from bench_metrics.rank_interaction import RankInteraction, cut_to_rank, kept_rank
+from bench_metrics.shapley_detection import ShapleyDetection
 from bench_metrics.spectrum import SpectrumSeparation, radial_magnitude
 from tests.toys import toy_network
 
+from .table_games import TableGame, shapley_by_order
 
-def numbers(n: int, apart: float = 0.0, seed: int = 0, shared: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of Gaussian numbers of variance 1 whose means are `apart`, correlated by `shared`."""
+
+def numbers(n: int, shift: float = 0.0, seed: int = 0, shared: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of Gaussian numbers of variance 1 with correlation `shared`, whose means differ by `shift`."""
     random = np.random.default_rng(seed)
-    common, one, other = random.standard_normal((3, n))
-    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * each for each in (one, other))
+    common, first, second = random.standard_normal((3, n))
+    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * own for own in (first, second))
     clean, adversarial = mixed
-    return clean, adversarial + apart
+    return clean, adversarial + shift
 
 
 def test_fisher_of_known_gaussians() -> None:
-    found = fisher(*numbers(2_000, apart=1.5), {})
+    found = fisher(*numbers(2_000, shift=1.5), {})
     assert found.value == pytest.approx(1.5**2 / 2, rel=0.15)
     assert found.low < 1.5**2 / 2 < found.high
-    shifted = fisher(*(1e6 + 3 * each for each in numbers(2_000, apart=1.5)), {})
-    assert shifted.value == pytest.approx(found.value, rel=1e-6), "neither the place nor the unit matter"
+    shifted = fisher(*(1e6 + 3 * values for values in numbers(2_000, shift=1.5)), {})
+    assert shifted.value == pytest.approx(found.value, rel=1e-6), "independent of location and scale"
 
 
-def test_fisher_takes_out_what_sampling_adds() -> None:
-    clean, adversarial = numbers(2_000, apart=1.5)
+def test_fisher_subtracts_the_sampling_variance() -> None:
+    clean, adversarial = numbers(2_000, shift=1.5)
     random = np.random.default_rng(1)
     noisy = [each + scale * random.standard_normal(2_000) for each, scale in ((clean, 1.0), (adversarial, 0.5))]
     assert fisher(*noisy, {}).value == pytest.approx(1.5**2 / 3.25, rel=0.15)
     assert fisher(*noisy, {}, sampling=np.full(2_000, 1.25)).value == pytest.approx(1.5**2 / 2, rel=0.15)
-    assert math.isnan(fisher(*noisy, {}, sampling=np.full(2_000, 9.0)).value), "nothing left to divide by"
+    assert math.isnan(fisher(*noisy, {}, sampling=np.full(2_000, 9.0)).value), "no variance left"
     assert math.isnan(fisher(np.ones(5), np.ones(5), {}).value)
 
 
-def test_auroc_is_that_of_scikit_learn_ties_included() -> None:
+def test_auroc_equals_scikit_learns_including_ties() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     for seed in range(20):
-        clean, adversarial = (np.round(each, 1) for each in numbers(30, apart=0.5, seed=seed))
+        clean, adversarial = (np.round(values, 1) for values in numbers(30, shift=0.5, seed=seed))
         truth = np.repeat([0, 1], 30)
         found = auroc(clean, adversarial, {})
         assert found.value == pytest.approx(metrics.roc_auc_score(truth, np.concatenate([clean, adversarial])))
@@ -59,7 +61,7 @@ def test_auroc_is_that_of_scikit_learn_ties_included() -> None:
         assert found.low < found.value < found.high
 
 
-def test_auroc_of_all_and_of_nothing() -> None:
+def test_auroc_of_perfect_separation_and_of_constants() -> None:
     clean, adversarial = numbers(40)
     above = auroc(clean, adversarial + 100, {})
     assert above.value == above.high == 1
@@ -71,11 +73,11 @@ def test_auroc_of_all_and_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.9])
-@pytest.mark.parametrize("apart", [0.0, 1.0])
-def test_aurocs_intervals_cover_the_truth_for_pairs_that_correlate(shared: float, apart: float) -> None:
-    truth = 0.5 * (1 + math.erf(apart / 2))  # of two Gaussians `apart`, whose difference has the variance 2
-    found = [auroc(*numbers(60, apart, seed, shared), {}) for seed in range(1000)]
-    assert 0.93 <= np.mean([each.low <= truth <= each.high for each in found]) <= 0.97
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_intervals_of_auroc_cover_the_truth_for_correlated_pairs(shared: float, shift: float) -> None:
+    truth = 0.5 * (1 + math.erf(shift / 2))  # two Gaussians, whose difference has the variance 2
+    found = [auroc(*numbers(60, shift, seed, shared), {}) for seed in range(1000)]
+    assert 0.93 <= np.mean([score.low <= truth <= score.high for score in found]) <= 0.97
 
 
 def wave(side: int, down: int, right: int) -> Tensor:
@@ -90,7 +92,7 @@ def test_a_wave_is_at_the_radius_of_its_frequency() -> None:
     assert found[0].norm().item() == pytest.approx(found[0, 5].item())
 
 
-def test_the_spectrum_loses_nothing_and_is_a_loop_over_frequencies() -> None:
+def test_the_spectrum_satisfies_parseval_and_equals_a_loop_over_frequencies() -> None:
     images = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0)).double()
     found = radial_magnitude(images)
     torch.testing.assert_close(found.norm(dim=1), images.flatten(1).norm(dim=1))
@@ -117,10 +119,10 @@ def arrays(rows: dict[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def named(scores: object) -> dict[tuple[object, ...], Score]:
-    return {(each.name, *each.labels.values()): each for each in scores}  # type: ignore[attr-defined]
+    return {(score.name, *score.labels.values()): score for score in scores}  # type: ignore[attr-defined]
 
 
-def test_the_spectrum_separates_what_it_should() -> None:
+def test_the_spectrum_discriminates_at_the_changed_frequency_only() -> None:
     clean = wave(16, 1, 0).repeat(30, 1, 1, 1) + torch.randn(30, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     given = Examples(clean, torch.zeros(30, dtype=torch.long), tuple(map(str, range(30))))
     metric = SpectrumSeparation()
@@ -133,7 +135,7 @@ def test_the_spectrum_separates_what_it_should() -> None:
 
 
 def exact(images: Tensor, classes: Tensor, data_mean: Tensor, order: int) -> Tensor:
-    """The mean over pairs of `I^(m)` of every image, by enumeration of all sets of its four cells."""
+    """The mean over pairs of `I^(m)` of every image, by enumerating all sets of its four cells."""
     absent = data_mean.mean().expand_as(images)
     by_pair = pairwise_by_order(CellGame(toy_network(2), images, absent, 2, log_prob, classes))
     return by_pair[:, order].double().sum((1, 2)) / 12
@@ -149,19 +151,20 @@ def test_order_separation_estimates_the_interactions_of_both_images() -> None:
             assert (off < 4.5 * rows["error"][:, order, which] + 1e-6).all()
     scores = named(metric.summarise(arrays(rows)))
     for order in range(3):
-        one, other = rows["interaction"][:, order].numpy().T
-        assert scores["auroc", f"{order}"].value == auroc(one, other, {}).value
-        assert scores["fisher", f"{order}"].value == pytest.approx(fisher(one, other, {}).value)
+        on_clean, on_adversarial = rows["interaction"][:, order].numpy().T
+        assert scores["auroc", f"{order}"].value == auroc(on_clean, on_adversarial, {}).value
+        assert scores["fisher", f"{order}"].value == pytest.approx(fisher(on_clean, on_adversarial, {}).value)
         assert scores["fisher_exact", f"{order}"].value > scores["fisher", f"{order}"].value
 
 
-def test_the_ends_of_the_shapley_orders_are_exact_and_of_the_class_that_is_seen() -> None:
+def test_the_lowest_and_highest_shapley_order_are_exact_and_about_the_predicted_class() -> None:
     clean, adversarial, rng, average = scene()
     network, metric = toy_network(2), ShapleyDetection(grid=2, orders=(0, 3), contexts=2)
     rows = metric.observe(clean, adversarial, network, rng, average)
     for which, images in enumerate((clean.images, adversarial)):
         game = CellGame(network, images, average.mean().expand_as(images), 2, log_prob, network(images).argmax(1))
-        expected = shapley_by_order(game)[:, [0, 3]].float()
+        table = TableGame(game(all_coalitions(4)[None]))
+        expected = shapley_by_order(table)[:, [0, 3]].float()
         torch.testing.assert_close(rows["phi"][..., which], expected, rtol=1e-4, atol=1e-5)
     scores = named(metric.summarise(arrays(rows)))
     phi = rows["phi"].double().numpy()[:, 1]
@@ -170,11 +173,11 @@ def test_the_ends_of_the_shapley_orders_are_exact_and_of_the_class_that_is_seen(
         "deviation": np.std,
         "interquartile": lambda row: np.quantile(row, 0.75) - np.quantile(row, 0.25),
     }.items():
-        one, other = ([reduced(image[:, which]) for image in phi] for which in (0, 1))
-        assert scores["auroc", "3", statistic].value == auroc(one, other, {}).value
+        on_clean, on_adversarial = ([reduced(image[:, which]) for image in phi] for which in (0, 1))
+        assert scores["auroc", "3", statistic].value == auroc(on_clean, on_adversarial, {}).value
 
 
-def test_an_image_is_cut_to_the_nearest_of_its_rank() -> None:
+def test_a_cut_image_is_the_nearest_of_its_rank() -> None:
     generator = torch.Generator().manual_seed(0)
     low = torch.rand(2, 3, 8, 2, generator=generator) @ torch.rand(2, 3, 2, 12, generator=generator)
     torch.testing.assert_close(cut_to_rank(low, 0.25), low)
@@ -199,12 +202,12 @@ def test_rank_interaction_estimates_every_cut_of_both_images() -> None:
         change = scores["interaction", "0.5", "1", which].value - scores["interaction", "1", "1", which].value
         assert scores["effect", "0.5", "1", which].value == pytest.approx(change)
         assert scores["effect", "1", "1", which].value == 0
-    apart = scores["interaction", "0.5", "1", "clean"].value - scores["interaction", "0.5", "1", "adversarial"].value
-    assert scores["change", "0.5", "1"].value == pytest.approx(apart)
+    on_clean, on_adversarial = (scores["interaction", "0.5", "1", name].value for name in ("clean", "adversarial"))
+    assert scores["change", "0.5", "1"].value == pytest.approx(on_clean - on_adversarial)
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "message"),
     [
         (RankInteraction(ranks=(0.5,), grid=2), "ranks: found [0.5]"),
         (RankInteraction(ranks=(1.0, 0.25, 0.2), grid=2), "ranks: found [1.0, 0.25, 0.2], which are the ranks [4"),
@@ -213,8 +216,8 @@ def test_rank_interaction_estimates_every_cut_of_both_images() -> None:
         (ShapleyDetection(grid=2, orders=(4,)), "orders: found 4"),
     ],
 )
-def test_a_mistake_is_said_before_the_run(metric: object, said: str) -> None:
-    assert metric.check((1, 4, 4)).startswith(said)  # type: ignore[attr-defined]
+def test_impossible_options_are_rejected(metric: object, message: str) -> None:
+    assert metric.check((1, 4, 4)).startswith(message)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_a_mistake_is_said_before_the_run(metric: object, said: str) -> None:
         RankInteraction(ranks=(1.0, 0.5), grid=2, orders=(0, 1), pairs=5),
     ],
 )
-def test_the_cost_that_the_plan_shows_is_what_it_takes(metric: object) -> None:
+def test_the_stated_forward_passes_are_those_taken(metric: object) -> None:
     from bench_core.worker.instrument import PassCounter
 
     clean, adversarial, rng, average = scene()
@@ -235,7 +238,7 @@ def test_the_cost_that_the_plan_shows_is_what_it_takes(metric: object) -> None:
     assert passes.forwards / 3 == metric.forwards  # type: ignore[attr-defined]
 
 
-def test_a_pair_of_images_is_measured_as_if_it_were_alone() -> None:
+def test_rows_do_not_depend_on_the_batch() -> None:
     clean, adversarial, rng, average = scene()
     for metric in (OrderSeparation(grid=2, orders=(1,), pairs=9), ShapleyDetection(grid=2, orders=(1,), contexts=3)):
         together = metric.observe(clean, adversarial, toy_network(2), rng, average)
