@@ -15,9 +15,8 @@ from bench_attacks.surrogates import SkipGradient
 from bench_core.errors import UsageError
 from bench_models.lean.folding import Affine, fold_batch_norm
 from bench_models.lean.make import lean
-from bench_models.libraries import timm_index as timm_source
 from bench_models.libraries import torchvision as torchvision_models
-from bench_models.libraries import torchvision_index as torchvision_source
+from bench_models.libraries.indexes import timm_networks, torchvision_networks
 from bench_models.libraries.preprocessing import Preprocessed
 
 from ..attacks.test_skip_gradient import input_gradient
@@ -68,27 +67,48 @@ def test_missing_weights_and_unknown_names_are_one_line(caches: Caches) -> None:
         torchvision_models.identity("resnet18", "V1")
 
 
-def test_what_is_read_from_torchvisions_source_is_what_torchvision_says() -> None:
+def test_torchvisions_index_is_what_torchvision_lists() -> None:
     import torchvision
     from torchvision.models import get_model_weights, list_models
 
-    assert set(torchvision_source.networks()) == set(list_models(module=torchvision.models))
-    for name in torchvision_source.networks():
-        said = {each.name: each for each in get_model_weights(name) if each.name != "DEFAULT"}
-        read = torchvision_source.weights(name)
-        assert {key: each.url for key, each in said.items()} == {key: each.url for key, each in read.items()}
-        for key, each in said.items():
-            assert read[key].size == pytest.approx(each.meta["_file_size"] * 2**20, abs=1)
+    index = torchvision_networks()
+    assert set(index) == set(list_models(module=torchvision.models))
+    for name, published in index.items():
+        weights = {entry.name: entry for entry in get_model_weights(name)}
+        assert {key: entry.url for key, entry in weights.items()} == {key: each.url for key, each in published.items()}
+        for key, entry in weights.items():
+            assert published[key].size == pytest.approx(entry.meta["_file_size"] * 2**20, abs=1)
 
 
-def test_what_is_read_from_timms_source_is_what_timm_says() -> None:
+def test_timms_index_is_what_timm_lists() -> None:
     timm = pytest.importorskip("timm")
-    known = set(timm.list_models(pretrained=True))
-    assert len(known & set(timm_source.names())) > 0.98 * len(known), "a few are made by loops, not written down"
-    for name in sorted(known & set(timm_source.names()))[::9]:
-        said, read = timm.get_pretrained_cfg(name), timm_source.published(name)
-        assert (said.hf_hub_id or "") == read.repository
-        assert read.repository or said.url == read.url
+    index = timm_networks()
+    assert set(index) == set(timm.list_models(pretrained=True))
+    for name in sorted(index)[::9]:
+        settings, published = timm.get_pretrained_cfg(name), index[name]
+        assert (settings.hf_hub_id or "") == published.repository
+        assert published.repository or settings.url == published.url
+
+
+def test_a_library_that_cannot_be_listed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(distribution: str, module: str) -> None:
+        raise ImportError(f"{distribution} 1.0 cannot be listed: RuntimeError: no GPU")
+
+    monkeypatch.setattr("bench_models.libraries.indexes.library_index", broken)
+    with pytest.raises(UsageError, match=r"^torchvision: torchvision 1\.0 cannot be listed: RuntimeError: no GPU$"):
+        torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+
+
+def test_planning_with_libraries_imports_no_torch(caches: Caches) -> None:
+    """Neither with a cold index nor with a cached one."""
+    code = (
+        "import sys\nfrom bench_models.libraries import checkpoint, torchvision\n"
+        "torchvision.identity('resnet18', 'IMAGENET1K_V1')\ncheckpoint.identity('torchvision:resnet18', 'nowhere.pt')\n"
+        "print('torch' in sys.modules)"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("name", ["test_byobnet.r160_in1k", "legacy_seresnet18.in1k"])

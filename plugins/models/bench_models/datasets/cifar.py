@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
-from bench_core.types import DataRecipe
 
 from .data_root import data_path
 
@@ -89,9 +88,3 @@ def cifar10(root: str = "") -> Cifar:
 
 def cifar100(root: str = "") -> Cifar:
     return Cifar(CIFAR100, root)
-
-
-RECIPES = {
-    "torchvision:CIFAR10": DataRecipe(cifar10, "CIFAR-10's test images, as torchvision keeps them."),
-    "torchvision:CIFAR100": DataRecipe(cifar100, "CIFAR-100's test images, as torchvision keeps them."),
-}

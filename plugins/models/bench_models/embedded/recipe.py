@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from ..shipped import Zoo
+from .zoo import Zoo
 
 if TYPE_CHECKING:
     from bench_core.types import Model

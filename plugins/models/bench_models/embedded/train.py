@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..training import batches, pgd, publish, run_epochs
 from .fashion_mnist import DEFAULT_ROOT, HERE, digest, held_out, load_split
 from .networks import ARCHITECTURES, CLASSES
+from .training import batches, pgd, publish, run_epochs
 
 
 @dataclass(frozen=True)

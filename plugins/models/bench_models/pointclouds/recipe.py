@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_core.errors import Fault, UsageError
 
-from ..shipped import Zoo
+from ..embedded.zoo import Zoo
 
 if TYPE_CHECKING:
     from bench_core.types import Model

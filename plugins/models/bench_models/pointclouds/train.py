@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..training import batches, pgd, publish, run_epochs
+from ..embedded.training import batches, pgd, publish, run_epochs
 from .modelnet import ModelNet
 from .network import PointNet2
 from .shapes import TRAINING_SEED, Shapes
