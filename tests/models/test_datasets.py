@@ -4,13 +4,16 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 
 from bench_core.errors import UsageError
+from bench_models.datasets import frame
 from bench_models.datasets.cifar import cifar10, cifar100
 from bench_models.datasets.imagefolder import ImageFolder
 from bench_models.datasets.imagelist import ImageList
 from bench_models.datasets.npz import NpzImages
+from bench_models.datasets.pixel_ids import pixel_ids
 
 from .conftest import Caches
 from .shelves import Harm, put_cifar, put_pictures
@@ -50,6 +53,18 @@ def test_what_changes_the_pixels_changes_the_digests(root: Path, other: dict[str
     one, two = ImageFolder(str(root), side=16), ImageFolder(str(root), **other)
     assert not set(one.ids) & set(two.ids)
     assert one.load([0]).shape != two.load([0]).shape or not np.array_equal(one.load([0]), two.load([0]))
+
+
+def test_another_decoder_gives_other_ids(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may decode or resize to other pixels."""
+    put_pictures(root, {TENCH: 2})
+    old = ImageFolder(str(root), side=16).ids
+    assert PIL.__version__ in frame.decoder()
+    monkeypatch.setattr(PIL, "__version__", "0.0")
+    frame.decoder.cache_clear()
+    new = ImageFolder(str(root), side=16).ids
+    frame.decoder.cache_clear()
+    assert not set(old) & set(new)
 
 
 def test_a_changed_picture_has_another_digest(root: Path) -> None:
@@ -125,6 +140,30 @@ def test_arrays_are_read_in_either_layout_and_type(root: Path, kind: type, layou
     assert len(set(data.ids)) == 4
 
 
+def test_arrays_of_other_pixels_share_no_ids(root: Path) -> None:
+    """The bytes of these arrays are the same; as uint8 they are 0 or 1/255, as bool 0 or 1."""
+    root.mkdir()
+    bits = np.random.default_rng(0).integers(0, 2, (4, 2, 8, 8), dtype=np.uint8)
+    variants = {
+        "uint8": bits, "bool": bits.astype(bool), "float16": bits.view(np.float16), "shape": bits.reshape(4, 4, 4, 8),
+    }  # fmt: skip
+    ids: dict[str, list[str]] = {}
+    for name, images in variants.items():
+        np.savez(root / f"{name}.npz", images=images, labels=[0, 1, 2, 3])
+        ids[name] = list(NpzImages(str(root / f"{name}.npz")).ids)
+    assert len({image for found in ids.values() for image in found}) == 16
+
+
+def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
+    root.mkdir()
+    bits = np.random.default_rng(0).integers(0, 2, (4, 2, 8, 8)).astype(bool)
+    found = []
+    for kind in (bool, np.float32, np.float64, np.int64):
+        np.savez(root / "a.npz", images=bits.astype(kind), labels=[0, 1, 2, 3])
+        found.append(NpzImages(str(root / "a.npz")).ids)
+    assert found == [found[0]] * 4
+
+
 def test_what_is_wrong_with_arrays_is_said(root: Path) -> None:
     root.mkdir()
     np.savez(root / "a.npz", pixels=np.zeros((2, 1, 4, 4)), labels=[0, 1])
@@ -154,6 +193,7 @@ def test_cifars_archives_are_read_as_torchvision_reads_them(root: Path, monkeypa
         assert data.labels == read.targets
         np.testing.assert_array_equal(data.load(range(12)), read.data.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         np.testing.assert_array_equal(data.pixels, pixels)
+        assert data.ids == pixel_ids(data.load, 12)
 
 
 def test_a_missing_archive_is_named_with_where_it_is_from(root: Path) -> None:

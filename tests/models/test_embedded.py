@@ -86,6 +86,9 @@ def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> No
     assert labels.bincount().tolist() == [100] * 10
     ids = recipe.FashionMnist1000().ids
     assert len(set(ids)) == 1000
+    values = (images * 255).round().to(torch.uint8)
+    assert torch.equal(values.float() / 255, images), "the ids digest these bytes, so they must determine the pixels"
+    assert ids == [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in values]
 
 
 @pytest.mark.skipif(not fashion_mnist.DEFAULT_ROOT.is_dir(), reason="needs Debian's dataset-fashion-mnist")

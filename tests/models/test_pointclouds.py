@@ -1,5 +1,6 @@
 """Point clouds: farthest points and regions by brute force, surfaces by their areas, the network by loops."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from bench_core.clouds import farthest_points, regions
 from bench_core.digests import digest
 from bench_core.errors import UsageError
+from bench_models.datasets.pixel_ids import pixel_ids
 from bench_models.pointclouds.modelnet import ModelNet, read_off
 from bench_models.pointclouds.network import PointNet2, SetAbstraction
 from bench_models.pointclouds.shapes import SOLIDS, Shapes, make_shape, rotation
@@ -171,10 +173,9 @@ def test_the_gradient_is_the_slope() -> None:
 SQUARE = "OFF\n5 2 0\n0 0 0\n2 0 0\n2 2 0\n0 2 0\n0 0 1\n4 0 1 2 3\n3 0 1 4\n"
 
 
-def test_a_face_of_four_corners_is_two_triangles(tmp_path: Path) -> None:
-    for name, text in (("plain", SQUARE), ("glued", SQUARE.replace("OFF\n", "OFF"))):
-        (tmp_path / name).write_text(text)
-        triangles = read_off(tmp_path / name)
+def test_a_face_of_four_corners_is_two_triangles() -> None:
+    for text in (SQUARE, SQUARE.replace("OFF\n", "OFF")):
+        triangles = read_off(text)
         assert triangles.shape == (3, 3, 3)
         assert area(triangles) == pytest.approx(4 + 1)
 
@@ -213,6 +214,36 @@ def test_modelnet_is_read_from_its_folders(tmp_path: Path) -> None:
     )
     assert len(ModelNet(str(tmp_path), "train", per_class=1).labels) == 2
     assert not np.array_equal(ModelNet(str(tmp_path), points=32, seed=1).load([0]), clouds[:1])
+
+
+def test_an_id_of_modelnet_is_the_digest_of_the_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the options that made it: code that makes other clouds changes the ids."""
+    write_modelnet(tmp_path)
+    data = ModelNet(str(tmp_path), points=32)
+    assert list(data.ids) == pixel_ids(data.load, 4)
+    monkeypatch.setattr("bench_models.pointclouds.modelnet.as_cloud", lambda points: as_cloud(points) / 2)
+    assert not set(data.ids) & set(ModelNet(str(tmp_path), points=32).ids)
+
+
+def test_an_id_of_modelnet_reads_only_its_own_mesh(tmp_path: Path) -> None:
+    write_modelnet(tmp_path)
+    data = ModelNet(str(tmp_path), points=32)
+    for file in data.files[1:]:
+        file.unlink()
+    assert data.ids[0] == data.ids[-4] == data.ids[:1][0]
+    with pytest.raises(UsageError, match=r"bed_1\.off: cannot read the mesh"):
+        data.ids[1]
+
+
+def test_triangles_are_read_like_any_faces() -> None:
+    head = "0 0 0\n1 0 0\n1 1 0\n0 1 1\n"
+    triangles = read_off(f"OFF\n4 2 0\n{head}3 0 1 2\n3 0 2 3\n")
+    assert np.array_equal(triangles, read_off(f"OFF\n4 1 0\n{head}4 0 1 2 3\n"))
+
+
+def test_a_cloud_of_shapes_has_its_digest_as_id() -> None:
+    data = Shapes(5, 16)
+    assert data.ids == [hashlib.sha256(cloud.astype("<f4").tobytes()).hexdigest() for cloud in data.load(range(5))]
 
 
 def test_without_meshes_it_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
