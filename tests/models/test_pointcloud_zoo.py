@@ -91,9 +91,9 @@ def test_what_is_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp_p
         recipe.identity("tinny", folder)
 
 
-def test_a_cloud_is_turned_about_the_vertical_axis() -> None:
+def test_a_cloud_is_rotated_about_the_vertical_axis() -> None:
     clouds = torch.rand(3, 3, 10, 1)
-    found = train.turned(clouds, torch.Generator().manual_seed(0))
+    found = train.rotated(clouds, torch.Generator().manual_seed(0))
     assert torch.allclose(found[:, 2], clouds[:, 2])
     assert torch.allclose((found - 0.5).norm(dim=1), (clouds - 0.5).norm(dim=1), atol=1e-6)
     assert not torch.allclose(found, clouds, atol=1e-2)

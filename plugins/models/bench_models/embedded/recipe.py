@@ -1,4 +1,4 @@
-"""The embedded networks and images as recipes: described without torch, loaded when built."""
+"""The embedded networks and images as recipes: described without torch, which is imported when a network is built."""
 
 from __future__ import annotations
 
