@@ -1,4 +1,4 @@
-"""Folders, lists, arrays and archives of images: classes, targets, digests, and what is said of a wrong one."""
+"""Folders, lists, arrays and archives of images: classes, targets, ids, and errors."""
 
 import pickle
 from pathlib import Path
@@ -16,7 +16,7 @@ from bench_models.datasets.npz import NpzImages
 from bench_models.datasets.pixel_ids import pixel_ids
 
 from .conftest import Caches
-from .shelves import Harm, put_cifar, put_pictures
+from .stand_ins import Harm, put_cifar, put_pictures
 
 TENCH, GOLDFISH, TOILET_TISSUE = "n01440764", "n01443537", "n15075141"
 
@@ -76,7 +76,7 @@ def test_a_changed_picture_has_another_digest(root: Path) -> None:
     assert ImageFolder(str(root)).ids == [kept, kept]
 
 
-def test_what_is_wrong_with_a_folder_is_said(root: Path) -> None:
+def test_mistakes_in_a_folder_are_reported(root: Path) -> None:
     with pytest.raises(UsageError, match=r"data: root: .*BENCH_DATA"):
         ImageFolder()
     with pytest.raises(UsageError, match="no such file or folder"):
@@ -107,7 +107,7 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("head", "line", "said"),
+    ("head", "line", "message"),
     [
         ("ImageId,Label", "0,1", "no column TrueLabel; found ImageId, Label"),
         ("ImageId,TrueLabel", "0,dog", 'TrueLabel of 0 is "dog"'),
@@ -115,11 +115,11 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
         ("ImageId,TrueLabel", "../secret,1", r"lists the image \.\./secret"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_said(root: Path, head: str, line: str, said: str) -> None:
+def test_mistakes_in_a_list_are_reported(root: Path, head: str, line: str, message: str) -> None:
     put_pictures(root, {".": 1})
     (root.parent / "secret.png").write_bytes((root / "0.png").read_bytes())
     write_list(root, [line], head)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         ImageList(str(root))
     (root / "images.csv").unlink()
     with pytest.raises(UsageError, match="cannot read"):
@@ -164,7 +164,7 @@ def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
     assert found == [found[0]] * 4
 
 
-def test_what_is_wrong_with_arrays_is_said(root: Path) -> None:
+def test_mistakes_in_arrays_are_reported(root: Path) -> None:
     root.mkdir()
     np.savez(root / "a.npz", pixels=np.zeros((2, 1, 4, 4)), labels=[0, 1])
     with pytest.raises(UsageError, match=r'images: .*has no array "images"; it has: pixels, labels'):
@@ -196,7 +196,7 @@ def test_cifars_archives_are_read_as_torchvision_reads_them(root: Path, monkeypa
         assert data.ids == pixel_ids(data.load, 12)
 
 
-def test_a_missing_archive_is_named_with_where_it_is_from(root: Path) -> None:
+def test_a_missing_archive_is_reported_with_its_url(root: Path) -> None:
     root.mkdir()
     with pytest.raises(UsageError, match=r"looked for .*test_batch: .*kriz/cifar-10-python\.tar\.gz, unpacked"):
         cifar10(str(root))

@@ -62,11 +62,11 @@ def test_a_region_holds_the_points_nearest_to_its_centre() -> None:
         ([(0, 0), (1, 0), (0, 1)], 2000, np.pi * (1 + np.sqrt(2))),
     ],
 )
-def test_a_solid_of_revolution_has_the_area_it_should(profile: list, sides: int, expected: float) -> None:
+def test_a_solid_of_revolution_has_the_exact_area(profile: list, sides: int, expected: float) -> None:
     assert area(revolve(profile, sides)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_round_solids_have_the_areas_of_the_round() -> None:
+def test_round_solids_have_the_exact_areas_approximately() -> None:
     draw = np.random.default_rng(0)
     assert area(SOLIDS["sphere"](draw)) == pytest.approx(4 * np.pi, rel=0.01)
     tube_radius = np.random.default_rng(1).uniform(0.2, 0.45)
@@ -116,7 +116,7 @@ def test_a_shape_is_the_same_whatever_the_count() -> None:
 
 
 def test_the_shapes_are_those_that_the_results_are_of() -> None:
-    """They are made anew everywhere: another NumPy or processor must not make others."""
+    """They are generated on every machine: another NumPy or processor must not change them."""
     assert digest(list(Shapes().ids)) == "4bb238ff919e89fa1177636a94c7347b15a96e7867dcc5ff316a48b7506012ff"
 
 
@@ -246,7 +246,7 @@ def test_a_cloud_of_shapes_has_its_digest_as_id() -> None:
     assert data.ids == [hashlib.sha256(cloud.astype("<f4").tobytes()).hexdigest() for cloud in data.load(range(5))]
 
 
-def test_without_meshes_it_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_meshes_are_reported_with_their_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH_DATA", raising=False)
     with pytest.raises(UsageError, match="no folder of meshes is given"):
         ModelNet()

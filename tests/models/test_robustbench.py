@@ -17,7 +17,7 @@ from bench_models.libraries.indexes import robustbench_networks
 from bench_models.libraries.robustbench_import import robustbench
 
 from .conftest import Caches
-from .shelves import Harm, settled
+from .stand_ins import Harm, settled
 
 NAMES = ["Standard", "Carmon2019Unlabeled", "Wong2020Fast"]
 
@@ -64,7 +64,7 @@ def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_that_do_not_fit_and_damaged_ones_are_named(caches: Caches, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_or_are_damaged_are_named(caches: Caches, tmp_path: Path) -> None:
     put(tmp_path, "Wong2020Fast", {"other": torch.ones(1)})
     with pytest.raises(UsageError, match=r"Wong2020Fast\.pt does not fit the network: Missing key[^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
@@ -73,7 +73,7 @@ def test_weights_that_do_not_fit_and_damaged_ones_are_named(caches: Caches, tmp_
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
 
 
-def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_line(caches: Caches, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"looked for .*cifar10/Linf/Standard\.pt"):
         robustbench_models.build("Standard", folder=str(tmp_path))
     with pytest.raises(UsageError, match=r'name: unknown network "Wong2020Slow" \(did you mean "Wong2020Fast"'):
