@@ -3,6 +3,7 @@
 from .errors import UsageError
 from .result import Result, load_result
 from .run import run
-from .suite.model import Suite, load_suite
+from .suite.load import load_suite
+from .suite.model import Suite
 
 __all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]

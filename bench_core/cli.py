@@ -22,8 +22,8 @@ from .commands.report import report
 from .errors import Fault, UsageError, one_line
 from .executors.watchdog import memory
 from .registry import HOST_GIVES, KINDS, Registry, discover
+from .suite.load import load_suite, own_suites
 from .suite.merge import read_override, read_toml
-from .suite.model import load_suite, own_suites
 from .tables.pivot import Table
 from .tables.text_formats import FORMATS, render
 from .tables.views import beside_published, pivots

@@ -52,12 +52,17 @@ def raised(error: BaseException) -> str:
     return f"raised {one_line(text)[:400]}{where}"
 
 
+def nearest(found: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one resembles most; None if it resembles none."""
+    return next(iter(difflib.get_close_matches(found, sorted(known), n=1, cutoff=0.5)), None)
+
+
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Name the nearest known name, or list what there is."""
+    """Return a hint in parentheses: the most similar known name, or else all of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
-    if near:
-        return f'(did you mean "{near[0]}"?)'
+    near = nearest(found, known)
+    if near is not None:
+        return f'(did you mean "{near}"?)'
     return f"(known: {', '.join(known)})" if known else "(none is known)"
 
 

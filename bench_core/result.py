@@ -21,7 +21,8 @@ from .scores.derived import derive
 from .scores.summarise import LabelledScore, RowSet, pack_rows, summarise, unpack_rows
 from .scores.warnings import Warned, flags, warnings
 from .store import write_atomically
-from .suite.model import Suite, command
+from .suite.load import command
+from .suite.model import Suite
 from .suite.outputs import TableTable
 from .tables.pivot import Table, pivot, shown
 from .tables.text_formats import FORMATS, comma_separated

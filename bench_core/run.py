@@ -25,7 +25,8 @@ from .reserved import PREDICTED
 from .result import Result, safe_name, truth, write
 from .scores.summarise import RowSet, gather
 from .store import Store
-from .suite.model import Suite, load_suite
+from .suite.load import load_suite
+from .suite.model import Suite
 from .types import Precision
 
 

@@ -26,7 +26,7 @@ def fetch(
     from ..progress import for_stream
     from ..registry import discover
     from ..run import resolve_suite
-    from ..suite.model import load_suite
+    from ..suite.load import load_suite
 
     registry, loaded = discover(), load_suite(suite, profile, set_ or ())
 

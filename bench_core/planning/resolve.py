@@ -13,7 +13,7 @@ from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
 from ..suite.model import AttackTable, Suite, source_label
-from ..suite.output_faults import outcome_faults
+from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .host_digest import host_digest
 from .lookup import find_with_options
@@ -111,7 +111,7 @@ def resolve(
     models.resolve_all()
     resolved.models, resolved.weights = models.models, models.weights
     faults = [*_resolve_metrics(resolved), *models.faults, *_resolve_attacks(resolved)]
-    faults += outcome_faults(suite, resolved.metrics_by_label)
+    faults += output_faults(suite, resolved.metrics_by_label)
     faults += _open_data(resolved) if with_images else []
     stop_at_faults(faults)
     return resolved

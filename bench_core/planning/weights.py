@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import Fault
-from ..suite.model import Suite, command
+from ..suite.load import command
+from ..suite.model import Suite
 from ..types import WeightsFile
 
 Missing = Mapping[str, Sequence[WeightsFile]]  # by the model's label

@@ -15,7 +15,6 @@ from ..suite.outputs import CorrelationTable, WorstCaseTable
 from ..types import Score
 from .summarise import LabelledScore
 
-CORRELATION_SCORES = ("pearson", "slope")
 Labels = tuple[tuple[str, Any], ...]
 
 

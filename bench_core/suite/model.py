@@ -1,22 +1,15 @@
-"""A suite file and its profile -> one validated `Suite`; every fault at once, with file and key."""
+"""The tables of a suite, as pydantic models."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Sequence
-from functools import reduce
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
 from ..types import LossName, Norm
-from .fields import Label, Number, Strict, faults_of
-from .merge import merged, origin, read_override, read_toml
+from .fields import Label, Number, Strict
 from .outputs import AnyPlot, CorrelationTable, GateTable, TableTable, WorstCaseTable
-from .sweeps import expand_sweeps
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
@@ -180,126 +173,3 @@ def members(source: str | list[str]) -> list[str]:
 
 def source_label(source: str | list[str]) -> str:
     return ENSEMBLE_MARK.join(members(source))
-
-
-def suites_folder() -> Path:
-    """Where bench's own suites are: in the wheel, or in the checkout."""
-    here = Path(__file__).parents[1]
-    return here / "suites" if (here / "suites").is_dir() else here.parent / "suites"
-
-
-def own_suites() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
-
-
-def find_suite(name: str) -> Path:
-    """Give the file of a path, or of the name of one of bench's own suites. Raises UsageError."""
-    path, known = Path(name), own_suites()
-    if path.is_file():
-        return path
-    if name in known:
-        return known[name]
-    if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
-        return known[path.stem]
-    raise UsageError(Fault(name, "", f"no such suite file {did_you_mean(path.stem, known)}"))
-
-
-def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
-    """Give the command line `bench VERB` of a suite as it was loaded, without the overrides that begin so."""
-    shipped = Path(suite.file) == own_suites().get(suite.name)
-    overrides = [f"--set={text}" for text in suite.overrides if not without or not text.startswith(without)]
-    named = ["bench", verb, suite.name if shipped else suite.file, "--profile", suite.profile]
-    return shlex.join([*named, *options, *overrides])
-
-
-def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
-    """Read a suite by file or by name, with a profile (the first it lists by default) and `key=value` overrides.
-
-    Raises UsageError with every fault found.
-    """
-    path = find_suite(name)
-    table = read_toml(path)
-    where = str(path)
-    profiles = table.pop("profiles", None)
-    if not (isinstance(profiles, list) and profiles and all(isinstance(p, str) for p in profiles)):
-        raise UsageError(Fault(where, "profiles", f"found {profiles!r} (would do: a list of names, the default first)"))
-    chosen = profiles[0] if profile is None else profile
-    if chosen not in profiles:
-        raise UsageError(Fault(where, "profiles", f'no profile "{chosen}" {did_you_mean(chosen, profiles)}'))
-    on = table.pop("on", {})
-    if not isinstance(on, dict) or not all(isinstance(each, dict) for each in on.values()):
-        raise UsageError(Fault(where, "on", "found no table of tables (would do: [on.PROFILE])"))
-    unknown = [
-        Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}") for key in on if key not in profiles
-    ]
-    profile_file = next(
-        (
-            file
-            for folder in (path.parent, suites_folder())
-            if (file := folder / "profiles" / f"{chosen}.toml").is_file()
-        ),
-        None,
-    )
-    layers: list[tuple[str, dict[str, Any]]] = [(str(profile_file), read_toml(profile_file))] if profile_file else []
-    layers += [(where, table), (where, on.get(chosen, {}))]
-    given = [(f"--set {text}", read_override(text)) for text in overrides]
-    together: dict[str, Any] = reduce(merged, (table for _, table in given), {})  # in whichever order they were given
-    whole = expand_sweeps(reduce(merged, [*(table for _, table in layers), together], {}))
-    layers += given
-    stop_at_faults(
-        unknown
-        + [
-            Fault(where, key, "not a key of a suite")
-            for key in ("name", "file", "profile", "overrides")
-            if key in whole
-        ]
-    )
-    try:
-        suite = Suite(**whole, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
-    except ValidationError as error:
-        faults = [Fault(origin(f.key, layers, where), f.key, f.message) for f in faults_of(error, Suite, where)]
-        raise UsageError(*faults, *unknown) from None
-    stop_at_faults([Fault(origin(f.key, layers, where), f.key, f.message) for f in _names(suite)])
-    return suite
-
-
-def _names(suite: Suite) -> list[Fault]:
-    """Find names that a suite uses and does not define."""
-    labels = [source_label(source) for source in suite.sources]
-    uses: list[tuple[str, str, Collection[str]]] = [
-        ("sources", name, suite.models) for source in suite.sources for name in members(source)
-    ]
-    uses += [("targets", name, suite.models) for name in suite.targets]
-    uses += [("images.models", name, suite.models) for name in suite.images.models or []]
-    uses += [
-        (f"metrics.{label}.models", name, suite.all_models)
-        for label, metric in suite.metrics.items()
-        for name in metric.models or []
-    ]
-    # of networks that the suite names, not of its sources: an override that leaves a source out must not be a fault
-    restricted = [(f"budgets.{budget}.sources", table.sources or []) for budget, table in suite.budgets.items()]
-    restricted += [(f"attacks.{attack}.by_source", list(entry.by_source)) for attack, entry in suite.attacks.items()]
-    uses += [
-        (key, part, suite.models) for key, named in restricted for name in named for part in name.split(ENSEMBLE_MARK)
-    ]
-    for budget, table in suite.budgets.items():
-        uses += [(f"budgets.{budget}.attacks", name, suite.attacks) for name in table.attacks or []]
-    for label, worst in suite.worst_case.items():
-        uses += [(f"worst_case.{label}.attacks", name, suite.attacks) for name in worst.attacks or []]
-    faults = [
-        Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}')
-        for key, name, known in uses
-        if name not in known
-    ]
-    faults += [Fault("", "attacks", "given, but no budgets")] if suite.attacks and not suite.budgets else []
-    faults += [
-        Fault("", f"worst_case.{label}", "is an attack's name as well")
-        for label in suite.worst_case
-        if label in suite.attacks
-    ]
-    faults += [Fault("", "attacks", "given, but no sources")] if suite.attacks and not suite.sources else []
-    for key, values in (("sources", labels), ("targets", suite.targets)):
-        faults += [
-            Fault("", key, f'"{name}" stands twice') for name in sorted({v for v in values if values.count(v) > 1})
-        ]
-    return faults

@@ -7,7 +7,7 @@ import pytest
 from bench_core.errors import UsageError
 from bench_core.planning.planner import Planner
 from bench_core.registry import Offer
-from bench_core.suite.model import load_suite
+from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Rejection
 
 from ..toys import ToyPlugin

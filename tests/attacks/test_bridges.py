@@ -16,7 +16,7 @@ from bench_core.registry import Registry
 from bench_core.run import resolve_suite
 from bench_core.run import run as run_suite
 from bench_core.store import Store
-from bench_core.suite.model import load_suite
+from bench_core.suite.load import load_suite
 from bench_core.types import Budget, Examples
 from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.contracts import check_images

@@ -9,7 +9,7 @@ from bench_attacks.compose import composed, join
 from bench_attacks.recipes import RECIPES
 from bench_core.errors import UsageError
 from bench_core.planning.resolve import ResolvedSuite, resolve
-from bench_core.suite.model import load_suite
+from bench_core.suite.load import load_suite
 
 from .scene import SMALL, budget, build, examples, network, run
 

@@ -76,7 +76,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             'sources = ["ResNet-X"]',
             'sources: unknown name "ResNet-X" (did you mean "ResNet-S"?)',
         ),
-        ('targets = ["VGG"]', 'targets = ["VGG", "VGG"]', 'targets: "VGG" stands twice'),
+        ('targets = ["VGG"]', 'targets = ["VGG", "VGG"]', 'targets: "VGG" is listed twice'),
         ('recipe = "transfer"', 'recipe = "tranfser"', "metrics.transfer.recipe"),
         ('"transfer.success"', '"transfer.succes"', 'found "transfer.succes" (would do: transfer.success'),
         ('rows = ["source", "attack"]', 'rows = ["sauce"]', 'unknown dimension "sauce"'),

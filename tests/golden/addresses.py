@@ -24,8 +24,8 @@ from bench_core.planning.resolve import ResolvedSuite, resolve
 from bench_core.planning.selection import first_images
 from bench_core.planning.specs import DatasetSpec, Environment, ModelSpec
 from bench_core.registry import Offer, Registry, discover
+from bench_core.suite.load import own_suites
 from bench_core.suite.merge import read_toml
-from bench_core.suite.model import own_suites
 
 FILE = Path(__file__).with_name("addresses.json")
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}  # the extra whose networks a profile names

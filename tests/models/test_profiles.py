@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from bench_core.registry import Registry
+from bench_core.suite.load import suites_folder
 from bench_core.suite.merge import read_toml
-from bench_core.suite.model import suites_folder
 from bench_models.libraries import checkpoint
 
 from .conftest import Caches
@@ -121,7 +121,7 @@ def test_the_cifar10_profile_runs_on_the_archive(
     """Random weights do not reach the expected accuracy, and the run stops there."""
     from bench_core.errors import UsageError
     from bench_core.run import run
-    from bench_core.suite.model import load_suite
+    from bench_core.suite.load import load_suite
 
     if not {"robustbench"} <= set(installed.names("models")) or "autoattack" not in installed.names("attacks"):
         pytest.skip("installed without the extras")

@@ -15,7 +15,7 @@ from bench_core.planning.weights import fetching
 from bench_core.registry import Origin, Registry
 from bench_core.run import resolve_suite, run
 from bench_core.store import Store
-from bench_core.suite.model import command, load_suite
+from bench_core.suite.load import command, load_suite
 from bench_core.types import DataRecipe, WeightsFile
 
 from ..toys import SHAPE

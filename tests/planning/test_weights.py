@@ -20,7 +20,7 @@ from bench_core.progress import Silent
 from bench_core.registry import Origin
 from bench_core.run import resolve_suite, run
 from bench_core.store import Store
-from bench_core.suite.model import load_suite
+from bench_core.suite.load import load_suite
 from bench_core.types import ModelRecipe, WeightsFile
 
 from ..toys import toy_network

@@ -242,7 +242,7 @@ def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
         ('value = "seen"', 'value = "sen"', 'did you mean "seen"'),
         ('x = "strength"\nmean', 'x = "strenght"\nmean', 'unknown dimension "strenght"'),
         ('x = "strength"\nmean', "mean", "plots.3"),
-        ('name = "sweep"', 'name = "curves"', "stands twice"),
+        ('name = "sweep"', 'name = "curves"', 'another plot is named "curves"'),
         ("images = 2", "bins = 3", "bins"),
         ('panels = ["source", "target"]', 'panels = ["source", "target", "attack"]', "panels"),
     ],

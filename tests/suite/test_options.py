@@ -5,7 +5,8 @@ from pydantic import BaseModel
 
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.suite.model import AttackTable, DataTable, MetricTable, ModelTable, load_suite
+from bench_core.suite.load import load_suite
+from bench_core.suite.model import AttackTable, DataTable, MetricTable, ModelTable
 
 TABLES = {"attacks": AttackTable, "metrics": MetricTable, "models": ModelTable, "datasets": DataTable}
 

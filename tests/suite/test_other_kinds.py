@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench_core.suite.load import load_suite
 from bench_core.suite.merge import merged
-from bench_core.suite.model import load_suite
 
 PROFILE = """
 [data]

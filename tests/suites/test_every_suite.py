@@ -15,8 +15,8 @@ from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run import resolve_suite
 from bench_core.store import Store
+from bench_core.suite.load import own_suites
 from bench_core.suite.merge import read_toml
-from bench_core.suite.model import own_suites
 from bench_core.suite.outputs import HistogramPlot, MapsPlot
 
 SUITES = sorted(own_suites())
@@ -57,7 +57,7 @@ from pathlib import Path
 from bench_core.planning.plan import make_plan
 from bench_core.run import resolve_suite
 from bench_core.store import Store
-from bench_core.suite.model import load_suite
+from bench_core.suite.load import load_suite
 for name, profile in {BOTH!r}:
     make_plan(resolve_suite(load_suite(name, profile)), Store(Path("nowhere")))
 sys.exit("torch" in sys.modules)

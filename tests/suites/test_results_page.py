@@ -12,7 +12,7 @@ from bench_core import load_suite, run
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
 from bench_core.scores.summarise import LabelledScore
-from bench_core.suite.model import own_suites
+from bench_core.suite.load import own_suites
 from bench_core.tables.pivot import Table, TableCell
 from bench_core.types import Score
 

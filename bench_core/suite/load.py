@@ -1,0 +1,132 @@
+"""Read a suite by file or by name, with its profile and overrides."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import Fault, UsageError, did_you_mean, nearest, stop_at_faults
+from .fields import faults_of
+from .merge import merged, origin, read_override, read_toml
+from .model import Suite
+from .sweeps import expand_sweeps
+from .validate import name_faults
+
+SET_BY_LOADING = ("name", "file", "profile", "overrides")
+
+
+def suites_folder() -> Path:
+    """Return the folder of bench's own suites: in the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    return package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
+
+
+def own_suites() -> dict[str, Path]:
+    """Return the files of bench's own suites by name."""
+    return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
+
+
+def find_suite(name: str) -> Path:
+    """Return the file of a suite, given its path or the name of one of bench's own. Raises UsageError."""
+    path, known = Path(name), own_suites()
+    if path.is_file():
+        return path
+    if name in known:
+        return known[name]
+    if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
+        return known[path.stem]
+    raise UsageError(Fault(name, "", f"no such suite file {did_you_mean(path.stem, known)}"))
+
+
+def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
+    """Return the command line that runs a `bench` command on a suite as it was loaded.
+
+    Args:
+        verb: The command, as "run".
+        suite: The suite; its profile and overrides are repeated.
+        options: More options of the command line.
+        without: Overrides that begin with this text are left out.
+    """
+    shipped = Path(suite.file) == own_suites().get(suite.name)
+    overrides = [f"--set={text}" for text in suite.overrides if not without or not text.startswith(without)]
+    named = ["bench", verb, suite.name if shipped else suite.file, "--profile", suite.profile]
+    return shlex.join([*named, *options, *overrides])
+
+
+def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
+    """Read a suite and validate it.
+
+    Args:
+        name: The suite's file, or the name of one of bench's own.
+        profile: One of the suite's profiles; the first that it lists by default.
+        overrides: Texts of the form `key=value`, which replace what the file and the profile give.
+
+    Raises:
+        UsageError: with all faults of the file, the profile and the overrides, each with its origin and key.
+    """
+    path = find_suite(name)
+    where = str(path)
+    table = read_toml(path)
+    profiles, by_profile = _take_profiles(table, where)
+    chosen = profiles[0] if profile is None else profile
+    if chosen not in profiles:
+        raise UsageError(Fault(where, "profiles", f'no profile "{chosen}" {did_you_mean(chosen, profiles)}'))
+    faults = [
+        Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}")
+        for key in by_profile
+        if key not in profiles
+    ]
+    # a section for a misspelt profile is validated as the section that it was meant to be
+    meant = [by_profile[key] for key in by_profile if key == chosen or nearest(key, profiles) == chosen]
+    given = _read_overrides(overrides)
+    layers = [*_profile_file(path.parent, chosen), (where, table), *((where, section) for section in meant)]
+    overriding = reduce(merged, (override for _, override in given), {})  # their order does not matter
+    tables = expand_sweeps(reduce(merged, [*(layer for _, layer in layers), overriding], {}))
+    layers += given
+    found = [Fault(where, key, "not a key of a suite") for key in SET_BY_LOADING if tables.pop(key, None) is not None]
+    try:
+        suite = Suite(**tables, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
+    except ValidationError as error:
+        found += faults_of(error, Suite, where)
+    found += name_faults(tables)
+    stop_at_faults(faults + [replace(fault, where=origin(fault.key, layers, where)) for fault in found])
+    return suite
+
+
+def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Remove and return a file's list of profiles and its section for each. Raises UsageError."""
+    profiles, by_profile, faults = table.pop("profiles", None), table.pop("on", {}), list[Fault]()
+    if not (isinstance(profiles, list) and profiles and all(isinstance(name, str) for name in profiles)):
+        message = f"found {profiles!r} (would do: a list of names, the default first)"
+        faults.append(Fault(where, "profiles", message))
+    if not isinstance(by_profile, dict) or not all(isinstance(section, dict) for section in by_profile.values()):
+        faults.append(Fault(where, "on", "found no table of tables (would do: [on.PROFILE])"))
+    stop_at_faults(faults)
+    return profiles, by_profile
+
+
+def _profile_file(folder: Path, profile: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the file that suites share for a profile, if there is one: beside the suite, or else among bench's own."""
+    for parent in (folder, suites_folder()):
+        file = parent / "profiles" / f"{profile}.toml"
+        if file.is_file():
+            return [(str(file), read_toml(file))]
+    return []
+
+
+def _read_overrides(overrides: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Read all overrides. Raises UsageError with every one that cannot be read."""
+    given, faults = [], list[Fault]()
+    for text in overrides:
+        try:
+            given.append((f"--set {text}", read_override(text)))
+        except UsageError as error:
+            faults += error.faults
+    stop_at_faults(faults)
+    return given

@@ -1,0 +1,191 @@
+"""Names that a suite uses: each must be defined by the suite itself or offered by one of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import Fault, did_you_mean, nearest
+from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
+from ..types import Metric
+from .model import ENSEMBLE_MARK, OWN_DIMENSIONS, Suite, source_label
+from .outputs import HistogramPlot, MapsPlot, ScatterPlot
+
+
+def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
+    """Find labels that a suite uses but does not define.
+
+    Args:
+        tables: The merged tables of a suite, before they are validated, so that a mistake in one section hides none in
+            another. Values of a wrong type and sections whose name is misspelt are skipped: they have faults of their
+            own, and what they define is not known.
+
+    Returns:
+        Faults without a file.
+    """
+    misspelt = {nearest(key, Suite.model_fields) for key in tables if key not in Suite.model_fields}
+    names = _Names(tables, misspelt)
+    faults = [
+        Fault("", key, f'unknown name "{name}" {did_you_mean(name, known)}')
+        for key, name, known in names.uses()
+        if known is not None and name not in known
+    ]
+    for section in ("budgets", "sources"):
+        if tables.get("attacks") and not tables.get(section) and section not in misspelt:
+            faults.append(Fault("", "attacks", f"given, but no {section}"))
+    attacks = names.defined("attacks") or ()
+    faults += [
+        Fault("", f"worst_case.{label}", "is an attack's name as well")
+        for label in names.entries("worst_case")
+        if label in attacks
+    ]
+    for key, labels in (("sources", list(map(source_label, names.sources))), ("targets", names.targets)):
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        faults += [Fault("", key, f'"{label}" is listed twice') for label in repeated]
+    return faults
+
+
+class _Names:
+    """The labels in the merged tables of a suite that may have faults."""
+
+    def __init__(self, tables: Mapping[str, Any], misspelt: Collection[str | None]) -> None:
+        self.tables, self.misspelt = tables, misspelt
+        listed = tables.get("sources")
+        self.sources = [
+            source if isinstance(source, str) else _strings(source)
+            for source in (listed if isinstance(listed, list) else [])
+            if isinstance(source, str) or _strings(source)
+        ]
+        self.targets = _strings(tables.get("targets"))
+        images = tables.get("images")
+        self.selecting = _strings(images.get("models")) if isinstance(images, Mapping) else []
+
+    def entries(self, section: str) -> dict[str, Mapping[str, Any]]:
+        """Return the tables in a section by their labels."""
+        tables = self.tables.get(section)
+        found = tables.items() if isinstance(tables, Mapping) else ()
+        return {label: table for label, table in found if isinstance(table, Mapping)}
+
+    def defined(self, section: str) -> Collection[str] | None:
+        """Return the labels that a section defines; None if they cannot be known."""
+        table = self.tables.get(section, {})
+        return table.keys() if isinstance(table, Mapping) and section not in self.misspelt else None
+
+    def uses(self) -> Iterator[tuple[str, str, Collection[str] | None]]:
+        """Yield the key, the label and the defined labels (None if unknown) of every use of a label."""
+        models, attacks = self.defined("models"), self.defined("attacks")
+        members = [name for source in self.sources for name in ([source] if isinstance(source, str) else source)]
+        yield from (("sources", name, models) for name in members)
+        yield from (("targets", name, models) for name in self.targets)
+        yield from (("images.models", name, models) for name in self.selecting)
+        used = (
+            None if {"sources", "targets", "images"} & {*self.misspelt} else {*members, *self.targets, *self.selecting}
+        )
+        for label, metric in self.entries("metrics").items():
+            yield from ((f"metrics.{label}.models", name, used) for name in _strings(metric.get("models")))
+        # compared with all models, not with the sources: an override that removes a source must not cause a fault
+        for label, budget in self.entries("budgets").items():
+            for source in _strings(budget.get("sources")):
+                yield from ((f"budgets.{label}.sources", name, models) for name in source.split(ENSEMBLE_MARK))
+            yield from ((f"budgets.{label}.attacks", name, attacks) for name in _strings(budget.get("attacks")))
+        for label, attack in self.entries("attacks").items():
+            for source in attack["by_source"] if isinstance(attack.get("by_source"), Mapping) else ():
+                yield from ((f"attacks.{label}.by_source", name, models) for name in source.split(ENSEMBLE_MARK))
+        for label, worst in self.entries("worst_case").items():
+            yield from ((f"worst_case.{label}.attacks", name, attacks) for name in _strings(worst.get("attacks")))
+
+
+def _strings(value: Any) -> list[str]:
+    """Return the strings in a list; nothing of any other value."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+class Outputs(NamedTuple):
+    """What a metric or a correlation offers."""
+
+    names: Sequence[str]  # of its scores or its rows
+    dimensions: Sequence[str] = ()  # that it adds to its scores
+
+
+Offered = Mapping[str, Outputs | None]  # by label; None for a metric that could not be built: what it offers is unknown
+
+
+def output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> list[Fault]:
+    """Find scores, rows and dimensions that a suite's tables, plots and derived scores use but no metric offers.
+
+    Args:
+        suite: The suite.
+        metrics: The metrics by label. A metric of the suite that is missing here could not be built, and causes no
+            faults about what it offers.
+    """
+    return [Fault(suite.file, key, message) for key, message in _output_faults(suite, metrics)]
+
+
+def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str]]:
+    scores: dict[str, Outputs | None] = {label: _outputs(metrics.get(label), "scores") for label in suite.metrics}
+    rows: dict[str, Outputs | None] = {label: _outputs(metrics.get(label), "rows") for label in suite.metrics}
+    scores[RECORD] = rows[RECORD] = Outputs(RECORD_SCORES)
+    correlations = {label: None if label in scores else Outputs(CORRELATION_SCORES) for label in suite.correlations}
+    all_scores = scores | correlations
+    for label, worst in suite.worst_case.items():
+        yield from _unknown_output(f"worst_case.{label}.value", worst.value, scores)
+    for label, pair in suite.correlations.items():
+        if label in scores:
+            yield f"correlations.{label}", "is a metric's label as well"
+        for axis, value in (("x", pair.x), ("y", pair.y)):
+            yield from _unknown_output(f"correlations.{label}.{axis}", value, scores)
+            yield from _unknown_dimensions(f"correlations.{label}", pair.where, suite, value, scores)
+    for index, table in enumerate(suite.tables):
+        key = f"tables.{index}"
+        yield from _unknown_output(f"{key}.value", table.value, all_scores)
+        used = (*table.rows, *table.columns, *table.where, *table.baseline)
+        yield from _unknown_dimensions(key, used, suite, table.value, all_scores)
+        if table.reference and not (Path(suite.file).parent / table.reference.file).is_file():
+            yield f"{key}.reference.file", f"no such file: {table.reference.file}"
+    for value in suite.gate:
+        yield from _unknown_output(f"gate.{value}", value, scores)
+    names = [plot.name for plot in suite.plots]
+    for index, plot in enumerate(suite.plots):
+        key = f"plots.{index}"
+        if plot.name in names[:index]:
+            yield f"{key}.name", f'another plot is named "{plot.name}"'
+        if isinstance(plot, ScatterPlot):
+            if plot.value not in suite.correlations:
+                known = did_you_mean(plot.value, suite.correlations)
+                yield f"{key}.value", f'no correlation "{plot.value}" {known}'
+        else:
+            of_rows = isinstance(plot, HistogramPlot | MapsPlot)
+            yield from _unknown_output(f"{key}.value", plot.value, rows if of_rows else all_scores)
+        yield from _unknown_dimensions(key, plot.dimensions, suite, plot.value, all_scores)
+
+
+def _outputs(metric: Metric | None, names: str) -> Outputs | None:
+    if metric is None:
+        return None
+    return Outputs(tuple(getattr(metric, names, ())), tuple(getattr(metric, "labels", ())))
+
+
+def _unknown_output(key: str, value: str, offered: Offered) -> Iterator[tuple[str, str]]:
+    label, _, name = value.partition(".")
+    if label not in offered:
+        yield key, f'unknown name "{label}" {did_you_mean(label, offered)}'
+    elif (outputs := offered[label]) is not None and outputs.names and name not in outputs.names:
+        would_do = ", ".join(f"{label}.{known}" for known in outputs.names)
+        yield key, f'found "{value}" (would do: {would_do})'
+
+
+def _unknown_dimensions(
+    key: str, used: Sequence[str] | Mapping[str, Any], suite: Suite, value: str, offered: Offered
+) -> Iterator[tuple[str, str]]:
+    """Yield a fault for each dimension that scores of `value` lack; if `value` is misspelt, that all scores lack."""
+    label = value.partition(".")[0]
+    sources = [offered[label]] if label in offered else list(offered.values())
+    known = {*OWN_DIMENSIONS, *suite.swept}
+    for outputs in sources:
+        if outputs is None:
+            return
+        known |= {*outputs.dimensions}
+    for name in dict.fromkeys(used):
+        if name not in known:
+            yield key, f'unknown dimension "{name}" (known: {", ".join(sorted(known))})'

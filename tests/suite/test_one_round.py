@@ -1,0 +1,145 @@
+"""All mistakes in a suite are reported in one error, without faults that only follow from another mistake."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bench_core import load_suite
+from bench_core.errors import UsageError
+from bench_core.registry import Registry
+from bench_core.run import resolve_suite
+
+WriteSuite = Callable[..., str]
+
+
+def faults_of_loading(path: str, overrides: tuple[str, ...] = ()) -> set[tuple[str, str]]:
+    with pytest.raises(UsageError) as caught:
+        load_suite(path, overrides=overrides)
+    return {(fault.key, fault.message) for fault in caught.value.faults}
+
+
+def faults_of_resolving(path: str, registry: Registry) -> list[tuple[str, str]]:
+    with pytest.raises(UsageError) as caught:
+        resolve_suite(load_suite(path), registry)
+    return sorted((fault.key, fault.message) for fault in caught.value.faults)
+
+
+def test_faults_of_schema_profiles_and_names_are_reported_together(write_suite: WriteSuite) -> None:
+    path = write_suite(
+        ("[compute]", "[compte]"),
+        ("count = 12", "cuont = 12"),
+        ('targets = ["A", "B"]', 'targets = ["A", "C"]'),
+        ("[[tables]]", "[on.other]\nseed = 1\n[[tables]]"),
+    )
+    assert faults_of_loading(path) == {
+        ("compte", 'unknown key (did you mean "compute"?)'),
+        ("images.cuont", 'unknown key (did you mean "count"?)'),
+        ("images.count", "missing"),
+        ("targets", 'unknown name "C" (known: A, B)'),
+        ("on.other", "unknown profile (known: toy)"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "misspelt"),
+    [
+        ("[models]", "[modles]"),
+        ("[attacks]", "[atacks]"),
+        ("[budgets.linf]", "[budgtes.linf]\nattacks = ['PGD']"),
+        ("[metrics]", "[metrisc]"),
+    ],
+)
+def test_labels_in_a_misspelt_section_are_not_reported_as_unknown(
+    write_suite: WriteSuite, section: str, misspelt: str
+) -> None:
+    key, meant = misspelt.split("]", maxsplit=1)[0].strip("[").split(".")[0], section.strip("[]").split(".")[0]
+    faults = faults_of_loading(write_suite((section, misspelt), ("steps = 4", 'steps = 4\nsources = ["A"]')))
+    required = {(meant, "missing")} if meant in ("models", "metrics") else set()
+    assert faults == {(key, f'unknown key (did you mean "{meant}"?)'), *required}
+
+
+def test_a_section_for_a_misspelt_profile_is_validated_as_if_it_were_spelt_right(write_suite: WriteSuite) -> None:
+    path = write_suite(("[on.toy]", "[on.toys]"), ('targets = ["A", "B"]', 'targets = ["A", "A"]\nsede = 1'))
+    assert faults_of_loading(path) == {
+        ("on.toys", 'unknown profile (did you mean "toy"?)'),
+        ("sede", 'unknown key (did you mean "seed"?)'),
+        ("targets", '"A" is listed twice'),
+    }
+
+
+def test_a_value_of_a_wrong_type_hides_no_unknown_name(write_suite: WriteSuite) -> None:
+    path = write_suite(
+        ('sources = ["A", ["A", "B"]]', 'sources = ["A", 3, ["A", "X"]]'),
+        ("eps = 0.1", 'eps = 0.1\nsources = ["Y"]\nattacks = "PGD"'),
+        ('clean = { recipe = "clean_accuracy" }', 'clean = { recipe = "clean_accuracy", models = ["Z"] }\nbare = 1'),
+        ('targets = ["A", "B"]', "targets = 7"),
+    )
+    faults = faults_of_loading(path)
+    assert {key for key, _ in faults} == {
+        "sources", "sources.1", "budgets.linf.sources", "budgets.linf.attacks", "metrics.clean.models", "metrics.bare",
+        "targets",
+    }  # fmt: skip
+    assert {message.partition(" (")[0] for _, message in faults if message.startswith("unknown")} == {
+        'unknown name "X"',
+        'unknown name "Y"',
+        'unknown name "Z"',
+    }
+
+
+def test_reserved_keys_and_unreadable_overrides_are_all_reported(write_suite: WriteSuite) -> None:
+    path = write_suite(('title = "toy"', 'titel = "toy"\nname = "toy"'))
+    assert faults_of_loading(path) == {
+        ("name", "not a key of a suite"),
+        ("titel", 'unknown key (did you mean "title"?)'),
+        ("title", "missing"),
+    }
+    assert {key for key, _ in faults_of_loading(path, ("seed", "a b", "loss=margin"))} == {"seed", "a b"}
+
+
+def test_wrong_options_and_unknown_scores_are_reported_together(registry: Registry, write_suite: WriteSuite) -> None:
+    path = write_suite(
+        ('transfer = { recipe = "transfer" }', 'transfer = { recipe = "transfer", stpes = [1] }'),
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd", momemtum = 1 }'),
+        append="""
+[[tables]]
+name = "clean"
+rows = ["step"]
+columns = ["target"]
+value = "clean.acuracy"
+[[tables]]
+name = "steps"
+rows = ["step"]
+columns = ["target"]
+value = "transfer.at_stpe"
+[gate]
+"transfer.succes" = { better = "higher" }
+""",
+    )
+    faults = faults_of_resolving(path, registry)
+    assert [key for key, _ in faults] == [
+        "attacks.PGD.momemtum",
+        "metrics.transfer.stpes",
+        "tables.1",
+        "tables.1.value",
+    ]
+    assert faults[2][1].startswith('unknown dimension "step"')
+    assert faults[3][1].startswith('found "clean.acuracy"')
+
+
+def test_a_metric_with_a_wrong_option_is_no_unknown_name(registry: Registry, write_suite: WriteSuite) -> None:
+    path = write_suite(
+        ('transfer = { recipe = "transfer" }', 'transfer = { recipe = "transfer", stpes = [1] }'),
+        append='[correlations.transfer]\nx = "transfer.success"\ny = "claen.accuracy"\n',
+    )
+    faults = faults_of_resolving(path, registry)
+    assert [key for key, _ in faults] == ["correlations.transfer", "correlations.transfer.y", "metrics.transfer.stpes"]
+    assert faults[1][1] == 'unknown name "claen" (did you mean "clean"?)'
+
+
+def test_a_misspelt_score_adds_no_fault_about_its_dimensions(registry: Registry, write_suite: WriteSuite) -> None:
+    path = write_suite(
+        ('rows = ["source", "attack"]', 'rows = ["source", "step", "sauce"]'), ("transfer.success", "tranfer.at_step")
+    )
+    faults = faults_of_resolving(path, registry)
+    assert [key for key, _ in faults] == ["tables.0", "tables.0.value"]
+    assert faults[0][1].startswith('unknown dimension "sauce"')
