@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -173,3 +174,10 @@ def members(source: str | list[str]) -> list[str]:
 
 def source_label(source: str | list[str]) -> str:
     return ENSEMBLE_MARK.join(members(source))
+
+
+def __getattr__(name: str) -> Any:
+    """Find what has moved to `suite.load`. To be deleted once nothing imports it from here."""
+    if name in ("command", "find_suite", "load_suite", "own_suites", "suites_folder"):
+        return getattr(importlib.import_module(".load", __package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
