@@ -17,7 +17,7 @@ from . import hookspecs
 from .code_digest import Untraceable, closure_digest
 from .digests import digest, folder_digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .suite.fields import Option, check_options, options_of
+from .suite.options import Option, check_options, options_of
 from .types import API_OLDEST, API_VERSION, Recipe
 
 GROUP = "bench"

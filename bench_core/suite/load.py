@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import Fault, UsageError, did_you_mean, nearest, stop_at_faults
-from .fields import faults_of
+from .faults import faults_of
 from .merge import merged, origin, read_override, read_toml
 from .model import Suite
 from .sweeps import expand_sweeps
@@ -86,7 +86,7 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     meant = [by_profile[key] for key in by_profile if key == chosen or nearest(key, profiles) == chosen]
     given = _read_overrides(overrides)
     layers = [*_profile_file(path.parent, chosen), (where, table), *((where, section) for section in meant)]
-    overriding = reduce(merged, (override for _, override in given), {})  # their order does not matter
+    overriding: dict[str, Any] = reduce(merged, (override for _, override in given), {})  # in any order
     tables = expand_sweeps(reduce(merged, [*(layer for _, layer in layers), overriding], {}))
     layers += given
     found = [Fault(where, key, "not a key of a suite") for key in SET_BY_LOADING if tables.pop(key, None) is not None]

@@ -23,15 +23,15 @@ def test_every_option_can_be_given_in_a_suite(installed: Registry, kind: str, ta
 def test_a_wrong_value_of_an_option_of_several_types_is_one_line(installed: Registry, found: object) -> None:
     _, faults = installed.find("attacks", "mi", "", "").check({"decay": found}, "suite", "attacks.X")
     assert [str(each) for each in faults] == [
-        f'suite: attacks.X.decay: found {found!r} (would do: float >= 0 or "average")'
+        f'suite: attacks.X.decay: found {found!r}, expected float >= 0 or "average"'
     ]
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("sources=[1]", "sources.0: found 1 (would do: str or list of str)"),
-        ('sources=[["AlexNet", 2]]', "sources.0: found ['AlexNet', 2] (would do: str or list of str)"),
+        ("sources=[1]", "sources.0: found 1, expected str or list of str"),
+        ('sources=[["AlexNet", 2]]', "sources.0: found ['AlexNet', 2], expected str or list of str"),
     ],
 )
 def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, said: str) -> None:

@@ -1,0 +1,73 @@
+"""Errors of pydantic, as faults with dotted keys and hints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..errors import Fault, did_you_mean
+from .annotations import is_table, keys_at, members_of, type_at, type_name
+
+VALIDATORS = ("function-before", "constrained-float")  # parts of pydantic's paths that are no keys
+
+
+def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix: str = "") -> list[Fault]:
+    """Convert pydantic's errors about a table.
+
+    Args:
+        error: What pydantic raised.
+        table: The table that was validated.
+        where: The file, for the faults.
+        prefix: The key of the table in the file.
+
+    Returns:
+        One fault for each value that is wrong.
+    """
+    faults = []
+    for detail in _one_per_value(error.errors(), table):
+        depth, expected = _union_on(table, detail["loc"])
+        path = [str(part) for part in detail["loc"][:depth] if part not in VALIDATORS]
+        message = detail["msg"].removeprefix("Value error, ")
+        if expected:
+            message = f"found {_shortened(detail['input'])}, expected {expected}"
+        elif detail["type"] == "extra_forbidden":
+            message = f"unknown key {did_you_mean(path[-1], keys_at(table, path[:-1]))}"
+        elif detail["type"] == "missing":
+            message = "missing"
+        elif not message.startswith("found"):
+            message = f"{message[0].lower()}{message[1:]}, found {_shortened(detail['input'])}"
+        faults.append(Fault(where, ".".join(filter(None, [prefix, *path])), message))
+    return faults
+
+
+def _one_per_value(errors: Sequence[ErrorDetails], table: type[BaseModel]) -> list[ErrorDetails]:
+    """Keep one error about a value of a union type: pydantic reports at least one for each member of the union."""
+    kept: dict[object, ErrorDetails] = {}
+    for index, detail in enumerate(errors):
+        depth, expected = _union_on(table, detail["loc"])
+        value = detail["loc"][:depth] if expected else index
+        kept[value] = min(kept.get(value, detail), detail, key=lambda error: len(error["loc"]))
+    return list(kept.values())
+
+
+def _union_on(table: type[BaseModel], path: Sequence[int | str]) -> tuple[int, str]:
+    """Return the length of a path up to a value of a union type, and the type's name; if there is none, all and "".
+
+    After such a value, pydantic's path goes on with its own name of a member. Unions of tables do not count: their
+    members are told apart by a key.
+    """
+    current: Any = table
+    for depth, part in enumerate(path):
+        members = [member for member in members_of(current) if member is not type(None)]
+        if len(members) > 1:
+            return (len(path), "") if any(map(is_table, members)) else (depth, type_name(current))
+        current = type_at(members[0], part) if members else None
+    return len(path), ""
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,73 @@
+"""Options of a recipe: the parameters of its `build`, listed and checked."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from ..errors import Fault
+from .annotations import type_name, with_arithmetic
+from .faults import faults_of
+from .fields import Strict
+
+Build = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a recipe, as `bench plugins` lists it."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+
+
+def options_of(build: Build, host_gives: Sequence[str] = ()) -> list[Option]:
+    """List the parameters of a recipe's `build`, without those that the host passes."""
+    return [
+        Option(p.name, type_name(p.annotation), None if p.default is p.empty else p.default, p.default is p.empty)
+        for p in _parameters(build, host_gives)
+    ]
+
+
+def check_options(
+    build: Build, given: Mapping[str, Any], where: str, key: str, host_gives: Sequence[str] = ()
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Validate the options given to a recipe.
+
+    Args:
+        build: The recipe's `build`.
+        given: Options by name, as read from the suite.
+        where: The suite's file, for faults.
+        key: The suite's key under which the options are, for faults.
+        host_gives: The parameters that the host passes.
+
+    Returns:
+        All options, defaults included, each of its type; empty if there are faults. And the faults.
+    """
+    fields: dict[str, Any] = {
+        p.name: (with_arithmetic(p.annotation), ... if p.default is p.empty else p.default)
+        for p in _parameters(build, host_gives)
+    }
+    table: type[Strict] = create_model("Options", __base__=Strict, **fields)
+    try:
+        checked = table(**given)
+    except ValidationError as error:
+        return {}, faults_of(error, table, where, key)
+    return {name: getattr(checked, name) for name in fields}, []
+
+
+def _parameters(build: Build, host_gives: Sequence[str]) -> list[inspect.Parameter]:
+    """Read a signature. Only the options' types are evaluated: others may be imported for type checkers alone."""
+    names = vars(sys.modules[build.__module__])
+    return [
+        p.replace(annotation=eval(p.annotation, names) if isinstance(p.annotation, str) else p.annotation)
+        for p in inspect.signature(build).parameters.values()
+        if p.name not in host_gives and p.kind is not p.VAR_KEYWORD
+    ]
