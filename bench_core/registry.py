@@ -1,10 +1,11 @@
-"""Discovers plugins, each loaded on its own; collects what they offer; builds by name."""
+"""Discover plugins, load each in isolation, and find the recipes that they offer by name."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,15 @@ HOST_GIVES: Mapping[str, Sequence[str]] = {"attacks": ("budget",), "executors": 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin comes from: entry point, distribution and version, digest of its source, what it depends on."""
+    """Where a plugin comes from.
+
+    Attributes:
+        plugin: The name of its entry point.
+        package: Its distribution.
+        version: The distribution's version.
+        source: Digest of its source files, see `source_digest`.
+        depends: Names and versions of the distributions that it depends on, see `dependencies`.
+    """
 
     plugin: str
     package: str
@@ -38,7 +47,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A plugin that did not load, and why."""
+    """A plugin that is not loaded, and the reason."""
 
     plugin: str
     package: str
@@ -47,7 +56,7 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Offer:
-    """A recipe by its name, and who offers it."""
+    """A recipe, its name, and the plugin that offers it."""
 
     kind: str
     name: str
@@ -56,12 +65,13 @@ class Offer:
 
     @cached_property
     def code(self) -> str:
-        """SHA-256 over what the recipe's results come from, so that they are never taken for another code's.
+        """SHA-256 of all code that the recipe can run: a change of it makes stored results stale.
 
-        That is the modules of its `build` and its `parts` with all they import; the whole plugin where it is unknown.
+        It covers the modules of `build` and of the recipe's `parts` with everything they import; the complete plugin
+        if that cannot be traced.
         """
         makers = [self.recipe.build, *getattr(self.recipe, "parts", ())]
-        modules = {getattr(getattr(each, "func", each), "__module__", None) or "" for each in makers}
+        modules = {getattr(getattr(maker, "func", maker), "__module__", None) or "" for maker in makers}
         try:
             return digest([closure_digest(sorted(modules)), *self.origin.depends])
         except Untraceable:
@@ -75,70 +85,113 @@ class Offer:
     @property
     def options(self) -> list[Option]:
         listed = options_of(self.recipe.build, HOST_GIVES.get(self.kind, ()))
-        return [replace(each, type="a model of the suite") if each.name in self.made_of else each for each in listed]
+        return [
+            replace(option, type="a model of the suite") if option.name in self.made_of else option for option in listed
+        ]
 
     def build(self, *given: Any, **options: Any) -> Any:
         """Build what the recipe describes."""
         return self.recipe.build(*given, **options)
 
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
-        """Give all options with defaults, typed, and the faults."""
+        """Return all options, validated and with defaults, and the faults; see `suite.options.check_options`."""
         return check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
 
 
 @dataclass
 class Registry:
-    """All that the installed plugins offer."""
+    """The recipes that plugins offer.
+
+    Attributes:
+        offers: Offers by kind and name.
+        unavailable: The plugins that are not loaded.
+        manager: Calls the hooks of all loaded plugins.
+    """
 
     offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
     unavailable: list[Unavailable] = field(default_factory=list)
     manager: pluggy.PluginManager = field(default_factory=lambda: new_manager())  # noqa: PLW0108
 
     def register(self, plugin: Any, origin: Origin) -> None:
-        """Add what a plugin offers. Raises UsageError where another plugin offers the same name."""
+        """Add a plugin: its hooks and the recipes it offers.
+
+        If this fails, nothing of the plugin is added.
+
+        Args:
+            plugin: A module or an object, with functions marked by `hookspecs.hookimpl`.
+            origin: Where it comes from.
+
+        Raises:
+            UsageError: if a recipe's name is taken.
+            Exception: what pluggy raises for a wrong hook, and what the plugin's hooks raise.
+        """
         self.manager.register(plugin, name=origin.plugin)
         try:
             self.manager.check_pending()
-            hooks = {kind: getattr(plugin, f"bench_{kind}", dict) for kind in KINDS}
-            offered = {(kind, name): recipe for kind, hook in hooks.items() for name, recipe in hook().items()}
-            clashes = [
-                Fault(
-                    "plugins",
-                    f"{kind}.{name}",
-                    f"both {describe(other.origin)} and {describe(origin)} offer it; block one",
-                )
-                for kind, name in offered
-                if (other := self.offers.get((kind, name)))
-            ]
-            stop_at_faults(clashes)
+            offered = self._offered(plugin, origin)
         except BaseException:
             self.manager.unregister(plugin)
             raise
-        self.offers |= {(kind, name): Offer(kind, name, recipe, origin) for (kind, name), recipe in offered.items()}
+        self.offers |= offered
+
+    def _offered(self, plugin: Any, origin: Origin) -> dict[tuple[str, str], Offer]:
+        """Call the hooks of one plugin that offer recipes. Raises UsageError if a name is taken."""
+        alone = new_manager()
+        alone.register(plugin)
+        offered, faults = dict[tuple[str, str], Offer](), list[Fault]()
+        for kind in KINDS:
+            for recipes in getattr(alone.hook, f"bench_{kind}")():
+                for name, recipe in recipes.items():
+                    taken = self.offers.get((kind, name)) or offered.get((kind, name))
+                    if taken:
+                        message = f"both {describe(taken.origin)} and {describe(origin)} offer it; block one"
+                        faults.append(Fault("plugins", f"{kind}.{name}", message))
+                    offered[kind, name] = Offer(kind, name, recipe, origin)
+        stop_at_faults(faults)
+        return offered
 
     def names(self, kind: str) -> list[str]:
-        return sorted(name for of, name in self.offers if of == kind)
+        return sorted(name for offered, name in self.offers if offered == kind)
 
     def find(self, kind: str, name: str, where: str, key: str) -> Offer:
-        """Give the offer of a name. Raises UsageError with the nearest name, or with why its plugin is unavailable."""
+        """Return the offer with a name.
+
+        Args:
+            kind: One of `KINDS`.
+            name: The recipe's name.
+            where: The file that names it, for errors.
+            key: The key under which the file names it, for errors.
+
+        Raises:
+            UsageError: if nothing has that name, with the most similar name and all unavailable plugins.
+        """
         found = self.offers.get((kind, name))
         if found:
             return found
         hint = did_you_mean(name, self.names(kind))
-        broken = "".join(f"; plugin {each.plugin} is unavailable: {each.reason}" for each in self.unavailable)
+        broken = "".join(f"; plugin {plugin.plugin} is unavailable: {plugin.reason}" for plugin in self.unavailable)
         raise UsageError(Fault(where, key, f'unknown {kind[:-1]} "{name}" {hint}{broken}'))
 
     def compose(self, names: Sequence[str], where: str, key: str) -> Offer:
-        """Give the attack that joins some recipes (a suite's `parts = [...]`). Raises UsageError where they do not."""
+        """Return an attack that combines several, as a suite's `parts = [...]` asks for.
+
+        Args:
+            names: Names of attacks.
+            where: The file that names them, for errors.
+            key: The key under which the file names them, for errors.
+
+        Raises:
+            UsageError: if a name is unknown or the attacks cannot be combined.
+        """
         if not names:
-            raise UsageError(Fault(where, key, 'found an empty list (would do: names of attacks, as in ["mi", "ir"])'))
+            raise UsageError(Fault(where, key, 'found an empty list, expected names of attacks (try ["mi", "ir"])'))
         found = [self.find("attacks", name, where, key) for name in names]
-        joins = {getattr(each.recipe, "join", None) for each in found}
+        joins = {getattr(offer.recipe, "join", None) for offer in found}
         join = joins.pop() if len(joins) == 1 else None
         if join is None:
             raise UsageError(Fault(where, key, f"these attacks cannot be combined: {', '.join(names)}"))
         try:
-            recipe = join([each.recipe for each in found])
+            recipe = join([offer.recipe for offer in found])
         except ValueError as error:
             raise UsageError(Fault(where, key, str(error))) from None
         return Offer("attacks", "+".join(names), recipe, found[0].origin)
@@ -155,62 +208,91 @@ def describe(origin: Origin) -> str:
 
 
 def discover(blocked: Iterable[str] = ()) -> Registry:
-    """Load every plugin of the entry-point group `bench`, less those blocked by name, which are never imported.
+    """Load every plugin of the entry-point group `bench`, in isolation: one that fails is listed as unavailable.
 
-    A plugin that fails to load is listed as unavailable with its reason. `BENCH_BLOCK_PLUGINS` (names, separated by
-    commas) adds to `blocked`; `BENCH_DISABLE_PLUGIN_AUTOLOAD=1` loads only bench's own.
+    The environment variable `BENCH_BLOCK_PLUGINS` (names, separated by commas) adds to `blocked`;
+    `BENCH_DISABLE_PLUGIN_AUTOLOAD=1` loads only bench's own plugins.
+
+    Args:
+        blocked: Names of plugins or distributions that are not imported.
+
+    Raises:
+        UsageError: if two plugins offer the same name.
     """
-    shut = {*blocked, *filter(None, os.environ.get("BENCH_BLOCK_PLUGINS", "").split(","))}
-    only_own = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
+    blocked = {*blocked, *filter(None, os.environ.get("BENCH_BLOCK_PLUGINS", "").split(","))}
     registry = Registry()
-    points = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: (not _is_own(p), p.name, p.value))
-    for point in points:
-        package = point.dist.name if point.dist else "unknown"
-        version = point.dist.version if point.dist else "0"
-        if point.name in shut or package in shut:
-            registry.unavailable.append(Unavailable(point.name, package, "blocked"))
-            continue
-        if only_own and not _is_own(point):
-            registry.unavailable.append(Unavailable(point.name, package, "autoload is off"))
-            continue
-        try:
-            plugin = point.load()
-            check_api(getattr(plugin, "BENCH_API_VERSION", API_OLDEST))
-            origin = Origin(point.name, package, version, source_digest(plugin), dependencies(plugin))
-            if registry.manager.has_plugin(point.name):
-                origin = replace(origin, plugin=f"{package}:{point.name}")
-            registry.register(plugin, origin)
-        except UsageError:
-            raise
-        except (Exception, SystemExit) as error:
-            registry.unavailable.append(Unavailable(point.name, package, f"{type(error).__name__}: {error}"))
+    points = importlib.metadata.entry_points(group=GROUP)
+    for point in sorted(points, key=lambda point: (not _is_own(point), point.name, point.value)):
+        reason = _skipped(point, blocked) or _load(point, registry)
+        if reason:
+            registry.unavailable.append(Unavailable(point.name, _distribution(point)[0], reason))
     return registry
 
 
 def _is_own(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name == "adversarial-bench"
+    return _distribution(point)[0] == "adversarial-bench"
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return the name and the version of the distribution that has an entry point."""
+    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
+
+
+def _skipped(point: importlib.metadata.EntryPoint, blocked: Collection[str]) -> str:
+    """Return the reason not to import a plugin; "" if there is none."""
+    if point.name in blocked or _distribution(point)[0] in blocked:
+        return "blocked"
+    own_only = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
+    return "autoload is off" if own_only and not _is_own(point) else ""
+
+
+def _load(point: importlib.metadata.EntryPoint, registry: Registry) -> str:
+    """Import and register a plugin; return why that failed, or "". Raises UsageError if a recipe's name is taken."""
+    package, version = _distribution(point)
+    try:
+        plugin = point.load()
+        check_api(getattr(plugin, "BENCH_API_VERSION", API_OLDEST))
+        name = f"{package}:{point.name}" if registry.manager.has_plugin(point.name) else point.name
+        registry.register(plugin, Origin(name, package, version, source_digest(plugin), dependencies(plugin)))
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def check_api(wanted: Any) -> None:
-    """Raise RuntimeError where a plugin is made for another version of the API than this host's."""
+    """Raise RuntimeError if a plugin is made for a version of the API that this host does not support."""
     if not isinstance(wanted, int):
-        raise RuntimeError(f"BENCH_API_VERSION: found {wanted!r} (would do: {API_VERSION})")
+        raise RuntimeError(f"BENCH_API_VERSION: found {wanted!r}, expected an integer (try {API_VERSION})")
     if wanted > API_VERSION:
-        raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION} (would do: a newer bench)")
+        raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION} (try a newer bench)")
     if wanted < API_OLDEST:
-        takes = f"takes {API_OLDEST} to {API_VERSION}"
-        raise RuntimeError(f"made for plugin API {wanted}, this host {takes} (would do: a newer release of the plugin)")
+        supported = f"supports {API_OLDEST} to {API_VERSION}"
+        raise RuntimeError(f"made for plugin API {wanted}, this host {supported} (try a newer release of the plugin)")
 
 
 def source_digest(plugin: Any) -> str:
-    """SHA-256 over the Python files of the plugin's package and the versions that it depends on."""
-    file = getattr(plugin, "__file__", None)
-    if not isinstance(plugin, ModuleType) or file is None:
+    """Return the SHA-256 of all Python files that a plugin has, and of the versions that it depends on."""
+    if not isinstance(plugin, ModuleType) or plugin.__file__ is None:
         return "unknown"
-    path = Path(file)
-    return digest([folder_digest(path.parent if plugin.__package__ else path), *dependencies(plugin)])
+    return digest([folder_digest(_source(plugin)), *dependencies(plugin)])
+
+
+def _source(plugin: ModuleType) -> Path:
+    """Return the folder of the outermost package that a plugin is in, or the plugin's file if it is in none.
+
+    A namespace package has no file and does not count, because other distributions may share it.
+    """
+    file, package = Path(plugin.__file__ or ""), plugin.__package__
+    if not package:
+        return file
+    parts = package.split(".")
+    packages = [sys.modules.get(".".join(parts[:length])) for length in range(1, len(parts) + 1)]
+    files = [package_file for module in packages if (package_file := getattr(module, "__file__", None))]
+    return Path(files[0]).parent if files else file.parent
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Give the versions of the distributions that it names in `BENCH_DEPENDS`, whose results it gives as its own."""
+    """Return names and versions of the distributions in a plugin's `BENCH_DEPENDS`, whose results it passes on."""
     return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))

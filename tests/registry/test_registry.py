@@ -1,12 +1,14 @@
-"""Discovery: each plugin on its own, clashes named, blocked ones never imported."""
+"""Discovery: plugins load in isolation, clashes are errors, blocked plugins are not imported."""
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench_core.digests import folder_digest
 from bench_core.errors import UsageError
-from bench_core.registry import Origin, Registry, discover
+from bench_core.registry import Origin, Registry, discover, source_digest
 from bench_core.types import AttackRecipe
 from tests.toys import ToyPlugin
 
@@ -48,12 +50,9 @@ def test_a_third_party_plugin_is_found_with_its_package_and_version(install) -> 
     [
         ("raise ValueError('no GPU')", "no GPU"),
         ("import no_such_library", "no_such_library"),
-        ("BENCH_API_VERSION = 99", "made for plugin API 99, this host has 1 (would do: a newer bench)"),
-        (
-            "BENCH_API_VERSION = 0",
-            "made for plugin API 0, this host takes 1 to 1",
-        ),
-        ("BENCH_API_VERSION = '1'", "BENCH_API_VERSION: found '1' (would do: 1)"),
+        ("BENCH_API_VERSION = 99", "made for plugin API 99, this host has 1 (try a newer bench)"),
+        ("BENCH_API_VERSION = 0", "made for plugin API 0, this host supports 1 to 1 (try a newer release of the"),
+        ("BENCH_API_VERSION = '1'", "BENCH_API_VERSION: found '1', expected an integer (try 1)"),
         ("import sys; sys.exit(3)", "SystemExit"),
         ("from bench_core.hookspecs import hookimpl\n@hookimpl\ndef bench_atacks(): return {}", "bench_atacks"),
         (
@@ -68,7 +67,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing(install, c
     registry = discover()
     assert registry.find("attacks", "sound_attack", "", "")
     assert registry.find("attacks", "pgd", "", "")
-    (unavailable,) = [each for each in registry.unavailable if each.plugin == "broken"]
+    (unavailable,) = [plugin for plugin in registry.unavailable if plugin.plugin == "broken"]
     assert reason in unavailable.reason
     with pytest.raises(UsageError, match="broken is unavailable"):
         registry.find("attacks", "from_broken", "", "")
@@ -82,13 +81,65 @@ def test_two_plugins_with_one_name_are_an_error_that_names_both(install) -> None
     assert discover(blocked=["two"]).find("attacks", "same", "", "").origin.plugin == "one"
 
 
+MARKED_AND_UNMARKED = """
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe
+
+@hookimpl(specname="bench_attacks")
+def my_attacks():
+    return {"renamed": AttackRecipe(lambda budget: None, "offered by a function of another name")}
+
+def bench_attacks():
+    return {"unmarked": AttackRecipe(lambda budget: None, "offered by a function that is no hook")}
+"""
+
+
+def test_only_functions_marked_as_hooks_offer_anything_whatever_their_name(install) -> None:
+    install("marked", MARKED_AND_UNMARKED)
+    registry = discover()
+    assert not [plugin for plugin in registry.unavailable if plugin.plugin == "marked"]
+    assert [name for name in registry.names("attacks") if name in ("renamed", "unmarked")] == ["renamed"]
+
+
+def test_one_plugin_that_offers_a_name_twice_is_an_error(install) -> None:
+    again = PLUGIN.format(attack="same", name="twice").replace("@hookimpl", '@hookimpl(specname="bench_attacks")')
+    install(
+        "twice", PLUGIN.format(attack="same", name="twice") + again.replace("def bench_attacks", "def more_attacks")
+    )
+    with pytest.raises(UsageError, match=r"attacks\.same: both twice \(twice 2\.5\) and twice \(twice 2\.5\)"):
+        discover()
+
+
+def test_the_digest_of_a_plugin_covers_its_outermost_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    inner = tmp_path / "namespace" / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner.parent, inner):
+        (folder / "__init__.py").write_text("")
+    (inner / "plugin.py").write_text("from ..beside import VALUE")
+    (inner.parent / "beside.py").write_text("VALUE = 1")
+    (tmp_path / "namespace" / "other.py").write_text("")
+    for name in ("namespace", "namespace.outer", "namespace.outer.inner", "namespace.outer.inner.plugin"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    plugin = importlib.import_module("namespace.outer.inner.plugin")
+
+    def source(changed: Path, text: str) -> str:
+        folder_digest.cache_clear()
+        changed.write_text(text)
+        return source_digest(plugin)
+
+    first = source(inner.parent / "beside.py", "VALUE = 1")
+    assert source(tmp_path / "namespace" / "other.py", "VALUE = 3") == first
+    assert source(inner.parent / "beside.py", "VALUE = 2") != first
+
+
 def test_a_blocked_plugin_is_never_imported(install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("shy", PLUGIN.format(attack="shy_attack", name="shy"))
     for block in ({"blocked": ["shy"]}, {}):
         monkeypatch.setenv("BENCH_BLOCK_PLUGINS", "" if block else "shy")
         registry = discover(**block)
         assert "shy_module" not in sys.modules
-        assert [each.reason for each in registry.unavailable if each.plugin == "shy"] == ["blocked"]
+        assert [plugin.reason for plugin in registry.unavailable if plugin.plugin == "shy"] == ["blocked"]
 
 
 def test_autoload_can_be_switched_off(install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +150,7 @@ def test_autoload_can_be_switched_off(install, monkeypatch: pytest.MonkeyPatch) 
     assert registry.find("attacks", "pgd", "", "")
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(registry: Registry) -> None:
+def test_an_unknown_name_is_an_error_with_the_most_similar_name(registry: Registry) -> None:
     with pytest.raises(UsageError, match=r'unknown attack "pdg" \(did you mean "pgd"\?\)'):
         registry.find("attacks", "pdg", "suite.toml", "attacks.x.recipe")
 
@@ -109,7 +160,7 @@ def test_attacks_of_different_families_cannot_be_joined(registry: Registry) -> N
         registry.compose(["pgd", "bad_nan"], "suite.toml", "attacks.x.parts")
 
 
-def test_every_recipe_says_what_it_is_and_its_options_can_be_listed(installed: Registry) -> None:
+def test_every_recipe_has_a_summary_and_options_that_can_be_listed(installed: Registry) -> None:
     for offer in installed.offers.values():
         assert offer.recipe.summary.strip(), offer.name
         for option in offer.options:

@@ -43,7 +43,7 @@ def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, sa
 def test_an_attack_of_no_parts_is_one_clear_line(installed: Registry) -> None:
     with pytest.raises(UsageError) as caught:
         installed.compose([], "suite", "attacks.X.parts")
-    said = 'suite: attacks.X.parts: found an empty list (would do: names of attacks, as in ["mi", "ir"])'
+    said = 'suite: attacks.X.parts: found an empty list, expected names of attacks (try ["mi", "ir"])'
     assert [str(each) for each in caught.value.faults] == [said]
 
 

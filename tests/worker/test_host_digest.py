@@ -203,11 +203,8 @@ def test_most_recipes_are_traced() -> None:
 
 @pytest.mark.parametrize("plugin", sorted(UNTRACED))
 def test_a_recipe_that_cannot_be_traced_depends_on_all_files_of_its_plugin(
-    plugin: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    plugin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if plugin == "robustbench":
-        reason = "the digest of a plugin covers its folder, and bench_models.lean lies beside bench_models.libraries"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     folders: list[Path] = []
 
     def recorded(path: Path) -> str:
