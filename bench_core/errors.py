@@ -1,4 +1,4 @@
-"""Faults that name their key; collected, reported together, never a traceback for a user's mistake."""
+"""Errors, and faults: a user's mistakes, which are collected and reported together without a traceback."""
 
 import difflib
 import sys
@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake: where it stands (a file, a command), under which key, and what is wrong and would do."""
+    """One mistake.
+
+    Attributes:
+        where: The file, command-line option or command that it is in.
+        key: The dotted key, or "".
+        message: What is wrong, and what is expected.
+    """
 
     where: str
     key: str
@@ -21,7 +27,7 @@ class Fault:
 
 
 class UsageError(Exception):
-    """The user asked for something that cannot be; `faults` holds every mistake found. Exit code 2."""
+    """The user's input is wrong; `faults` are all mistakes found. Exit code 2."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
@@ -29,11 +35,11 @@ class UsageError(Exception):
 
 
 class ContractError(Exception):
-    """A plugin broke its contract; the cell is void. The message is the reason shown on the leaderboard."""
+    """A plugin broke its contract, so the cell is void. The message is the reason shown on the leaderboard."""
 
 
 def one_line(text: str) -> str:
-    """Make any text safe for one line: control characters are escaped, commands to a CI log broken, none obeyed."""
+    """Escape control characters and break up commands to a CI log, so that any text is one harmless line."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return plain.replace("##[", "# #[")
 
@@ -42,12 +48,10 @@ NOT_A_PLUGIN = sys.stdlib_module_names | {"bench_core", "numpy", "torch"}
 
 
 def raised(error: BaseException) -> str:
-    """Say in one line what a plugin raised, and where: at the innermost line that is its own, or another library's."""
+    """Describe in one line what a plugin raised, and the innermost line of the plugin or of a library it uses."""
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
-    places = [
-        (str(frame.f_globals.get("__name__", "")), line) for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    own = [place for place in places if place[0].partition(".")[0] not in NOT_A_PLUGIN]
+    lines = [(str(frame.f_globals.get("__name__", "")), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(module, line) for module, line in lines if module.partition(".")[0] not in NOT_A_PLUGIN]
     where = " (in {}, line {})".format(*own[-1]) if own else ""
     return f"raised {one_line(text)[:400]}{where}"
 
@@ -67,6 +71,6 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
 
 
 def stop_at_faults(faults: Sequence[Fault]) -> None:
-    """Raise all faults at once, if there are any."""
+    """Raise UsageError with all faults, each once, if there are any."""
     if faults:
         raise UsageError(*dict.fromkeys(faults))

@@ -1,1 +1,1 @@
-"""A suite file becomes one validated `Suite`."""
+"""Load a suite file, with its profile and overrides, as one validated `Suite`."""

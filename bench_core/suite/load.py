@@ -103,10 +103,10 @@ def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[s
     """Remove and return a file's list of profiles and its section for each. Raises UsageError."""
     profiles, by_profile, faults = table.pop("profiles", None), table.pop("on", {}), list[Fault]()
     if not (isinstance(profiles, list) and profiles and all(isinstance(name, str) for name in profiles)):
-        message = f"found {profiles!r} (would do: a list of names, the default first)"
+        message = f"found {profiles!r}, expected a list of names, the default first"
         faults.append(Fault(where, "profiles", message))
     if not isinstance(by_profile, dict) or not all(isinstance(section, dict) for section in by_profile.values()):
-        faults.append(Fault(where, "on", "found no table of tables (would do: [on.PROFILE])"))
+        faults.append(Fault(where, "on", "expected a table for each profile (try [on.PROFILE])"))
     stop_at_faults(faults)
     return profiles, by_profile
 

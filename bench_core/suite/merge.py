@@ -1,4 +1,4 @@
-"""The tables that a suite is laid together from: read, laid over one another, and found again by a key."""
+"""Read the layers of a suite (files, profile, overrides), merge them, and find the layer that a key comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import Fault, UsageError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises UsageError that names it."""
+    """Read a TOML file. Raises UsageError if that fails."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -20,7 +20,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_override(text: str, option: str = "--set") -> dict[str, Any]:
-    """Read `key=value` as TOML; a value that is no TOML is taken as text. Raises UsageError."""
+    """Parse `key=value` as TOML; a value that is not valid TOML is text. Raises UsageError if it has another form.
+
+    `option` names the command-line option in the error.
+    """
     key, equals, value = text.partition("=")
     for written in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
         try:
@@ -32,9 +35,10 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one table over another, table by table; everything else replaces.
+    """Merge a table into another: nested tables are merged, all other values are replaced.
 
-    A table that names another kind, recipe or parts replaces as well: the options below are not that one's.
+    A table that names another kind, recipe or parts than the one below replaces it, because options of one recipe mean
+    nothing to another.
     """
     if _chosen(base) and _chosen(over) and _chosen(base) != _chosen(over):
         return dict(over)
@@ -47,12 +51,18 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chosen(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what the other entries of a table are the options of."""
+    """Return the entries of a table that select what its other entries are options of."""
     return {key: table[key] for key in ("kind", "recipe", "parts") if key in table}
 
 
 def origin(key: str, layers: Sequence[tuple[str, dict[str, Any]]], default: str) -> str:
-    """Give the last layer that holds a key, or the longest beginning of it."""
+    """Return the name of the last layer that has a dotted key, or else the longest prefix of the key.
+
+    Args:
+        key: A dotted key.
+        layers: Names and tables, the last one wins.
+        default: Returned if no layer has any prefix.
+    """
     parts = key.split(".")
     for length in range(len(parts), 0, -1):
         for where, layer in reversed(layers):

@@ -18,7 +18,7 @@ ENSEMBLE_MARK = "+"
 
 
 class BudgetTable(Strict):
-    """`[budgets.NAME]`; sources and attacks restrict where the budget is used."""
+    """`[budgets.NAME]`; `sources` and `attacks` restrict where the budget is used: everywhere by default."""
 
     norm: Norm
     eps: Annotated[Number, Ge(0)]
@@ -30,12 +30,12 @@ class BudgetTable(Strict):
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetTable:
         if self.norm == "linf" and self.eps > 1:
-            raise ValueError(f'found eps {self.eps:g}, but images are in [0, 1] (would do: "{self.eps:g}/255")')
+            raise ValueError(f'found eps {self.eps:g}, but images are in [0, 1] (try "{self.eps:g}/255")')
         return self
 
 
 class Open(BaseModel):
-    """A table whose further keys are the options of what it names."""
+    """A table whose other keys are options of the recipe or the kind that it names."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -45,9 +45,10 @@ class Open(BaseModel):
 
 
 class AttackTable(Open):
-    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`; `by_source` overrides options for one.
+    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`.
 
-    `sweep = { OPTION = [VALUES] }` stands for an attack of every combination; in a loaded suite each has its own.
+    `by_source` overrides options for a source. `sweep = { OPTION = [VALUES] }` stands for one attack for each
+    combination of values; in a loaded suite each of these is an attack whose `sweep` has one value for each option.
     """
 
     recipe: str | None = None
@@ -58,7 +59,7 @@ class AttackTable(Open):
     @model_validator(mode="after")
     def one_of_two(self) -> AttackTable:
         if (self.recipe is None) == (self.parts is None):
-            raise ValueError('found both or neither of "recipe" and "parts" (give one)')
+            raise ValueError('found both or neither of "recipe" and "parts", expected one')
         return self
 
     @model_validator(mode="after")
@@ -66,12 +67,12 @@ class AttackTable(Open):
         given = {*super().options, *(option for options in self.by_source.values() for option in options)}
         for option in self.sweep:
             if option in given or option in OWN_DIMENSIONS:
-                raise ValueError(f'found "{option}" swept, and given as well or a name of bench\'s own')
+                raise ValueError(f'found "{option}" in the sweep, but it is also given, or a dimension of all scores')
         return self
 
     @property
     def swept(self) -> dict[str, str]:
-        """The values that tell this attack from the others of its sweep, as labels."""
+        """The swept options with their values as text: labels that distinguish the attacks of a sweep."""
         return {option: str(values[0]) for option, values in self.sweep.items()}
 
     @property
@@ -86,16 +87,18 @@ class RecipeTable(Open):
 
 
 class ModelTable(RecipeTable):
-    """`expected_accuracy` is held against the accuracy on the clean images; where it is missed, the run stops there."""
+    """`[models]`: a run stops if the accuracy on the clean images differs from `expected_accuracy`."""
 
     expected_accuracy: Annotated[Number, Ge(0), Le(1)] | None = None
 
 
 class MetricTable(RecipeTable):
-    """`over` says on which images a metric that needs no attack runs; one that needs an attack has the selected.
+    """`[metrics]`.
 
-    `models` are the networks that it is asked of: by default all of the suite's over all images, the targets over the
-    selected ones.
+    Attributes:
+        over: The images on which a metric that needs no attack is computed; one that needs an attack has the selected.
+        models: The models that a metric without an attack is computed for: by default all models of the suite over
+            all images, and the targets over the selected images.
     """
 
     over: Literal["all", "selected"] = "all"
@@ -109,10 +112,14 @@ class DataTable(Open):
 
 
 class ImagesTable(Strict):
-    """`[images]`: which images of the dataset the attacks get. `digest` pins the list: another one stops the run.
+    """`[images]`: the images of the dataset that are attacked.
 
-    `models` are those by which an image must be classified correctly under the rule `correct_by_all`, all of the
-    suite's by default: suites of different models that name the same ones here attack the same images.
+    Attributes:
+        count: Their number.
+        rule: Which images are selected.
+        models: The models that must classify an image correctly under the rule `correct_by_all`; all models of the
+            suite by default. Suites with different models attack the same images if they name the same models here.
+        digest: Digest of the list of selected images; a run stops if it has another list.
     """
 
     count: Annotated[int, Gt(0)]
@@ -122,13 +129,13 @@ class ImagesTable(Strict):
 
 
 class ComputeTable(Strict):
-    """`[compute]`: the micro-batch is the unit of work and part of every address; the results follow from it alone."""
+    """`[compute]`: `micro_batch` images are one unit of work. Every address includes it: results may depend on it."""
 
     micro_batch: Annotated[int, Gt(0)] = 32
 
 
 class Suite(Strict):
-    """A suite with its profile and overrides merged. `load_suite` makes one."""
+    """A suite with its profile and overrides merged. `suite.load.load_suite` returns one."""
 
     name: str
     file: str
@@ -158,13 +165,13 @@ class Suite(Strict):
 
     @property
     def all_models(self) -> list[str]:
-        """Every model that the suite uses, once, in order of appearance."""
+        """The models that the suite uses, each once, in order of appearance."""
         attacked = [member for source in self.sources for member in members(source)]
         return list(dict.fromkeys([*attacked, *self.targets, *(self.images.models or [])]))
 
     @property
     def swept(self) -> list[str]:
-        """Every option that attacks sweep: a label of their scores."""
+        """The options that attacks sweep: labels of their scores."""
         return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
 
 

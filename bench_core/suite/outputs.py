@@ -1,4 +1,4 @@
-"""What a suite wants to come out: tables, plots, and scores that are derived from several others."""
+"""The outputs of a suite: tables, plots, the gate, and scores derived from several others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Labels = Annotated[list[Label], Field(min_length=1)]
 
 
 class ReferenceTable(Strict):
-    """Published values: a CSV file beside the suite, joined on its columns that are labels."""
+    """Published values: a CSV file in the suite's folder, joined on the columns that are labels."""
 
     file: str
     value: str
@@ -22,7 +22,7 @@ class ReferenceTable(Strict):
 
 
 class TableTable(Strict):
-    """`[[tables]]`: scores, pivoted."""
+    """`[[tables]]`: a pivot table of scores."""
 
     name: Label
     rows: Labels
@@ -38,9 +38,9 @@ class TableTable(Strict):
 
 
 class WorstCaseTable(Strict):
-    """`[worst_case.LABEL]`: a row beside the attacks' that takes for each image the worst of them (all by default).
+    """`[worst_case.LABEL]`: a score that takes, for each image, the worst value of several attacks (by default all).
 
-    The worst is the largest value, or with `take = "min"` the smallest.
+    The worst value is the largest, or with `take = "min"` the smallest.
     """
 
     value: Label
@@ -49,7 +49,7 @@ class WorstCaseTable(Strict):
 
 
 class CorrelationTable(Strict):
-    """`[correlations.LABEL]`: Pearson's r and the slope of two scores, a point for every attack."""
+    """`[correlations.LABEL]`: Pearson's r and the regression slope of two scores, with one point per attack."""
 
     x: Label
     y: Label
@@ -57,9 +57,12 @@ class CorrelationTable(Strict):
 
 
 class GateTable(Strict):
-    """`[gate]`, a line a score: which direction is good, and how large a change for the worse is let pass.
+    """`[gate]`, one line per score.
 
-    The margin is 0.01 (one percentage point) for a share of images, and 0 for any other mean, by default.
+    Attributes:
+        better: Which direction is an improvement.
+        margin: The largest change for the worse that passes; by default 0.01 (one percentage point) for a share of
+            images and 0 for any other mean.
     """
 
     better: Literal["higher", "lower"]
@@ -67,7 +70,7 @@ class GateTable(Strict):
 
 
 class Plot(Strict):
-    """`[[plots]]`: what all kinds have. `panels` are dimensions, each of whose labels gets its own axes."""
+    """`[[plots]]`: keys that all kinds of plot have. Each label of the dimensions `panels` gets axes of its own."""
 
     name: Label
     value: Label
@@ -77,12 +80,12 @@ class Plot(Strict):
 
     @property
     def dimensions(self) -> list[str]:
-        """Every label by which it tells scores apart."""
+        """The dimensions that the plot uses."""
         return [*self.panels, *self.where]
 
 
 class HeatmapPlot(Plot):
-    """Scores as a matrix, the number in each field."""
+    """A matrix of scores, with the number in each field."""
 
     kind: Literal["heatmap"]
     rows: Labels = Field(default=["source"])
@@ -95,7 +98,7 @@ class HeatmapPlot(Plot):
 
 
 class CurvesPlot(Plot):
-    """Scores against a numeric label with their bands; averaged over the black-box scores of `mean_over`, if given."""
+    """Scores with their intervals against a numeric label; means over the black-box scores of `mean_over`, if given."""
 
     kind: Literal["curves"]
     x: Label = "step"
@@ -117,9 +120,9 @@ class SweepPlot(CurvesPlot):
 
 
 class ParetoPlot(Plot):
-    """Scores against the passes that they cost, a line for each of `lines`, and the front that nothing is beyond.
+    """Scores against their cost in passes, one line per label of `lines`, and the Pareto front.
 
-    A score of every step (`transfer.at_step`) gives a curve, which stands at its last step at the whole cost.
+    A score of every step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
     """
 
     kind: Literal["pareto"]
@@ -133,7 +136,7 @@ class ParetoPlot(Plot):
 
 
 class StackedPlot(Plot):
-    """Scores stacked on one another: a bar for each of `bars`, of a part for each of `parts`."""
+    """Stacked bars of scores: one bar per label of `bars`, made of one segment per label of `parts`."""
 
     kind: Literal["stacked"]
     bars: Labels = Field(default=["source"])
@@ -146,7 +149,7 @@ class StackedPlot(Plot):
 
 
 class ScatterPlot(Plot):
-    """The points of a correlation (`value` names it) with the regression line, its 95% band, and r."""
+    """The points of the correlation that `value` names, with the regression line, its 95% band, and r."""
 
     kind: Literal["scatter"]
     panels: Annotated[list[Label], Field(max_length=2)] = Field(default=["source", "target"])
@@ -158,7 +161,7 @@ class ScatterPlot(Plot):
 
 
 class HistogramPlot(Plot):
-    """How a metric's rows (`value` is METRIC.ROW) are distributed, an outline for each of `lines`."""
+    """The distribution of a metric's rows (`value` is METRIC.ROW), one outline per label of `lines`."""
 
     kind: Literal["histogram"]
     lines: Labels = Field(default=["attack"])
@@ -170,7 +173,7 @@ class HistogramPlot(Plot):
 
 
 class MapsPlot(Plot):
-    """A metric's rows over the cells of the image (`value` is METRIC.ROW): the first images, and the mean of all."""
+    """Maps of a metric's rows over the cells of an image (`value` is METRIC.ROW): the first images and the mean."""
 
     kind: Literal["maps"]
     panels: Annotated[list[Label], Field(min_length=1, max_length=2)] = Field(default=["attack"])

@@ -1,4 +1,4 @@
-"""One attack entry with `sweep = { option = [values] }` -> an entry for every combination, labelled by its values."""
+"""Expand an attack with `sweep = { option = [values] }` to one attack for each combination of values."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def swept_label(label: str, chosen: Mapping[str, Any]) -> str:
-    """Name one of a sweep's attacks: `relaxed c=0.1 p=2`."""
+    """Return the label of one attack of a sweep, as `relaxed c=0.1 p=2`."""
     return " ".join([label, *(f"{option}={value}" for option, value in chosen.items())])
 
 
 def expand_sweeps(suite: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace every well-formed sweep of a suite's raw table, and its label wherever attacks are listed.
+    """Replace each attack that has a sweep by the attacks of the sweep, and its label wherever attacks are listed.
 
-    A malformed one stays, for the schema to complain about. What is left of a sweep is the value of each option, so
-    that scores can be told apart by it.
+    The new attacks keep a sweep of one value for each option, which becomes a label of their scores. A malformed sweep
+    is kept for the schema to report.
     """
     attacks = suite.get("attacks")
     if not isinstance(attacks, Mapping):
@@ -42,5 +42,5 @@ def expand_sweeps(suite: Mapping[str, Any]) -> dict[str, Any]:
 def _with_members(entry: Any, members: Mapping[str, list[str]]) -> Any:
     if not (isinstance(entry, Mapping) and isinstance(entry.get("attacks"), list)):
         return entry
-    listed = [each for name in entry["attacks"] for each in members.get(name, [name])]
+    listed = [label for name in entry["attacks"] for label in members.get(name, [name])]
     return {**entry, "attacks": listed}

@@ -171,8 +171,8 @@ def _unknown_output(key: str, value: str, offered: Offered) -> Iterator[tuple[st
     if label not in offered:
         yield key, f'unknown name "{label}" {did_you_mean(label, offered)}'
     elif (outputs := offered[label]) is not None and outputs.names and name not in outputs.names:
-        would_do = ", ".join(f"{label}.{known}" for known in outputs.names)
-        yield key, f'found "{value}" (would do: {would_do})'
+        known = ", ".join(f"{label}.{known}" for known in outputs.names)
+        yield key, f'found "{value}", expected one of {known}'
 
 
 def _unknown_dimensions(

@@ -238,7 +238,7 @@ def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
     ("old", "new", "message"),
     [
         ('kind = "maps"', 'kind = "map"', "maps"),
-        ('value = "round.map"', 'value = "round.maps"', "would do: round.map, round.standard_error"),
+        ('value = "round.map"', 'value = "round.maps"', "expected one of round.map, round.standard_error"),
         ('value = "seen"', 'value = "sen"', 'did you mean "seen"'),
         ('x = "strength"\nmean', 'x = "strenght"\nmean', 'unknown dimension "strenght"'),
         ('x = "strength"\nmean', "mean", "plots.3"),

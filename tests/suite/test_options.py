@@ -1,4 +1,4 @@
-"""Options of recipes: a fault is one line, and no option has a name that a suite's table has for itself."""
+"""Options of recipes: a fault is one line, and no option has the name of a key of its table."""
 
 import pytest
 from pydantic import BaseModel
@@ -13,7 +13,9 @@ TABLES = {"attacks": AttackTable, "metrics": MetricTable, "models": ModelTable, 
 
 @pytest.mark.parametrize(("kind", "table"), TABLES.items())
 def test_every_option_can_be_given_in_a_suite(installed: Registry, kind: str, table: type[BaseModel]) -> None:
-    taken = {name: {each.name for each in installed.find(kind, name, "", "").options} for name in installed.names(kind)}
+    taken = {
+        name: {option.name for option in installed.find(kind, name, "", "").options} for name in installed.names(kind)
+    }
     assert not {
         name: options & set(table.model_fields) for name, options in taken.items() if options & set(table.model_fields)
     }
@@ -22,33 +24,33 @@ def test_every_option_can_be_given_in_a_suite(installed: Registry, kind: str, ta
 @pytest.mark.parametrize("found", ["mean", -1, True])
 def test_a_wrong_value_of_an_option_of_several_types_is_one_line(installed: Registry, found: object) -> None:
     _, faults = installed.find("attacks", "mi", "", "").check({"decay": found}, "suite", "attacks.X")
-    assert [str(each) for each in faults] == [
+    assert [str(fault) for fault in faults] == [
         f'suite: attacks.X.decay: found {found!r}, expected float >= 0 or "average"'
     ]
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("sources=[1]", "sources.0: found 1, expected str or list of str"),
         ('sources=[["AlexNet", 2]]', "sources.0: found ['AlexNet', 2], expected str or list of str"),
     ],
 )
-def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, said: str) -> None:
+def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_suite("transfer_table1", None, [override])
-    assert [str(each) for each in caught.value.faults] == [f"--set {override}: {said}"]
+    assert [str(fault) for fault in caught.value.faults] == [f"--set {override}: {message}"]
 
 
 def test_an_attack_of_no_parts_is_one_clear_line(installed: Registry) -> None:
     with pytest.raises(UsageError) as caught:
         installed.compose([], "suite", "attacks.X.parts")
-    said = 'suite: attacks.X.parts: found an empty list, expected names of attacks (try ["mi", "ir"])'
-    assert [str(each) for each in caught.value.faults] == [said]
+    message = 'suite: attacks.X.parts: found an empty list, expected names of attacks (try ["mi", "ir"])'
+    assert [str(fault) for fault in caught.value.faults] == [message]
 
 
 def test_the_papers_secured_targets_are_those_of_the_imagenet_suite() -> None:
-    """All three have published values, and no list of images asks for the two that have to be converted first."""
+    """All three have published values. The images are selected without the two models that must be converted first."""
     suite = load_suite("transfer_table2", "imagenet")
     assert suite.targets == ["IncV3ens3", "IncV3ens4", "IncResV2ens3"]
     assert not {"IncV3ens3", "IncV3ens4"} & set(suite.images.models or [])

@@ -1,4 +1,4 @@
-"""Layers of a suite: a table that names another kind or recipe takes none of the old one's options."""
+"""Layers of a suite: a table that names another kind or recipe keeps none of the options below it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +21,14 @@ side = 224
 
 @pytest.fixture
 def suite(write_suite: Callable[..., str], tmp_path: Path) -> str:
-    """The toy suite, with its data and its first model in a profile."""
+    """Write the toy suite, with its data, first model and attack in a profile; return its path."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "toy.toml").write_text(PROFILE)
     moved = ('"A" = { recipe = "toy", seed = 1 }\n', '[data]\nkind = "toy_images"\n', '"PGD" = { recipe = "pgd" }\n')
-    return write_suite(*((each, "") for each in moved))
+    return write_suite(*((line, "") for line in moved))
 
 
-def test_another_kind_takes_none_of_the_options(suite: str) -> None:
+def test_another_kind_keeps_none_of_the_options(suite: str) -> None:
     loaded = load_suite(
         suite,
         overrides=[

@@ -1,4 +1,4 @@
-"""Sweeps, images that several suites share, worst cases and correlations: what a suite may ask for beyond tables."""
+"""Sweeps, images that several suites share, worst cases and correlations."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tm
     resolved = resolve_suite(suite, registry)
     assert resolved.attacks["IR strength=1/2", "A", "linf"].spec.options["strength"] == 0.5
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
-    labels = {each.labels.get("strength") for each in result.scores if each.metric == "transfer.last"}
+    labels = {score.labels.get("strength") for score in result.scores if score.metric == "transfer.last"}
     assert labels == {None, "0", "1/2", "4"}
     plain, zero = (
         result.arrays("transfer", source="A", target="B", attack=a)["fooled"] for a in ("PGD", "IR strength=0")
@@ -67,11 +67,15 @@ def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tm
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("sweep = { strength =", "strength = 1\nsweep = { strength =", '"strength" swept, and given as well'),
-        ("sweep = { strength =", "sweep = { source =", '"source" swept'),
+        (
+            "sweep = { strength =",
+            "strength = 1\nsweep = { strength =",
+            'found "strength" in the sweep, but it',
+        ),
+        ("sweep = { strength =", "sweep = { source =", 'found "source" in the sweep'),
         ('[0, "1/2", 4]', "[]", "attacks.IR.sweep.strength"),
         ('[0, "1/2", 4]', "[-1]", "attacks.IR strength=-1.strength"),
-        ('value = "seen.pearson"', 'value = "seen.r"', "would do: seen.pearson, seen.slope"),
+        ('value = "seen.pearson"', 'value = "seen.r"', "expected one of seen.pearson, seen.slope"),
         ('value = "seen.pearson"', 'value = "sen.pearson"', 'did you mean "seen"'),
         ('x = "interaction.mean"', 'x = "interaction.median"', "interaction.mean"),
         ('"any of them"', "PGD", "is an attack's name as well"),
@@ -80,7 +84,7 @@ def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tm
         ('recipe = "interaction"\ngrid = 2', 'recipe = "interaction"\ngrid = 3', "metrics.interaction.grid: found 3"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_run(
+def test_mistakes_are_reported_before_the_run(
     registry: Registry, write_suite, old: str, new: str, message: str
 ) -> None:
     assert old in SWEEP
@@ -89,20 +93,20 @@ def test_what_is_wrong_is_said_before_the_run(
     assert message in "\n".join(map(str, caught.value.faults))
 
 
-def test_the_worst_case_is_taken_image_by_image(registry: Registry, write_suite, tmp_path) -> None:
+def test_the_worst_case_is_taken_per_image(registry: Registry, write_suite, tmp_path) -> None:
     result = run(write_suite(append=SWEEP), out=tmp_path, registry=registry, executor="inline")
     for target in ("A", "B"):
         attacks = list(result.suite.attacks)
         fooled = [result.arrays("transfer", source="A", target=target, attack=a)["fooled"][:, -1] for a in attacks]
         (score,) = [
-            each.score
-            for each in result.scores
-            if each.metric == "transfer.last"
-            and (each.labels["source"], each.labels["target"]) == ("A", target)
-            and each.labels["attack"] == "any of them"
+            row.score
+            for row in result.scores
+            if row.metric == "transfer.last"
+            and (row.labels["source"], row.labels["target"]) == ("A", target)
+            and row.labels["attack"] == "any of them"
         ]
         assert score.value == np.any(fooled, axis=0).mean()
-        assert score.value >= max(each.mean() for each in fooled)
+        assert score.value >= max(by_attack.mean() for by_attack in fooled)
         assert score.n == 12
     assert load_result(result.folder, registry).records() == result.records()
 
@@ -112,11 +116,11 @@ def test_a_correlation_has_a_point_for_every_attack(registry: Registry, write_su
 
     def value(metric: str, attack: str, target: str | None) -> float:
         (one,) = [
-            each.score.value
-            for each in result.scores
-            if each.metric == metric
-            and (each.labels["source"], each.labels["attack"]) == ("A+B", attack)
-            and each.labels.get("target") == target
+            row.score.value
+            for row in result.scores
+            if row.metric == metric
+            and (row.labels["source"], row.labels["attack"]) == ("A+B", attack)
+            and row.labels.get("target") == target
         ]
         return one
 
@@ -129,7 +133,7 @@ def test_a_correlation_has_a_point_for_every_attack(registry: Registry, write_su
     assert "N = 4 points" in table.notes
 
 
-def test_suites_of_other_models_can_name_the_same_judges(registry: Registry, write_suite) -> None:
+def test_suites_with_other_models_can_select_the_same_images(registry: Registry, write_suite) -> None:
     rule = ('rule = "all"', 'rule = "correct_by_all"')
     both = load_suite(write_suite(rule))
     few = load_suite(write_suite(rule, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'), ('["A", "B"]', '["A"]')))
@@ -147,5 +151,5 @@ def test_suites_of_other_models_can_name_the_same_judges(registry: Registry, wri
     labels = planners[0].images.labels
     wrong = [(label + 1) % 3 if place < 3 else label for place, label in enumerate(labels)]
     predictions = {"A": list(labels), "B": wrong}
-    chosen = [select(each, predictions).indices[0] for each in planners]
+    chosen = [select(resolved, predictions).indices[0] for resolved in planners]
     assert chosen == [3, 0, 3]
