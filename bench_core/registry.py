@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
 
 from . import hookspecs
 from .code_digest import Untraceable, closure_digest
-from .digests import digest, folder_digest
+from .digests import digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
+from .plugin_source import check_api, dependencies, source_digest
 from .suite.options import Option, check_options, options_of
-from .types import API_OLDEST, API_VERSION, Recipe
+from .types import API_OLDEST, Recipe
 
 GROUP = "bench"
 KINDS = ("attacks", "metrics", "models", "datasets", "executors")
@@ -259,40 +257,3 @@ def _load(point: importlib.metadata.EntryPoint, registry: Registry) -> str:
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def check_api(wanted: Any) -> None:
-    """Raise RuntimeError if a plugin is made for a version of the API that this host does not support."""
-    if not isinstance(wanted, int):
-        raise RuntimeError(f"BENCH_API_VERSION: found {wanted!r}, expected an integer (try {API_VERSION})")
-    if wanted > API_VERSION:
-        raise RuntimeError(f"made for plugin API {wanted}, this host has {API_VERSION} (try a newer bench)")
-    if wanted < API_OLDEST:
-        supported = f"supports {API_OLDEST} to {API_VERSION}"
-        raise RuntimeError(f"made for plugin API {wanted}, this host {supported} (try a newer release of the plugin)")
-
-
-def source_digest(plugin: Any) -> str:
-    """Return the SHA-256 of all Python files that a plugin has, and of the versions that it depends on."""
-    if not isinstance(plugin, ModuleType) or plugin.__file__ is None:
-        return "unknown"
-    return digest([folder_digest(_source(plugin)), *dependencies(plugin)])
-
-
-def _source(plugin: ModuleType) -> Path:
-    """Return the folder of the outermost package that a plugin is in, or the plugin's file if it is in none.
-
-    A namespace package has no file and does not count, because other distributions may share it.
-    """
-    file, package = Path(plugin.__file__ or ""), plugin.__package__
-    if not package:
-        return file
-    parts = package.split(".")
-    packages = [sys.modules.get(".".join(parts[:length])) for length in range(1, len(parts) + 1)]
-    files = [package_file for module in packages if (package_file := getattr(module, "__file__", None))]
-    return Path(files[0]).parent if files else file.parent
-
-
-def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Return names and versions of the distributions in a plugin's `BENCH_DEPENDS`, whose results it passes on."""
-    return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))

@@ -8,7 +8,8 @@ import pytest
 
 from bench_core.digests import folder_digest
 from bench_core.errors import UsageError
-from bench_core.registry import Origin, Registry, discover, source_digest
+from bench_core.plugin_source import source_digest
+from bench_core.registry import Origin, Registry, discover
 from bench_core.types import AttackRecipe
 from tests.toys import ToyPlugin
 

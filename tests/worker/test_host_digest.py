@@ -19,7 +19,7 @@ import bench_attacks
 import bench_core
 import bench_metrics
 import bench_models
-from bench_core import code_digest, registry
+from bench_core import code_digest, plugin_source
 from bench_core.planning import host_digest
 from bench_core.registry import Offer, discover
 
@@ -211,9 +211,9 @@ def test_a_recipe_that_cannot_be_traced_depends_on_all_files_of_its_plugin(
         folders.append(path)
         return "digest"
 
-    monkeypatch.setattr("bench_core.registry.folder_digest", recorded)
+    monkeypatch.setattr("bench_core.plugin_source.folder_digest", recorded)
     (point,) = importlib.metadata.entry_points(group="bench", name=plugin)
-    registry.source_digest(point.load())
+    plugin_source.source_digest(point.load())
     digested_files = set().union(*map(modules_below, folders))
     missing = (
         reached(set(makers(UNTRACED[plugin].recipe.build, set())), "bench_") - digested_files - modules_below(HOST)
