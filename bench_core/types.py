@@ -169,9 +169,9 @@ class Metric(Protocol):
 
     A metric may also have `check(shape) -> Rejection | str | None`, as an attack may; `forwards: float`, how many
     images an observation of one image puts through a network, which the plan shows (1 by default); `steps`, those at
-    which a metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots before a
-    run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of the rows that a
-    plot may show.
+    which a metric with a `step` looks and does not give rows of NaN; and tuples that are held against tables and plots
+    before a run: `scores`, the names of its scores; `labels`, those that it adds to them; `rows`, the names of the rows
+    that a plot may show.
     """
 
     observe: Callable[..., Mapping[str, Tensor]]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench_attacks.compose import composed, join
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.errors import UsageError
 from bench_core.planning.planner import Planner
 from bench_core.suite.model import load_suite

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.compose import join
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.scores.warnings import flags
 from bench_core.types import Attack, Examples
 from bench_core.worker.contracts import check_images
