@@ -11,7 +11,6 @@ from annotated_types import Gt
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
 from ..balls import per_image
-from ..compose import first_line
 from ..step_rng import StepRng
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class GaussianNoise:
 
 
 def gaussian_noise(budget: Budget, length: Annotated[float, Gt(0)] | None = None) -> GaussianNoise:
-    """Gaussian noise of a given Euclidean length."""
     return GaussianNoise(budget, length)
 
 
-RECIPES = {"gaussian": AttackRecipe(gaussian_noise, first_line(gaussian_noise))}
+RECIPES = {"gaussian": AttackRecipe(gaussian_noise, "Gaussian noise of a given Euclidean length.")}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Streams
 
 from ..balls import BALLS
-from ..compose import first_line
 from ..step_rng import StepRng
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ class SignNoise:
 
 
 def sign_noise(budget: Budget) -> SignNoise:
-    """The sign of Gaussian noise, as large as the budget allows."""
     return SignNoise(budget)
 
 
-RECIPES = {"noise": AttackRecipe(sign_noise, first_line(sign_noise))}
+RECIPES = {"noise": AttackRecipe(sign_noise, "The sign of Gaussian noise, as large as the budget allows.")}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Streams
 
-from ..compose import first_line
 from ..gradient_attack import GradientAttack
 
 if TYPE_CHECKING:
@@ -72,8 +71,11 @@ def run_to_end(
 
 
 def recover(budget: Budget) -> ThereAndBack:
-    """Half the steps and eps to fool, the other half back to the true label (arXiv:2103.07364, table 4)."""
     return ThereAndBack(budget)
 
 
-RECIPES = {"recover": AttackRecipe(recover, first_line(recover))}
+RECIPES = {
+    "recover": AttackRecipe(
+        recover, "Half the steps and eps to fool, the other half back to the true label (arXiv:2103.07364, table 4)."
+    )
+}
