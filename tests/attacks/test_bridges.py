@@ -136,7 +136,7 @@ def test_a_search_that_ends_outside_the_ball_has_failed(installed: Registry) -> 
     ],
 )
 def test_a_budget_that_does_not_fit_is_said_before_the_run(installed, name: str, budget: Budget, said: str) -> None:
-    assert said in installed.find("attacks", f"torchattacks:{name}", "", "").build(budget).check((3, 8, 8))
+    assert said in str(installed.find("attacks", f"torchattacks:{name}", "", "").build(budget).check((3, 8, 8)))
 
 
 def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(registry, write_suite, tmp_path) -> None:
@@ -196,3 +196,18 @@ def test_the_defaults_of_the_library_will_do(installed: Registry) -> None:
 def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:
     with pytest.raises(UsageError, match="torchattacks:MIFGSM"):
         installed.find("attacks", "torchattacks:MIFSGM", "suite", "attacks.X")
+
+
+def test_what_is_listed_is_what_the_library_says(installed: Registry) -> None:
+    """Defaults, and whether a target is accepted, of every attack: read from the classes themselves."""
+    import inspect
+
+    for name in torchattacks_names:
+        offer, kind = installed.find("attacks", f"torchattacks:{name}", "", ""), getattr(torchattacks, name)
+        taken = inspect.signature(kind).parameters
+        for option in offer.options:
+            assert option.default == (None if option.required else taken[option.name].default)
+        wanted = {option.name: 1.0 for option in offer.options if option.required}
+        norm = "l2" if "L2" in name or name == "CW" else "linf"
+        rejected = offer.build(Budget(norm, 0.1, 0.03, 3, targeted=True), **wanted).check((3, 16, 16))
+        assert ("cannot be targeted" in str(rejected)) == ("targeted" not in kind(MODEL).supported_mode)
