@@ -119,12 +119,12 @@ def test_every_pixel_belongs_to_one_cell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"grid": 4}, "would do: 1, 2, 3, 6"), ({"cells": 10}, "more than the 9")]
+    ("options", "message"), [({"grid": 4}, "would do: 1, 2, 3, 6"), ({"cells": 10}, "more than the 9")]
 )
-def test_a_grid_that_does_not_fit_is_refused(options: dict[str, int], said: str) -> None:
+def test_a_grid_that_does_not_fit_is_refused(options: dict[str, int], message: str) -> None:
     attack = build("ir", budget(), **OPTIONS | options)
     assert isinstance(attack, GradientAttack)
-    assert said in str(attack.check((1, 6, 6)))
+    assert message in str(attack.check((1, 6, 6)))
 
 
 class Counting(nn.Module):
