@@ -161,10 +161,10 @@ def test_two_estimators_exclude_each_other() -> None:
 
 
 def test_large_asks_go_through_in_parts_that_cut_across_images() -> None:
-    """Three images of 50 points, 64 inputs at once: the second part begins inside an image's points."""
+    """Three images of 40 points, 64 inputs at once: the second part begins inside the points of an image."""
     given, model = examples(3, (1, 28, 28)), network()
     attack = composed("", vr).build(budget(), copies=1)
-    points = given.images[:, None].expand(-1, 50, -1, -1, -1)
+    points = given.images[:, None].expand(-1, 40, -1, -1, -1)
     together = attack.evaluation.answer(Ask(points), model, given, run_state(given), None).gradients
     for i in range(3):
         one = given.take(slice(i, i + 1))
