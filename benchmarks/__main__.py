@@ -1,7 +1,7 @@
-"""Runs every benchmark and writes `docs/performance.md`: `python -m benchmarks [NAME ...]`.
+"""Run the benchmarks and write `docs/performance.md`: `python -m benchmarks [NAME ...]`.
 
-What a script printed is kept under `results/benchmarks/`; one that was run already is not run again unless it is named,
-or all are with `--again`. Wants an idle machine.
+The output of each script is kept under `results/benchmarks/`. A script with kept output runs again only if it is named,
+or with `--again`. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCRIPTS = {
     "attack_speed": "Attacks against the official algorithm, and the share of the machine's limit",
     "lean": "What each step of making a network lean saves",
     "bfloat16": "What bfloat16 does to speed and to outcomes",
-    "batch_sizes": "How many inputs at once",
+    "batch_sizes": "The best batch size",
     "compiled": "Whether torch.compile pays",
     "orders": "Interactions of every order against the design of 200 pairs and 100 contexts",
     "table1": "The main job against the machine's limit",
@@ -33,14 +33,15 @@ SCRIPTS = {
     "workers": "Scaling over workers",
 }
 NOT_ON_A_GPU = """\
-Everything here was measured on a CPU, and nothing of it was ever run on a GPU. There the same code moves networks and
-images to the device, gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with
-`--precision bfloat16`, halves batches that do not fit, and keeps TF32 off. Tests exercise these paths on the CPU, with
-stand-ins for what a CPU has not; those that need a GPU run where there is one. How fast it is there is not claimed."""
+Everything here was measured on a CPU. Nothing was run on a GPU. On a GPU the same code moves networks and images to the
+device, gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with
+`--precision bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these paths on
+the CPU with stand-ins for the missing device; tests that need a GPU run only where there is one. No claim is made about the
+speed on a GPU."""
 
 
 def run(name: str) -> str:
-    """Run one script; give what it printed. Raises SystemExit where it failed."""
+    """Run one script and return its output. Raises SystemExit if it fails."""
     start = time.monotonic()
     print(f"{name} ...", end=" ", flush=True)
     done = subprocess.run(
@@ -56,7 +57,7 @@ def page(found: dict[str, str]) -> str:
     parts = [
         "# Performance",
         "",
-        "Written by `python -m benchmarks`; a ratio is the median over turns, [quartiles].",
+        "Written by `python -m benchmarks`. A ratio is the median over turns, [quartiles].",
         "",
     ]
     parts += [NOT_ON_A_GPU, ""]
@@ -68,9 +69,12 @@ def page(found: dict[str, str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCRIPTS)}; those that were not run yet"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"scripts to run: {', '.join(SCRIPTS)} (default: those without kept output)",
     )
-    parser.add_argument("--again", action="store_true", help="run all")
+    parser.add_argument("--again", action="store_true", help="run all scripts again")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in SCRIPTS]
     if unknown:
@@ -80,14 +84,14 @@ def main() -> None:
     for name in SCRIPTS:
         kept = KEPT / f"{name}.txt"
         if not (ROOT / "benchmarks" / f"{name}.py").is_file():
-            print(f"{name}: there is no such script")
+            print(f"{name}: no such script")
             continue
         if given.again or name in given.names or (not given.names and not kept.is_file()):
             kept.write_text(run(name) + "\n", encoding="utf-8")
         if kept.is_file():
             found[name] = kept.read_text(encoding="utf-8").strip("\n")
             PAGE.write_text(page(found), encoding="utf-8")
-    print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)}")
+    print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)} scripts")
 
 
 if __name__ == "__main__":

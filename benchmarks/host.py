@@ -1,7 +1,8 @@
-"""What planning, checking, storing and scoring add to the computing itself: `python -m benchmarks.host`.
+"""What planning, checking, storing and scoring add to the computation itself: `python -m benchmarks.host`.
 
-PGD and IR on an embedded network, three targets at every step, run by bench in this process; and a bare loop that
-builds the same networks and attacks and observes the same, with nothing checked, counted, stored or summarised.
+Compares two ways to run PGD and IR on an embedded network, with three targets at every step: bench in this process, and
+a bare loop that builds the same networks and attacks and computes the same rows, but checks, counts, stores and
+summarises nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bench_core.types import Budget, Step
 from bench_core.worker.diagnostics import examine
 from bench_core.worker.job import Worker
 from bench_core.worker.streams import ImageStreams
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 SUITE = """
 title = "host"
@@ -100,7 +101,7 @@ def main() -> None:
 
         contestants = {"bare loop": lambda: bare(planner, selection, registry), "bench": by_bench}
         seconds = in_turns(contestants, turns, warm=True)
-    say("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
+    report("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
 
 
 if __name__ == "__main__":

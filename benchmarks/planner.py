@@ -1,10 +1,10 @@
-"""A plan of 100,000 cells, and a finished table 1 recognised and shown: `python -m benchmarks.planner`.
+"""A plan of 100,000 cells, and the commands on a finished suite: `python -m benchmarks.planner`.
 
-The plan's time stands beside that of the least any planner of addresses must do: making the JSON of every job and
-taking its SHA-256; processor time, and memory is what the plan adds to the process. The finished suite is
-`transfer_table1` itself (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three metrics, five
-tables) with rows that are drawn, not computed: what the commands of a user take follows from their number. Wall clock
-of whole commands, start-up and all.
+- The time of the plan is compared with the least that any planner of addresses must do: write the JSON of every job and
+  compute its SHA-256. Processor time; memory is what the plan adds to the process.
+- The finished suite is `transfer_table1` (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three
+  metrics, five tables) with random rows, since the time of the commands depends only on their number. Wall-clock time
+  of complete commands, including start-up.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from bench_core.store import Store, pack
 from bench_core.suite.model import RECORD
 from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 from benchmarks.start_up import running
 
 ADDRESSED = ("ids", "labels", "targets", "seed", "environment", "host", "attack", "budget", "quantise", "source")
 FINISHED = "transfer_table1"
 
 
-class Drawn:
-    """Offers the executor `drawn`, which draws the rows of every job instead of computing them."""
+class RandomRows:
+    """A plugin with the executor `drawn`, which draws the rows of every job at random."""
 
     @hookimpl
     def bench_executors(self) -> Mapping[str, ExecutorRecipe]:
@@ -51,8 +51,8 @@ class Drawn:
 
 
 def drawn(spec: Mapping[str, Any], seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Draw what a job of transfer suites observes. Every network is right on the clean images, so that all may be
-    attacked."""
+    """Draw the rows of a job of a transfer suite. Every network classifies all clean images correctly, so that all
+    images can be attacked."""
     generator, n = np.random.default_rng(seed), len(spec["labels"])
     rows: dict[str, np.ndarray[Any, Any]] = {}
     for each in spec["observe"]:
@@ -71,9 +71,9 @@ def drawn(spec: Mapping[str, Any], seed: int) -> dict[str, np.ndarray[Any, Any]]
 
 
 def finish(out: Path) -> None:
-    """Put a finished table 1 under `out`. Raises RuntimeError where the command would compute something."""
+    """Write a finished table 1 into `out`. Raises RuntimeError if cells are missing."""
     registry = discover()
-    registry.register(Drawn(), Origin("drawn", "benchmarks", "1", "drawn"))
+    registry.register(RandomRows(), Origin("drawn", "benchmarks", "1", "drawn"))
     suite = load_suite(FINISHED)
     run(suite, out=out, registry=registry, executor="drawn")
     plan = make_plan(make_planner(suite), Store(out / "store"))
@@ -92,7 +92,7 @@ def planning(folder: Path, turns: int) -> None:
     least = [{key: job.spec.get(key) for key in ADDRESSED} for job in plan.jobs]
     seconds = in_turns({"bench plan": planned, "addresses alone": lambda: list(map(digest, least))}, turns)
     title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
-    say(title, compared(seconds, "addresses alone"), f"memory of the plan: {added(planned) / 1e6:.0f} MB")
+    report(title, compared(seconds, "addresses alone"), f"memory of the plan: {peak_bytes(planned) / 1e6:.0f} MB")
 
 
 def main() -> None:
@@ -108,11 +108,11 @@ def main() -> None:
             for command in ("run", "show")
         } | {"bench --help": running("-m", "bench_core.cli", "--help")}
         seconds = in_turns(contestants, turns, time.perf_counter)
-        say(f"A finished {FINISHED}, wall clock of a command", compared(seconds, "bench show"), setting(turns))
+        report(f"A finished {FINISHED}, wall-clock time of a command", compared(seconds, "bench show"), setting(turns))
 
 
-def added(planned: object) -> int:
-    """Give the bytes that stay while a plan is held, and those in passing, whichever is more."""
+def peak_bytes(planned: object) -> int:
+    """Return the peak of the bytes allocated while a plan is made."""
     assert callable(planned)
     gc.collect()
     tracemalloc.start()
