@@ -36,8 +36,8 @@ NOT_ON_A_GPU = """\
 Everything here was measured on a CPU. Nothing was run on a GPU. On a GPU the same code moves networks and images to the
 device, gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with
 `--precision bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these paths on
-the CPU with stand-ins for the missing device; tests that need a GPU run only where there is one. No claim is made about the
-speed on a GPU."""
+the CPU with stand-ins for the missing device; tests that need a GPU run only where there is one. No claim is made about
+the speed on a GPU."""
 
 
 def run(name: str) -> str:

@@ -1,7 +1,8 @@
 """The error rates of the regression gate on simulated pairs of runs: `python -m benchmarks.gate_power`.
 
 For rates and for means: at most 5% of PAIRS of equal runs may raise a false alarm in any of their SCORES. Where one
-score drops by the smallest drop that the gate claims to detect, it must detect as many as it claims. Exit code 1 if not.
+score drops by the smallest drop that the gate claims to detect, it must detect as many as it claims. Exit code
+1 if not.
 """
 
 from __future__ import annotations
