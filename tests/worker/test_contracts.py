@@ -1,11 +1,14 @@
 """An attack that breaks its contract voids its cell, says why, and harms nothing after it."""
 
+import numpy as np
 import pytest
 import torch
 
-from bench_core.registry import Registry
+from bench_core.hookspecs import hookimpl
+from bench_core.registry import Origin, Registry
 from bench_core.run import run
-from tests.toys import MISBEHAVIOURS
+from bench_core.types import AttackRecipe, DataRecipe
+from tests.toys import MISBEHAVIOURS, Misbehaving, ToyImages
 
 INLINE = sorted(set(MISBEHAVIOURS) - {"exits"})
 
@@ -36,12 +39,46 @@ def test_the_process_is_put_back_after_a_misbehaving_attack(registry: Registry, 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_eight_bit_images_are_checked_after_rounding(registry: Registry, write_suite, tmp_path) -> None:
+class Grey:
+    """Offers a dataset of grey images and an attack that makes every pixel 8.29 grey levels brighter."""
+
+    @hookimpl
+    def bench_datasets(self):
+        def grey(level: float):
+            data = ToyImages()
+            data.pixels = (data.pixels * 0 + level / 255).astype(np.float32)
+            return data
+
+        return {"grey": DataRecipe(grey, "grey images")}
+
+    @hookimpl
+    def bench_attacks(self):
+        def brighter(budget):
+            return Misbehaving(budget, lambda _model, examples, limits: examples.images + limits.eps)
+
+        return {"brighter": AttackRecipe(brighter, "adds eps")}
+
+
+@pytest.mark.parametrize(
+    ("quantise", "level", "outside"),
+    [
+        ("true", 100.0, False),  # 108.29 is rounded to 108, 8 levels away
+        ("true", 100.3, True),  # 108.59 is rounded to 109 and 100.3 to 100: 9 levels, and the ball has 8.29
+        ("false", 100.3, False),
+    ],
+)
+def test_eight_bit_images_are_checked_after_rounding(
+    quantise: str, level: float, outside: bool, registry: Registry, write_suite, tmp_path
+) -> None:
+    registry.register(Grey(), Origin("grey", "tests", "1", "grey-source"))
     suite = write_suite(
-        ("eps = 0.1", "eps = 0.0325"),
-        ("step_size = 0.03", "step_size = 0.0325"),
-        ('title = "toy"', 'title = "toy"\nquantise = true'),
+        ("eps = 0.1", f"eps = {8.29 / 255}"),
+        ('title = "toy"', f'title = "toy"\nquantise = {quantise}'),
+        ('kind = "toy_images"', f'kind = "grey"\nlevel = {level}'),
+        ('recipe = "pgd"', 'recipe = "brighter"'),
     )
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
-    # 0.0325 * 255 = 8.29 grey levels: most pixels round back to 8, an unlucky one to 9, which is outside.
-    assert any(score.void and "ball" in score.void for score in result.scores)
+    attacked = [score for score in result.scores if "attack" in score.labels]
+    assert attacked
+    assert {"outside the linf ball" in (score.void or "") for score in attacked} == {outside}
+    assert result.complete is not outside
