@@ -63,6 +63,8 @@ class Grey:
     ("quantise", "level", "outside"),
     [
         ("true", 100.0, False),  # 108.29 is rounded to 108, 8 levels away
+        ("true", 100.1, False),  # also 8 levels; 8.39 if only the clean image were rounded
+        ("true", 99.6, False),  # also 8 levels; 8.4 if only the adversarial image were rounded
         ("true", 100.3, True),  # 108.59 is rounded to 109 and 100.3 to 100: 9 levels, and the ball has 8.29
         ("false", 100.3, False),
     ],
