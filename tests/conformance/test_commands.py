@@ -40,7 +40,7 @@ def test_an_attack_is_held_against_another(capsys) -> None:
     assert bench(capsys, "check", "mi", "--rule", "like", "--like", "mi")[0] == 0
     code, out, _ = bench(capsys, "check", "mi", "--rule", "like", "--like", "pgd")
     assert code == 1
-    assert "attack mi (l2): like: broken; step 2 differs from pgd" in out
+    assert "FAILED attack mi (l2)::like - step 2 differs from pgd" in out
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_one_that_leaves_the_ball_is_caught_by_the_kit_and_void_in_a_run(bench: 
     site = changed("acme_topk", "budget.step_size * gradient.sign() * chosen).clamp(low, high)", "gradient.sign())")
     done = bench("check", "acme_topk", "--rule", "contract", site=site)
     assert done.returncode == 1
-    assert "attack acme_topk (linf): contract: broken; images outside [0, 1]" in done.stdout
+    assert "FAILED attack acme_topk (linf)::contract - images outside [0, 1]" in done.stdout
     assert "docs/plugins.md#attacks-contract" in done.stdout
     run = bench("run", "acme.toml", "--executor", "inline", site=site)
     assert run.returncode == 3
@@ -160,4 +160,4 @@ def test_a_metric_of_the_whole_batch_is_caught(bench: Bench, changed) -> None:
     )
     done = bench("check", "acme-flips", site=site)
     assert done.returncode == 1
-    assert "shard_independence: broken" in done.stdout
+    assert "::shard_independence - " in done.stdout

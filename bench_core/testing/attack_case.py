@@ -1,4 +1,4 @@
-"""An attack on trial: built as a suite builds it, run as a worker runs it, every step held to the contract."""
+"""An attack to check: built as in a suite, run as in a worker, with the contract checked at every step."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..types import Attack, Budget, Examples, Json, Norm
 from ..worker.contracts import check_images
 from ..worker.instrument import Passes
 from ..worker.job import steps
-from .scenes import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, examples, network, streams, told
-from .verdicts import Unasked, with_input
+from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
+from .verdicts import Skipped, with_input
 
 
 @dataclass(frozen=True)
-class AttackTrial:
-    """An attack with its options under one norm. Raises Broken and Unasked, never what the attack raises."""
+class AttackCase:
+    """An attack with its options under one norm. Its exceptions become Broken or Skipped."""
 
     offer: Offer
     options: Json
@@ -33,31 +33,31 @@ class AttackTrial:
         return f"attack {self.offer.name}{options} ({self.norm})"
 
     def attack(self, limits: Budget) -> Attack:
-        """Build the attack. Raises Unasked where it refuses the budget."""
+        """Build the attack. Raises Skipped if it rejects the budget."""
         try:
             built: Attack = self.offer.build(limits, **self.options)
         except ValueError as error:
-            raise Unasked(f"it refuses the budget: {error}") from error
+            raise Skipped(f"it rejects the budget: {error}") from error
         return built
 
     def declared(self) -> Mapping[str, str]:
-        """Give the rules that the attack says it breaks, and why."""
+        """Return the deviations that the attack declares, with their reasons."""
         attack = self.attack(budget(self.norm))
-        said = dict(getattr(attack, "deviations", {}))
+        deviations = dict(getattr(attack, "deviations", {}))
         if getattr(attack, "global_seed", False):
-            said.setdefault("batch_independence", "it draws from the global generators (global_seed = True)")
-        return said
+            deviations.setdefault("batch_independence", "it uses the global random generators (global_seed = True)")
+        return deviations
 
     def refuses(self) -> str | None:
-        """Say why it takes no budget of this norm, if it takes none."""
+        """Return the reason why the attack accepts no budget of this norm, or None."""
         try:
             self.shape()
-        except Unasked as refusal:
+        except Skipped as refusal:
             return str(refusal)
         return None
 
     def shape(self, channels: int | None = None, odd: bool = False, **changes: Any) -> tuple[int, int, int]:
-        """Give the first shape (c, h, w) that the attack does not refuse. Raises Unasked where it refuses all."""
+        """Return the first shape (c, h, w) that the attack accepts. Raises Skipped if it rejects all."""
         candidates = ODD_SHAPES if odd else SHAPES[channels] if channels else ALL_SHAPES
         check = getattr(self.attack(budget(self.norm, **changes)), "check", None)
         reasons = []
@@ -66,41 +66,41 @@ class AttackTrial:
             if not reason:
                 return shape
             reasons.append(reason)
-        raise Unasked(f"it refuses such images: {reasons[0]}")
+        raise Skipped(f"it rejects such images: {reasons[0]}")
 
-    def scene(
+    def inputs(
         self, channels: int | None = None, count: int = 4, odd: bool = False, inplace: bool = False, **changes: Any
     ) -> tuple[nn.Module, Examples, Budget]:
-        """Make a network, images that it knows, and a budget, whichever the attack takes."""
+        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack."""
         limits = budget(self.norm, **changes)
         shape = self.shape(channels, odd, **changes)
         model = network(shape[0], inplace=inplace)
-        unfit = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
-        if unfit:
-            raise Unasked(f"it refuses the kit's network: {unfit}")
+        rejection = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
+        if rejection:
+            raise Skipped(f"it rejects the kit's network: {rejection}")
         return model, examples(model, shape, count, limits.targeted), limits
 
     def run(
-        self, model: nn.Module, given: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
+        self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
         passes: Passes | None = None, extra: str = "",
     ) -> list[Tensor]:  # fmt: skip
-        """Run the attack to its end and give the images [n, c, h, w] of every step; each is held to the contract."""
-        with with_input(told(given, limits, seed, extra)):
-            return list(self.live(model, given, limits, seed, attack, passes))
+        """Run the attack and return the images [n, c, h, w] of every step, each checked against the contract."""
+        with with_input(describe(batch, limits, seed, extra)):
+            return list(self.live(model, batch, limits, seed, attack, passes))
 
     def live(
-        self, model: nn.Module, given: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
+        self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
         passes: Passes | None = None,
     ) -> Iterator[Tensor]:  # fmt: skip
-        """The same, step by step."""
+        """Yield the images [n, c, h, w] of every step, each checked against the contract."""
         attack = self.attack(limits) if attack is None else attack
-        counted, none = passes or Passes(model), True
+        counted, empty = passes or Passes(model), True
         with torch.no_grad():
             for images in steps(
-                attack, model, given, streams(given, seed), counted, getattr(attack, "global_seed", None)
+                attack, model, batch, streams(batch, seed), counted, getattr(attack, "global_seed", None)
             ):
-                check_images(given.images, images, limits)
-                none = False
+                check_images(batch.images, images, limits)
+                empty = False
                 yield images
-        if none:
-            raise RuntimeError("the attack gave no images")
+        if empty:
+            raise RuntimeError("the attack yielded no images")
