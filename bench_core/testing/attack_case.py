@@ -80,6 +80,13 @@ class AttackCase:
             raise Skipped(f"it rejects the kit's network: {rejection}")
         return model, examples(model, shape, count, limits.targeted), limits
 
+    def uses_gradient(self) -> bool:
+        """Return whether the attack runs a backward pass."""
+        model, batch, limits = self.inputs()
+        passes = Passes(model)
+        self.run(model, batch, limits, passes=passes)
+        return passes.backwards > 0
+
     def run(
         self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
         passes: Passes | None = None, extra: str = "",

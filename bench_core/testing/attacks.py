@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..types import Examples
+from ..types import Budget, Examples
 from ..worker.contracts import guarded
 from ..worker.instrument import Passes
 from ..worker.job import steps
@@ -128,13 +128,13 @@ def batch_independence(case: AttackCase) -> None:
             )
 
 
-def _precise(case: AttackCase, batch: Examples, limits: object, dtype: object = torch.float64) -> list[Tensor]:
+def _precise(case: AttackCase, batch: Examples, limits: Budget, dtype: torch.dtype = torch.float64) -> list[Tensor]:
     """Run in float64, or in float32 if the attack cannot run in float64."""
     for wanted in (torch.float64, torch.float32) if dtype == torch.float64 else (torch.float32,):
         exact = Examples(batch.images.to(wanted), batch.labels, batch.ids, batch.targets)
         model = network(batch.images.shape[1]).to(wanted)
         try:
-            return case.run(model, exact, limits)  # type: ignore[arg-type]
+            return case.run(model, exact, limits)
         except Broken:
             if wanted == torch.float32:
                 raise
@@ -208,7 +208,7 @@ def first_step(case: AttackCase) -> None:
 def random_start(case: AttackCase) -> None:
     """Only a random start moves an image before the first step, and it comes from the image's own stream."""
     model, batch, limits = case.inputs(random_start=True, step_size=0.0)
-    if not _uses_gradient(case):
+    if not case.uses_gradient():
         raise Skipped("it computes no gradient")
     started = case.run(model, batch, limits)[0]
     still = case.run(*case.inputs(step_size=0.0))[0]
@@ -223,7 +223,7 @@ def ascent(case: AttackCase) -> None:
     """The attack increases the loss, cross-entropy and margin, on average over the images."""
     for loss in ("cross_entropy", "margin"):
         model, batch, limits = case.inputs(loss=loss)
-        if not _uses_gradient(case):
+        if not case.uses_gradient():
             raise Skipped("it computes no gradient")
         reached = case.run(model, batch, limits)[-1]
         before, after = (_likelihood(model, images, batch.labels) for images in (batch.images, reached))
@@ -234,7 +234,7 @@ def ascent(case: AttackCase) -> None:
 @RULES.add(declarable=True)
 def targeted(case: AttackCase) -> None:
     """A targeted attack increases the likelihood of the target class, and more than an untargeted one does."""
-    if not _uses_gradient(case):
+    if not case.uses_gradient():
         raise Skipped("it computes no gradient")
     for loss in ("cross_entropy", "margin"):
         model, batch, limits = case.inputs(targeted=True, loss=loss)
@@ -284,19 +284,11 @@ def batching(case: AttackCase) -> None:
             what = f"{repeated} of {len(recording.inputs)} inputs had been evaluated before"
             raise Broken(what, describe(batch, limits))
     if calls[8] >= 8 * calls[1] > 0:
-        raise Broken(
-            f"8 images take {calls[8]} calls of the network, one image takes {calls[1]}", describe(batch, limits)
-        )
+        what = f"8 images take {calls[8]} calls of the network, one image takes {calls[1]}"
+        raise Broken(what, describe(batch, limits))
 
 
 def _likelihood(model: torch.nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     with torch.no_grad():
         chosen: Tensor = model(images).log_softmax(1).gather(1, classes[:, None])
     return chosen[:, 0]
-
-
-def _uses_gradient(case: AttackCase) -> bool:
-    model, batch, limits = case.inputs()
-    passes = Passes(model)
-    case.run(model, batch, limits, passes=passes)
-    return passes.backwards > 0
