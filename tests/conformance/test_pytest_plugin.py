@@ -44,28 +44,28 @@ def outcome(tmp_path: Path, name: str) -> tuple[int, str]:
 
 
 def test_a_right_one_passes(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "right")
-    assert code == 0, said
-    assert "2 passed" in said
+    code, printed = outcome(tmp_path, "right")
+    assert code == 0, printed
+    assert "2 passed" in printed
 
 
 def test_a_wrong_one_fails_with_what_and_where_to_read(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "wrong")
+    code, printed = outcome(tmp_path, "wrong")
     assert code == 1
-    assert "2 failed" in said
-    assert "attacked alone" in said
-    assert "docs/plugins.md#attacks-batch-independence" in said
-    assert "Traceback" not in said
+    assert "2 failed" in printed
+    assert "attacked alone" in printed
+    assert "docs/plugins.md#attacks-batch-independence" in printed
+    assert "Traceback" not in printed
 
 
 def test_what_is_declared_is_an_expected_failure_with_its_reason(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "frank")
-    assert code == 0, said
-    assert "2 xfailed" in said
-    assert "one mask for all; found: " in said
+    code, printed = outcome(tmp_path, "frank")
+    assert code == 0, printed
+    assert "2 xfailed" in printed
+    assert "one mask for all; found: " in printed
 
 
 def test_a_name_that_nobody_offers_fails_and_names_the_nearest(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "rihgt")
+    code, printed = outcome(tmp_path, "rihgt")
     assert code == 1
-    assert 'nothing is called "rihgt" (did you mean "right"?)' in said
+    assert 'nothing is called "rihgt" (did you mean "right"?)' in printed

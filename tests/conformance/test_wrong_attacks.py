@@ -264,10 +264,10 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_caught_by_name(mistake: str) -> None:
-    rule, said, wrong = MISTAKES[mistake]
+    rule, message, wrong = MISTAKES[mistake]
     found = next((each for each in verdicts("attacks", wrong, {rule}) if each.status == "broken"), None)
     assert found
-    assert said in found.message
+    assert message in found.message
     assert found.given
     assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)
 

@@ -92,7 +92,7 @@ METRICS: Mapping[str, tuple[str, str, MetricRecipe]] = {
     "more images than there are": ("intervals", "n = 60", scored(lambda v: score(v.mean(), 60))),
     "another mean's images": ("intervals", "per_image", scored(lambda v: score(v.mean() + 1, len(v), each=v))),
     "a deviation of one image": ("one_row", "raised ZeroDivisionError", scored(alone)),
-    "a name that is not said": ("names", "not in `scores`", scored(lambda v: score(v.mean(), len(v), name="other"))),
+    "an unknown name": ("names", "not in `scores`", scored(lambda v: score(v.mean(), len(v), name="other"))),
 }  # fmt: skip
 
 
@@ -197,10 +197,10 @@ WRONG = [("metrics", METRICS), ("models", MODELS), ("datasets", DATASETS)]
 
 @pytest.mark.parametrize(("kind", "mistake"), [(kind, each) for kind, mistakes in WRONG for each in mistakes])
 def test_a_mistake_is_caught_by_name(kind: str, mistake: str) -> None:
-    rule, said, wrong = dict(WRONG)[kind][mistake]
+    rule, message, wrong = dict(WRONG)[kind][mistake]
     (found,) = verdicts(kind, wrong, {rule})
     assert found.status == "broken", str(found)
-    assert said in found.message
+    assert message in found.message
     assert f"docs/plugins.md#{kind}-{rule.replace('_', '-')}" in str(found)
 
 

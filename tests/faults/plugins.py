@@ -24,7 +24,7 @@ from .world import World
 
 ONE_JOB = SUITE.replace("count = 12", "count = 5").replace('["A", ["A", "B"]]', '["A"]')
 ENDING = {"exits"} | set(BURDENS)  # they end their process, or a limit ends it
-ATTACKS = {name: said for name, (_, said) in {**MISBEHAVIOURS, **BURDENS}.items()}
+ATTACKS = {name: reason for name, (_, reason) in {**MISBEHAVIOURS, **BURDENS}.items()}
 ON_RAY = sorted(set(MISBEHAVIOURS) - ENDING)
 WAYS = [
     *(("inline", [name], []) for name in sorted(set(ATTACKS) - ENDING)),
@@ -65,12 +65,12 @@ def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
 
 def _wrong(result: Result, good: Result, attacks: list[str], metrics: list[str]) -> str | None:
     reasons = {name: ATTACKS[name] for name in attacks} | {name: METRICS[name][1] for name in metrics}
-    for each in (each for each in result.scores if each.void):
-        name = each.labels.get("attack") if attacks else each.metric
+    for score in (score for score in result.scores if score.void):
+        name = score.labels.get("attack") if attacks else score.metric
         if name not in reasons:
-            return f"void as well: {each.metric} {each.labels}: {each.void}"
-        if reasons[name] not in each.void or "\n" in each.void:
-            return f"{name}: another reason: {each.void}"
+            return f"void as well: {score.metric} {score.labels}: {score.void}"
+        if reasons[name] not in score.void or "\n" in score.void:
+            return f"{name}: another reason: {score.void}"
     void = {each.labels.get("attack") if attacks else each.metric for each in result.scores if each.void}
     if void != set(reasons):
         return f"not void: {sorted(set(reasons) - void)}"
@@ -82,7 +82,7 @@ def command_line(world: World, trial: int, _random: random.Random) -> str | None
     """Run the command line with mistakes: one line, exit code 2 or 3, no traceback."""
     out = world.fresh()
     out.write_text("")
-    asked = [
+    arguments = [
         ["run", "transfer_table1", "--out", str(out)],
         ["run", str(world.folder / "missing.toml")],
         ["run", "transfer_table1", "--cell-memory", "much"],
@@ -90,8 +90,8 @@ def command_line(world: World, trial: int, _random: random.Random) -> str | None
         ["show", str(out)],
         ["leaderboard", str(out)],
     ][trial]
-    command = [sys.executable, "-m", "bench_core.cli", *asked]
+    command = [sys.executable, "-m", "bench_core.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=world.folder)
     if done.returncode not in (2, 3) or len(done.stderr.splitlines()) != 1 or "Traceback" in done.stderr:
-        return f"{asked}: exit code {done.returncode}: {done.stderr}"
+        return f"{arguments}: exit code {done.returncode}: {done.stderr}"
     return None

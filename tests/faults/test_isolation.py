@@ -1,4 +1,4 @@
-"""A plugin that harms its process costs its own cells, within limits, and nothing else."""
+"""A plugin that harms its process voids its own cells and no others."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_no_other_way_of_harming_a_process_harms_more(write_suite, tmp_path) -> 
     check_burdens(sorted(set(BURDENS) - {"hangs", "fills", "segfaults"}), write_suite, tmp_path)
 
 
-def test_what_a_plugin_prints_is_no_answer(write_suite, tmp_path) -> None:
+def test_the_output_of_a_plugin_is_not_taken_for_a_result(write_suite, tmp_path) -> None:
     suite = write_suite(*ONE_JOB, ('recipe = "pgd"', 'recipe = "prints"'))
     assert run(suite, out=tmp_path, workers=1).complete
 
@@ -117,7 +117,7 @@ def test_strict_stops_at_the_first_void(write_suite, tmp_path, capsys) -> None:
     assert "NaN or infinity" in capsys.readouterr().err
 
 
-def test_limits_are_refused_where_they_cannot_be_held_or_read(write_suite, tmp_path) -> None:
+def test_limits_that_cannot_be_enforced_or_read_are_rejected(write_suite, tmp_path) -> None:
     with pytest.raises(UsageError, match=r"--executor: .inline. cannot.*would do: local"):
         run(write_suite(), out=tmp_path, executor="inline", limits=Limits(seconds=6))
     assert (memory("800M"), memory("4G"), memory("2gib")) == (800 * 2**20, 4 * 2**30, 2 * 2**30)

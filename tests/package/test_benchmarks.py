@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic; what they measure is no test's business."""
+"""The arithmetic of the benchmarks, and that every script can be imported; not what they measure."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The suite in docs/suites.md is one, and shows every kind of plot."""
+"""The suite in docs/suites.md is valid and has every kind of plot."""
 
 import re
 from pathlib import Path

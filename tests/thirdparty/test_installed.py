@@ -73,7 +73,7 @@ def bench(target: Path, tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def changed(target: Path, tmp_path: Path) -> Callable[[str, str, str], Path]:
-    """Give a copy of what is installed, with one thing changed in the code of one package."""
+    """Return a copy of the installed packages with one change in the code of one."""
 
     def change(module: str, old: str, new: str) -> Path:
         site = tmp_path / "changed"
@@ -95,11 +95,11 @@ def test_they_are_found_with_version_options_and_digest(bench: Bench) -> None:
     assert (flips["kind"], flips["version"]) == ("metrics", "0.3.1")
 
 
-@pytest.mark.parametrize(("package", "held"), [("acme-topk", "20 holds"), ("acme_flips", "10 holds")])
-def test_they_keep_every_rule(bench: Bench, package: str, held: str) -> None:
+@pytest.mark.parametrize(("package", "passed"), [("acme-topk", "20 passed"), ("acme_flips", "10 passed")])
+def test_they_keep_every_rule(bench: Bench, package: str, passed: str) -> None:
     done = bench("check", package)
     assert done.returncode == 0, done.stdout
-    assert held in done.stdout
+    assert passed in done.stdout
 
 
 def test_they_run_in_a_suite_by_worker_processes(bench: Bench, tmp_path: Path) -> None:
