@@ -17,8 +17,11 @@ from .planning.planner import PREDICTED, Job, Plan, Planner, stored_cells
 from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
-from .result import Result, safe_name, truth, write
-from .scores.summarise import RowSet, gather
+from .result import Result
+from .runs.folder import safe_name
+from .runs.scoring import score_run
+from .runs.write import make_record, read_published, selected_truth, write
+from .scores.rows import complete_labels, gather
 from .store import Store
 from .suite.model import Suite, load_suite
 from .suite.output_faults import outcome_faults
@@ -109,6 +112,7 @@ def run(
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
     by = Computing(store, hands, progress, used, limits, strict)
+    published = read_published(suite)
     used.manager.hook.bench_run_started(plan=make_plan(planner, store))
     clean = planner.clean_jobs()
     with closing(hands):
@@ -120,12 +124,14 @@ def run(
         jobs = planner.selected_jobs(selection)
         more, more_voids = compute("attacks", jobs, by)
     voids |= more_voids
-    rows = label_rows(gather([*clean, *jobs], found | more, voids), planner)
+    complete = complete_labels(suite, planner.relation)
+    rows = gather(clean, found, voids, complete, "all", range(len(planner.images.ids)))
+    rows += gather(jobs, more, voids, complete, "selected", selection.indices)
     folder = out / safe_name(suite.name) / safe_name(suite.profile)
-    result = Result(suite, folder, [], [], voids, rows, warn=warn)
-    result.score(metrics_of(planner), selection.indices, truth(planner, selection))
+    truth = selected_truth(planner, selection)
+    result = score_run(suite, folder, rows, metrics_of(planner), selection.indices, truth, published, voids, warn)
     try:
-        write(result, planner, selection)
+        write(result, make_record(result, planner, selection))
     except OSError as error:
         raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
     used.manager.hook.bench_run_finished(result=result)
@@ -176,16 +182,3 @@ def stop_without_predictions(jobs: Sequence[Job], voids: Voids) -> None:
 
 def metrics_of(planner: Planner) -> dict[str, Metric]:
     return {use.label: use.metric for use in planner.uses}
-
-
-def label_rows(rows: Sequence[RowSet], planner: Planner) -> list[RowSet]:
-    """Add the labels that follow from others: the norm of a budget, the relation of source and target, swept values."""
-    sources = {"+".join(s) if isinstance(s, list) else s: s for s in planner.suite.sources}
-    for each in rows:
-        if "budget" in each.labels:
-            each.labels["norm"] = planner.suite.budgets[each.labels["budget"]].norm
-        if "source" in each.labels and "target" in each.labels:
-            each.labels["relation"] = planner.relation(sources[each.labels["source"]], each.labels["target"])
-        if "attack" in each.labels:
-            each.labels |= planner.suite.attacks[each.labels["attack"]].swept
-    return list(rows)

@@ -80,19 +80,43 @@ def _weights(n: int, seed: int) -> NDArray[np.float64]:
     return weights
 
 
-def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
-    """Make the score of a share of images, with Wilson's interval. `outcomes` bool [n]."""
+def proportion(
+    name: str,
+    outcomes: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
+    """Return the score of a share of images, with Wilson's interval.
+
+    Args:
+        name: The score's name.
+        outcomes: bool [n].
+        labels: The labels that the metric adds.
+        images: Which of the rows the outcomes are of (see `Score`); None for all, in order.
+    """
     data = np.asarray(outcomes, dtype=np.float64)
     n = len(data)
     low, high = wilson(float(data.sum()), n)
-    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data)
+    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data, images)
 
 
-def mean(name: str, values: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
-    """Make the score of a mean over images, with its bootstrap interval. `values` float [n]."""
+def mean(
+    name: str,
+    values: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
+    """Return the score of a mean over images, with its bootstrap interval.
+
+    Args:
+        name: The score's name.
+        values: float [n].
+        labels: The labels that the metric adds.
+        images: Which of the rows the values are of (see `Score`); None for all, in order.
+    """
     data = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(data)
-    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data)
+    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data, images)
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:

@@ -126,6 +126,7 @@ class Score:
 
     `per_image` float [n] holds what the value is the mean of, in the images' order, so that the host can pair two
     attacks image by image; None where the value is no such mean. `labels` are those a metric adds (the step, ...).
+    `images` states which of the rows `per_image` is of, as bool [rows] or as their places [n]; None: all, in order.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Score:
     n: int
     labels: Mapping[str, Any] = field(default_factory=dict)
     per_image: NDArray[np.float64] | None = None
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None
 
 
 class Metric(Protocol):

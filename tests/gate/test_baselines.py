@@ -1,6 +1,7 @@
 """Runs held against runs and baselines, through the command line; baselines as files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from bench_core.errors import UsageError
 from bench_core.gate.baselines import load_baseline, save_baseline
 from bench_core.gate.compare import compare
 from bench_core.gate.snapshot import shortened, snapshot_of_run
-from bench_core.scores.summarise import pack_rows, unpack_rows
+from bench_core.scores.rows import pack_rows, unpack_rows
 
 from .simulated import means, shares, snapshot
 
@@ -49,12 +50,13 @@ def worsened(folder: Path, name: str, count: int, environment: str | None = None
     """A copy of a run in which some images are no longer fooled, perhaps on another machine."""
     copy = folder.with_name(name)
     copy.mkdir()
-    rows = unpack_rows(str(folder / "rows.safetensors"))
-    for each in rows:
-        if each.metric == "transfer":
-            fooled = each.arrays["fooled"].copy()
+    rows = []
+    for row in unpack_rows(str(folder / "rows.safetensors")):
+        if row.metric == "transfer":
+            fooled = row.arrays["fooled"].copy()
             fooled[np.flatnonzero(fooled.any(1))[:count]] = False
-            each.arrays["fooled"] = fooled
+            row = replace(row, arrays={**row.arrays, "fooled": fooled})  # noqa: PLW2901
+        rows.append(row)
     (copy / "rows.safetensors").write_bytes(pack_rows(rows))
     facts = json.loads((folder / "run.json").read_text())
     if environment:

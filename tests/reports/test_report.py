@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench_core import load_suite, run
+from bench_core import load_result, load_suite, run
 from bench_core.cli import app, guard
 from bench_core.gate.compare import compare
+from bench_core.reports.page.gallery import make_gallery
 from bench_core.reports.page.page import _page, comparison_page, run_page
+from bench_core.runs.record import read_record
 from bench_core.tables.html import of_table
 from bench_core.tables.pivot import Table, TableCell
 
@@ -78,15 +80,11 @@ def test_equal_runs_give_equal_pages_and_no_gallery_is_said(made: Path, registry
 
 def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
     """What a target says of a picture is what the run recorded of that image."""
-    from bench_core.gate.snapshot import read_facts
-    from bench_core.reports.page.gallery import make_gallery
-    from bench_core.result import load_result
-
     result = load_result(made, registry)
-    gallery = make_gallery(result, read_facts(made), registry, 5, "B")
+    gallery = make_gallery(result, read_record(made), registry, 5, "B")
     (row,) = [each for each in gallery.rows if not each.void]
     fooled = result.arrays("transfer", source="B", attack="PGD", target="B")["fooled"][:, -1]
-    assert [next(s.fooled for s in shown.said if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
+    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
     assert {shown.scale for shown in row.shown} == {5.0}  # half over eps of 0.1
 
 

@@ -15,7 +15,10 @@ from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.result import Result
-from bench_core.scores.summarise import LabelledScore, RowSet
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
+from bench_core.scores.rows import RowSet
+from bench_core.scores.scored import LabelledScore
 from bench_core.scores.warnings import NETWORKS, flags, warnings
 from bench_core.suite.model import BudgetTable
 from bench_core.types import ModelRecipe, Score
@@ -147,8 +150,12 @@ def record(
     }  # fmt: skip
 
 
+def recorded(source: str, attack: str, budget: str, arrays: dict[str, np.ndarray]) -> RowSet:
+    return RowSet("attack", Labels(source, attack, budget), ImageSet.of("selected", range(N)), arrays)
+
+
 def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
-    rows = [RowSet("attack", {"source": "S", "attack": a, "budget": b}, arrays) for (a, b), arrays in records.items()]
+    rows = [recorded("S", attack, budget, arrays) for (attack, budget), arrays in records.items()]
     budgets = {
         name: BudgetTable(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
@@ -182,10 +189,7 @@ def test_what_an_attack_should_not_do_raises_its_flag_and_what_it_may_does_not(r
 
 
 def test_a_flag_names_a_few_and_counts_the_rest() -> None:
-    rows = [
-        RowSet("attack", {"source": f"S{i}", "attack": "PGD", "budget": "b"}, record(-3.0, noise=-3.0))
-        for i in range(7)
-    ]
+    rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
     budgets = {"b": BudgetTable(norm="linf", eps=0.03, step_size=0.01, steps=20)}
     own = [LabelledScore("attack.linf", each.labels, Score("linf", 0.1, 0.1, 0.1, N)) for each in rows]
     (line,) = flags(own, warnings(rows, [], budgets))
