@@ -224,9 +224,8 @@ def _equal(one: Entry, other: Entry) -> bool:
 def _different(entries: Sequence[Entry]) -> Iterator[Fault]:
     """Yield the entries that are not over the same images or pairs as the first of their budget."""
     for budget in dict.fromkeys(entry.budget for entry in entries):
-        first, *others = [entry for entry in entries if entry.budget == budget and not entry.void] or [None]
-        for other in others:
-            assert first is not None
+        ranked = [entry for entry in entries if entry.budget == budget and not entry.void]
+        for first, other in zip(ranked[:1] * len(ranked), ranked[1:], strict=False):
             where = " ".join(other.runs), f"{other.label} {budget}".strip()
             if other.pairs.keys() != first.pairs.keys():
                 differ = [" to ".join(filter(None, key)) for key in sorted(other.pairs.keys() ^ first.pairs.keys())]

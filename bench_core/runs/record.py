@@ -12,7 +12,7 @@ from ..errors import Fault, UsageError
 from ..suite.model import Suite
 from .folder import RECORD_FILE
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 Facts = dict[str, Any]  # JSON
 
 

@@ -67,8 +67,8 @@ def worst_case(
             yield void_score(table.value, labels, f"the attacks cannot be paired: {error}")
             continue
         summary = proportion if np.isin(worst, (0, 1)).all() else mean
-        score = summary(table.value.partition(".")[2], worst)
-        yield LabelledScore(table.value, labels, score, images=series[0].images)
+        made = summary(table.value.partition(".")[2], worst)
+        yield LabelledScore(table.value, labels, made, images=series[0].images)
 
 
 def points(scores: Scores, table: CorrelationTable, varying: Collection[str]) -> dict[Labels, list[Pair]]:

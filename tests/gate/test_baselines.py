@@ -164,6 +164,22 @@ def test_a_baseline_keeps_every_outcome_and_is_the_same_bytes_each_time(make, tm
     assert sum('"score"' in line for line in lines) == 3
 
 
+def test_a_score_over_some_of_the_images_is_joined_on_those(write_suite, registry, tmp_path: Path) -> None:
+    """`dropout.corrected` counts the images that fooled the source, which no count identifies."""
+    dropout = ('clean = { recipe = "clean_accuracy" }', 'dropout = { recipe = "dropout", rates = [0.5], cutout = 0.0 }')
+    suite = load_suite(write_suite(dropout, append='[gate]\n"dropout.corrected" = { better = "higher" }'))
+    result = run(suite, out=tmp_path, executor="inline", registry=registry)
+    made = snapshot_of_run(result.folder)
+    for score in made.scores:
+        rows = result.arrays("dropout", source=score.labels["source"], attack="PGD")
+        places = np.flatnonzero(rows["fooled"])
+        assert 0 < len(places) < 12
+        assert score.ids == tuple(made.ids[place] for place in places)
+        np.testing.assert_array_equal(score.values, rows["corrected"][places, 0])
+    save_baseline(made, tmp_path / "b.json", ["first"])
+    assert not compare(load_baseline(tmp_path / "b.json"), made).failures
+
+
 def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_suite, registry, tmp_path) -> None:
     def folder(name: str) -> Path:
         suite = load_suite(write_suite(('rule = "all"', 'rule = "correct_by_target"'), append=GATE.replace(
