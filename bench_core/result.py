@@ -67,12 +67,3 @@ class Result:
         if len(fitting) != 1:
             raise KeyError(f"{len(fitting)} sets of rows are {metric} of {labels}")
         return dict(fitting[0].arrays)
-
-
-def __getattr__(name: str) -> Any:
-    """Return `load_result`, which has moved to `bench_core.runs.load`."""
-    if name == "load_result":
-        from .runs.load import load_result
-
-        return load_result
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

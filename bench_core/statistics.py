@@ -180,22 +180,7 @@ def regression(x: ArrayLike, y: ArrayLike) -> Line:
 
 
 def student_t(degrees: int, two_sided: float = 0.95) -> float:
-    """Give t with P(|T| <= t) = `two_sided` under Student's distribution, by bisection of its closed form."""
-    low, high = 0.0, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, degrees) < two_sided else (low, middle)
-    return (low + high) / 2
+    """Return t with P(|T| <= t) = `two_sided` under Student's distribution."""
+    from scipy.special import stdtrit
 
-
-def _within(t: float, degrees: int) -> float:
-    """P(|T| <= t), a finite sum for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(degrees))
-    cosine, term, total = math.cos(angle) ** 2, 1.0, 0.0
-    odd = degrees % 2
-    for k in range(odd, degrees - 1, 2):
-        total += term
-        term *= cosine * (k + 1) / (k + 2)
-    if odd:
-        return 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * total)
-    return math.sin(angle) * total
+    return float(stdtrit(degrees, (1 + two_sided) / 2))

@@ -11,6 +11,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
+from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore
 from bench_core.suite.model import own_suites
@@ -63,7 +64,8 @@ def test_every_suite_of_the_paper_has_findings_and_what_they_name_exists(page: M
 
 def made(metric: str, values: list[float], **labels: str) -> LabelledScore:
     per_image = np.array(values)
-    return LabelledScore(metric, Labels.of(labels), Score("", per_image.mean(), 0, 1, len(values), per_image=per_image))
+    score = Score("", per_image.mean(), 0, 1, len(values), per_image=per_image)
+    return LabelledScore(metric, Labels.of(labels), score, images=ImageSet.of("selected", range(len(values))))
 
 
 def test_scores_are_paired_with_those_that_differ_by_the_label_alone(page: ModuleType) -> None:
