@@ -116,6 +116,11 @@ def test_a_report_of_a_large_run_is_small() -> None:
     tables = [of_table(Table(f"t{i}", "large", header, 2, rows, True, ())) for i in range(6)]
     text = _page("comparison.html", "large", tables=tables, passed=True, explained=[], suite_name="large")
     assert len(text.encode()) < 1_500_000
+    assert len(Page(text).all("tr")) == 6 * (1 + len(rows))
+    for _, cells in rows:  # every number is on the page, with its interval
+        for cell in cells:
+            assert text.count(f'"{cell.value:.10g}"') == 6
+            assert f"[{100 * cell.low:.1f}, {100 * cell.high:.1f}]" in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
