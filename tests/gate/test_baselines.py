@@ -1,4 +1,4 @@
-"""Runs held against runs and baselines, through the command line; baselines as files."""
+"""Runs compared with runs and baselines, on the command line; baselines as files."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Plots: every kind is drawn, says its N and interval, gives the same bytes, and lets no label do anything."""
+"""Plots: every kind shows its numbers, N and interval, is reproducible to the byte, and labels are inert."""
 
 import re
 import subprocess
@@ -115,7 +115,7 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
-    """Every text that stands on a plot."""
+    """Return every text on a plot."""
     from matplotlib.text import Text
 
     plot = next(plot for plot in result.suite.plots if plot.name == name)

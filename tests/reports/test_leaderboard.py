@@ -1,4 +1,4 @@
-"""Leaderboards: ranks with ties, one entry of equal runs, refusals that say why, labels that do nothing."""
+"""Leaderboards: ranks with ties, one entry for equal runs, reasons of refusals, and inert labels."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Stored scores in SQL, as records and as arrays: the same three times; tables seen from other sides."""
+"""Stored scores in SQL, as records and as arrays are the same; tables with other labels as rows."""
 
 import csv
 import io

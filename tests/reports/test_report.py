@@ -1,4 +1,4 @@
-"""The report: nothing but itself, inert to labels, the same bytes twice, small; and alive in a real browser."""
+"""The report: self-contained, inert to labels, reproducible to the byte, small, and working in a real browser."""
 
 import json
 import os
@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def made(write_suite, registry, tmp_path: Path):
-    """A run whose names are as bad as can be, one attack of which is void."""
+    """A run with hostile names and one void attack."""
     name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"')
     suite = load_suite(write_suite(
         ('title = "toy"', f'title = "{name}"'), ('"A" = {', f'"{name}" = {{'),
@@ -79,7 +79,7 @@ def test_equal_runs_give_equal_pages_and_no_gallery_is_said(made: Path, registry
 
 
 def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
-    """What a target says of a picture is what the run recorded of that image."""
+    """A target's prediction of a picture is the one that the run recorded for that image."""
     result = load_result(made, registry)
     gallery = make_gallery(result, read_record(made), registry, 5, "B")
     (row,) = [each for each in gallery.rows if not each.void]

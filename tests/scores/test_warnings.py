@@ -1,4 +1,4 @@
-"""Networks broken on purpose raise their flag, attacks that do what none should raise theirs, honest ones none."""
+"""Broken networks and attacks raise their own warning; sound ones raise none."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from tests.toys import toy_network
 
 
 class Around(nn.Module):
-    """The toy network with something put before it and after it."""
+    """The toy network with a function before it and one after it."""
 
     def __init__(
         self, before: Callable[[Tensor], Tensor] = lambda x: x, after: Callable[[Tensor], Tensor] = lambda x: x
@@ -93,7 +93,7 @@ def test_a_network_broken_on_purpose_raises_its_flag(name, broken, write_suite, 
 
 
 def without_gradient(images: Tensor) -> Tensor:
-    """Raise where a gradient is wanted, as code outside of torch does."""
+    """Raise where a gradient is needed, as code outside of torch does."""
     return torch.from_numpy(images.numpy())
 
 
@@ -141,7 +141,7 @@ N = 40
 def record(
     lead: float, before: float | None = None, noise: float = -5.0, backwards: float = 20.0
 ) -> dict[str, np.ndarray]:
-    """Rows of an attack whose lead is spread evenly, by one, around a mean."""
+    """Rows of an attack whose margin is spread evenly, by one, around a mean."""
     spread = np.linspace(-0.5, 0.5, N)
     return {
         "linf": np.full(N, 0.1), "forwards": np.full(N, 20.0), "backwards": np.full(N, backwards),
