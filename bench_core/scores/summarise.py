@@ -79,5 +79,8 @@ def images_of(score: Score, images: ImageSet) -> ImageSet | None:
     if score.per_image is None:
         return None
     if score.images is not None:
-        images = images.take(score.images)
+        try:
+            images = images.take(score.images)
+        except IndexError:  # a plugin's mask of another length, or places beyond its rows
+            return None
     return images if len(images) == len(score.per_image) else None

@@ -85,6 +85,8 @@ def test_a_metric_states_which_rows_its_values_are_of() -> None:
     assert images_of(proportion("a", [1, 0, 1, 0]), images) == images
     assert images_of(proportion("a", [1, 0]), images) is None
     assert images_of(Score("a", 0, 0, 0, 4), images) is None
+    for wrong in (np.array([True, False]), np.array([4])):
+        assert images_of(proportion("a", [1], images=wrong), images) is None
 
 
 def test_disentanglement_states_which_images_are_finite() -> None:
