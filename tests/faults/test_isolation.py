@@ -101,8 +101,8 @@ def test_the_output_of_a_plugin_is_not_taken_for_a_result(write_suite, tmp_path)
 def test_a_metric_voids_its_own_cells_and_not_those_of_other_metrics(name, write_suite, tmp_path) -> None:
     broken = write_suite(*ONE_JOB, ("[metrics]\n", f'[metrics]\nbroken = {{ recipe = "{name}" }}\n'))
     result = run(broken, out=tmp_path / "broken", executor="inline")
-    assert voids(result, "") == {"broken": next(iter(voids(result, "").values()))}
-    assert METRICS[name][1] in voids(result, "")["broken"]
+    assert voids(result, "") == {"broken.*": next(iter(voids(result, "").values()))}
+    assert METRICS[name][1] in voids(result, "")["broken.*"]
     good = run(write_suite(*ONE_JOB, name="good"), out=tmp_path / "good", executor="inline")
     assert [s.record() for s in result.scores if not s.void] == [s.record() for s in good.scores]
 
