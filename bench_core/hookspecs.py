@@ -12,7 +12,7 @@ from .types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, Model
 if TYPE_CHECKING:
     from .planning.planner import Job, Plan
     from .result import Result
-    from .tables.pivot import Table
+    from .tables.table import Table
 
 hookspec = pluggy.HookspecMarker("bench")
 hookimpl = pluggy.HookimplMarker("bench")
@@ -58,6 +58,11 @@ def bench_run_finished(result: Result) -> None:
     """Hear that a run ended, with its scores and tables."""
 
 
+@hookspec
+def bench_formats() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return the formats of tables that every run saves, by the name that `--format` uses, and their file suffixes."""
+
+
 @hookspec(firstresult=True)
-def bench_render(table: Table, format: str) -> str | None:
-    """Render a table in a format of your own; the first plugin to answer wins."""
+def bench_render(table: Table, format: str, intervals: bool) -> str | None:
+    """Return a table in a format of your own, or None for other formats. `intervals`: whether `--ci` asks for them."""

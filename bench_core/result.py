@@ -23,8 +23,9 @@ from .scores.warnings import Warned, flags, warnings
 from .store import write_atomically
 from .suite.model import Suite, command
 from .suite.outputs import TableTable
-from .tables.pivot import Table, pivot, shown
-from .tables.text_formats import FORMATS, comma_separated
+from .tables.formats import saved_files
+from .tables.pivot import pivot, shown
+from .tables.table import Table
 from .types import Metric
 
 if TYPE_CHECKING:
@@ -120,17 +121,14 @@ def write(result: Result, planner: Planner, selection: Selection) -> None:
     }  # fmt: skip
     write_atomically(folder / "rows.safetensors", pack_rows(result.rows))
     write_atomically(folder / "scores.jsonl", "".join(json.dumps(r) + "\n" for r in result.records()).encode())
-    write_tables(result)
+    write_tables(result, planner.registry)
     write_atomically(folder / "run.json", (json.dumps(facts, indent=1) + "\n").encode())
 
 
-def write_tables(result: Result) -> None:
+def write_tables(result: Result, registry: Registry) -> None:
     for table in result.tables:
-        for suffix, render in FORMATS.values():
-            path = result.folder / "tables" / f"{safe_name(table.name)}.{suffix}"
-            write_atomically(path, render(table).encode())
-        with_intervals = result.folder / "tables" / f"{safe_name(table.name)}.intervals.csv"
-        write_atomically(with_intervals, comma_separated(table, intervals=True).encode())
+        for suffix, text in saved_files(table, registry.manager):
+            write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
 
 
 def reproduce(suite: Suite, limit: int | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench_core import Result
 from bench_core.statistics import bootstrap
-from bench_core.tables.pivot import Table
+from bench_core.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +14,7 @@ from ..errors import Fault, UsageError
 from ..scores.summarise import LabelledScore
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceTable, TableTable
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """One entry; a void has no value and a reason, an empty one neither."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    white_box: bool = False
-    best: bool = False
-    reference: float | None = None
-    void: str | None = None
-    signed: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """`header` names the row dimensions and then the columns; every row is its labels and its cells."""
-
-    name: str
-    title: str
-    header: tuple[str, ...]
-    dimensions: int
-    rows: tuple[tuple[tuple[str, ...], tuple[TableCell, ...]], ...]
-    percent: bool
-    notes: tuple[str, ...]
-
+from .table import Table, TableCell
 
 Key = tuple[str, ...]
 
@@ -203,23 +173,3 @@ def _notes(
         notes.append("difference: paired by image, black-box targets of both, 95% bootstrap interval")
     reasons = {each.void for each in scores if each.void}
     return (*notes, *(f"void: {reason}" for reason in sorted(filter(None, reasons))))
-
-
-def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Give tables as JSON records."""
-    return [
-        {
-            "name": table.name,
-            "title": table.title,
-            "header": list(table.header),
-            "notes": list(table.notes),
-            "rows": [
-                {"labels": list(key), "cells": [cell_record(cell) for cell in cells]} for key, cells in table.rows
-            ],
-        }
-        for table in tables
-    ]
-
-
-def cell_record(cell: TableCell) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in vars(cell).items()}

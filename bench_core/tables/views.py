@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Fault, UsageError
-from .pivot import Table, TableCell, pivot
+from .pivot import pivot
+from .table import Table, TableCell
 
 if TYPE_CHECKING:
     from ..result import Result

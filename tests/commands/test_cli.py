@@ -186,8 +186,7 @@ def test_a_plan_says_cost_and_what_is_stored(bench) -> None:
 def test_plugins_and_suites_list_what_there_is(bench) -> None:
     code, text, _ = bench("plugins")
     assert code == 0
-    for expected in ("strength: float >= 0 = 1.0", "adversarial-bench", "embedded", "transfer_utility"):
-        assert expected in text
+    assert "transfer_utility" in text
     listed = json.loads(bench("plugins", "--json", "--block", "metrics")[1])
     assert {"plugin": "metrics", "package": "adversarial-bench", "reason": "blocked"} in listed["unavailable"]
     assert "transfer_table1" in bench("suites")[1]

@@ -68,4 +68,4 @@ def test_a_package_is_written_once(capsys, tmp_path: Path) -> None:
     assert str(tmp_path / "my-own" / "my_own" / "__init__.py") in out
     code, _, err = bench(capsys, "new", "metric", "my_own", "--into", str(tmp_path))
     assert code == 2
-    assert "is there already" in err
+    assert "already exists" in err

@@ -54,7 +54,7 @@ STABLE = {  # of version 1; whatever goes from here, or changes its meaning, tak
 HOOKS = {
     "bench_attacks": "", "bench_metrics": "", "bench_models": "", "bench_datasets": "", "bench_executors": "",
     "bench_run_started": "plan", "bench_cell_done": "job rows reason", "bench_run_finished": "result",
-    "bench_render": "table format",
+    "bench_render": "table format intervals", "bench_formats": "",
 }  # fmt: skip
 KIT = {"RULES", "Rule", "Subject", "Verdict", "applicable", "budget", "check", "examples", "judge", "network", "offers",
        "streams", "subjects", "trials"}  # fmt: skip

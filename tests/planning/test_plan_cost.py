@@ -12,11 +12,13 @@ from bench_core import load_suite, run
 from bench_core.executors import Outcome, Task
 from bench_core.planning import cost as calibration
 from bench_core.planning.cost import Estimate, estimate, group_of, measure, peak, read_paces, reset_peak
-from bench_core.planning.describe import duration, plan_record, plan_text
+from bench_core.planning.describe import plan_record
 from bench_core.planning.planner import Job
 from bench_core.progress import Silent
+from bench_core.reports.plan import plan_text
 from bench_core.run import make_plan, make_planner
 from bench_core.store import Store, pack
+from bench_core.tables.sheet import duration
 from tests.commands.test_cli import GOOD
 
 JOB = Job(

@@ -4,15 +4,16 @@ from bench_core import hookspecs, run
 from bench_core.executors.inline import Inline
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
-from bench_core.tables.pivot import Table
-from bench_core.tables.text_formats import render
+from bench_core.tables.formats import PLAIN, find_format
+from bench_core.tables.sheet import sheet_of
+from bench_core.tables.table import Table
 from bench_core.types import ExecutorRecipe, MetricRecipe
 from bench_metrics.transfer import CleanAccuracy
 
 TESTED = {
     "bench_attacks": "test_contracts.py", "bench_models": "test_run.py", "bench_datasets": "test_run.py",
     "bench_metrics": "here", "bench_executors": "here", "bench_run_started": "here", "bench_cell_done": "here",
-    "bench_run_finished": "here", "bench_render": "here",
+    "bench_run_finished": "here", "bench_render": "here", "bench_formats": "test_plugin_formats.py",
 }  # fmt: skip
 
 
@@ -64,4 +65,4 @@ def test_plugins_are_asked_and_told(registry: Registry, write_suite, tmp_path) -
     assert kinds.count("void") == 6, "two sources, three micro-batches"
     assert kinds.count("done") == 2 + 6, "the clean images of two models; the attack that keeps its contract"
     table = Table("t", "", (), 0, (), False, ())
-    assert render(table, "angle", False, False, registry.manager) == "<t>"
+    assert find_format("angle", registry.manager)(sheet_of(table), PLAIN) == "<t>"

@@ -13,7 +13,7 @@ from bench_core.plots import write_plots
 from bench_core.registry import Registry
 from bench_core.scores.summarise import LabelledScore
 from bench_core.suite.model import own_suites
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_results.py"

@@ -15,7 +15,8 @@ from ...gate.snapshot import read_facts, run_folder
 from ...registry import Registry, discover
 from ...result import load_result
 from ...scores.warnings import flags
-from ...tables.html import Field, HtmlTable, of_sheet, of_table, page, templates
+from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
+from ...tables.sheet import sheet_of
 from ...types import Json
 from .figures import figures
 from .gallery import make_gallery
@@ -30,7 +31,7 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     warned = flags(result.scores, result.warned)
     return _page(
         "run.html", suite.title,
-        tables=[of_table(table) for table in result.tables],
+        tables=[html_table(sheet_of(table)) for table in result.tables],
         figures=figures(result, registry),
         gallery=make_gallery(result, facts, registry, gallery, source),
         flags=warned,
@@ -46,7 +47,7 @@ def comparison_page(comparison: Comparison) -> str:
     """Give the page of a comparison."""
     return _page(
         "comparison.html", f"{comparison.new} against {comparison.base}",
-        tables=[of_sheet(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
+        tables=[html_table(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
         suite_name=comparison.suite,
     )  # fmt: skip
 
