@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench_core.cli import app, guard
-from bench_core.commands.plugins import list_kind
+from bench_core.commands.plugins import list_kind, select
 from bench_core.registry import KINDS, Registry
 
 
@@ -73,8 +73,10 @@ def test_a_search_looks_at_names_summaries_and_options(bench, installed: Registr
 
 
 def test_others_stand_after_built_in_entries_with_their_package(registry: Registry) -> None:
-    offers = [registry.offers["models", "toy"]]
-    assert any("[tests 1]" in line for line in list_kind("models", offers, fold=True))
+    lines = "\n".join(list_kind("attacks", select(registry, "attacks", None, None), fold=True))
+    own, _, others = lines.partition("  bad_")
+    assert listed(own) == {n.partition(":")[0] for n in registry.names("attacks") if not n.startswith("bad_")}
+    assert others.count("[tests 1]") == sum(name.startswith("bad_") for name in registry.names("attacks"))
 
 
 def test_json_has_every_entry(bench, installed: Registry) -> None:
