@@ -82,7 +82,7 @@ def test_the_cost_of_a_suite_and_of_what_it_lacks(tmp_path: Path) -> None:
 
     blind = plan_text(plan())
     assert "~24" in blind
-    assert "(--cost counts)" in blind
+    assert "(--cost counts them)" in blind
     told = estimate(plan(), tmp_path, 2, Silent())
     assert told.measured == len(told.paces) == 2 + 3
     assert not told.voids
