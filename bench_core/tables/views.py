@@ -1,4 +1,4 @@
-"""Other views of a run's tables: other labels as rows, published values in columns of their own."""
+"""Other views of the tables of a run: other labels as rows, published values as columns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pivots(result: Result, rows: Sequence[str]) -> list[Table]:
 
 
 def beside_published(table: Table) -> Table:
-    """Give each column that has published values two more: those values, and measured less published."""
+    """Return a table with published values, and measured minus published, in columns of their own."""
     places = range(len(table.header) - table.dimensions)
     published = [any(cells[place].reference is not None for _, cells in table.rows) for place in places]
     header = list(table.header[: table.dimensions])

@@ -102,7 +102,7 @@ def test_a_mistake_in_a_suite_is_one_line_that_names_file_and_key(old: str, new:
     assert not Path("results/small").exists()
 
 
-def test_all_mistakes_of_a_file_are_told_at_once(bench) -> None:
+def test_all_mistakes_of_a_file_are_reported_at_once(bench) -> None:
     text = GOOD.replace("steps = 2", "steps = -1\nstpes = 3").replace("count = 4", 'count = "x"')
     Path("small.toml").write_text(text)
     code, _, errors = bench("plan", "small.toml")
@@ -174,7 +174,7 @@ def test_overrides_and_limits_reach_the_run(bench) -> None:
         assert mark in text
 
 
-def test_a_plan_says_cost_and_what_is_stored(bench) -> None:
+def test_a_plan_shows_costs_and_what_is_stored(bench) -> None:
     Path("small.toml").write_text(GOOD)
     code, text, _ = bench("plan", "small.toml")
     assert code == 0

@@ -1,4 +1,4 @@
-"""Tables: pivoted right, means over black-box targets only, paired differences; every label inert in every format."""
+"""Tables: pivoting, means over black-box targets, paired differences, and labels that are inert in every format."""
 
 import csv
 import io
