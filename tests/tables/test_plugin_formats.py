@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from bench_core import run
+from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
@@ -94,6 +95,25 @@ def test_a_plugin_of_version_1_works_unchanged(registry: Registry) -> None:
     assert find_format("old", registry.manager)(sheet, WITH_INTERVALS) == "<ranks>"
     with pytest.raises(UsageError, match=r'unknown format "odl"'):
         find_format("odl", registry.manager)
+
+
+def test_it_serves_every_command(registry: Registry, write_suite, tmp_path, monkeypatch, capsys) -> None:
+    registered(registry, Org())
+    monkeypatch.setattr("bench_core.registry.discover", lambda blocked=(): registry)
+    suite = write_suite(append='[gate]\n"transfer.success" = { better = "higher" }\n')
+    out = str(tmp_path / "results")
+    folder = str(run(suite, out=out, registry=registry, executor="inline").folder)
+    for command, expected in (
+        (("show", folder), "source attack A B"),
+        (("leaderboard", folder), "attack budget front flags run rank"),
+        (("compare", folder, folder), "verdict score base new"),
+        (("suites",), "suite profiles title"),
+        (("baseline", "list"), "baseline suite profile last reason images"),
+    ):
+        code = guard(lambda c=command: app([*c, "--format", "org"], prog_name="bench", standalone_mode=False), False)
+        printed = capsys.readouterr()
+        assert (code, printed.err) == (0, ""), command
+        assert printed.out.startswith(expected), command
 
 
 @pytest.mark.parametrize(
