@@ -15,7 +15,7 @@ from .scores.warnings import Warned
 from .suite.model import Suite
 
 if TYPE_CHECKING:
-    from .tables.pivot import Table
+    from .tables.table import Table
 
 
 @dataclass(frozen=True)

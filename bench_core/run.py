@@ -30,6 +30,7 @@ from .runs.write import make_record, read_published, selected_truth, write
 from .scores.rows import complete_labels, gather
 from .store import Store
 from .suite.model import Suite, load_suite
+from .tables.formats import plugin_formats
 from .types import Precision
 
 
@@ -107,6 +108,7 @@ def run(
     out, store = writable(Path(out)), Store(Path(out) / "store")
     dispatcher = Dispatcher(store, computing, progress or Silent(), registry, limits, strict)
     published = read_published(suite)
+    plugin_formats(registry.manager)  # raises if two plugins clash, before the work and not after it
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
     clean = clean_jobs(resolved)
     with closing(computing):
@@ -133,7 +135,7 @@ def run(
         warn,
     )
     try:
-        write(result, make_record(result, resolved, selection))
+        write(result, make_record(result, resolved, selection), registry.manager)
     except OSError as error:
         raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
     registry.manager.hook.bench_run_finished(result=result)

@@ -11,7 +11,7 @@ from bench_core import Result
 from bench_core.scores.images import Unpairable, difference
 from bench_core.scores.scored import LabelledScore
 from bench_core.statistics import bootstrap
-from bench_core.tables.pivot import Table
+from bench_core.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
 
-from ..errors import Fault, UsageError
 from . import Limits
 
 GLANCE = 0.05  # seconds between two looks
@@ -53,16 +51,6 @@ class Watch:
         if self.limits.memory is not None and (used := resident(self.process.pid)) > self.limits.memory:
             return f"used {used / 2**20:.0f} MiB of memory, its limit is {self.limits.memory / 2**20:.0f} MiB"
         return ""
-
-
-def memory(text: str) -> int:
-    """Read a size such as 800M or 4G, in bytes. Raises UsageError where it is none, or cannot be measured here."""
-    found = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
-    if not found or int(found[1]) == 0:
-        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (would do: 800M, 4G)'))
-    if not MEASURABLE:
-        raise UsageError(Fault("--cell-memory", "", "this system does not tell what a process holds (no /proc)"))
-    return int(found[1]) << 10 * (1 + "KMGT".index(found[2].upper()))
 
 
 def resident(pid: int) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..tables.escapes import in_annotation, in_annotation_property, in_json, in_xml
-from ..tables.sheet import Column, Sheet, markdown, terminal
-from ..tables.text_formats import number
+from ..tables.formats import render
+from ..tables.sheet import Column, Sheet, number
 from .compare import Comparison, Verdict, explain
 
 MOST_ANNOTATIONS = 10
@@ -52,12 +52,12 @@ def _row(verdict: Verdict) -> tuple[Any, ...]:
 
 
 def summary(comparison: Comparison) -> str:
-    """Return the Markdown for a pull request or a step's summary."""
-    return markdown(sheet(comparison, SHOWN_IN_SUMMARY))
+    """Give the Markdown for a pull request or a step's summary."""
+    return render(sheet(comparison, SHOWN_IN_SUMMARY), "markdown")
 
 
 def text(comparison: Comparison) -> str:
-    return terminal(sheet(comparison))
+    return render(sheet(comparison))
 
 
 def junit(comparison: Comparison) -> str:

@@ -15,7 +15,8 @@ from ..scores.summarise import summarise
 from ..scores.warnings import flags, warnings
 from ..suite.model import Suite
 from ..suite.outputs import TableTable
-from ..tables.pivot import Table, pivot
+from ..tables.pivot import pivot
+from ..tables.table import Table
 from ..types import Metric
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pluggy
+
 from ..digests import digest
 from ..errors import Fault, UsageError
 from ..executors.hardware import processor
@@ -16,7 +18,7 @@ from ..result import Result
 from ..scores.rows import pack_rows
 from ..store import write_atomically
 from ..suite.model import Suite, command
-from ..tables.text_formats import FORMATS, comma_separated
+from ..tables.formats import saved_files
 from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
 from .record import Dataset, RunRecord, SelectedImages
 
@@ -74,7 +76,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
     )
 
 
-def write(result: Result, record: RunRecord) -> None:
+def write(result: Result, record: RunRecord, manager: pluggy.PluginManager) -> None:
     """Write the run's folder. Every file is complete, or the one from before; the record is written last."""
     folder = result.folder
     write_atomically(folder / ROWS_FILE, pack_rows(result.rows))
@@ -82,18 +84,16 @@ def write(result: Result, record: RunRecord) -> None:
     write_atomically(folder / SCORES_FILE, lines.encode())
     for table, text in result.published.items():
         write_atomically(published_file(folder, table), text.encode())
-    write_tables(result)
+    write_tables(result, manager)
     text = json.dumps(record.model_dump(mode="json"), indent=1) + "\n"
     write_atomically(folder / RECORD_FILE, text.encode())
 
 
-def write_tables(result: Result) -> None:
-    """Write every table in every format, and once more as CSV with the intervals."""
+def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
+    """Write every table in every format, those of plugins included, and as CSV with the intervals."""
     for table in result.tables:
-        stem = result.folder / "tables" / safe_name(table.name)
-        for suffix, render in FORMATS.values():
-            write_atomically(Path(f"{stem}.{suffix}"), render(table).encode())
-        write_atomically(Path(f"{stem}.intervals.csv"), comma_separated(table, intervals=True).encode())
+        for suffix, text in saved_files(table, manager):
+            write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
 
 
 def reproduce(suite: Suite, limit: int | None) -> str:

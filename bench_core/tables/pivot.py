@@ -6,8 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,35 +14,7 @@ from ..scores.images import Unpairable, difference, mean_interval, mean_of
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceTable, TableTable
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """One entry; a void has no value and a reason, an empty one neither."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    white_box: bool = False
-    best: bool = False
-    reference: float | None = None
-    void: str | None = None
-    signed: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """`header` names the row dimensions and then the columns; every row is its labels and its cells."""
-
-    name: str
-    title: str
-    header: tuple[str, ...]
-    dimensions: int
-    rows: tuple[tuple[tuple[str, ...], tuple[TableCell, ...]], ...]
-    percent: bool
-    notes: tuple[str, ...]
-
+from .table import Table, TableCell
 
 Key = tuple[str, ...]
 
@@ -210,23 +180,3 @@ def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: T
         notes.append("difference: paired by image, black-box targets of both, 95% bootstrap interval")
     reasons = {score.void for score in scores} | {cell.void for cell in cells}
     return (*notes, *(f"void: {reason}" for reason in sorted(filter(None, reasons))))
-
-
-def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Give tables as JSON records."""
-    return [
-        {
-            "name": table.name,
-            "title": table.title,
-            "header": list(table.header),
-            "notes": list(table.notes),
-            "rows": [
-                {"labels": list(key), "cells": [cell_record(cell) for cell in cells]} for key, cells in table.rows
-            ],
-        }
-        for table in tables
-    ]
-
-
-def cell_record(cell: TableCell) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in vars(cell).items()}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from .pivot import Table, TableCell
+from .table import Table, TableCell
 
 
 def beside_published(table: Table) -> Table:
-    """Give each column that has published values two more: those values, and measured less published."""
+    """Return a table with published values, and measured minus published, in columns of their own."""
     places = range(len(table.header) - table.dimensions)
     published = [any(cells[place].reference is not None for _, cells in table.rows) for place in places]
     header = list(table.header[: table.dimensions])

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from bench_core.errors import UsageError
-from bench_core.planning.describe import plan_text
 from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
+from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite
 from bench_core.run import run as run_suite
 from bench_core.store import Store
@@ -157,8 +157,8 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert set(facts["deviations"]) == {"T"}
     assert facts["deviations"]["T"]["batch_independence"] == "the library draws for the whole batch"
     planned = plan_text(make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store")))
-    assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
-    assert "T does not keep every rule of bench check: batch_independence, cost" in planned
+    assert "uses the global random seed, so results depend on the micro-batch: T" in planned
+    assert "T declares exceptions from the rules of bench check: batch_independence, cost" in planned
 
 
 def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:

@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
     assert children
     assert process.returncode == (-9 if how == signal.SIGKILL else 130), errors
     if how == signal.SIGINT:
-        assert re.fullmatch(r"bench: interrupted; what finished is stored, .*", errors.splitlines()[-1])
+        assert re.fullmatch(r"bench: interrupted; finished results are stored, .*", errors.splitlines()[-1])
     kept = {p: p.stat().st_mtime_ns for p in store.rglob("*.safetensors")}
     assert kept
     subprocess.run([*command, str(tmp_path / "cut")], check=True, capture_output=True)

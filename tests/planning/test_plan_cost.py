@@ -12,11 +12,13 @@ from bench_core import load_suite, run
 from bench_core.executors import Outcome, Task
 from bench_core.planning import cost as calibration
 from bench_core.planning.cost import Estimate, estimate, group_of, measure, peak, read_paces, reset_peak
-from bench_core.planning.describe import duration, plan_record, plan_text
+from bench_core.planning.describe import plan_record
 from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
+from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite
 from bench_core.store import Store, pack
+from bench_core.tables.sheet import duration
 from tests.commands.test_cli import GOOD
 
 from .made import planned_attack
@@ -80,7 +82,7 @@ def test_the_cost_of_a_suite_and_of_what_it_lacks(tmp_path: Path) -> None:
 
     blind = plan_text(plan())
     assert "~24" in blind
-    assert "(--cost counts)" in blind
+    assert "(--cost counts them)" in blind
     told = estimate(plan(), tmp_path, 2, Silent())
     assert told.measured == len(told.paces) == 2 + 3
     assert not told.voids

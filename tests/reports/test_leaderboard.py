@@ -16,7 +16,8 @@ from bench_core.reports.leaderboard import Entry, leaderboards, ranks, read_cont
 from bench_core.scores.images import ImageSet
 from bench_core.scores.scored import Scores
 from bench_core.statistics import bootstrap, proportion
-from bench_core.tables.sheet import SHEET_FORMATS, Column, Sheet
+from bench_core.tables.formats import FORMATS, render
+from bench_core.tables.sheet import Column, Sheet
 
 GATE = '[gate]\n"transfer.success" = { better = "higher" }\n'
 
@@ -155,9 +156,9 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-@pytest.mark.parametrize("form", SHEET_FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_label_does_anything_in_any_format(form: str, label: str) -> None:
-    text = SHEET_FORMATS[form](Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)))
+    text = render(Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)), form)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
     assert "##[" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())

@@ -13,7 +13,7 @@ from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.reports.query import as_arrays, stored_runs, stored_scores
 from bench_core.runs.scoring import pivots
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.table import Table, TableCell
 from bench_core.tables.views import beside_published
 
 

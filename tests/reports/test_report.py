@@ -17,8 +17,9 @@ from bench_core.gate.compare import compare
 from bench_core.reports.page.gallery import make_gallery
 from bench_core.reports.page.page import _page, comparison_page, run_page
 from bench_core.runs.record import read_record
-from bench_core.tables.html import of_table
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.formats.html import html_table
+from bench_core.tables.sheet import sheet_of
+from bench_core.tables.table import Table, TableCell
 
 from ..gate.simulated import shares, snapshot
 
@@ -113,7 +114,7 @@ def test_a_report_of_a_large_run_is_small() -> None:
         for s in range(7) for a in range(6)
     )  # fmt: skip
     header = ("source", "attack", *(f"target {t}" for t in range(10)), "mean")
-    tables = [of_table(Table(f"t{i}", "large", header, 2, rows, True, ())) for i in range(6)]
+    tables = [html_table(sheet_of(Table(f"t{i}", "large", header, 2, rows, True, ()))) for i in range(6)]
     text = _page("comparison.html", "large", tables=tables, passed=True, explained=[], suite_name="large")
     assert len(text.encode()) < 1_500_000
     assert len(Page(text).all("tr")) == 6 * (1 + len(rows))

@@ -15,7 +15,7 @@ from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore
 from bench_core.suite.model import own_suites
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_results.py"

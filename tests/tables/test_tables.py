@@ -1,4 +1,4 @@
-"""Tables: pivoted right, means over black-box targets only, paired differences; every label inert in every format."""
+"""Tables: pivoting, means over black-box targets, paired differences, and labels that are inert in every format."""
 
 import csv
 import io
@@ -15,8 +15,10 @@ from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.statistics import bootstrap, proportion
 from bench_core.suite.outputs import ReferenceTable, TableTable
-from bench_core.tables.pivot import Table, TableCell, pivot
-from bench_core.tables.text_formats import FORMATS, comma_separated, latex, markdown, terminal
+from bench_core.tables.formats import FORMATS, render
+from bench_core.tables.pivot import pivot
+from bench_core.tables.sheet import Style
+from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
 DRAW = np.random.default_rng(3)
@@ -91,8 +93,8 @@ def test_a_void_is_shown_with_its_reason_and_never_averaged() -> None:
     cells = dict(made.rows)["S", "IR"]
     assert cells[made.header.index("X") - 2].void == "raised ValueError"
     assert math.isnan(cells[-1].value)
-    assert "void" in terminal(made)
-    assert "raised ValueError" in terminal(made)
+    assert "void" in render(made)
+    assert "raised ValueError" in render(made)
 
 
 def test_published_values_stand_beside_the_measured_ones() -> None:
@@ -100,7 +102,7 @@ def test_published_values_stand_beside_the_measured_ones() -> None:
     reference = ReferenceTable(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
     made = pivot(scores(), table(reference=reference), "", published, "file")
     assert dict(made.rows)["S", "IR"][0].reference == 0.125
-    assert "(12.5)" in terminal(made)
+    assert "(12.5)" in render(made)
     assert dict(made.rows)["S", "IR"][1].reference is None
 
 
@@ -114,7 +116,7 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
     cell = TableCell(0.5, 0.4, 0.6, 10)
     made = Table("t", label, ("source", label), 1, (((label,), (cell,)),), True, (label,))
-    text = FORMATS[name][1](made, intervals=True)
+    text = render(made, name, Style(intervals=True))
     assert "\033" not in text
     assert "\r" not in text
     assert "\u202e" not in text
@@ -139,9 +141,9 @@ def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
 def test_every_format_shows_the_numbers() -> None:
     made = pivot(scores(), table(best="max"), "title", None, "file")
     expected = f"{100 * OUTCOMES['IR', 'X'].mean():.1f}"
-    for render in (terminal, markdown, latex):
-        assert expected in render(made)
-    rows = list(csv.DictReader(io.StringIO(comma_separated(made, intervals=True))))
+    for name in ("terminal", "markdown", "latex"):
+        assert expected in render(made, name)
+    rows = list(csv.DictReader(io.StringIO(render(made, "csv", Style(intervals=True)))))
     assert float(rows[1]["X"]) == pytest.approx(OUTCOMES["IR", "X"].mean())
     assert float(rows[1]["X low"]) < float(rows[1]["X"]) < float(rows[1]["X high"])
-    assert "\033[1m" in terminal(made, bold=True)
+    assert "\033[1m" in render(made, style=Style(bold=True))

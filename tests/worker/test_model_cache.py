@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from bench_core.planning.planner import clean_jobs
 from bench_core.registry import Registry
 from bench_core.run import resolve_suite
 from bench_core.suite.model import load_suite
-from bench_core.worker.job import MODELS_KEPT, Worker
+from bench_core.worker.build import MODELS_KEPT
+from bench_core.worker.job import Worker
 from tests.toys import ToyPlugin
 
 
@@ -19,8 +21,8 @@ def compute(registry: Registry, write_suite) -> Callable[[int], bytes]:
     def of_model(seed: int) -> bytes:
         sources = ('sources = ["A", ["A", "B"]]', 'sources = ["A"]')
         suite = write_suite(("seed = 1", f"seed = {seed}"), sources, ('targets = ["A", "B"]', 'targets = ["A"]'))
-        (job,) = resolve_suite(load_suite(suite), registry).clean_jobs()
-        return worker.compute(job.spec, [cell.key for cell in job.cells])
+        (job,) = clean_jobs(resolve_suite(load_suite(suite), registry))
+        return worker.compute(job.job.to_json(), [cell.key for cell in job.cells])
 
     return of_model
 

@@ -17,7 +17,8 @@ from ...runs.load import load_result
 from ...runs.record import RunRecord, read_record
 from ...scores.warnings import flags
 from ...suite.model import source_label
-from ...tables.html import Field, HtmlTable, of_sheet, of_table, page, templates
+from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
+from ...tables.sheet import sheet_of
 from .figures import figures
 from .gallery import make_gallery
 
@@ -40,7 +41,7 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     suite = result.suite
     return _page(
         "run.html", suite.title,
-        tables=[of_table(table) for table in result.tables],
+        tables=[html_table(sheet_of(table)) for table in result.tables],
         figures=figures(result, registry),
         gallery=make_gallery(result, record, registry, gallery, source),
         flags=flags(result.scores, result.warned),
@@ -56,7 +57,7 @@ def comparison_page(comparison: Comparison) -> str:
     """Return the page of a comparison."""
     return _page(
         "comparison.html", f"{comparison.new} against {comparison.base}",
-        tables=[of_sheet(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
+        tables=[html_table(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
         suite_name=comparison.suite,
     )  # fmt: skip
 
