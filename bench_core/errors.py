@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake: where it stands (a file, a command), under which key, and what is wrong and would do."""
+    """One mistake: where it is (a file, a command), under which key, and what is wrong and what would do."""
 
     where: str
     key: str
@@ -33,7 +33,7 @@ class ContractError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Make any text safe for one line: control characters are escaped, commands to a CI log broken, none obeyed."""
+    """Return text as one safe line: control characters are escaped, commands to a CI log are broken up."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return plain.replace("##[", "# #[")
 
@@ -42,7 +42,7 @@ NOT_A_PLUGIN = sys.stdlib_module_names | {"bench_core", "numpy", "torch"}
 
 
 def raised(error: BaseException) -> str:
-    """Say in one line what a plugin raised, and where: at the innermost line that is its own, or another library's."""
+    """Return in one line what a plugin raised, and where: at the innermost line that is its own, or a library's."""
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
     places = [
         (str(frame.f_globals.get("__name__", "")), line) for frame, line in traceback.walk_tb(error.__traceback__)
