@@ -32,10 +32,6 @@ class ContractError(Exception):
     """A plugin broke its contract; the cell is void. The message is the reason shown on the leaderboard."""
 
 
-class MissingModel(UsageError):
-    """Weights that are not on this machine."""
-
-
 def one_line(text: str) -> str:
     """Make any text safe for one line: control characters are escaped, commands to a CI log broken, none obeyed."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

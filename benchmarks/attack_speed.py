@@ -26,7 +26,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.executors.hardware import cpu_count
 from bench_core.executors.settings import worker_environment
 from bench_core.types import Budget, Examples

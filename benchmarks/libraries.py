@@ -19,7 +19,7 @@ import torch
 import torchattacks
 from torch import nn
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES

@@ -1,4 +1,4 @@
-"""Holds what networks reach on the clean images against what a suite says they should: before any attack runs."""
+"""Compares the clean accuracy of networks with the one that a suite expects, before any attack runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from ..errors import Fault
 from ..statistics import wilson
 from ..suite.model import Suite
 
-Z = 3.29  # of a 99.9% interval: of a thousand right networks, one is stopped
-ALLOWANCE = 0.01  # for another JPEG decoder or resizing than the published accuracy was measured with
+Z = 3.29  # quantile of a 99.9% interval: one of a thousand correct networks is rejected
+ALLOWANCE = 0.01  # the published accuracy may be measured with another JPEG decoder or resizing
 
 
 def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> list[Fault]:
-    """Name each network whose accuracy is not the expected one, with the likely causes."""
+    """Return a fault for each network whose accuracy is not the expected one.
+
+    Args:
+        suite: The suite, with the models' expected accuracies.
+        predictions: Predicted classes of all clean images, by the models' labels.
+        labels: True classes of these images.
+
+    Returns:
+        Faults that state the likely cause.
+    """
     truth = np.asarray(labels)
     faults = []
     for label, predicted in predictions.items():
@@ -30,7 +39,12 @@ def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labe
 
 
 def is_near(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], expected: float) -> bool:
-    """Whether an accuracy may be the expected one, which was perhaps measured on other images."""
+    """Return whether an accuracy may be the expected one, which may have been measured on other images.
+
+    Args:
+        right: Whether each image is classified correctly, bool [n].
+        expected: Expected accuracy.
+    """
     low, high = wilson(int(right.sum()), len(right), Z)
     return low - ALLOWANCE <= expected <= high + ALLOWANCE
 
@@ -40,7 +54,13 @@ def likely_cause(
     truth: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     expected: float,
 ) -> str:
-    """Guess from the predictions what is wrong with a network or with the labels."""
+    """Return the likely cause of an unexpected accuracy.
+
+    Args:
+        predicted: Predicted classes [n].
+        truth: True classes [n].
+        expected: Expected accuracy.
+    """
     if is_near(predicted - 1 == truth, expected):
         return "it is right if classes are counted one lower (would do: label_offset = 1 of a checkpoint)"
     if is_near(predicted + 1 == truth, expected):

@@ -1,4 +1,4 @@
-"""Gets the file of a model's weights from where it is published, whole or not at all."""
+"""Downloads weights; an incomplete or wrong download leaves no file."""
 
 from __future__ import annotations
 
@@ -12,24 +12,31 @@ from ..progress import Progress
 from ..types import WeightsFile
 
 BLOCK = 2**20
-PATIENCE = 60  # seconds without a byte
+TIMEOUT = 60  # seconds without data
 
 
 def published_size(file: WeightsFile) -> int | None:
-    """Give a file's size in bytes, as published or as its server says; None where neither tells. Raises OSError."""
+    """Return a file's size in bytes, as published or from its server, or None if unknown. Raises OSError."""
     if file.size:
         return file.size
-    with urllib.request.urlopen(urllib.request.Request(file.url, method="HEAD"), timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(urllib.request.Request(file.url, method="HEAD"), timeout=TIMEOUT) as answer:
         length = answer.headers.get("Content-Length")
-        page = answer.headers.get_content_type() == "text/html"  # a page about the file
+        page = answer.headers.get_content_type() == "text/html"  # an HTML page in place of the file
     return int(length) if length and not page else None
 
 
 def fetch(label: str, file: WeightsFile, size: int | None, progress: Progress) -> None:
-    """Put a file where its library looks for it.
+    """Download a file to the path where its library looks for it.
 
-    Raises UsageError where what came is not what was published, OSError (or what the library's own downloader raises)
-    where nothing came.
+    Args:
+        label: Label of the model, for progress and messages.
+        file: The file.
+        size: Its size in bytes, for progress, if known.
+        progress: Where progress is shown.
+
+    Raises:
+        UsageError: The download is incomplete or has a wrong digest.
+        OSError: The download failed. A library's own downloader may raise other errors.
     """
     if file.download:
         with progress.stage(label, 1) as advance:
@@ -52,9 +59,9 @@ def fetch(label: str, file: WeightsFile, size: int | None, progress: Progress) -
 
 
 def _copy(label: str, url: str, part: Path, size: int | None, progress: Progress) -> tuple[int | None, str]:
-    """Copy what is at an address to a file; give where it broke off (None: it did not) and the digest of what came."""
+    """Copy a URL to a file; return where it broke off (None if complete) and the SHA-256 of what was received."""
     state, done = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=PATIENCE) as answer, part.open("wb") as out:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open("wb") as out:
         promised = answer.headers.get("Content-Length")
         with progress.stage(label, int(promised or size or 1)) as advance:
             while block := answer.read(BLOCK):

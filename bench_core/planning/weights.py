@@ -1,4 +1,4 @@
-"""The files that models are loaded from: which are not here, and what would bring them."""
+"""Missing weights: which files, and the command that fetches them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def human(size: int) -> str:
 
 
 def fetching(suite: Suite) -> str:
-    """Give the command that brings a suite's weights: of its images it needs to know nothing."""
+    """Return the command that fetches a suite's weights; it needs no options of the dataset."""
     return command("fetch", suite, without="data.")
 
 
 def missing_faults(suite: Suite, missing: Missing) -> list[Fault]:
-    """Say of each model whose weights are missing which file was looked for and what would bring it."""
+    """Return a fault for each missing file, with its path and how to get it."""
     faults = []
     for label, files in missing.items():
         for file in files:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.descent import Descent
-from bench_attacks.recipes import RECIPES
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.plugin import RECIPES
 from bench_core.worker.contracts import check_images
 
 from .scene import Asleep, budget, build, cases, examples, network, run, streams
@@ -28,7 +28,7 @@ def test_another_seed_changes_what_is_random(name: str, norm: str) -> None:
 def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) -> None:
     given, limits = examples(), budget(norm, steps=4)
     attack = build(name, limits)
-    if not isinstance(attack, Descent):
+    if not isinstance(attack, GradientAttack):
         pytest.skip("has no gradient")
     calls_a_step = 2 if name == "di" else 1  # the images that are resized and those that are not
     produced = run(attack, Asleep(network(), 2 * calls_a_step), given)
@@ -40,7 +40,7 @@ def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) 
         assert ((produced[3] - still).flatten(1).abs().amax(1) > 0).all(), "frozen by a gradient of zero"
 
 
-def returned(attack: Descent, model: nn.Module, count: int = 4) -> dict[str, Tensor]:
+def returned(attack: GradientAttack, model: nn.Module, count: int = 4) -> dict[str, Tensor]:
     given = examples(count)
     begun = attack(model, given, streams(given))
     try:
@@ -59,10 +59,10 @@ def test_zero_gradients_are_counted_image_by_image() -> None:
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_every_descent_has_the_same_random_start(name: str, norm: str) -> None:
+def test_every_gradient_attack_has_the_same_random_start(name: str, norm: str) -> None:
     limits = budget(norm, step_size=0.0, random_start=True)
     attack = build(name, limits)
-    if not isinstance(attack, Descent) or attack.step_size > 0 or (name, norm) not in CASES:
+    if not isinstance(attack, GradientAttack) or attack.step_size > 0 or (name, norm) not in CASES:
         pytest.skip("takes no step of size zero")
     given = examples()
     start = run(build("pgd", limits), network(), given)[0]

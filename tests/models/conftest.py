@@ -1,4 +1,4 @@
-"""Caches of their own for the tests of the zoos."""
+"""Empty caches for the tests."""
 
 import importlib.util
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Weights of one's own: what files are read, how their entries are mapped, which are refused and why."""
+"""Weights from the user's files: which are read, how their entries are mapped, which are refused and why."""
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ from bench_models.libraries.torchvision import construct
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .shelves import Harm, settled
+from .stand_ins import Harm, settled
 
 CLASSES = 10
 
@@ -51,7 +51,7 @@ def test_a_plain_state_dict_is_loaded_with_the_preprocessing_asked_for(network, 
     torch.testing.assert_close(other, expected(network, 0.5, 0.5), atol=1e-4, rtol=1e-4)
 
 
-def test_the_layout_of_the_robustness_library_is_mapped(network, caches: Caches, tmp_path: Path) -> None:
+def test_a_checkpoint_of_the_robustness_library_is_loaded(network, caches: Caches, tmp_path: Path) -> None:
     """Salman et al. (2020): two copies of the network and the normaliser's constants, in a checkpoint of a training."""
     state = {f"module.model.{name}": value for name, value in network.state_dict().items()}
     state |= {f"module.attacker.model.{name}": value * 0 for name, value in network.state_dict().items()}
@@ -82,12 +82,12 @@ def test_a_timm_architecture_has_timms_preprocessing(caches: Caches, tmp_path: P
     torch.save({"state_dict": plain.state_dict()}, tmp_path / "a.pt")
     model = checkpoint.build("timm:test_byobnet", str(tmp_path / "a.pt"), classes=4, label_offset=1)
     given = torch.rand(1, 3, *plain.pretrained_cfg["input_size"][1:])
-    mean, std = (torch.tensor(plain.pretrained_cfg[each]).view(3, 1, 1) for each in ("mean", "std"))
+    mean, std = (torch.tensor(plain.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
         torch.testing.assert_close(model(given), plain((given - mean) / std)[:, 1:], atol=1e-4, rtol=1e-4)
 
 
-def test_a_digest_is_held_against_the_file(network, caches: Caches, tmp_path: Path) -> None:
+def test_the_digest_of_the_file_is_checked(network, caches: Caches, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pt")
     digest = hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
     given = {"architecture": "torchvision:resnet18", "file": str(tmp_path / "a.pt")}
@@ -98,7 +98,7 @@ def test_a_digest_is_held_against_the_file(network, caches: Caches, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("architecture", "said"),
+    ("architecture", "message"),
     [
         ("resnet18", 'found "resnet18" \\(would do: "torchvision:resnet50"'),
         ("torchvision:resnet81", 'torchvision has no "resnet81"'),
@@ -106,21 +106,21 @@ def test_a_digest_is_held_against_the_file(network, caches: Caches, tmp_path: Pa
         ("robustbench:mnist/Linf/Standard", 'robustbench has no dataset "mnist"'),
     ],
 )
-def test_an_unknown_architecture_is_said_at_once(architecture: str, said: str, caches: Caches) -> None:
+def test_an_unknown_architecture_is_reported_without_its_file(architecture: str, message: str, caches: Caches) -> None:
     if architecture.startswith("robustbench"):
         pytest.importorskip("timm")
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         checkpoint.identity(architecture, "nowhere.pt")
 
 
-def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"w": torch.ones(1)}, "more": Harm(tmp_path / "ran")}, tmp_path / "a.pt")
     with pytest.raises(UsageError, match=r"a\.pt: refused: it is a pickle that asks for (getattr|pathlib)"):
         read_checkpoint(tmp_path / "a.pt")
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_text("<html>not found</html>")
     with pytest.raises(UsageError, match=r"a\.pt: not a readable file of weights"):
         read_checkpoint(tmp_path / "a.pt")

@@ -1,19 +1,22 @@
-"""Folders, lists, arrays and archives of images: classes, targets, digests, and what is said of a wrong one."""
+"""Folders, lists, arrays and archives of images: classes, targets, ids, and errors."""
 
 import pickle
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 
 from bench_core.errors import UsageError
+from bench_models.datasets import frame
 from bench_models.datasets.cifar import cifar10, cifar100
 from bench_models.datasets.imagefolder import ImageFolder
 from bench_models.datasets.imagelist import ImageList
 from bench_models.datasets.npz import NpzImages
+from bench_models.datasets.pixel_ids import pixel_ids
 
 from .conftest import Caches
-from .shelves import Harm, put_cifar, put_pictures
+from .stand_ins import Harm, put_cifar, put_pictures
 
 TENCH, GOLDFISH, TOILET_TISSUE = "n01440764", "n01443537", "n15075141"
 
@@ -52,6 +55,18 @@ def test_what_changes_the_pixels_changes_the_digests(root: Path, other: dict[str
     assert one.load([0]).shape != two.load([0]).shape or not np.array_equal(one.load([0]), two.load([0]))
 
 
+def test_another_decoder_gives_other_ids(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may decode or resize to other pixels."""
+    put_pictures(root, {TENCH: 2})
+    old = ImageFolder(str(root), side=16).ids
+    assert PIL.__version__ in frame.decoder()
+    monkeypatch.setattr(PIL, "__version__", "0.0")
+    frame.decoder.cache_clear()
+    new = ImageFolder(str(root), side=16).ids
+    frame.decoder.cache_clear()
+    assert not set(old) & set(new)
+
+
 def test_a_changed_picture_has_another_digest(root: Path) -> None:
     put_pictures(root, {TENCH: 2})
     one = ImageFolder(str(root))
@@ -61,7 +76,7 @@ def test_a_changed_picture_has_another_digest(root: Path) -> None:
     assert ImageFolder(str(root)).ids == [kept, kept]
 
 
-def test_what_is_wrong_with_a_folder_is_said(root: Path) -> None:
+def test_mistakes_in_a_folder_are_reported(root: Path) -> None:
     with pytest.raises(UsageError, match=r"data: root: .*BENCH_DATA"):
         ImageFolder()
     with pytest.raises(UsageError, match="no such file or folder"):
@@ -92,7 +107,7 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("head", "line", "said"),
+    ("head", "line", "message"),
     [
         ("ImageId,Label", "0,1", "no column TrueLabel; found ImageId, Label"),
         ("ImageId,TrueLabel", "0,dog", 'TrueLabel of 0 is "dog"'),
@@ -100,11 +115,11 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
         ("ImageId,TrueLabel", "../secret,1", r"lists the image \.\./secret"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_said(root: Path, head: str, line: str, said: str) -> None:
+def test_mistakes_in_a_list_are_reported(root: Path, head: str, line: str, message: str) -> None:
     put_pictures(root, {".": 1})
     (root.parent / "secret.png").write_bytes((root / "0.png").read_bytes())
     write_list(root, [line], head)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         ImageList(str(root))
     (root / "images.csv").unlink()
     with pytest.raises(UsageError, match="cannot read"):
@@ -125,7 +140,31 @@ def test_arrays_are_read_in_either_layout_and_type(root: Path, kind: type, layou
     assert len(set(data.ids)) == 4
 
 
-def test_what_is_wrong_with_arrays_is_said(root: Path) -> None:
+def test_arrays_of_other_pixels_share_no_ids(root: Path) -> None:
+    """The bytes of these arrays are the same; as uint8 they are 0 or 1/255, as bool 0 or 1."""
+    root.mkdir()
+    bits = np.random.default_rng(0).integers(0, 2, (4, 2, 8, 8), dtype=np.uint8)
+    variants = {
+        "uint8": bits, "bool": bits.astype(bool), "float16": bits.view(np.float16), "shape": bits.reshape(4, 4, 4, 8),
+    }  # fmt: skip
+    ids: dict[str, list[str]] = {}
+    for name, images in variants.items():
+        np.savez(root / f"{name}.npz", images=images, labels=[0, 1, 2, 3])
+        ids[name] = list(NpzImages(str(root / f"{name}.npz")).ids)
+    assert len({image for found in ids.values() for image in found}) == 16
+
+
+def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
+    root.mkdir()
+    bits = np.random.default_rng(0).integers(0, 2, (4, 2, 8, 8)).astype(bool)
+    found = []
+    for kind in (bool, np.float32, np.float64, np.int64):
+        np.savez(root / "a.npz", images=bits.astype(kind), labels=[0, 1, 2, 3])
+        found.append(NpzImages(str(root / "a.npz")).ids)
+    assert found == [found[0]] * 4
+
+
+def test_mistakes_in_arrays_are_reported(root: Path) -> None:
     root.mkdir()
     np.savez(root / "a.npz", pixels=np.zeros((2, 1, 4, 4)), labels=[0, 1])
     with pytest.raises(UsageError, match=r'images: .*has no array "images"; it has: pixels, labels'):
@@ -154,9 +193,10 @@ def test_cifars_archives_are_read_as_torchvision_reads_them(root: Path, monkeypa
         assert data.labels == read.targets
         np.testing.assert_array_equal(data.load(range(12)), read.data.transpose(0, 3, 1, 2).astype(np.float32) / 255)
         np.testing.assert_array_equal(data.pixels, pixels)
+        assert data.ids == pixel_ids(data.load, 12)
 
 
-def test_a_missing_archive_is_named_with_where_it_is_from(root: Path) -> None:
+def test_a_missing_archive_is_reported_with_its_url(root: Path) -> None:
     root.mkdir()
     with pytest.raises(UsageError, match=r"looked for .*test_batch: .*kriz/cifar-10-python\.tar\.gz, unpacked"):
         cifar10(str(root))

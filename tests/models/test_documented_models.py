@@ -1,4 +1,4 @@
-"""What docs/models.md shows is accepted: each entry, each kind of images, an ensemble of unequal sides."""
+"""The examples of docs/models.md are accepted: every entry, every kind of dataset, an ensemble of unequal sides."""
 
 import re
 import tomllib
@@ -44,7 +44,7 @@ def test_the_page_names_every_kind_of_network_and_images(installed: Registry) ->
         assert kind in installed.names("datasets")
 
 
-def test_members_of_an_ensemble_may_want_different_sides() -> None:
+def test_members_of_an_ensemble_may_have_different_input_sizes() -> None:
     members = [Preprocessed(toy_network(i, (1, side, side)), [0.5], [0.5 + i], side) for i, side in enumerate((4, 6))]
     images = torch.rand(3, 1, 8, 8, requires_grad=True)
     ensemble = Ensemble(members, "logits")

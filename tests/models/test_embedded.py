@@ -1,4 +1,4 @@
-"""The embedded networks and images are what their cards say."""
+"""The embedded networks and images match their cards."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(data.load(range(1000))), torch.tensor(data.labels)
 
 
-def test_the_zoo_is_whole() -> None:
+def test_every_training_has_a_network() -> None:
     assert set(NAMES) == set(train.TRAININGS)
     kinds = [recipe.card(name)["training"]["kind"] for name in NAMES]
     assert kinds.count("adversarial") >= 2
@@ -59,7 +59,7 @@ def test_a_network_is_what_its_card_says(name: str, pictures) -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_fastest_form_changes_nothing_but_rounding(name: str) -> None:
+def test_the_lean_form_is_the_same_function_up_to_rounding(name: str) -> None:
     torch.manual_seed(0)
     network = ARCHITECTURES[name]().double().train()
     images = torch.rand(8, 1, 28, 28).double().requires_grad_(True)
@@ -86,6 +86,9 @@ def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> No
     assert labels.bincount().tolist() == [100] * 10
     ids = recipe.FashionMnist1000().ids
     assert len(set(ids)) == 1000
+    values = (images * 255).round().to(torch.uint8)
+    assert torch.equal(values.float() / 255, images), "the ids digest these bytes, so they must determine the pixels"
+    assert ids == [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in values]
 
 
 @pytest.mark.skipif(not fashion_mnist.DEFAULT_ROOT.is_dir(), reason="needs Debian's dataset-fashion-mnist")
@@ -116,7 +119,7 @@ def test_damaged_weights_are_refused_before_the_run(tmp_path: Path, monkeypatch:
         recipe.identity("VGG")
 
 
-def test_an_unknown_network_is_answered_with_the_nearest(installed: Registry) -> None:
+def test_an_unknown_network_is_reported_with_the_nearest_name(installed: Registry) -> None:
     offer = installed.find("models", "embedded", "", "")
     with pytest.raises(UsageError, match=r'unknown network "VGGG" \(did you mean "VGG"\?\)'):
         offer.recipe.identity(name="VGGG")

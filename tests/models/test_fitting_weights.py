@@ -1,4 +1,4 @@
-"""Weights that fit are loaded, whatever the names and sides; those that do not are one line that names the file."""
+"""Weights are loaded under old and new names and for any side; those that do not fit give one line with the file."""
 
 from pathlib import Path
 
@@ -17,19 +17,19 @@ from bench_models.libraries.torchvision import modern
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .shelves import put_timm, settled
+from .stand_ins import put_timm, settled
 
 ARCHITECTURES = ("mobilenet_v2", "mobilenet_v3_small", "densenet121", "resnet18", "swin_t", "googlenet", "vit_b_16")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_names_of_today_stay(name: str) -> None:
+def test_current_names_are_unchanged(name: str) -> None:
     with torch.device("meta"):
         state = torchvision_models.construct(name).state_dict()
     assert list(modern(state)) == list(state)
 
 
-def test_densenets_old_names_become_todays() -> None:
+def test_old_names_of_densenet_become_current() -> None:
     old = {
         "features.denseblock1.denselayer12.norm.1.running_mean": torch.zeros(1),
         "module.model.features.denseblock1.denselayer2.conv.2.weight": torch.ones(1),
@@ -44,7 +44,7 @@ def test_densenets_old_names_become_todays() -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make torchvision's transformers of one narrow layer."""
+    """Replace torchvision's transformers by ones with one narrow layer."""
 
     def make(name: str, weights: None, image_size: int = 224, num_classes: int = 1000) -> nn.Module:
         return settled(VisionTransformer(image_size, 16, 1, 1, 8, 8, num_classes=num_classes))
@@ -53,7 +53,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def published(caches: Caches, name: str, weights: str) -> Path:
-    """Give the place of a file of torchvision's."""
+    """Return the path of a file in torchvision's cache."""
     file = caches.torch / "hub" / "checkpoints" / get_model_weights(name)[weights].url.rpartition("/")[2]
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
@@ -70,23 +70,23 @@ def test_a_transformer_is_made_for_the_side_of_its_weights(small: None, caches: 
     assert model.prepared(torch.rand(1, 3, 224, 224)).shape[-1] == 384
 
 
-def test_a_transformers_checkpoint_is_made_for_the_side_asked_for(small: None, caches: Caches, tmp_path: Path) -> None:
+def test_a_transformer_is_made_for_the_side_of_its_options(small: None, caches: Caches, tmp_path: Path) -> None:
     torch.save(torchvision_models.construct("vit_b_16", 64).state_dict(), tmp_path / "a.pt")
     model = checkpoint.build("torchvision:vit_b_16", str(tmp_path / "a.pt"), side=64)
     assert model(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
 
 
 @pytest.mark.parametrize(
-    ("outputs", "said"),
+    ("outputs", "message"),
     [
         (10, r"fc\.weight has shape \(10, 512\), the network wants \(1000, 512\) \(another architecture\?\)$"),
         (None, r"has no conv1\.weight, which the network wants; it has x \(another architecture\?\)$"),
     ],
 )
-def test_torchvision_weights_that_do_not_fit_are_named(caches: Caches, outputs: int | None, said: str) -> None:
+def test_torchvision_weights_that_do_not_fit_are_named(caches: Caches, outputs: int | None, message: str) -> None:
     file = published(caches, "resnet18", "IMAGENET1K_V1")
     torch.save(get_model("resnet18", num_classes=outputs).state_dict() if outputs else {"x": torch.ones(1)}, file)
-    with pytest.raises(UsageError, match=rf"^weights: {file}:? {said}"):
+    with pytest.raises(UsageError, match=rf"^weights: {file}:? {message}"):
         torchvision_models.build("resnet18", "IMAGENET1K_V1")
 
 
@@ -109,7 +109,7 @@ def test_damaged_weights_are_named(tmp_path: Path, name: str, content: bytes) ->
         read_checkpoint(tmp_path / name)
 
 
-def test_members_of_different_classes_are_one_line() -> None:
+def test_members_of_different_classes_are_reported_in_one_line() -> None:
     ensemble = Ensemble([nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(12, 10))], "logits")
     with pytest.raises(UsageError, match=r"^ensemble: members: found members of 12, 10 classes"):
         ensemble(torch.rand(2, 3, 2, 2))

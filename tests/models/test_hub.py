@@ -1,4 +1,4 @@
-"""The hub's own downloader puts a file where it is then found: against a hub on this machine."""
+"""The hub's own downloader saves a file where it is then found; tested with a local hub."""
 
 import hashlib
 import http.server
@@ -24,7 +24,7 @@ CONTENT = save({"a": torch.arange(1000)})
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers as the hub does for one file."""
+    """Serves one file as the hub does."""
 
     content = CONTENT
 

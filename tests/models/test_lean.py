@@ -1,4 +1,4 @@
-"""A network made lean is the same function: the parts that make it so, each against what torch itself computes."""
+"""A lean network is the same function: each rewrite is compared with what torch computes."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ from bench_models.lean.make import lean
 from bench_models.lean.thin_conv import ThinConv2d, fits
 
 
-def way_back(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:
-    """The gradient of a random mixture of the outputs."""
+def mixture_gradient(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:
+    """Return the gradient of a random linear combination of the outputs."""
     images = images.clone().requires_grad_(True)
     out = module(images)
     mixture = torch.randn(out.shape, dtype=out.dtype, generator=torch.Generator().manual_seed(seed))
@@ -28,7 +28,7 @@ sides = st.integers(1, 24)
 
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 5), st.integers(0, 6), sides, sides)
 @settings(deadline=None, max_examples=150)
-def test_the_way_back_through_a_thin_convolution_is_its_gradient(channels, kernel, stride, padding, height, width):
+def test_the_gradient_of_a_thin_convolution_is_that_of_the_plain_one(channels, kernel, stride, padding, height, width):
     assume(padding < kernel <= min(height, width) + 2 * padding)
     torch.manual_seed(0)
     plain = nn.Conv2d(channels, 5, kernel, stride, padding).double().requires_grad_(False)
@@ -36,7 +36,7 @@ def test_the_way_back_through_a_thin_convolution_is_its_gradient(channels, kerne
     assert fits(plain)
     thin = ThinConv2d.of(plain)
     assert torch.equal(thin(images), plain(images))
-    torch.testing.assert_close(way_back(thin, images), way_back(plain, images))
+    torch.testing.assert_close(mixture_gradient(thin, images), mixture_gradient(plain, images))
 
 
 def test_a_thin_convolution_can_be_differentiated_twice() -> None:
@@ -54,7 +54,7 @@ def test_a_thin_convolution_keeps_its_weights_gradient_and_follows_new_weights()
     thin.requires_grad_(False)
     with torch.no_grad():
         thin.weight.mul_(3)
-    torch.testing.assert_close(way_back(thin, images), way_back(plain, images))
+    torch.testing.assert_close(mixture_gradient(thin, images), mixture_gradient(plain, images))
     assert list(thin.state_dict()) == ["weight", "bias"]
 
 
@@ -79,7 +79,7 @@ def test_gradients_in_bfloat16_pass_a_thin_convolution() -> None:
             return network(images).float()
 
     images = torch.rand(2, 3, 8, 8)
-    found, exact = way_back(short, images), way_back(network, images)
+    found, exact = mixture_gradient(short, images), mixture_gradient(network, images)
     assert found.dtype == torch.float32
     assert (found - exact).norm() < 0.05 * exact.norm()
 
@@ -97,7 +97,7 @@ def test_a_normalisation_that_is_not_folded_is_a_factor_and_a_shift(affine: bool
 
 
 class Shared(nn.Module):
-    """ReLUs that may not overwrite what they are given, and two that may."""
+    """ReLUs that must not overwrite their input, and two that may."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,15 +119,15 @@ class Shared(nn.Module):
         return relu["sum"](relu["own"](self.first(again)) + once)
 
 
-def test_activations_overwrite_only_what_nothing_else_wants() -> None:
+def test_activations_overwrite_only_tensors_without_other_users() -> None:
     torch.manual_seed(0)
     plain, images = Shared().double(), torch.randn(2, 2, 5, 5, dtype=torch.float64)
-    expected, gradient = plain(images), way_back(plain, images)
+    expected, gradient = plain(images), mixture_gradient(plain, images)
     changed = activate_in_place(plain)
     kept = images.clone()
     assert {name for name, relu in changed.relus.items() if relu.inplace} == {"own", "sum"}
     assert torch.equal(changed(images), expected)
-    assert torch.equal(way_back(changed, images), gradient)
+    assert torch.equal(mixture_gradient(changed, images), gradient)
     assert torch.equal(images, kept)
 
 
@@ -135,4 +135,4 @@ def test_a_lean_network_keeps_its_modules_names() -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).eval()
     names = [name for name, _ in network.named_modules()]
     assert [name for name, _ in lean(network).named_modules()] == names
-    assert not any(each.requires_grad for each in network.parameters())
+    assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -1,4 +1,4 @@
-"""The point cloud networks that ship are what their cards say; what a user trains is loaded the same way."""
+"""The shipped point cloud networks match their cards; networks that a user trains are loaded the same way."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def held_out() -> Clouds:
     return loaded(Shapes())
 
 
-def test_the_zoo_is_whole() -> None:
+def test_every_training_has_a_network() -> None:
     assert set(ZOO.names()) == set(train.TRAININGS)
     assert sum(path.stat().st_size for path in (ZOO.folder / "weights").iterdir()) < LIMIT
     assert TRAINING_SEED > 1000  # seeds below are free of what the networks have seen
@@ -80,7 +80,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_what_is_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp_path: Path) -> None:
+def test_a_network_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp_path: Path) -> None:
     write_modelnet(tmp_path / "data")
     train.train("tiny", tmp_path / "zoo", seed=0, root=tmp_path / "data")
     folder = str(tmp_path / "zoo")
@@ -91,9 +91,9 @@ def test_what_is_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp_p
         recipe.identity("tinny", folder)
 
 
-def test_a_cloud_is_turned_about_the_vertical_axis() -> None:
+def test_a_cloud_is_rotated_about_the_vertical_axis() -> None:
     clouds = torch.rand(3, 3, 10, 1)
-    found = train.turned(clouds, torch.Generator().manual_seed(0))
+    found = train.rotated(clouds, torch.Generator().manual_seed(0))
     assert torch.allclose(found[:, 2], clouds[:, 2])
     assert torch.allclose((found - 0.5).norm(dim=1), (clouds - 0.5).norm(dim=1), atol=1e-6)
     assert not torch.allclose(found, clouds, atol=1e-2)

@@ -1,5 +1,6 @@
 """Point clouds: farthest points and regions by brute force, surfaces by their areas, the network by loops."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from bench_core.clouds import farthest_points, regions
 from bench_core.digests import digest
 from bench_core.errors import UsageError
+from bench_models.datasets.pixel_ids import pixel_ids
 from bench_models.pointclouds.modelnet import ModelNet, read_off
 from bench_models.pointclouds.network import PointNet2, SetAbstraction
 from bench_models.pointclouds.shapes import SOLIDS, Shapes, make_shape, rotation
@@ -60,11 +62,11 @@ def test_a_region_holds_the_points_nearest_to_its_centre() -> None:
         ([(0, 0), (1, 0), (0, 1)], 2000, np.pi * (1 + np.sqrt(2))),
     ],
 )
-def test_a_solid_of_revolution_has_the_area_it_should(profile: list, sides: int, expected: float) -> None:
+def test_a_solid_of_revolution_has_the_exact_area(profile: list, sides: int, expected: float) -> None:
     assert area(revolve(profile, sides)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_round_solids_have_the_areas_of_the_round() -> None:
+def test_round_solids_have_the_exact_areas_approximately() -> None:
     draw = np.random.default_rng(0)
     assert area(SOLIDS["sphere"](draw)) == pytest.approx(4 * np.pi, rel=0.01)
     tube_radius = np.random.default_rng(1).uniform(0.2, 0.45)
@@ -114,7 +116,7 @@ def test_a_shape_is_the_same_whatever_the_count() -> None:
 
 
 def test_the_shapes_are_those_that_the_results_are_of() -> None:
-    """They are made anew everywhere: another NumPy or processor must not make others."""
+    """They are generated on every machine: another NumPy or processor must not change them."""
     assert digest(list(Shapes().ids)) == "4bb238ff919e89fa1177636a94c7347b15a96e7867dcc5ff316a48b7506012ff"
 
 
@@ -171,10 +173,9 @@ def test_the_gradient_is_the_slope() -> None:
 SQUARE = "OFF\n5 2 0\n0 0 0\n2 0 0\n2 2 0\n0 2 0\n0 0 1\n4 0 1 2 3\n3 0 1 4\n"
 
 
-def test_a_face_of_four_corners_is_two_triangles(tmp_path: Path) -> None:
-    for name, text in (("plain", SQUARE), ("glued", SQUARE.replace("OFF\n", "OFF"))):
-        (tmp_path / name).write_text(text)
-        triangles = read_off(tmp_path / name)
+def test_a_face_of_four_corners_is_two_triangles() -> None:
+    for text in (SQUARE, SQUARE.replace("OFF\n", "OFF")):
+        triangles = read_off(text)
         assert triangles.shape == (3, 3, 3)
         assert area(triangles) == pytest.approx(4 + 1)
 
@@ -215,7 +216,37 @@ def test_modelnet_is_read_from_its_folders(tmp_path: Path) -> None:
     assert not np.array_equal(ModelNet(str(tmp_path), points=32, seed=1).load([0]), clouds[:1])
 
 
-def test_without_meshes_it_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_of_modelnet_is_the_digest_of_the_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the options that made it: code that makes other clouds changes the ids."""
+    write_modelnet(tmp_path)
+    data = ModelNet(str(tmp_path), points=32)
+    assert list(data.ids) == pixel_ids(data.load, 4)
+    monkeypatch.setattr("bench_models.pointclouds.modelnet.as_cloud", lambda points: as_cloud(points) / 2)
+    assert not set(data.ids) & set(ModelNet(str(tmp_path), points=32).ids)
+
+
+def test_an_id_of_modelnet_reads_only_its_own_mesh(tmp_path: Path) -> None:
+    write_modelnet(tmp_path)
+    data = ModelNet(str(tmp_path), points=32)
+    for file in data.files[1:]:
+        file.unlink()
+    assert data.ids[0] == data.ids[-4] == data.ids[:1][0]
+    with pytest.raises(UsageError, match=r"bed_1\.off: cannot read the mesh"):
+        data.ids[1]
+
+
+def test_triangles_are_read_like_any_faces() -> None:
+    head = "0 0 0\n1 0 0\n1 1 0\n0 1 1\n"
+    triangles = read_off(f"OFF\n4 2 0\n{head}3 0 1 2\n3 0 2 3\n")
+    assert np.array_equal(triangles, read_off(f"OFF\n4 1 0\n{head}4 0 1 2 3\n"))
+
+
+def test_a_cloud_of_shapes_has_its_digest_as_id() -> None:
+    data = Shapes(5, 16)
+    assert data.ids == [hashlib.sha256(cloud.astype("<f4").tobytes()).hexdigest() for cloud in data.load(range(5))]
+
+
+def test_missing_meshes_are_reported_with_their_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH_DATA", raising=False)
     with pytest.raises(UsageError, match="no folder of meshes is given"):
         ModelNet()

@@ -1,4 +1,4 @@
-"""Every model of the zoos' profiles: random weights where its library looks, loaded as a suite does it, offline."""
+"""Every model of the profiles, loaded offline from random weights in its library's cache."""
 
 import gc
 import subprocess
@@ -14,7 +14,7 @@ from bench_core.suite.model import suites_folder
 from bench_models.libraries import checkpoint
 
 from .conftest import Caches
-from .shelves import put_cifar, put_pictures, put_timm, put_torchvision, settled
+from .stand_ins import put_cifar, put_pictures, put_timm, put_torchvision, settled
 
 IMAGENET = read_toml(suites_folder() / "profiles" / "imagenet.toml")["models"]
 QUICK = {"AlexNet", "RN-18-adv", "IncV3ens3"}
@@ -42,7 +42,7 @@ main(sys.argv[1:])
 
 
 def put(entry: dict[str, object], caches: Caches, here: Path) -> tuple[torch.nn.Module, int]:
-    """Put random weights where the entry's library looks; give the network and the side of its inputs."""
+    """Save random weights where the entry's library looks; return the network and the side of its images."""
     if entry["recipe"] == "torchvision":
         return put_torchvision(caches.torch, str(entry["name"])), 224
     if entry["recipe"] == "timm":
@@ -64,7 +64,7 @@ def put(entry: dict[str, object], caches: Caches, here: Path) -> tuple[torch.nn.
 def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
     label: str, caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Registry
 ) -> None:
-    """The suite's path gives the answers of the library's own network, at its true input size."""
+    """Its logits are those of the library's own network, at its true input size."""
     entry = dict(IMAGENET[label])
     for needed in (entry["recipe"], entry.get("architecture", entry["recipe"]).partition(":")[0]):
         if needed not in installed.names("models"):
@@ -90,7 +90,7 @@ def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
 
 
 def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Path) -> None:
-    """From the command line, in its own process: a folder of two classes of ImageNet, weights in torch's cache."""
+    """Run from the command line: a folder of two of ImageNet's classes, and weights in torch's cache."""
     put_torchvision(caches.torch, "resnet18")
     put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
@@ -102,7 +102,7 @@ def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Pat
     assert "RN-18" in done.stdout
 
 
-def test_missing_weights_are_one_immediate_line_offline(caches: Caches, tmp_path: Path) -> None:
+def test_missing_weights_are_reported_in_one_line_offline(caches: Caches, tmp_path: Path) -> None:
     put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
     arguments = ["run", "one.toml", "--data", "val", "--out", "out"]
@@ -118,7 +118,7 @@ def test_missing_weights_are_one_immediate_line_offline(caches: Caches, tmp_path
 def test_the_cifar10_profile_runs_on_the_archive(
     caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Registry
 ) -> None:
-    """With an accuracy expected that random weights do not have: the run stops there, and says so."""
+    """Random weights do not reach the expected accuracy, and the run stops there."""
     from bench_core.errors import UsageError
     from bench_core.run import run
     from bench_core.suite.model import load_suite

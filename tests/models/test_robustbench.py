@@ -13,11 +13,11 @@ if not any(importlib.metadata.distributions(name="robustbench")):
 from bench_core.errors import UsageError
 from bench_models.libraries import checkpoint
 from bench_models.libraries import robustbench as robustbench_models
+from bench_models.libraries.indexes import robustbench_networks
 from bench_models.libraries.robustbench_import import robustbench
-from bench_models.libraries.robustbench_index import DATASETS, networks
 
 from .conftest import Caches
-from .shelves import Harm, settled
+from .stand_ins import Harm, settled
 
 NAMES = ["Standard", "Carmon2019Unlabeled", "Wong2020Fast"]
 
@@ -64,7 +64,7 @@ def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_that_do_not_fit_and_damaged_ones_are_named(caches: Caches, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_or_are_damaged_are_named(caches: Caches, tmp_path: Path) -> None:
     put(tmp_path, "Wong2020Fast", {"other": torch.ones(1)})
     with pytest.raises(UsageError, match=r"Wong2020Fast\.pt does not fit the network: Missing key[^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
@@ -73,7 +73,7 @@ def test_weights_that_do_not_fit_and_damaged_ones_are_named(caches: Caches, tmp_
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
 
 
-def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_one_line(caches: Caches, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"looked for .*cifar10/Linf/Standard\.pt"):
         robustbench_models.build("Standard", folder=str(tmp_path))
     with pytest.raises(UsageError, match=r'name: unknown network "Wong2020Slow" \(did you mean "Wong2020Fast"'):
@@ -84,25 +84,25 @@ def test_what_is_wrong_is_one_line(caches: Caches, tmp_path: Path) -> None:
         robustbench_models.identity("Standard_R50", dataset="imagenet")
 
 
-def test_what_is_read_from_the_source_is_what_the_library_says() -> None:
+def test_the_index_is_what_the_library_lists() -> None:
     robustbench()
     from robustbench.model_zoo.models import model_dicts
 
-    assert {each.value for each in model_dicts} == set(DATASETS)
+    index = robustbench_networks()
+    assert {dataset.value for dataset in model_dicts} == set(index)
     for dataset, threats in model_dicts.items():
-        read = networks(dataset.value)
-        assert {threat.value for threat in threats} == set(read)
+        assert {threat.value for threat in threats} == set(index[dataset.value])
         for threat, entries in threats.items():
-            said = {name: entry["gdrive_id"] for name, entry in entries.items()}
+            listed = {name: entry["gdrive_id"] for name, entry in entries.items()}
             plain = {
-                name: tuple(given) if isinstance(given, list) else tuple(filter(None, [given]))
-                for name, given in said.items()
+                name: found if isinstance(found, list) else list(filter(None, [found]))
+                for name, found in listed.items()
             }
-            assert plain == read[threat.value]
-            assert all(len(given) > 1 for given in said.values() if isinstance(given, list)), "as files() assumes"
+            assert plain == index[dataset.value][threat.value]
+            assert all(len(found) > 1 for found in listed.values() if isinstance(found, list)), "as files() assumes"
 
 
-def test_what_was_lent_to_import_it_is_taken_back() -> None:
+def test_stand_ins_are_removed_after_the_import() -> None:
     before = "pkg_resources" in sys.modules
     assert robustbench().__name__ == "robustbench"
     assert ("pkg_resources" in sys.modules) is before

@@ -1,4 +1,4 @@
-"""A smoothed network is the written-out average over its noise samples, and the same function for every batch."""
+"""A smoothed network is the explicit average over its noise samples, and the same function for every batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +28,9 @@ def make(form: str, n: int = N, seed: int = 0) -> Smoothed:
 
 
 def under_noise(network: Smoothed, image: Tensor) -> Tensor:
-    """Give the logits of one image under every noise sample, one at a time: [n, classes]."""
+    """Return the logits of one image under every noise sample, computed one at a time: [n, classes]."""
     noise = torch.randn(network.n, *SHAPE, generator=torch.Generator().manual_seed(network.seed))
-    return torch.cat([network.base(image[None] + SIGMA * each) for each in noise])
+    return torch.cat([network.base(image[None] + SIGMA * sample) for sample in noise])
 
 
 def test_soft_logits_are_the_logarithm_of_the_mean_probability(images: Tensor) -> None:
@@ -60,13 +60,13 @@ def test_the_gradient_is_that_of_the_written_out_average(images: Tensor) -> None
     assert not found.grad[1:].any()
 
 
-def test_votes_have_no_gradient_and_say_so(images: Tensor) -> None:
+def test_a_gradient_of_votes_is_an_error(images: Tensor) -> None:
     with pytest.raises(RuntimeError, match="no gradient"), torch.enable_grad():
         make("votes")(images.requires_grad_(True))
 
 
 @pytest.mark.parametrize("form", ["soft", "votes"])
-def test_an_answer_depends_on_the_image_alone(form: str, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_depend_on_the_image_alone(form: str, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     network = make(form)
     together = network(images)
     assert torch.allclose(network(images[2:3]), together[2:3], atol=1e-6)
@@ -120,7 +120,7 @@ def test_a_suite_smooths_a_model_by_its_label(
     assert found["certified.abstained", "A votes"].score.n == 20
 
 
-def test_what_a_model_is_made_of_is_in_its_address_by_content(
+def test_the_parts_of_a_model_are_in_its_address_by_content(
     write_suite: Callable[..., str], registry: Registry
 ) -> None:
     def model(*more: tuple[str, str]) -> dict:
@@ -149,7 +149,7 @@ def test_what_a_model_is_made_of_is_in_its_address_by_content(
         ('members = ["A", "B"]', "members = []", "models.both.members: found"),
     ],
 )
-def test_a_wrong_base_is_one_line(
+def test_a_wrong_base_is_reported_in_one_line(
     old: str, new: str, message: str, write_suite: Callable[..., str], registry: Registry
 ) -> None:
     path = write_suite(*USED, append=SMOOTHED.replace(old, new))

@@ -1,4 +1,4 @@
-"""Files of images that are not what they should be are one line that names them; and in which order a folder's come."""
+"""Wrong files of images give one line that names them; the order of a folder's images."""
 
 import pickle
 import zipfile
@@ -12,10 +12,9 @@ from bench_models.datasets.cifar import cifar10
 from bench_models.datasets.imagefolder import ImageFolder
 from bench_models.datasets.imagelist import ImageList
 from bench_models.datasets.npz import NpzImages
-from bench_models.datasets.pictures import Frame
 
 from .conftest import Caches
-from .shelves import put_pictures
+from .stand_ins import put_pictures
 
 CLASSES = ("n01440764", "n01443537", "n01484850", "n01491361", "n01494475")
 
@@ -27,26 +26,26 @@ def root(caches: Caches, tmp_path: Path) -> Path:
 
 
 def test_the_first_images_of_a_folder_are_of_many_classes(root: Path) -> None:
-    """Attacks get the first ones: in the order of names, 10 of 50 would all be tenches."""
+    """Attacks get the first images: sorted by name, the first 10 of 50 would all be of one class."""
     put_pictures(root / "val", dict.fromkeys(CLASSES, 10))
     data = ImageFolder(str(root), side=16)
     assert len(set(data.labels[:10])) >= 4
     assert [CLASSES[label] for label in data.labels] == [file.parent.name for file in data.files]
     assert data.class_count == 1000, "those of ImageNet, however few have a folder"
-    assert data.ids == data.frame.digests(data.files)
     fewer = ImageFolder(str(root / "val"), side=16, per_class=4)
     assert [file for file in data.files if file in fewer.files] == fewer.files, "an order of paths, not of a draw"
 
 
-def test_no_picture_is_read_before_somebody_asks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else is missing can so be told at once."""
+def test_no_picture_is_read_before_ids_are_needed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So other mistakes are reported without delay."""
     put_pictures(root, {CLASSES[0]: 2})
     (root / "images.csv").write_text(f"ImageId,TrueLabel\n{CLASSES[0]}/0,1\n")
     asked: list[int] = []
-    monkeypatch.setattr(Frame, "digests", lambda _self, files: asked.append(len(files)) or ["digest"] * len(files))
+    digests = "bench_models.datasets.pictures.file_digests"
+    monkeypatch.setattr(digests, lambda files: asked.append(len(files)) or ["digest"] * len(files))
     folder, listed = ImageFolder(str(root)), ImageList(str(root))
     assert asked == []
-    assert (folder.ids, listed.ids, folder.ids) == (["digest"] * 2, ["digest"], ["digest"] * 2)
+    assert (len(folder.ids), len(listed.ids), len(folder.ids)) == (2, 1, 2)
     assert asked == [2, 1]
 
 
@@ -61,6 +60,26 @@ def test_a_picture_that_cannot_be_read_is_named(root: Path) -> None:
             data.load([place])
 
 
+def test_a_picture_that_changes_during_a_run_is_not_taken_for_the_old_one(root: Path) -> None:
+    """A worker builds its dataset once and runs for hours."""
+    put_pictures(root, {CLASSES[0]: 2})
+    data = ImageFolder(str(root), side=16)
+    kept = data.load([1])
+    data.files[0].write_bytes(data.files[1].read_bytes())
+    with pytest.raises(UsageError, match=rf"^data: .*{data.files[0].name} has changed during the run"):
+        data.load([0])
+    assert np.array_equal(data.load([1]), kept)
+
+
+def test_a_picture_that_disappears_is_named(root: Path) -> None:
+    put_pictures(root, {CLASSES[0]: 2})
+    data = ImageFolder(str(root), side=16)
+    assert len(data.ids) == 2
+    data.files[0].unlink()
+    with pytest.raises(UsageError, match=rf"^data: cannot read the picture .*{data.files[0].name}"):
+        data.load([0])
+
+
 def test_a_folder_without_classes_is_named_wherever_it_was_given(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DATA", str(root))
     with pytest.raises(UsageError, match=f"no images in the class folders of {root}$"):
@@ -68,7 +87,7 @@ def test_a_folder_without_classes_is_named_wherever_it_was_given(root: Path, mon
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 100])
-def test_a_file_that_is_no_archive_of_arrays_is_said(root: Path, content: bytes) -> None:
+def test_a_file_that_is_no_archive_is_reported(root: Path, content: bytes) -> None:
     (root / "a.npz").write_bytes(content)
     with pytest.raises(UsageError, match=r"data: root: cannot read .*a\.npz: no \.npz file"):
         NpzImages(str(root / "a.npz"))
@@ -80,7 +99,7 @@ def test_a_single_array_is_no_archive(root: Path) -> None:
         NpzImages(str(root / "a.npy"))
 
 
-def test_an_archive_of_arrays_that_is_damaged_within_is_said(root: Path) -> None:
+def test_an_archive_with_damaged_content_is_reported(root: Path) -> None:
     np.savez_compressed(root / "a.npz", images=np.random.default_rng(0).random((9, 3, 8, 8)), labels=np.arange(9))
     content = bytearray((root / "a.npz").read_bytes())
     content[60:400] = bytes(340)
@@ -90,14 +109,14 @@ def test_an_archive_of_arrays_that_is_damaged_within_is_said(root: Path) -> None
         NpzImages(str(root / "a.npz"))
 
 
-def test_a_short_line_of_a_list_is_said(root: Path) -> None:
+def test_an_incomplete_row_of_a_list_is_reported(root: Path) -> None:
     put_pictures(root, {".": 2})
     (root / "images.csv").write_text("ImageId,TrueLabel\n0,1\n1\n")
     with pytest.raises(UsageError, match=r'images\.csv: TrueLabel of 1 is ""'):
         ImageList(str(root))
 
 
-def test_a_list_may_begin_with_a_spreadsheets_mark(root: Path) -> None:
+def test_a_list_may_begin_with_a_byte_order_mark(root: Path) -> None:
     put_pictures(root, {".": 1})
     (root / "images.csv").write_text("ImageId,TrueLabel\n0,1\n", encoding="utf-8-sig")
     assert ImageList(str(root)).labels == [0]
@@ -106,7 +125,7 @@ def test_a_list_may_begin_with_a_spreadsheets_mark(root: Path) -> None:
 @pytest.mark.parametrize(
     "content", [{"data": np.zeros((2, 3072), np.uint8)}, {"data": np.zeros(5), "labels": [1]}, ["no", "table"]]
 )
-def test_a_pickle_that_is_no_batch_of_cifar_is_said(root: Path, content: object) -> None:
+def test_a_pickle_that_is_no_batch_of_cifar_is_reported(root: Path, content: object) -> None:
     (root / "cifar-10-batches-py").mkdir()
     (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(UsageError, match=r"test_batch: no images of 3 x 32 x 32.*kriz/cifar-10-python\.tar\.gz"):

@@ -1,4 +1,4 @@
-"""Torchvision and timm from files where the libraries look for them: found, identified, loaded, folded, described."""
+"""Networks of torchvision and timm: their indexes, files, identities, weights, folding and preprocessing."""
 
 import subprocess
 import sys
@@ -11,31 +11,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench_attacks.branches import branches
-from bench_attacks.surrogates import SkipGradient
+from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_models.lean.folding import Affine, fold_batch_norm
 from bench_models.lean.make import lean
-from bench_models.libraries import timm_index as timm_source
 from bench_models.libraries import torchvision as torchvision_models
-from bench_models.libraries import torchvision_index as torchvision_source
+from bench_models.libraries.indexes import timm_networks, torchvision_networks
 from bench_models.libraries.preprocessing import Preprocessed
 
 from ..attacks.test_skip_gradient import input_gradient
 from .conftest import Caches
-from .shelves import put_timm, put_torchvision, settled
+from .stand_ins import put_timm, put_torchvision, settled
 
-IMAGENET = [torch.tensor(each).view(3, 1, 1) for each in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+IMAGENET = [torch.tensor(values).view(3, 1, 1) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Whether logits are equal to 1e-4 of their size."""
+    """Return whether logits agree to 1e-4 of their size."""
     return torch.allclose(one, other, atol=1e-4 * float(other.abs().max().clamp(min=1)))
 
 
 @pytest.mark.parametrize(
     ("name", "side", "old"), [("resnet18", 224, False), ("densenet121", 224, True), ("inception_v3", 299, False)]
 )
-def test_a_torchvision_network_is_loaded_from_the_cache_and_owns_its_preprocessing(
+def test_a_torchvision_network_is_loaded_from_the_cache_with_its_preprocessing(
     name: str, side: int, old: bool, caches: Caches
 ) -> None:
     plain = put_torchvision(caches.torch, name, old_names=old)
@@ -68,27 +67,52 @@ def test_missing_weights_and_unknown_names_are_one_line(caches: Caches) -> None:
         torchvision_models.identity("resnet18", "V1")
 
 
-def test_what_is_read_from_torchvisions_source_is_what_torchvision_says() -> None:
+def test_torchvisions_index_is_what_torchvision_lists() -> None:
     import torchvision
     from torchvision.models import get_model_weights, list_models
 
-    assert set(torchvision_source.networks()) == set(list_models(module=torchvision.models))
-    for name in torchvision_source.networks():
-        said = {each.name: each for each in get_model_weights(name) if each.name != "DEFAULT"}
-        read = torchvision_source.weights(name)
-        assert {key: each.url for key, each in said.items()} == {key: each.url for key, each in read.items()}
-        for key, each in said.items():
-            assert read[key].size == pytest.approx(each.meta["_file_size"] * 2**20, abs=1)
+    index = torchvision_networks()
+    assert set(index) == set(list_models(module=torchvision.models))
+    for name, published in index.items():
+        weights = {entry.name: entry for entry in get_model_weights(name)}
+        assert {key: entry.url for key, entry in weights.items()} == {
+            key: found.url for key, found in published.items()
+        }
+        for key, entry in weights.items():
+            assert published[key].size == pytest.approx(entry.meta["_file_size"] * 2**20, abs=1)
 
 
-def test_what_is_read_from_timms_source_is_what_timm_says() -> None:
+def test_timms_index_is_what_timm_lists() -> None:
     timm = pytest.importorskip("timm")
-    known = set(timm.list_models(pretrained=True))
-    assert len(known & set(timm_source.names())) > 0.98 * len(known), "a few are made by loops, not written down"
-    for name in sorted(known & set(timm_source.names()))[::9]:
-        said, read = timm.get_pretrained_cfg(name), timm_source.published(name)
-        assert (said.hf_hub_id or "") == read.repository
-        assert read.repository or said.url == read.url
+    index = timm_networks()
+    listed = timm.list_models(pretrained=True)  # also what other libraries register in this process
+    own = {name for name in listed if timm.model_entrypoint(name.partition(".")[0]).__module__.startswith("timm.")}
+    assert set(index) == own
+    for name in sorted(index)[::9]:
+        settings, published = timm.get_pretrained_cfg(name), index[name]
+        assert (settings.hf_hub_id or "") == published.repository
+        assert published.repository or settings.url == published.url
+
+
+def test_a_library_that_cannot_be_listed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(distribution: str, module: str) -> None:
+        raise ImportError(f"{distribution} 1.0 cannot be listed: RuntimeError: no GPU")
+
+    monkeypatch.setattr("bench_models.libraries.indexes.library_index", broken)
+    with pytest.raises(UsageError, match=r"^torchvision: torchvision 1\.0 cannot be listed: RuntimeError: no GPU$"):
+        torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+
+
+def test_planning_with_libraries_imports_no_torch(caches: Caches) -> None:
+    """Neither with a cold index nor with a cached one."""
+    code = (
+        "import sys\nfrom bench_models.libraries import checkpoint, torchvision\n"
+        "torchvision.identity('resnet18', 'IMAGENET1K_V1')\ncheckpoint.identity('torchvision:resnet18', 'nowhere.pt')\n"
+        "print('torch' in sys.modules)"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("name", ["test_byobnet.r160_in1k", "legacy_seresnet18.in1k"])
@@ -100,14 +124,14 @@ def test_a_timm_network_is_loaded_from_the_hubs_cache_or_torchs(name: str, cache
     plain = put_timm(caches.torch, caches.hub, name)
     model = timm_models.build(name)
     settings = plain.pretrained_cfg
-    mean, std = (torch.tensor(settings[each]).view(3, 1, 1) for each in ("mean", "std"))
+    mean, std = (torch.tensor(settings[key]).view(3, 1, 1) for key in ("mean", "std"))
     images = torch.rand(2, *settings["input_size"])
     with torch.no_grad():
         assert close(model(images), plain((images - mean) / std))
     assert len(timm_models.identity(name)["weights"][0]) == 64
 
 
-def test_timm_weights_that_are_missing_are_named_at_once(caches: Caches) -> None:
+def test_missing_weights_of_timm_are_named(caches: Caches) -> None:
     pytest.importorskip("timm")
     from bench_models.libraries import timm as timm_models
 
@@ -122,8 +146,8 @@ def test_timm_weights_that_are_missing_are_named_at_once(caches: Caches) -> None
 
 
 @pytest.mark.parametrize("library", ["timm", "robustbench"])
-def test_without_a_library_its_plugin_says_what_to_install(library: str) -> None:
-    """What a plugin raises when it is loaded is what is listed as the reason why it is unavailable."""
+def test_the_plugin_of_a_missing_library_names_what_to_install(library: str) -> None:
+    """The error of loading a plugin is listed as the reason why it is unavailable."""
     points = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["entry-points"]
     code = (
         "import importlib, importlib.metadata, importlib.util\nfind = importlib.util.find_spec\n"
@@ -140,8 +164,8 @@ FOLDED = {"resnet18": 20, "densenet121": 59, "mobilenet_v2": 52, "vgg11_bn": 8, 
 
 
 @pytest.mark.parametrize("name", FOLDED)
-def test_folding_changes_neither_the_answers_nor_the_branches(name: str) -> None:
-    """The counts: of DenseNet each pair's second, and the first of all; of GoogLeNet all but the auxiliary heads'."""
+def test_folding_changes_neither_logits_nor_branches(name: str) -> None:
+    """Of DenseNet the second of each pair and the very first are folded; of GoogLeNet all but the auxiliary heads'."""
     torch.manual_seed(0)
     network = settled(torchvision_models.construct(name))
     images = torch.rand(2, 3, 64, 64)
@@ -157,11 +181,11 @@ def test_folding_changes_neither_the_answers_nor_the_branches(name: str) -> None
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121"])
 def test_skip_gradients_are_the_same_on_a_folded_network(name: str) -> None:
-    """What is left in a normalisation's place is still the end of a branch, and its output is still added in place."""
+    """The replacement of a normalisation is still the end of a branch, and its output is still added in place."""
     torch.manual_seed(0)
     network = settled(torchvision_models.construct(name)).double()
     images = torch.rand(1, 3, 40, 40, dtype=torch.float64)
-    skip, plain = (input_gradient(network, images, each) for each in (SkipGradient(0.3, projections=False), None))
+    skip, plain = (input_gradient(network, images, hook) for hook in (SkipGradient(0.3, projections=False), None))
     folded = lean(network)
     torch.testing.assert_close(input_gradient(folded, images, SkipGradient(0.3, projections=False)), skip)
     torch.testing.assert_close(input_gradient(folded, images, None), plain)
@@ -169,7 +193,7 @@ def test_skip_gradients_are_the_same_on_a_folded_network(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "legacy_seresnet18", "resnetv2_50", "efficientnet_b0"])
-def test_timms_networks_answer_the_same_once_folded(name: str) -> None:
+def test_folding_timms_networks_does_not_change_their_logits(name: str) -> None:
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     network = settled(timm.create_model(name))
@@ -183,8 +207,8 @@ def test_timms_networks_answer_the_same_once_folded(name: str) -> None:
     assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) < norms or name == "resnetv2_50"
 
 
-def test_what_must_not_be_folded_is_not() -> None:
-    """A normalisation after a sum, a convolution used twice, one that is looked at elsewhere, one made for training."""
+def test_normalisations_that_must_not_be_folded_are_not() -> None:
+    """After a sum, after a convolution used twice, after one whose output has another user, one without statistics."""
 
     class Awkward(nn.Module):
         def __init__(self) -> None:
@@ -239,7 +263,7 @@ def test_preprocessing_is_torchvisions_own_on_the_same_picture(
 
     from bench_models.datasets.imagefolder import ImageFolder
 
-    from .shelves import put_pictures
+    from .stand_ins import put_pictures
 
     put_pictures(tmp_path / "val", {"n01440764": 1}, size)
     preset = get_model_weights(name)["IMAGENET1K_V1"].transforms()
@@ -258,7 +282,7 @@ def test_preprocessing_is_timms_own_on_the_same_picture(name: str, caches: Cache
     from bench_models.datasets.imagefolder import ImageFolder
     from bench_models.libraries.timm import preprocessed
 
-    from .shelves import put_pictures
+    from .stand_ins import put_pictures
 
     settings = timm.get_pretrained_cfg(name).to_dict()
     put_pictures(tmp_path / "val", {"n01440764": 1}, (500, 375))

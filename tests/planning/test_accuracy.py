@@ -1,4 +1,4 @@
-"""A network whose accuracy is not the expected one stops the run before any attack, with the likely cause."""
+"""A network of unexpected accuracy stops the run before any attack, with the likely cause."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def predictions(accuracy: float, shift: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("predicted", "said"),
+    ("predicted", "message"),
     [
         (predictions(0.75, 1), "label_offset = 1"),
         (predictions(0.75, -1), "begin with 1"),
@@ -26,12 +26,12 @@ def predictions(accuracy: float, shift: int = 0) -> np.ndarray:
         (predictions(0.5), "wrong normalisation"),
     ],
 )
-def test_the_cause_is_read_from_the_predictions(predicted: np.ndarray, said: str) -> None:
-    assert said in likely_cause(predicted, TRUTH, 0.75)
+def test_the_cause_is_read_from_the_predictions(predicted: np.ndarray, message: str) -> None:
+    assert message in likely_cause(predicted, TRUTH, 0.75)
 
 
-def test_an_accuracy_is_near_as_far_as_so_many_images_can_tell() -> None:
-    """Of 100 images 68 right may well be 75%; of 10,000 they are not."""
+def test_more_images_narrow_the_accepted_accuracies() -> None:
+    """68% of 100 images may be an accuracy of 75%; 68% of 10,000 are not."""
     assert is_near(np.arange(100) < 68, 0.75)
     assert not is_near(np.arange(10_000) < 6800, 0.75)
     assert is_near(np.arange(10_000) < 7400, 0.75)
@@ -39,7 +39,7 @@ def test_an_accuracy_is_near_as_far_as_so_many_images_can_tell() -> None:
 
 def test_false_alarms_are_rare() -> None:
     draw = np.random.default_rng(1).random((1000, 300))
-    assert sum(not is_near(each < 0.75, 0.75) for each in draw) <= 3
+    assert sum(not is_near(row < 0.75, 0.75) for row in draw) <= 3
 
 
 def test_a_run_stops_where_an_accuracy_is_missed(registry, toys, write_suite, tmp_path) -> None:
@@ -53,8 +53,8 @@ def test_a_run_stops_where_an_accuracy_is_missed(registry, toys, write_suite, tm
     assert accuracy_faults(load_suite(suite), {"A": [0, 1], "B": [1, 0]}, [0, 1]) == []
 
 
-def test_an_accuracy_expected_of_a_part_is_not_passed_over(registry, write_suite) -> None:
-    """The base of a smoothed network is not asked by itself, unless it is a source or a target as well."""
+def test_an_accuracy_expected_of_an_unmeasured_part_is_an_error(registry, write_suite) -> None:
+    """The base of a smoothed network is only measured if it is a source or a target as well."""
     parts = '"C" = { recipe = "toy", seed = 3, expected_accuracy = 1 }\n[budgets.linf]'
     made = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
     changes = (('"B" = { recipe = "toy", seed = 2 }', made), ("[budgets.linf]", parts))
@@ -65,7 +65,7 @@ def test_an_accuracy_expected_of_a_part_is_not_passed_over(registry, write_suite
     assert "C" in resolve_suite(load_suite(measured), registry).models
 
 
-def test_an_expectation_is_no_part_of_the_results_address(registry, toys, write_suite, tmp_path) -> None:
+def test_an_expected_accuracy_does_not_change_addresses(registry, toys, write_suite, tmp_path) -> None:
     run(write_suite(), out=tmp_path, registry=registry, executor="inline")
     built = toys.built
     suite = write_suite(('"toy", seed = 1 }', '"toy", seed = 1, expected_accuracy = "1/3" }'))

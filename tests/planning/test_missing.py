@@ -1,4 +1,4 @@
-"""What is missing is told first, at once and together, with the command that brings it."""
+"""Missing files are reported first, without delay and together, with the command that fetches them."""
 
 import shlex
 from collections.abc import Callable
@@ -25,7 +25,7 @@ TOY_DATA = ('kind = "toy_images"', 'kind = "slow"')
 
 
 class Slow:
-    """Images that nobody may ask for their digests, and none at all where `here` is false."""
+    """Images whose ids must not be read, or a missing dataset where `here` is false."""
 
     shape = SHAPE
     labels = (0,)
@@ -45,7 +45,7 @@ class Slow:
 
 @pytest.fixture
 def suite(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> str:
-    """The toy suite on slow images, with a metric that wants their average, and a model without its weights."""
+    """The toy suite on slow images, with a metric that needs their mean, and a model whose weights are missing."""
     file = WeightsFile(str(tmp_path / "a.pth"), "http://127.0.0.1:9/a.pth")
     registry.register(FromFile(file), Origin("from_file", "tests", "1", "from-file"))
     registry.register(Slow(), Origin("slow", "tests", "1", "slow"))
@@ -53,16 +53,16 @@ def suite(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -
     return write_suite(TOY_DATA, ('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'), averaged)
 
 
-def test_missing_weights_are_told_before_any_image_is_read(suite: str, registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"models\.A: weights are not on this machine") as told:
+def test_missing_weights_are_reported_before_any_image_is_read(suite: str, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"models\.A: weights are not on this machine") as raised:
         run(suite, out=tmp_path, registry=registry, executor="inline")
-    assert len(told.value.faults) == 1
+    assert len(raised.value.faults) == 1
 
 
-def test_missing_weights_and_images_are_told_together(suite: str, registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as told:
+def test_missing_weights_and_images_are_reported_together(suite: str, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
         run(load_suite(suite, overrides=["data.here=false"]), out=tmp_path, registry=registry, executor="inline")
-    weights, images = map(str, told.value.faults)
+    weights, images = map(str, raised.value.faults)
     assert "weights are not on this machine" in weights
     assert images.endswith("data: no such folder")
 
@@ -88,7 +88,7 @@ def test_a_command_names_the_file_and_the_overrides(write_suite: Callable[..., s
     assert command("fetch", load_suite("robust_accuracy", "cifar10")) == "bench fetch robust_accuracy --profile cifar10"
 
 
-def test_a_plan_says_how_one_missing_file_comes(
+def test_a_plan_prints_the_command_that_fetches_a_missing_file(
     registry: Registry, write_suite: Callable[..., str], tmp_path: Path
 ) -> None:
     file = WeightsFile(str(tmp_path / "a.pth"), "http://127.0.0.1:9/a.pth")

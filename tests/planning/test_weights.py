@@ -1,4 +1,4 @@
-"""Weights that are missing: planned for, refused before a run, fetched with their digests verified."""
+"""Missing weights: listed by a plan, an error before a run, fetched with their digests verified."""
 
 import functools
 import hashlib
@@ -31,7 +31,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class FromFile:
-    """Offers a toy network that wants a file first."""
+    """Offers a toy network that needs a file."""
 
     file: WeightsFile
     built: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class FromFile:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """A web server on this machine."""
+    """A local web server."""
     folder = tmp_path / "web"
     folder.mkdir()
     (folder / "a.pth").write_bytes(CONTENT)
@@ -63,7 +63,7 @@ def suite_on(file: WeightsFile, registry, write_suite) -> str:
     return write_suite(('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'))
 
 
-def test_a_plan_says_what_is_missing_and_a_run_does_not_begin(registry, write_suite, tmp_path: Path) -> None:
+def test_a_plan_lists_missing_weights_and_a_run_does_not_start(registry, write_suite, tmp_path: Path) -> None:
     file = WeightsFile(str(tmp_path / "cache" / "a.pth"), "https://example.org/a.pth", 5 * 2**20)
     suite = suite_on(file, registry, write_suite)
     plan = make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store"))
@@ -82,7 +82,7 @@ def test_a_plan_says_what_is_missing_and_a_run_does_not_begin(registry, write_su
     )
 
 
-def test_a_file_is_fetched_whole_with_its_digest_and_size(server: str, tmp_path: Path) -> None:
+def test_a_fetched_file_has_its_digest_and_size(server: str, tmp_path: Path) -> None:
     file = WeightsFile(str(tmp_path / "cache" / "a.pth"), f"{server}/a.pth", sha256=DIGEST[:8])
     size = published_size(file)
     assert size == len(CONTENT)
@@ -92,7 +92,7 @@ def test_a_file_is_fetched_whole_with_its_digest_and_size(server: str, tmp_path:
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_a_wrong_digest_leaves_nothing(server: str, scheme: str, tmp_path: Path) -> None:
+def test_a_wrong_digest_leaves_no_file(server: str, scheme: str, tmp_path: Path) -> None:
     url = f"{server}/a.pth" if scheme == "http" else (tmp_path / "web" / "a.pth").as_uri()
     file = WeightsFile(str(tmp_path / "cache" / "a.pth"), url, sha256="00000000")
     with pytest.raises(UsageError, match=f"a.pth has the digest {DIGEST}, not 00000000; nothing was kept"):
@@ -100,7 +100,7 @@ def test_a_wrong_digest_leaves_nothing(server: str, scheme: str, tmp_path: Path)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_download_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_incomplete_download_leaves_no_file(tmp_path: Path) -> None:
     class Half(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -127,32 +127,32 @@ def command(arguments: list[str], registry, monkeypatch: pytest.MonkeyPatch) -> 
     return int(left.value.code or 0)
 
 
-def test_the_command_says_sizes_first_and_fetches_what_it_can(
+def test_the_command_prints_sizes_first_and_fetches_what_it_can(
     server: str, registry, write_suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     file = WeightsFile(str(tmp_path / "cache" / "a.pth"), f"{server}/a.pth", sha256=DIGEST)
     suite = suite_on(file, registry, write_suite)
     assert command(["fetch", suite], registry, monkeypatch) == 0
-    said = capsys.readouterr().err
-    assert said.index(f"A: 6.8 KB: {server}/a.pth -> {file.path}") < said.index("A: done")
+    output = capsys.readouterr().err
+    assert output.index(f"A: 6.8 KB: {server}/a.pth -> {file.path}") < output.index("A: done")
     assert Path(file.path).read_bytes() == CONTENT
     assert command(["fetch", suite], registry, monkeypatch) == 0
     assert "all weights are here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.pth", ""])
-def test_what_cannot_be_fetched_is_said_and_the_exit_code_is_3(
+def test_a_failed_download_is_reported_with_exit_code_3(
     url: str, registry, write_suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     suite = suite_on(WeightsFile(str(tmp_path / "a.pth"), url), registry, write_suite)
     assert command(["fetch", suite], registry, monkeypatch) == 3
-    said = capsys.readouterr().err
-    assert ("refused" in said) == bool(url)
-    assert "looked for" in said
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert ("refused" in output) == bool(url)
+    assert "looked for" in output
+    assert "Traceback" not in output
 
 
-def test_a_librarys_own_downloader_is_asked(registry, write_suite, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_librarys_own_downloader_is_used(registry, write_suite, tmp_path: Path, monkeypatch, capsys) -> None:
     path = tmp_path / "a.pth"
     file = WeightsFile(str(path), "http://127.0.0.1:9/a", 7, download=lambda: path.write_bytes(CONTENT))
     assert command(["fetch", suite_on(file, registry, write_suite)], registry, monkeypatch) == 0

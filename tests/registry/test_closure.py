@@ -14,7 +14,7 @@ FILES = {
     "near.py": "from .sub.far import far\n",
     "lazy.py": "def build():\n    from . import near\n",
     "apart.py": "x = 1\n",
-    "builds_on.py": "from bench_attacks.descent import Descent\nimport json\n",
+    "builds_on.py": "from bench_attacks.gradient_attack import GradientAttack\nimport json\n",
     "dynamic.py": "import importlib\nimportlib.import_module('.' + 'near', __package__)\n",
     "sub/__init__.py": "",
     "sub/far.py": "far = 1\n",
@@ -51,7 +51,7 @@ def test_a_change_counts_where_it_is_imported_directly_or_not(digests, tmp_path:
 def test_a_plugin_that_builds_on_ours_depends_on_it_and_on_no_library(digests):
     digests("builds_on")
     names = set(closure.source_files(["traced.builds_on"]))
-    assert {"traced", "traced.builds_on", "bench_attacks.descent", "bench_attacks.terms"} <= names
+    assert {"traced", "traced.builds_on", "bench_attacks.gradient_attack", "bench_attacks.loss"} <= names
     assert not {name for name in names if name.partition(".")[0] not in {"traced", "bench_attacks"}}
 
 

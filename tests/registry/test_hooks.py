@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core import hookspecs, run
 from bench_core.executors.inline import Inline
 from bench_core.hookspecs import hookimpl

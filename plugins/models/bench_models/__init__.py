@@ -1,0 +1,1 @@
+"""Networks and datasets for bench; `plugin.py` lists what is offered."""

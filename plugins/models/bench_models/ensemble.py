@@ -1,4 +1,4 @@
-"""Several networks attacked as one (Liu et al., 2017)."""
+"""Several networks attacked as one (Liu et al., 2017; arXiv:1611.02770)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from bench_core.errors import Fault, UsageError
 
 
 class Ensemble(nn.Module):
-    """Combine the members' answers to the same images [n, c, h, w] into logits [n, classes].
+    """Combine the members' logits for the same images [n, c, h, w] into logits [n, classes].
 
-    `logits`: the mean of the logits. `probabilities`: the logarithm of the mean of the softmax. `losses`: no logits
-    have the mean of the members' losses as their loss, whatever the loss; so whoever asks `separately` gets each
-    member's [n, members, classes], and whoever does not, the mean of the log-softmax, whose first term in the
-    cross-entropy that mean is.
+    Args:
+        members: Networks with the same classes.
+        combine: "logits" is the mean of the logits; "probabilities" is the logarithm of the mean of the softmax.
+            "losses" stands for the mean of the members' losses, which no combined logits have for every loss:
+            `forward(images, separately=True)` returns each member's logits [n, members, classes], and without it the
+            mean of the log-softmax, whose cross-entropy is the mean of the members' cross-entropies.
     """
 
     def __init__(self, members: Sequence[nn.Module], combine: Literal["logits", "probabilities", "losses"]) -> None:
@@ -26,20 +28,20 @@ class Ensemble(nn.Module):
         self.combine = combine
 
     def forward(self, images: Tensor, separately: bool = False) -> Tensor:
-        answers = stacked([member(images) for member in self.members])
+        logits = stacked([member(images) for member in self.members])
         if separately:
-            return answers.transpose(0, 1)
+            return logits.transpose(0, 1)
         if self.combine == "logits":
-            return answers.mean(0)
+            return logits.mean(0)
         if self.combine == "probabilities":
-            return answers.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(len(self.members))))
-        return answers.log_softmax(-1).mean(0)
+            return logits.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(len(self.members))))
+        return logits.log_softmax(-1).mean(0)
 
 
-def stacked(answers: Sequence[Tensor]) -> Tensor:
-    """Stack the members' logits [n, classes]. Raises UsageError where they know different numbers of classes."""
-    counts = [answer.shape[-1] for answer in answers]
+def stacked(logits: Sequence[Tensor]) -> Tensor:
+    """Stack the members' logits [n, classes]. Raises UsageError where their numbers of classes differ."""
+    counts = [rows.shape[-1] for rows in logits]
     if len(set(counts)) > 1:
         found = f"found members of {', '.join(map(str, counts))} classes (would do: members of the same classes)"
         raise UsageError(Fault("ensemble", "members", found))
-    return torch.stack(list(answers))
+    return torch.stack(list(logits))

@@ -1,40 +1,31 @@
-"""What this package offers to bench. Networks are imported when one is built, not to describe it."""
+"""What this package offers: one line a model or dataset, with the module that makes it.
+
+A new model is a module with `build(**options)` and `identity(**options)` (see `bench_core.types.ModelRecipe`) and an
+entry below; a new dataset is a class with `ids`, `labels`, `shape` and `load` (`bench_core.types.Images`). Torch is
+imported when a network is built, not when it is described. Timm's and robustbench's networks are plugins of their own,
+`libraries/timm.py` and `libraries/robustbench.py`, as these libraries may be missing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
 
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import smoothing
-from .datasets import cifar
+from . import composites
+from .datasets.cifar import cifar10, cifar100
 from .datasets.imagefolder import ImageFolder
 from .datasets.imagelist import ImageList
 from .datasets.npz import NpzImages
 from .embedded import recipe as embedded
-from .libraries import checkpoint
-from .libraries import torchvision as torchvision_models
+from .libraries import checkpoint, torchvision
 from .pointclouds import recipe as pointclouds
 from .pointclouds.modelnet import ModelNet
 from .pointclouds.shapes import Shapes
 
-if TYPE_CHECKING:
-    from bench_core.types import Model
-
-
+EMBEDDED, CLOUDS = embedded.names(), pointclouds.zoo().names()
 STANDARD, NOISE = ({"recipe": "embedded", "name": name} for name in ("ResNet-S", "ResNet-S-noise"))
-
-
-def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
-    from .ensemble import Ensemble
-
-    return Ensemble(members, combine)
-
-
-def ensemble_identity(members: Sequence[Any], combine: str) -> Mapping[str, Any]:
-    return {"members": list(members), "combine": combine}
 
 
 @hookimpl
@@ -43,40 +34,40 @@ def bench_models() -> Mapping[str, ModelRecipe]:
         "embedded": ModelRecipe(
             embedded.build,
             embedded.identity,
-            f"Small networks on 28 x 28 images: {', '.join(embedded.names())}.",
-            examples=[{"name": name} for name in embedded.names()],
+            f"Small networks on 28 x 28 images: {', '.join(EMBEDDED)}.",
+            examples=[{"name": name} for name in EMBEDDED],
             card=embedded.claims,
-        ),
-        "torchvision": ModelRecipe(
-            torchvision_models.build,
-            torchvision_models.identity,
-            "Torchvision's networks, from its own cache.",
-            files=torchvision_models.files,
-        ),
-        "checkpoint": ModelRecipe(
-            checkpoint.build,
-            checkpoint.identity,
-            "An architecture of torchvision, timm or robustbench with weights of one's own.",
-            files=checkpoint.files,
-        ),
-        "ensemble": ModelRecipe(
-            build_ensemble,
-            ensemble_identity,
-            "Several networks attacked as one.",
-            ("members",),
-            examples=[{"members": [STANDARD, NOISE], "combine": way} for way in ("logits", "probabilities", "losses")],
         ),
         "pointcloud": ModelRecipe(
             pointclouds.build,
             pointclouds.identity,
-            f"Networks on point clouds: {', '.join(pointclouds.zoo().names())}; or a folder of one's own.",
-            examples=[{"name": name} for name in pointclouds.zoo().names()],
+            f"Networks on point clouds: {', '.join(CLOUDS)}; or networks from a folder.",
+            examples=[{"name": name} for name in CLOUDS],
+        ),
+        "torchvision": ModelRecipe(
+            torchvision.build,
+            torchvision.identity,
+            "Torchvision's networks, from its own cache.",
+            files=torchvision.files,
+        ),
+        "checkpoint": ModelRecipe(
+            checkpoint.build,
+            checkpoint.identity,
+            "An architecture of torchvision, timm or robustbench with weights from a file.",
+            files=checkpoint.files,
+        ),
+        "ensemble": ModelRecipe(
+            composites.build_ensemble,
+            composites.ensemble_identity,
+            "Several networks attacked as one.",
+            made_of=("members",),
+            examples=[{"members": [STANDARD, NOISE], "combine": way} for way in ("logits", "probabilities", "losses")],
         ),
         "smoothed": ModelRecipe(
-            smoothing.build,
-            smoothing.identity,
+            composites.build_smoothed,
+            composites.smoothed_identity,
             "A network under Gaussian noise: randomized smoothing.",
-            ("base",),
+            made_of=("base",),
             examples=[{"base": NOISE, "sigma": 0.25, "n": 4}],
         ),
     }
@@ -86,10 +77,11 @@ def bench_models() -> Mapping[str, ModelRecipe]:
 def bench_datasets() -> Mapping[str, DataRecipe]:
     return {
         "embedded": DataRecipe(embedded.FashionMnist1000, "1,000 held-out Fashion-MNIST images."),
-        "shapes": DataRecipe(Shapes, "Point clouds of ten classes of solids, made on the spot."),
+        "shapes": DataRecipe(Shapes, "Point clouds of ten classes of solids, generated."),
         "modelnet": DataRecipe(ModelNet, "Point clouds of ModelNet's meshes, root/<class>/<split>/*.off."),
-        "imagefolder": DataRecipe(ImageFolder, "One folder of images a class, such as ImageNet's validation set."),
-        "imagelist": DataRecipe(ImageList, "Images with a CSV list of their labels, as the NeurIPS 2017 set's."),
+        "imagefolder": DataRecipe(ImageFolder, "One folder of images per class, such as ImageNet's validation set."),
+        "imagelist": DataRecipe(ImageList, "Images with a CSV list of their labels, such as the NeurIPS 2017 set."),
         "npz": DataRecipe(NpzImages, "Images and labels of a NumPy file."),
-        **cifar.RECIPES,
+        "torchvision:CIFAR10": DataRecipe(cifar10, "CIFAR-10's test images, as torchvision keeps them."),
+        "torchvision:CIFAR100": DataRecipe(cifar100, "CIFAR-100's test images, as torchvision keeps them."),
     }

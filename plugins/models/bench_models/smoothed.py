@@ -16,15 +16,23 @@ INPUTS_AT_ONCE = 256
 
 
 class Smoothed(nn.Module):
-    """`g(x) = E_e[f(x + sigma e)]`, e standard normal, from `n` samples: images [b, c, h, w] to logits [b, classes].
+    """`g(x) = E_e[f(x + sigma e)]`, e standard normal, estimated from `n` samples.
 
-    `soft`: f is the softmax, and the logits are the logarithm of its mean (arXiv:1906.04584, eq. 6), which has a
-    gradient. `votes`: f is the class (arXiv:1902.02918, eq. 1), and the logits are the logarithm of the share of votes
-    by Laplace's rule, finite also for a class without any; no gradient exists, and to ask for one raises RuntimeError.
+    Images [b, c, h, w] to logits [b, classes].
 
-    The noise samples are the same for every image and every call. So the network is a function: its answer to an image
-    depends neither on the batch nor on earlier calls, and what two images differ by is never mere noise. The
-    certificate does not rest on them: `certified_radius` draws its own.
+    The noise samples are the same for every image and every call. So the network is a function: its logits for an image
+    depend neither on the batch nor on earlier calls, and two images never differ by noise alone. The certificate does
+    not depend on these samples: `certified_radius` draws its own.
+
+    Args:
+        base: The network f.
+        sigma: Standard deviation of the noise, in units of the image range.
+        n: Number of noise samples.
+        form: With "soft", f is the softmax, and the logits are the logarithm of its mean (arXiv:1906.04584, eq. 6),
+            which has a gradient. With "votes", f is the predicted class (arXiv:1902.02918, eq. 1), and the logits are
+            the logarithm of the share of votes by Laplace's rule, finite for a class without votes; there is no
+            gradient, and to request one raises RuntimeError.
+        seed: Seed of the noise samples.
     """
 
     def __init__(self, base: nn.Module, sigma: float, n: int, form: Literal["soft", "votes"], seed: int) -> None:
@@ -35,27 +43,31 @@ class Smoothed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if self.form == "votes":
             if torch.is_grad_enabled() and images.requires_grad:
-                raise RuntimeError('votes have no gradient (attack the model with form = "soft")')
+                raise RuntimeError('votes have no gradient (would do: attack a model with form = "soft")')
             counts = self.votes(images)
             return ((counts + 1) / (self.n + counts.shape[-1])).log().to(images)
-        return torch.cat([answers.log_softmax(-1) for answers in self.answers(images)]).logsumexp(0) - math.log(self.n)
+        return torch.cat([logits.log_softmax(-1) for logits in self.noisy_logits(images)]).logsumexp(0) - math.log(
+            self.n
+        )
 
     def votes(self, images: Tensor) -> Tensor:
-        """Count how many noise samples make each class the strongest, int64 [b, classes]."""
-        counts = [functional.one_hot(answers.argmax(-1), answers.shape[-1]).sum(0) for answers in self.answers(images)]
+        """Count for how many noise samples each class is predicted, int64 [b, classes]."""
+        counts = [
+            functional.one_hot(logits.argmax(-1), logits.shape[-1]).sum(0) for logits in self.noisy_logits(images)
+        ]
         return torch.stack(counts).sum(0)
 
-    def answers(self, images: Tensor) -> Iterator[Tensor]:
-        """Give the network's logits under each noise sample, [some, b, classes] at a time."""
+    def noisy_logits(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the base network's logits under the noise samples, some at a time: [samples, b, classes]."""
         for noise in self.noise(images).split(max(1, INPUTS_AT_ONCE // max(1, len(images)))):
             noisy = images + self.sigma * noise[:, None]
             inputs = noisy.flatten(0, 1)
-            wanted = torch.is_grad_enabled() and images.requires_grad  # a gradient, which needs one graph
-            logits = self.base(inputs) if wanted else answered(self.base, inputs)
+            differentiable = torch.is_grad_enabled() and images.requires_grad  # a gradient needs one graph
+            logits = self.base(inputs) if differentiable else answered(self.base, inputs)
             yield logits.unflatten(0, noisy.shape[:2])
 
     def noise(self, images: Tensor) -> Tensor:
-        """Give the noise samples, standard normal [n, c, h, w], drawn on the CPU so that every device has the same."""
+        """Return the noise samples, standard normal [n, c, h, w], drawn on the CPU so that all devices use the same."""
         old = self.drawn
         if (old.shape[1:], old.device, old.dtype) != (images.shape[1:], images.device, images.dtype):
             generator = torch.Generator().manual_seed(self.seed)

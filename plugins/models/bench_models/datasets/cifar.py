@@ -1,14 +1,14 @@
-"""The test images of CIFAR-10 and CIFAR-100, from the folders that torchvision unpacks them to.
+"""The test images of CIFAR-10 and CIFAR-100, from the folders into which torchvision unpacks them.
 
-They are read without torchvision, which would bring torch into every plan.
+They are read without torchvision, because importing it imports torch, which planning must not.
 """
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
-from bench_core.types import DataRecipe
 
 from .data_root import data_path
+from .pixel_ids import pixel_ids
 
 HOME = "https://www.cs.toronto.edu/~kriz"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an archive keeps its test images, and under which key their classes."""
+    """Where an archive keeps its test images, and the key of their classes."""
 
     folder: str
     file: str
@@ -38,7 +38,7 @@ CIFAR100 = Layout("cifar-100-python", "test", "fine_labels", "cifar-100-python.t
 
 
 class OnlyArrays(pickle.Unpickler):
-    """Reads pickles of plain values and NumPy's arrays; anything else that one asks for is refused."""
+    """Unpickles plain values and NumPy arrays, and refuses everything else: a pickle may run any code."""
 
     ALLOWED = frozenset({"_reconstruct", "ndarray", "dtype"})
 
@@ -51,7 +51,15 @@ class OnlyArrays(pickle.Unpickler):
 
 
 class Cifar:
-    """The 10,000 test images of a CIFAR archive, [3, 32, 32], in its order. Raises UsageError where it is not there."""
+    """The 10,000 test images of a CIFAR archive, in its order. An id is the digest of the pixels that `load` returns.
+
+    Args:
+        layout: Which archive.
+        root: The folder that holds the archive's folder. By default `BENCH_DATA`.
+
+    Raises:
+        UsageError: The archive is missing, damaged or refused.
+    """
 
     shape: tuple[int, int, int] = (3, 32, 32)
 
@@ -65,14 +73,17 @@ class Cifar:
         except (KeyError, TypeError, ValueError):
             found = f'{path}: no images of 3 x 32 x 32 in "data" with classes in "{layout.labels}"'
             raise UsageError(Fault("data", "root", f"{found}: {wanted} is needed")) from None
-        self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        return pixel_ids(self.load, len(self.pixels))
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         return self.pixels[list(indices)].astype(np.float32) / np.float32(255)
 
 
 def read_arrays(path: Path, wanted: str) -> dict[str, Any]:
-    """Read a pickled dictionary. Raises UsageError where the file is not there, or holds more than arrays."""
+    """Read a pickled dictionary. Raises UsageError where the file is missing, damaged, or holds more than arrays."""
     try:
         with path.open("rb") as file:
             content: dict[str, Any] = OnlyArrays(file, encoding="latin1").load()
@@ -89,9 +100,3 @@ def cifar10(root: str = "") -> Cifar:
 
 def cifar100(root: str = "") -> Cifar:
     return Cifar(CIFAR100, root)
-
-
-RECIPES = {
-    "torchvision:CIFAR10": DataRecipe(cifar10, "CIFAR-10's test images, as torchvision keeps them."),
-    "torchvision:CIFAR100": DataRecipe(cifar100, "CIFAR-100's test images, as torchvision keeps them."),
-}

@@ -1,4 +1,4 @@
-"""Where a dataset's files are: the option `root` (`--data`), or `BENCH_DATA`. Nothing is downloaded."""
+"""Where a dataset's files are: the option `root` (`--data`), or the environment variable `BENCH_DATA`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from bench_core.errors import Fault, UsageError
 
 
 def data_path(root: str, wanted: str) -> Path:
-    """Give the folder or file that holds the images. Raises UsageError where none is given or it is not there."""
+    """Return the path of a dataset; nothing is downloaded.
+
+    Args:
+        root: Path given by the user; empty for `BENCH_DATA`.
+        wanted: What the path must hold, for the error message.
+
+    Raises:
+        UsageError: No path is given, or it does not exist.
+    """
     given = root or os.environ.get("BENCH_DATA", "")
     if not given:
         raise UsageError(Fault("data", "root", f"{wanted} is needed, and none is given (--data PATH, or BENCH_DATA)"))

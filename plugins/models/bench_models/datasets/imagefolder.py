@@ -1,10 +1,9 @@
-"""Images in one folder a class, as ImageNet's validation set is usually kept: `root/<wnid>/*.JPEG`."""
+"""Images in one folder per class, as ImageNet's validation set is usually kept: `root/<wnid>/*.JPEG`."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -15,20 +14,28 @@ from numpy.typing import NDArray
 from bench_core.errors import Fault, UsageError, did_you_mean
 
 from .data_root import data_path
-from .pictures import SUFFIXES, Frame, Interpolation
+from .frame import Frame, Interpolation
+from .pictures import SUFFIXES, Pictures
 
 IMAGENET = Path(__file__).with_name("imagenet_classes.txt")  # the 1,000 names, in the order of the networks' outputs
 
 
 class ImageFolder:
-    """Images of a folder, scaled so that the shorter side is `resize` (8/7 of `side`), then cropped to the centre.
+    """Images of one folder per class, scaled and cropped to the centre; their order mixes the classes.
 
-    Classes are the folders' names. Where each is one of ImageNet's, it has its index there, however few there are; else
-    `classes` is needed, a file of all names, one a line, in the order of the networks' outputs. A `root` that has its
-    class folders in `val` will do. `per_class` takes the first so many images of each.
+    Class names are the folders' names. Where all are ImageNet's (`n01440764`), each has its index there, even if there
+    are only a few folders. The ids are those of `Pictures`.
 
-    The images come in the order of `place`, which mixes the classes. Raises UsageError where there are no images, or a
-    folder's class is not known.
+    Args:
+        root: The folder; its class folders may be in `val`. By default `BENCH_DATA`.
+        side: Height and width of the images in pixels.
+        classes: File of all class names, one per line, in the order of the networks' outputs; by default ImageNet's.
+        per_class: Number of images of each class, the first by name; by default all.
+        resize: Length in pixels to which the shorter side is scaled before the crop; by default 8/7 of `side`.
+        interpolation: How images are scaled.
+
+    Raises:
+        UsageError: There are no images, or a folder's class is unknown.
     """
 
     def __init__(
@@ -54,29 +61,29 @@ class ImageFolder:
             files += sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
         if not files:
             raise UsageError(Fault("data", "root", f"no images in the class folders of {where}"))
-        self.files = sorted(files, key=place)
+        self.pictures = Pictures(sorted(files, key=sort_key), self.frame)
+        self.files = self.pictures.files
         self.labels: Sequence[int] = [index[file.parent.name] for file in self.files]
 
-    @cached_property
+    @property
     def ids(self) -> Sequence[str]:
-        """The images' digests. Every file is read for them, so only once somebody asks."""
-        return self.frame.digests(self.files)
+        return self.pictures.ids
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        return np.stack([self.frame.read(self.files[index]) for index in indices])
+        return self.pictures.load(indices)
 
 
-def place(file: Path) -> str:
-    """Say where an image stands: by the digest of its class folder's and its own name.
+def sort_key(file: Path) -> str:
+    """Return the digest of an image's class folder and name, by which images are sorted.
 
-    The attacks get the first images of a dataset, and by name those are all of one class. This order looks random, and
-    is the same on every machine.
+    Attacks get the first images of a dataset, and by name those are all of one class. This order looks random, and is
+    the same on every machine.
     """
     return hashlib.sha256(f"{file.parent.name}/{file.name}".encode(errors="surrogateescape")).hexdigest()
 
 
 def class_folders(root: Path) -> list[Path]:
-    """Give the folders of the classes: those of `root/val` where it is the root of ImageNet as a whole."""
+    """Return the class folders of `root`, or of `root/val` where that exists."""
     found = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
     if {path.name for path in found} & {"val"}:
         return [path for path in sorted((root / "val").iterdir()) if path.is_dir()]
@@ -84,9 +91,9 @@ def class_folders(root: Path) -> list[Path]:
 
 
 def class_index(classes: str) -> dict[str, int]:
-    """Give the index of each class, from a file of names. Raises UsageError where it cannot be read."""
+    """Return the index of each class in a file of names. Raises UsageError where it cannot be read."""
     try:
         names = (Path(classes).expanduser() if classes else IMAGENET).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise UsageError(Fault("data", "classes", f"cannot read {classes}: {error.strerror}")) from None
-    return {name.strip(): place for place, name in enumerate(filter(str.strip, names))}
+    return {name.strip(): index for index, name in enumerate(filter(str.strip, names))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +14,28 @@ from numpy.typing import NDArray
 from bench_core.errors import Fault, UsageError
 
 from .data_root import data_path
-from .pictures import SUFFIXES, Frame, Interpolation
+from .frame import Frame, Interpolation
+from .pictures import SUFFIXES, Pictures
 
 IMAGE, LABEL, TARGET = "ImageId", "TrueLabel", "TargetClass"
 
 
 class ImageList:
-    """The images that a CSV file lists: `ImageId` (a file's name below `root`, with its suffix or without it),
-    `TrueLabel`, and, for targeted attacks, `TargetClass`.
+    """The images that a CSV file lists, scaled and cropped to the centre. The ids are those of `Pictures`.
 
-    The list is `root/images.csv`, or `list`, a path from `root`. Its classes begin with `first_class`: in the
-    competition's list with 1, 0 being the background. Images are scaled so that the shorter side is `resize` (`side`),
-    then cropped to the centre. Raises UsageError where something is missing.
+    The columns are `ImageId` (the name of a file below `root`, with or without its suffix), `TrueLabel` and, for
+    targeted attacks, `TargetClass`.
+
+    Args:
+        root: Folder of the images. By default `BENCH_DATA`.
+        list: Path of the CSV file, relative to `root`.
+        side: Height and width of the images in pixels.
+        resize: Length in pixels to which the shorter side is scaled before the crop; by default `side`.
+        first_class: Number of the first class in the list; 1 in the competition's, where 0 is the background.
+        interpolation: How images are scaled.
+
+    Raises:
+        UsageError: The list, one of its columns or an image is missing.
     """
 
     def __init__(
@@ -42,24 +51,24 @@ class ImageList:
         rows = read_list(folder / list)
         self.frame = Frame(side, max(side, resize or side), interpolation)
         self.shape = self.frame.shape
-        self.files = [find_image(folder, row[IMAGE], folder / list) for row in rows]
+        self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list) for row in rows], self.frame)
+        self.files = self.pictures.files
         self.labels: Sequence[int] = [number(row, LABEL, folder / list) - first_class for row in rows]
-        aimed = all(row.get(TARGET) for row in rows)
-        self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if aimed else None
+        targeted = all(row.get(TARGET) for row in rows)
+        self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if targeted else None
 
-    @cached_property
+    @property
     def ids(self) -> Sequence[str]:
-        """The images' digests. Every file is read for them, so only once somebody asks."""
-        return self.frame.digests(self.files)
+        return self.pictures.ids
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        return np.stack([self.frame.read(self.files[index]) for index in indices])
+        return self.pictures.load(indices)
 
 
 def read_list(path: Path) -> list[Mapping[str, str]]:
-    """Give the lines of a list. Raises UsageError where it cannot be read, or lacks a column."""
+    """Return the rows of a list. Raises UsageError where it cannot be read or lacks a column."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin theirs with a mark
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
             rows: list[Mapping[str, str]] = [*csv.DictReader(file, restval="")]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(Fault("data", "list", f"cannot read {path}: {getattr(error, 'strerror', error)}")) from None
@@ -71,6 +80,7 @@ def read_list(path: Path) -> list[Mapping[str, str]]:
 
 
 def number(row: Mapping[str, str], column: str, path: Path) -> int:
+    """Return an entry of a row as an integer. Raises UsageError that names the list and the image."""
     try:
         return int(row[column])
     except ValueError:
@@ -78,7 +88,16 @@ def number(row: Mapping[str, str], column: str, path: Path) -> int:
 
 
 def find_image(folder: Path, name: str, path: Path) -> Path:
-    """Find the file of an image, in the folder or in `images` in it; nothing outside the folder is read."""
+    """Return the file of an image.
+
+    Args:
+        folder: Searched together with its subfolder `images`; files outside it are refused.
+        name: Name of the file, with or without its suffix.
+        path: The list, for the error message.
+
+    Raises:
+        UsageError: There is no such file.
+    """
     for base in (folder, folder / "images"):
         for suffix in ("", *SUFFIXES, ".JPEG"):
             file = base / f"{name}{suffix}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 from bench_core.errors import Fault, UsageError
 
 from .data_root import data_path
+from .pixel_ids import pixel_ids
 
 
 class NpzImages:
-    """The arrays `images`, uint8 or float in [0, 1], [n, c, h, w] (or [n, h, w, c] with `layout = "nhwc"`, or
-    [n, h, w]), and `labels` [n] of an .npz file, which `root` names.
+    """Images and labels of an .npz file. An id is the digest of an image's pixels as `load` returns them.
 
-    Raises UsageError where the file, an array or its shape is not as it should be; pickled arrays are refused.
+    Args:
+        root: Path of the file. By default `BENCH_DATA`.
+        images: Name of the array of images, uint8 in [0, 255] or of another type in [0, 1]: [n, c, h, w] or [n, h, w].
+        labels: Name of the array of classes, integers [n].
+        layout: "nhwc" where the channels are last in the file.
+
+    Raises:
+        UsageError: The file cannot be read, or an array is missing or has a wrong shape. Pickled arrays are refused.
     """
 
     def __init__(
@@ -52,8 +59,11 @@ class NpzImages:
             raise UsageError(Fault("data", "root", f"{path}: found {found}, not [n, c, h, w] and integers [n]"))
         self.pixels = np.ascontiguousarray(pixels)
         self.shape: tuple[int, int, int] = pixels.shape[1:]
-        self.labels: Sequence[int] = [int(each) for each in classes]
-        self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
+        self.labels: Sequence[int] = [int(label) for label in classes]
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        return pixel_ids(self.load, len(self.pixels))
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         chosen = self.pixels[list(indices)]

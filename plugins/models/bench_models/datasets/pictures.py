@@ -1,12 +1,11 @@
-"""Image files as arrays: resized and cropped as the libraries' own evaluation transforms do it."""
+"""Image files as a dataset: ids from the files' digests, pixels decoded when they are loaded."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,42 +13,39 @@ from numpy.typing import NDArray
 from bench_core.errors import Fault, UsageError
 from bench_core.files import file_digests
 
+from .frame import Frame
+
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
-Interpolation = Literal["bilinear", "bicubic"]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Scale the shorter side to `resize`, then cut `side` x `side` from the centre, as torchvision does."""
+class Pictures:
+    """Image files, all shown in one frame.
 
-    side: int
-    resize: int
-    interpolation: Interpolation = "bilinear"
+    The ids are not digests of pixels: to decode ImageNet's 50,000 files for a plan would take minutes. They are digests
+    of what determines the pixels (see `Frame.image_id`). `load` compares the bytes that it decodes with the id, so that
+    a file which changes during a run is an error and its pixels are never taken for the old ones.
+    """
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (3, self.side, self.side)
+    def __init__(self, files: Sequence[Path], frame: Frame) -> None:
+        self.files, self.frame = files, frame
 
-    def digests(self, files: Sequence[Path]) -> list[str]:
-        """SHA-256 of each file and the frame, which together settle the pixels."""
-        how = f"{self.side} {self.resize} {self.interpolation}"
-        return [hashlib.sha256(f"{how} {each}".encode()).hexdigest() for each in file_digests(files)]
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """The images' ids. Every file is read for them, so only when they are first needed; its digest is cached."""
+        return [self.frame.image_id(digest) for digest in file_digests(self.files)]
 
-    def read(self, file: Path) -> NDArray[np.float32]:
-        """Give one picture, [3, side, side] in [0, 1]. Raises UsageError that names the file where it is none."""
-        from PIL import Image
+    def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return images [n, 3, side, side] in [0, 1]. Raises UsageError for a damaged or changed file."""
+        return np.stack([self._read(index) for index in indices])
 
+    def _read(self, index: int) -> NDArray[np.float32]:
+        file = self.files[index]
         try:
-            with Image.open(file) as image:
-                picture = image.convert("RGB")
-        except Exception as error:  # a decoder raises whatever it stumbles over
+            content = file.read_bytes()
+            if self.frame.image_id(hashlib.sha256(content).hexdigest()) != self.ids[index]:
+                raise UsageError(Fault("data", "", f"{file} has changed during the run (would do: run again)"))
+            return self.frame.pixels(content)
+        except UsageError:
+            raise
+        except Exception as error:  # decoders raise errors of any type
             raise UsageError(Fault("data", "", f"cannot read the picture {file}: {error}")) from None
-        width, height = picture.size
-        short, long = sorted(picture.size)
-        if short != self.resize:
-            other = int(self.resize * long / short)
-            size = (self.resize, other) if width <= height else (other, self.resize)
-            picture = picture.resize(size, Image.Resampling[self.interpolation.upper()])
-        left, top = (round((extent - self.side) / 2.0) for extent in picture.size)
-        picture = picture.crop((left, top, left + self.side, top + self.side))
-        return np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / np.float32(255)

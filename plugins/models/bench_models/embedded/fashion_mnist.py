@@ -1,7 +1,7 @@
-"""Fashion-MNIST (Xiao et al., 2017; MIT licence) from its four idx files, and the 1,000 held-out images we ship.
+"""Reads Fashion-MNIST (Xiao et al., 2017; MIT licence) from its four idx files, and selects the 1,000 shipped images.
 
 The files are in Debian's package `dataset-fashion-mnist`, and in `FashionMNIST/raw` under a torchvision root.
-`python -m bench_models.embedded.fashion_mnist [--data DIR]` writes the shipped images again.
+`python -m bench_models.embedded.fashion_mnist [--data DIR]` rewrites the shipped images.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", 
 
 
 def read_idx(path: Path) -> Tensor:
-    """Read one idx file of bytes; the header gives the shape."""
+    """Read an idx file: uint8 of the shape in its header."""
     try:
         raw = gzip.decompress(path.read_bytes())
     except OSError as error:
@@ -34,14 +34,14 @@ def read_idx(path: Path) -> Tensor:
 
 
 def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Give the `train` or `t10k` images, uint8 [n, 1, 28, 28], and labels, int64 [n]."""
+    """Return the images, uint8 [n, 1, 28, 28], and labels, int64 [n], of the split `train` or `t10k`."""
     images = read_idx(root / f"{split}-images-idx3-ubyte.gz")
     labels = read_idx(root / f"{split}-labels-idx1-ubyte.gz")
     return images[:, None], labels.long()
 
 
 def digest(*tensors: Tensor) -> str:
-    """SHA-256 over the bytes of some tensors, in order."""
+    """Return the SHA-256 over the bytes of tensors, in order."""
     state = hashlib.sha256()
     for tensor in tensors:
         state.update(tensor.contiguous().numpy().tobytes())
@@ -49,7 +49,10 @@ def digest(*tensors: Tensor) -> str:
 
 
 def held_out(labels: Tensor) -> Tensor:
-    """Pick the test images that ship: the first 100 of each class, in file order (a rule made before any network)."""
+    """Return the indices of the shipped test images: the first 100 of each class in the order of the file.
+
+    The rule was fixed before any network was trained.
+    """
     return torch.cat([(labels == label).nonzero()[:PER_CLASS, 0] for label in range(len(LABELS))]).sort().values
 
 

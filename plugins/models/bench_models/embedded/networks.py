@@ -1,7 +1,8 @@
-"""The embedded networks: one small member of each family that the papers attack, for 1 x 28 x 28 images.
+"""Architectures of the embedded networks: one small network of each family that the papers attack.
 
-Every network takes images in [0, 1] and owns its normalisation. Residual networks are built from `Residual` and dense
-ones from `DenseLayer`, so that a skip-gradient attack finds the branches by structure rather than by name.
+Every network takes images [n, 1, 28, 28] in [0, 1] and includes its normalisation. Residual networks are built from
+`Residual` and dense ones from `DenseLayer`, so that a skip-gradient attack finds their branches by structure, not by
+name.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ MEAN, STD = 0.2860, 0.3530  # of the 60,000 Fashion-MNIST training images
 
 
 class Normalise(nn.Module):
-    """Map images in [0, 1] to zero mean and unit deviation over the training set."""
+    """Normalise images in [0, 1] to zero mean and unit standard deviation over the training set."""
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - MEAN) / STD
@@ -78,7 +79,7 @@ class Branches(nn.Module):
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Module:
-    """Convolution, batch normalisation and, unless the sum of a residual block follows, a ReLU."""
+    """Return a convolution with batch normalisation and a ReLU; a convolution before a residual sum has no ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -143,7 +144,7 @@ def resnet_l() -> nn.Module:
 
 
 def dense(inputs: int, growth: int, middle: int | None = None) -> nn.Module:
-    """A pre-activation dense layer, with a 1 x 1 bottleneck where `middle` is given."""
+    """Return a pre-activation dense layer, with a 1 x 1 bottleneck of `middle` channels if given."""
 
     def activated(channels: int, outputs: int, kernel: int) -> list[nn.Module]:
         convolution = nn.Conv2d(channels, outputs, kernel, padding=kernel // 2, bias=False)
@@ -185,7 +186,7 @@ def senet() -> nn.Module:
 
 
 def mixed(inputs: int, width: int) -> Branches:
-    """An inception module; the output has `4 * width` channels."""
+    """Return an inception module with `4 * width` output channels."""
     return Branches(
         conv(inputs, width, 1),
         nn.Sequential(conv(inputs, width, 1), conv(width, width)),

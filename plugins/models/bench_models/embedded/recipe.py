@@ -1,4 +1,4 @@
-"""The embedded networks and images as recipes: described without torch, loaded when built."""
+"""The embedded networks and images as recipes: described without torch, which is imported when a network is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from ..shipped import Zoo
+from .zoo import Zoo
 
 if TYPE_CHECKING:
     from bench_core.types import Model
@@ -28,24 +28,25 @@ def names() -> list[str]:
 
 
 def card(name: str) -> dict[str, Any]:
-    """Read the model card of an embedded network. Raises UsageError where there is no such network."""
+    """Return the model card of an embedded network. Raises UsageError for an unknown network."""
     return zoo().card(name)
 
 
 def claims(name: str) -> dict[str, Any]:
-    """Give what the card of an embedded network says that can be held against it."""
-    said = card(name)
-    shape = (said["input"]["channels"], said["input"]["side"], said["input"]["side"])
-    return {"shape": shape, "classes": said["classes"], "data": "embedded", "accuracy": said["accuracy_shipped_1000"]}
+    """Return what the card of an embedded network states and `bench check` can verify."""
+    stated = card(name)
+    shape = (stated["input"]["channels"], stated["input"]["side"], stated["input"]["side"])
+    accuracy = stated["accuracy_shipped_1000"]
+    return {"shape": shape, "classes": stated["classes"], "data": "embedded", "accuracy": accuracy}
 
 
 def identity(name: str) -> dict[str, Any]:
-    """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
+    """Return the digest of the weights. Raises UsageError where the file is missing or its digest is not the card's."""
     return zoo().identity(name)
 
 
 def build(name: str) -> Model:
-    """Load an embedded network: images [n, 1, 28, 28] in [0, 1] to logits [n, 10], in its fastest form."""
+    """Load an embedded network in its lean form: images [n, 1, 28, 28] in [0, 1] to logits [n, 10]."""
     from safetensors.torch import load_file as load_weights
 
     from ..lean.make import lean
@@ -58,7 +59,10 @@ def build(name: str) -> Model:
 
 
 class FashionMnist1000:
-    """1,000 Fashion-MNIST test images that no embedded network was trained on: the first 100 of each class."""
+    """1,000 Fashion-MNIST test images that no embedded network was trained on: the first 100 of each class.
+
+    An id is the SHA-256 of an image's 784 bytes. `load` divides them by 255, so they determine the pixels.
+    """
 
     shape: tuple[int, int, int] = (1, 28, 28)
 

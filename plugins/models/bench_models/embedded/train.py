@@ -1,8 +1,8 @@
 """Train an embedded network: `python -m bench_models.embedded.train NAME [NAME ...] [--data DIR] [--out DIR]`.
 
-Seeded and resumable: all draws of an epoch are keyed by the seed and the epoch, and the state is saved after each, so
-an interrupted training ends in the same weights. Only the 60,000 training images are seen; test images are for the
-card.
+Training is seeded and resumable: all random numbers of an epoch depend on the seed and the epoch, and the state is
+saved after each epoch, so an interrupted training ends with the same weights. Networks are trained on the 60,000
+training images only; the test images are used for the model card.
 """
 
 import argparse
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..training import batches, pgd, publish, run_epochs
 from .fashion_mnist import DEFAULT_ROOT, HERE, digest, held_out, load_split
 from .networks import ARCHITECTURES, CLASSES
+from .training import batches, pgd, publish, run_epochs
 
 
 @dataclass(frozen=True)
 class Training:
-    """How one network is trained: stochastic gradient descent with a linear warm-up and a linear decay to zero."""
+    """Configuration of a training: stochastic gradient descent with linear warm-up and linear decay to zero."""
 
     architecture: str
     kind: str = "standard"  # or "adversarial" (Madry et al., 2018), or "noise" (Cohen et al., 2019)
@@ -32,14 +32,14 @@ class Training:
     decay: float = 5e-4
     batch: int = 128
     momentum: float = 0.9
-    shift: int = 2  # pixels; every image is shifted and mirrored at random
+    shift: int = 2  # pixels; images are shifted and mirrored at random unless 0
     eps: float = 0.1  # L-inf, adversarial only
     inner_steps: int = 2
     sigma: float = 0.25  # noise only
 
 
-# A network without batch normalisation does not bear the others' learning rate, and takes longer. Adversarial training
-# keeps clean accuracy better without the augmentation at this size, so it goes without.
+# A network without batch normalisation diverges at the others' learning rate and needs more epochs. At this size
+# adversarial training has a better clean accuracy without augmentation.
 TRAININGS = {
     **{name: Training(name) for name in ARCHITECTURES},
     "AlexNet": Training("AlexNet", epochs=20, rate=0.04),
@@ -50,7 +50,7 @@ TRAININGS = {
 
 
 def augment(images: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to `shift` pixels each way and mirror it with probability 1/2."""
+    """Shift each image [n, 1, h, w] by up to `shift` pixels in each direction and mirror it with probability 1/2."""
     count, _, height, width = images.shape
     padded = functional.pad(images, [shift] * 4)
     top, left = torch.randint(0, 2 * shift + 1, (2, count, 1), generator=generator)
@@ -64,7 +64,7 @@ def augment(images: Tensor, shift: int, generator: torch.Generator) -> Tensor:
 def perturb(
     network: nn.Module, images: Tensor, labels: Tensor, training: Training, generator: torch.Generator
 ) -> Tensor:
-    """Give PGD images from a uniform start, for the inner maximisation of adversarial training."""
+    """Return adversarial examples of PGD from a uniform start, for adversarial training."""
     noise = torch.rand(images.shape, generator=generator) * 2 - 1
     adversarial = (images + training.eps * noise).clamp(0, 1)
     network.eval().requires_grad_(False)
@@ -90,6 +90,7 @@ def train_epoch(
     epoch: int,
     seed: int,
 ) -> float:
+    """Train one epoch in place and return the mean loss."""
     generator = torch.Generator().manual_seed(1000 * seed + epoch)
     torch.manual_seed(1000 * seed + epoch)  # dropout draws from the global generator
     steps = len(images) // training.batch
@@ -115,12 +116,13 @@ def train_epoch(
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    guesses = torch.cat([network(part.float() / 255).argmax(1) for part in images.split(500)])
-    return round((guesses == labels).float().mean().item(), 4)
+    """Return the accuracy on images whose pixels are in [0, 255]."""
+    predicted = torch.cat([network(part.float() / 255).argmax(1) for part in images.split(500)])
+    return round((predicted == labels).float().mean().item(), 4)
 
 
 def measure(network: nn.Module, training: Training, root: Path) -> dict[str, float]:
-    """Measure what the card states, on the test images, with the final weights in evaluation mode."""
+    """Return the accuracies of the model card, measured on the test images in evaluation mode."""
     images, labels = load_split(root, "t10k")
     chosen = held_out(labels)
     network.eval().requires_grad_(False)
@@ -130,11 +132,11 @@ def measure(network: nn.Module, training: Training, root: Path) -> dict[str, flo
     }
     shipped, truth = images[chosen].float() / 255, labels[chosen]
     if training.kind == "adversarial":
-        found = [
+        attacked = [
             pgd(network, x, x.clone(), y, training.eps, training.eps / 8, 20)
             for x, y in zip(shipped.split(250), truth.split(250), strict=True)
         ]
-        measured["accuracy_shipped_pgd20_linf_0.1"] = accuracy(network, torch.cat(found) * 255, truth)
+        measured["accuracy_shipped_pgd20_linf_0.1"] = accuracy(network, torch.cat(attacked) * 255, truth)
     if training.kind == "noise":
         noise = training.sigma * torch.randn(shipped.shape, generator=torch.Generator().manual_seed(0))
         measured["accuracy_shipped_noise_0.25"] = accuracy(network, (shipped + noise) * 255, truth)

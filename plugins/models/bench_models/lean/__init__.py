@@ -1,1 +1,1 @@
-"""Networks rewritten to the same function, faster to attack."""
+"""Rewrites of networks that compute the same function, with a faster gradient in the image."""

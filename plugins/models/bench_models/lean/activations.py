@@ -1,4 +1,4 @@
-"""Activations where they cost least: after the pooling that follows them, and in the place of what they are given."""
+"""Makes activations cheaper: moves them after the pooling that follows, and lets them overwrite their input."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from torch import fx, nn
 
 from .folding import Affine, WholeLayers
 
-# What makes an output of its own and needs it no more, neither to give nor to differentiate.
+# Modules and functions that return a new tensor, which they do not need for their own gradient.
 OWN_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, Affine, nn.MaxPool2d)
 OWN_SUM = (operator.add, operator.iadd, torch.add, torch.cat)
 
 
 def pool_before_activation(network: nn.Module) -> nn.Module:
-    """Swap, in place, a ReLU and the largest-value pooling after it, which gives the same from a quarter of the work.
+    """Swap, in place, each ReLU with the max pooling after it: the result is the same, from a quarter of the values.
 
-    Only in sequences, whose order is what they compute; the ReLU may end an inner sequence that the pooling follows.
+    Only sequences are changed, as their order defines what they compute. The ReLU may be the last module of an inner
+    sequence that the pooling follows.
     """
-    for module in [each for each in network.modules() if type(each) is nn.Sequential]:
+    for module in [module for module in network.modules() if type(module) is nn.Sequential]:
         for (name, first), (after, second) in pairwise(list(module.named_children())):
             if type(second) is not nn.MaxPool2d:
                 continue
@@ -35,18 +36,18 @@ def pool_before_activation(network: nn.Module) -> nn.Module:
 
 
 def activate_in_place(network: nn.Module) -> nn.Module:
-    """Have every ReLU overwrite what it is given, where nothing else wants that, as a trace of the network tells.
+    """Let every ReLU overwrite its input where a trace of the network shows that nothing else uses that tensor.
 
-    A network that cannot be traced stays as it is.
+    A network that cannot be traced is left unchanged.
     """
     try:
         graph = WholeLayers().trace(network)
-    except Exception:  # whatever tracing meets in strangers' code: the network is only slower
+    except Exception:  # tracing may fail in any way in foreign code; the network is then only slower
         return network
     allowed: dict[str, list[bool]] = defaultdict(list)
     for node in graph.nodes:
         if node.op == "call_module" and type(network.get_submodule(str(node.target))) is nn.ReLU:
-            allowed[str(node.target)].append(_its_own(network, node.args[0]))
+            allowed[str(node.target)].append(_has_one_user(network, node.args[0]))
     for name, calls in allowed.items():
         relu = network.get_submodule(name)
         assert isinstance(relu, nn.ReLU)
@@ -54,8 +55,8 @@ def activate_in_place(network: nn.Module) -> nn.Module:
     return network
 
 
-def _its_own(network: nn.Module, node: object) -> bool:
-    """Whether a value has one user, and so have the values that it is the same tensor as."""
+def _has_one_user(network: nn.Module, node: object) -> bool:
+    """Return whether a value has one user, and so have all values that are the same tensor."""
     if not isinstance(node, fx.Node) or len(node.users) != 1:
         return False
     if node.op == "call_function":
@@ -63,4 +64,4 @@ def _its_own(network: nn.Module, node: object) -> bool:
     if node.op != "call_module":
         return False
     module = network.get_submodule(str(node.target))
-    return _its_own(network, node.args[0]) if type(module) is nn.Identity else isinstance(module, OWN_OUTPUT)
+    return _has_one_user(network, node.args[0]) if type(module) is nn.Identity else isinstance(module, OWN_OUTPUT)

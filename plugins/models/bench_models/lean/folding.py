@@ -1,6 +1,6 @@
-"""Batch normalisation in evaluation mode is a factor and a shift: folded into the convolution before it, or left so.
+"""Folds batch normalisation, in evaluation mode a factor and a shift, into the convolution before it.
 
-The function stays the same to rounding, and the other modules where they are, under their names.
+The function stays the same up to rounding. The other modules keep their places and names.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class WholeLayers(fx.Tracer):
-    """Sees the layers of any library as wholes."""
+    """Traces a network without entering its layers, of whichever library they are."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, nn.Conv2d | nn.BatchNorm2d | Affine) or super().is_leaf_module(module, name)
 
 
 class Affine(nn.Module):
-    """What a batch normalisation does to features [n, c, h, w] in evaluation mode."""
+    """A batch normalisation in evaluation mode, on features [n, c, h, w]: a factor and a shift per channel."""
 
     scale: Tensor
     shift: Tensor
@@ -41,10 +41,10 @@ class Affine(nn.Module):
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Fold, in place, every batch normalisation into the convolution whose output nothing else gets.
+    """Fold, in place, each batch normalisation into the convolution before it, where nothing else uses its output.
 
-    What follows what is read from a trace; in a network that cannot be traced nothing is folded. What was not folded
-    becomes a factor and a shift, whose gradient in the features costs a multiplication.
+    The order of the modules is read from a trace; in a network that cannot be traced nothing is folded. A normalisation
+    that is not folded becomes an `Affine`, whose gradient in the features is one multiplication.
     """
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         for conv, norm in list(_pairs(network)):
@@ -62,7 +62,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
     try:
         graph = WholeLayers().trace(network)
-    except Exception:  # whatever tracing meets in strangers' code: an unfolded network is only slower
+    except Exception:  # tracing may fail in any way in foreign code; the network is then only slower
         return
     called = Counter(node.target for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
@@ -76,14 +76,14 @@ def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _folds(first: nn.Module, second: nn.Module) -> bool:
-    """Whether this is a plain convolution (one that standardises its weights is none) and a fixed normalisation."""
+    """Return whether these are a plain convolution, without standardised weights, and a fixed normalisation."""
     kinds = type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d)
     plain = type(second) is nn.BatchNorm2d or type(second).__name__ == "BatchNormAct2d"
     return kinds and plain and second.running_mean is not None
 
 
 def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
-    """Timm's normalisation has the activation in it."""
+    """Return the identity, or for timm's normalisation the activation that is part of it."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))

@@ -1,4 +1,4 @@
-"""A network made lean for attacks: the same function to rounding, and the way back to the image as cheap as it gets."""
+"""Makes a network lean: it computes the same function up to rounding, and its gradient in the image faster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from .thin_conv import ThinConv2d, fits
 
 
 def lean(network: nn.Module) -> nn.Module:
-    """Change a network, in place, into one that only ever answers: in evaluation mode, frozen, channels last.
+    """Rewrite a network, in place, for attacks: in evaluation mode, frozen, in the channels-last memory format.
 
     Modules keep their names, and blocks their structure.
+
+    Args:
+        network: Images [n, c, h, w] to logits [n, classes].
+
+    Returns:
+        The rewritten network. Its parameters have no gradient.
     """
     network = activate_in_place(pool_before_activation(fold_batch_norm(network.eval())))
     for name, module in list(network.named_modules()):

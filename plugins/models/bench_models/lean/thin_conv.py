@@ -1,8 +1,8 @@
-"""A network's first convolution, with a fast way back to the image.
+"""A network's first convolution, with a faster gradient in the image.
 
-The gradient of a convolution in its input is fast where the input has as many channels as a vector register has
-numbers; an image has one or three. But it is itself a convolution, of the gradient at the output, and one that gives
-blocks of pixels: the pixels of a B x B block are B^2 channels of a smaller image, and those fill a register.
+On a CPU the gradient of a convolution in its input is fast where the input has as many channels as a vector register
+has numbers; an image has one or three. But this gradient is itself a convolution of the gradient at the output. It can
+compute blocks of pixels: the pixels of a B x B block are B^2 channels of a smaller image, which fill a register.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
-LANES = 16  # float32 numbers in a register of 512 bits, for which the CPU's convolutions are written
-THIN = 4  # channels at most; an image has no more
+LANES = 16  # float32 numbers in a register of 512 bits, which the CPU's convolutions use
+THIN = 4  # largest number of input channels; an image has no more
 
 
 class ThinConv2d(nn.Conv2d):
-    """A frozen convolution of images with few channels: the same answers, the gradient in the image faster on a CPU."""
+    """A frozen convolution of images with few channels, with the same outputs and a faster gradient in the image.
+
+    Only on a CPU, and only for frozen weights and images [n, c, h, w], is the gradient computed in another way.
+    """
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> ThinConv2d:
-        """Make one with the weights of `conv`, which `fits`."""
+        """Build one that shares the weights of `conv`, for which `fits` must hold."""
         side, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
         thin = cls(conv.in_channels, conv.out_channels, side, stride, padding, bias=False, device="meta")
         thin.weight, thin.bias = conv.weight, conv.bias
@@ -38,10 +41,10 @@ class ThinConv2d(nn.Conv2d):
 
 
 def fits(module: nn.Module) -> bool:
-    """Whether this is a plain square convolution with so few input channels that `ThinConv2d` does better."""
+    """Return whether this is a plain square convolution with so few input channels that `ThinConv2d` is faster."""
     if type(module) is not nn.Conv2d or isinstance(module.padding, str) or module.padding_mode != "zeros":
         return False
-    square = all(len(set(each)) == 1 for each in (module.kernel_size, module.stride, module.padding))
+    square = all(len(set(pair)) == 1 for pair in (module.kernel_size, module.stride, module.padding))
     plain = module.groups == 1 and module.dilation == (1, 1) and module.padding[0] < module.kernel_size[0]
     return square and plain and module.in_channels <= THIN
 
@@ -54,7 +57,7 @@ class _Thin(torch.autograd.Function):
         return conv2d(images, weight, bias, stride, padding)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004  torch's form
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004  torch's signature
         images, weight, _, ctx.stride, ctx.padding = inputs
         ctx.save_for_backward(weight)
         ctx.shape, ctx.dtype = images.shape, images.dtype
@@ -68,14 +71,24 @@ class _Thin(torch.autograd.Function):
 
 
 def image_gradient(gradient: Tensor, weight: Tensor, size: tuple[int, int], stride: int, padding: int) -> Tensor:
-    """Give the gradient [n, c, h, w] in the images of `size` (h, w), from that at a convolution's output [n, o, i, j].
+    """Compute the gradient in the images from the gradient at a convolution's output.
 
-    `weight` is [o, c, k, k]. Made of differentiable operations, so that second derivatives exist.
+    All operations are differentiable, so second derivatives exist.
+
+    Args:
+        gradient: Gradient at the output [n, o, i, j].
+        weight: Weights of the convolution [o, c, k, k].
+        size: Height and width of the images.
+        stride: Stride of the convolution.
+        padding: Padding of the convolution at each side.
+
+    Returns:
+        The gradient in the images [n, c, h, w].
     """
     block = stride * max(1, math.isqrt(LANES // (weight.shape[1] * stride**2)))
     kernel, lead = block_kernel(weight, stride, padding, block)
     step, taps, blocks = block // stride, kernel.shape[-1], [-(-side // block) for side in size]
-    # what the last block reaches beyond the output; padding is the same at both ends, so blocks too many are cut off
+    # How far the last block reaches beyond the output. Padding is equal at both ends, so surplus blocks are cut off.
     beyond = max(
         step * (count - 1) - lead + taps - side for count, side in zip(blocks, gradient.shape[-2:], strict=True)
     )
@@ -86,16 +99,26 @@ def image_gradient(gradient: Tensor, weight: Tensor, size: tuple[int, int], stri
 
 
 def block_kernel(weight: Tensor, stride: int, padding: int, block: int) -> tuple[Tensor, int]:
-    """Give the kernel [c * block^2, o, taps, taps] that makes a block of image gradient of the outputs around it, and
-    how many outputs before the block's own its first tap is.
+    """Return the kernel that computes a block of the image gradient from the outputs around it.
 
-    Pixel u of an image is met by output o through the weight at u + padding - stride * o.
+    Output o depends on pixel u through the weight at u + padding - stride * o.
+
+    Args:
+        weight: Weights of the convolution [o, c, k, k].
+        stride: Stride of the convolution.
+        padding: Padding of the convolution at each side.
+        block: Height and width of a block in pixels.
+
+    Returns:
+        The kernel [c * block^2, o, taps, taps], and how many outputs its first tap precedes the block's first output.
     """
     side = weight.shape[-1]
     first, last = math.ceil((padding - (side - 1)) / stride), (block - 1 + padding) // stride
     pixel, output = torch.arange(block)[:, None], torch.arange(first, last + 1)[None]
     place = pixel + padding - stride * output
-    place = torch.where((place >= 0) & (place < side), place, side)  # where there is none: a row of zeros
+    place = torch.where(
+        (place >= 0) & (place < side), place, side
+    )  # no such weight: the row of zeros that is padded below
     taken = pad(weight, (0, 1, 0, 1))[:, :, place[:, None, :, None], place[None, :, None, :]]
     kernel = taken.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
     return kernel.contiguous(memory_format=torch.channels_last), -first

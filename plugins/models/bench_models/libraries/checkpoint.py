@@ -1,6 +1,6 @@
-"""A network of torchvision, timm or robustbench with weights from a file of one's own.
+"""A network of torchvision, timm or robustbench with weights from the user's file.
 
-It reads, among others, the adversarially trained ImageNet networks of Salman et al. (2020; `architecture =
+It reads, for example, the adversarially trained ImageNet networks of Salman et al. (2020; `architecture =
 "torchvision:resnet18"`, `prefix = "module.model."`) and Inception networks converted from TensorFlow
 (`architecture = "timm:inception_v3"`, `label_offset = 1`).
 """
@@ -19,8 +19,7 @@ from bench_core.types import WeightsFile
 
 from . import torchvision as torchvision_models
 from .caches import digests_of, present
-from .robustbench_index import DATASETS
-from .torchvision_index import networks
+from .indexes import robustbench_networks, torchvision_networks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 LIBRARIES = ("torchvision", "timm", "robustbench")
-WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # torchvision makes it, but has no name for it
+WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # built by torchvision, but without a name there
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def identity(architecture: str, file: str, sha256: str = "", **options: Any) -> Mapping[str, Any]:
-    """Give the digest of the file and how it is read. Raises UsageError where it has another digest than `sha256`."""
+    """Return the digest of the file and how it is read. Raises UsageError where the digest is not `sha256`."""
     _library(architecture)
     found = digests_of(files(file=file, sha256=sha256))
     if sha256 and found != ["missing"] and found != [sha256.lower()]:
@@ -42,7 +41,7 @@ def identity(architecture: str, file: str, sha256: str = "", **options: Any) -> 
 
 
 def files(file: str, sha256: str = "", **_options: Any) -> Sequence[WeightsFile]:
-    """Say which file is wanted; where it can be had, only the user knows."""
+    """Return the file that is needed; only the user knows where to get it."""
     return [WeightsFile(str(Path(file).expanduser()), sha256=sha256)]
 
 
@@ -59,14 +58,27 @@ def build(
     std: list[float] | None = None,
     interpolation: Literal["bilinear", "bicubic"] | None = None,
 ) -> Model:
-    """Load a network `LIBRARY:NAME`: images [n, 3, h, w] in [0, 1] to logits [n, classes].
+    """Load a network from a file of weights.
 
-    `key` is where in the file the state dict is (found by itself under the usual names); of its entries those count
-    whose names begin with `prefix`, without it. A network with `label_offset` outputs more than the classes has them
-    first, and they are cut off. Images are resized to `side` by `interpolation` and normalised by `mean` and `std`, by
-    default the library's; a network of robustbench (`robustbench:cifar10/Linf/NAME`) has its own preprocessing, and
-    none is added. Raises UsageError where the file is missing, has another digest than `sha256`, is refused, or does
-    not fit.
+    Args:
+        architecture: `LIBRARY:NAME`. A network of robustbench (`robustbench:cifar10/Linf/NAME`) has its own
+            preprocessing, and none is added.
+        file: Path of the weights.
+        sha256: Expected digest of the file, if any.
+        key: Dotted path of the state dict in the file; by default it is found under the usual names.
+        prefix: Beginning of the entries that are loaded, which is removed from their names.
+        classes: Number of classes.
+        label_offset: Number of first outputs that are no classes, and are cut off.
+        side: Height and width in pixels to which images are resized, by default the library's.
+        mean: Mean of each channel for normalisation, by default the library's.
+        std: Standard deviation of each channel for normalisation, by default the library's.
+        interpolation: How images are resized, by default the library's.
+
+    Returns:
+        Images [n, 3, h, w] in [0, 1] to logits [n, classes].
+
+    Raises:
+        UsageError: The file is missing, has another digest, is refused, or does not fit.
     """
     from ..lean.make import lean
     from .weights import fill, read_checkpoint, state_dict_of
@@ -86,9 +98,15 @@ def build(
 
 
 def construct(architecture: str, outputs: int, side: int | None = None) -> tuple[nn.Module, Mapping[str, Any] | None]:
-    """Make an untrained network and say how its library prepares images, None where the network does that itself.
+    """Build an untrained network, and find how its library preprocesses images.
 
-    `side` is that of the images, where it is not the library's.
+    Args:
+        architecture: `LIBRARY:NAME`.
+        outputs: Number of logits.
+        side: Height and width of the images in pixels, by default the library's.
+
+    Returns:
+        The network, and the arguments of `Preprocessed`, or None where the network does its own preprocessing.
     """
     library, name = _library(architecture)
     if library == "torchvision":
@@ -118,25 +136,26 @@ def construct(architecture: str, outputs: int, side: int | None = None) -> tuple
 
 
 def _library(architecture: str) -> tuple[str, str]:
-    """Split `LIBRARY:NAME`. Raises UsageError where there is no such library or network, as far as can be told now."""
+    """Split `LIBRARY:NAME`. Raises UsageError for an unknown library; also for an unknown network, except of timm."""
     library, _, name = architecture.partition(":")
     if library not in LIBRARIES or not name:
         would_do = '(would do: "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
         raise UsageError(Fault("", "architecture", f'found "{architecture}" {would_do}'))
-    if library == "torchvision" and name not in {*networks(), *WIDER}:
-        raise UsageError(
-            Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, {*networks(), *WIDER})}')
-        )
     if importlib.util.find_spec(library) is None:
         would_do = f'pip install "adversarial-bench[{library}]"'
         raise UsageError(Fault("", "architecture", f"{library} is not installed (would do: {would_do})"))
+    if library == "torchvision":
+        known = {*torchvision_networks(), *WIDER}
+        if name not in known:
+            raise UsageError(Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, known)}'))
     if library == "robustbench":
         from . import robustbench as robustbench_models
 
         dataset, _, rest = name.partition("/")
         threat, _, entry = rest.partition("/")
-        if dataset not in DATASETS:
-            would_do = did_you_mean(dataset, DATASETS)
+        datasets = robustbench_networks()
+        if dataset not in datasets:
+            would_do = did_you_mean(dataset, datasets)
             raise UsageError(Fault("", "architecture", f'robustbench has no dataset "{dataset}" {would_do}'))
         robustbench_models.files(entry, dataset, threat)  # type: ignore[arg-type]
     return library, name

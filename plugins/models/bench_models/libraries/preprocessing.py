@@ -1,4 +1,4 @@
-"""A network that takes images in [0, 1] of any side and does its own preprocessing, differentiably."""
+"""Preprocessing as part of the network, differentiable, for images in [0, 1] of any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from torch.nn import functional
 
 
 class Preprocessed(nn.Module):
-    """Resize images [n, c, h, w] in [0, 1] to `side` if they have another, normalise, classify."""
+    """Resize images [n, c, h, w] in [0, 1] where their size differs from `side`, normalise, classify.
+
+    Args:
+        network: Preprocessed images [n, c, side, side] to logits [n, classes].
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+        side: Height and width in pixels.
+        interpolation: "bilinear" or "bicubic".
+    """
 
     mean: Tensor
     std: Tensor
@@ -35,7 +43,7 @@ class Preprocessed(nn.Module):
         return logits
 
     def prepared(self, images: Tensor) -> Tensor:
-        """Give what the network itself sees."""
+        """Return the preprocessed images [n, c, side, side]."""
         if images.shape[-2:] != (self.side, self.side):
             images = functional.interpolate(
                 images, (self.side, self.side), mode=self.interpolation, align_corners=False, antialias=True
@@ -44,7 +52,7 @@ class Preprocessed(nn.Module):
 
 
 def preset_of(network: nn.Module) -> dict[str, Any]:
-    """Say how a network of timm's wants its images, from its own settings."""
+    """Return the arguments of `Preprocessed` from a timm network's own settings."""
     settings: Any = network.pretrained_cfg
     mode = settings["interpolation"] if settings["interpolation"] in ("bilinear", "bicubic") else "bilinear"
     return {
@@ -56,7 +64,7 @@ def preset_of(network: nn.Module) -> dict[str, Any]:
 
 
 class WithoutFirst(nn.Module):
-    """A network without its first outputs: of TensorFlow's 1,001 classes, the background."""
+    """A network without its first `count` outputs, such as the background among TensorFlow's 1,001 classes."""
 
     def __init__(self, network: nn.Module, count: int) -> None:
         super().__init__()

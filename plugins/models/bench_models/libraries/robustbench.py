@@ -1,4 +1,4 @@
-"""The networks of RobustBench, from files in its own layout; never downloads unasked. Needs the extra `robustbench`.
+"""RobustBench's networks, from files in its own layout; building one downloads nothing. Needs the extra `robustbench`.
 
 The layout is `FOLDER/DATASET/THREAT/NAME.pt`, and `NAME.pt_m0.pt`, `..._m1.pt` for an ensemble.
 """
@@ -18,12 +18,12 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import ModelRecipe, WeightsFile
 
 from .caches import digests_of, present
-from .robustbench_index import networks
+from .indexes import robustbench_networks
 
 if TYPE_CHECKING:
     from bench_core.types import Model
 
-# The distribution, not the module: pyautoattack brings a module of that name, which is another's part.
+# The distribution, not the module: pyautoattack brings a module of that name, which is not this one.
 if not any(importlib.metadata.distributions(name="robustbench")):
     raise ImportError('robustbench is not installed (would do: pip install "adversarial-bench[robustbench]")')
 
@@ -34,7 +34,7 @@ Threat = Literal["Linf", "L2", "corruptions"]
 def identity(
     name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models"
 ) -> Mapping[str, Any]:
-    """Give the digests of the weights, without importing torch. Raises UsageError where there is no such entry."""
+    """Return the digests of the weights, without importing torch. Raises UsageError for an unknown entry."""
     return {
         "network": [dataset, threat, name],
         "weights": digests_of(files(name, dataset, threat, folder)),
@@ -45,8 +45,18 @@ def identity(
 def files(
     name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models"
 ) -> Sequence[WeightsFile]:
-    """Say which files an entry of the leaderboard is loaded from."""
-    known = networks(dataset)
+    """Return the files of an entry of the leaderboard, one for each member of an ensemble.
+
+    Args:
+        name: Entry, for example `Wong2020Fast`.
+        dataset: Dataset that the network was trained on.
+        threat: Threat model.
+        folder: Folder in which RobustBench keeps its files.
+
+    Raises:
+        UsageError: The entry is unknown, or RobustBench has no file of it.
+    """
+    known = robustbench_networks()[dataset]
     if threat not in known:
         raise UsageError(Fault("", "threat", f'{dataset} has none for "{threat}" {did_you_mean(threat, known)}'))
     if name not in known[threat]:
@@ -58,8 +68,8 @@ def files(
     path = str(Path(folder) / dataset / threat / f"{name}.pt")
     paths = [f"{path}_m{i}.pt" for i in range(len(identifiers))] if len(identifiers) > 1 else [path]
     return [
-        WeightsFile(where, f"https://drive.google.com/uc?id={each}", download=partial(_download, each, where))
-        for where, each in zip(paths, identifiers, strict=True)
+        WeightsFile(path, f"https://drive.google.com/uc?id={identifier}", download=partial(_download, identifier, path))
+        for path, identifier in zip(paths, identifiers, strict=True)
     ]
 
 
@@ -71,10 +81,21 @@ def _download(identifier: str, path: str) -> None:
 
 
 def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", folder: str = "models") -> Model:
-    """Load an entry by dataset, threat model and name: images [n, 3, h, w] in [0, 1] to logits.
+    """Load an entry of the leaderboard by RobustBench's own code, with its own preprocessing.
 
-    It is robustbench's own loading, and preprocessing, but a pickle that asks for more than tensors is refused: raises
-    UsageError then, and where there is no such entry or a file is missing.
+    A pickle that needs more than tensors is refused, as loading it would run its author's code.
+
+    Args:
+        name: Entry, for example `Wong2020Fast`.
+        dataset: Dataset that the network was trained on.
+        threat: Threat model.
+        folder: Folder in which RobustBench keeps its files.
+
+    Returns:
+        Images [n, 3, h, w] in [0, 1] to logits [n, classes].
+
+    Raises:
+        UsageError: The entry is unknown, or a file is missing, damaged or refused.
     """
     from torch.serialization import safe_globals
 

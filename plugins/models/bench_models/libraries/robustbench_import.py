@@ -1,7 +1,8 @@
-"""Imports robustbench, which as shipped wants two modules that a fresh environment does not have.
+"""Imports robustbench, which needs two modules that a fresh environment does not have.
 
-robustbench 1.1 imports `pkg_resources`, which setuptools dropped, and `autoattack`, while what it depends on installs
-`pyautoattack`. Only where there is none are they given: the second under the first's name, and the one function used.
+robustbench 1.1 imports `pkg_resources`, which setuptools dropped, and `autoattack`, while its dependencies install
+`pyautoattack`. Where they are missing, stand-ins are provided: `pyautoattack` under the other name, and a module with
+the one function that is used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 
 def robustbench() -> Any:
-    """Give the package."""
+    """Import and return the package."""
     if importlib.util.find_spec("autoattack") is None:
         sys.modules["autoattack"] = importlib.import_module("pyautoattack")
         sys.modules["autoattack.state"] = importlib.import_module("pyautoattack.state")
@@ -28,7 +29,7 @@ def robustbench() -> Any:
 
 @contextmanager
 def _resources() -> Iterator[None]:
-    """Lend `pkg_resources` where there is none, no longer than it takes to import: others ask whether it is there."""
+    """Provide `pkg_resources` where it is missing, only during the import: other libraries test whether it exists."""
     if "pkg_resources" in sys.modules or importlib.util.find_spec("pkg_resources") is not None:
         yield
         return

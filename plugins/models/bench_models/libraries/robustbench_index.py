@@ -1,53 +1,30 @@
-"""Reads from robustbench's source which networks it has, so that a plan need not import it (and torch)."""
+"""Lists RobustBench's networks and their files; `bench_core.library_index` runs and caches `index`."""
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
+from typing import Any
 
-DATASETS = ("cifar10", "cifar100", "imagenet")
-Identifiers = tuple[str, ...]  # of the files on Google Drive; none where the weights come from elsewhere
+from .robustbench_import import robustbench
 
 
-@cache
-def networks(dataset: str) -> Mapping[str, Mapping[str, Identifiers]]:
-    """Give, by threat model and name, where the weights of each network for a dataset are."""
-    spec = importlib.util.find_spec("robustbench")
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse((Path(spec.origin).parent / "model_zoo" / f"{dataset}.py").read_text("utf-8"))
-    lists = {
-        node.targets[0].id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
+def index() -> dict[str, Any]:
+    """Return `networks`: dataset -> threat -> name -> identifiers of its files on Google Drive.
+
+    There is one identifier for each member of an ensemble, and none where the weights come from elsewhere.
+    """
+    robustbench()
+    from robustbench.model_zoo.models import model_dicts
+
     return {
-        threat.attr: dict(map(_network, _pairs(lists[name.id])))
-        for threat, name in _pairs(lists[_whole(lists)])
-        if isinstance(threat, ast.Attribute) and isinstance(name, ast.Name)
+        "networks": {
+            dataset.value: {
+                threat.value: {name: _identifiers(entry.get("gdrive_id")) for name, entry in entries.items()}
+                for threat, entries in threats.items()
+            }
+            for dataset, threats in model_dicts.items()
+        }
     }
 
 
-def _whole(lists: Mapping[str, ast.expr]) -> str:
-    return next(name for name in lists if name.endswith("_models"))
-
-
-def _pairs(call: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
-    """Give the pairs of `OrderedDict([(name, value), ...])`."""
-    assert isinstance(call, ast.Call)
-    assert isinstance(call.args[0], ast.List)
-    return [(each.elts[0], each.elts[1]) for each in call.args[0].elts if isinstance(each, ast.Tuple)]
-
-
-def _network(pair: tuple[ast.expr, ast.expr]) -> tuple[str, Identifiers]:
-    name, entry = pair
-    assert isinstance(name, ast.Constant)
-    assert isinstance(entry, ast.Dict)
-    where = next(
-        value for key, value in zip(entry.keys, entry.values, strict=True) if ast.unparse(key or name) == "'gdrive_id'"
-    )
-    given = ast.literal_eval(where)
-    return str(name.value), tuple(given) if isinstance(given, list) else tuple(filter(None, [given]))
+def _identifiers(found: str | list[str] | None) -> list[str]:
+    return list(found) if isinstance(found, list) else [found] if found else []

@@ -1,11 +1,11 @@
-"""Timm's networks, from the weights in the hub's own cache; never downloads unasked. Needs the extra `timm`."""
+"""Timm's networks, from the weights in the hub's own cache; building one downloads nothing. Needs the extra `timm`."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import ModelRecipe, WeightsFile
 
 from .caches import cached_by_torch, digests_of, present
-from .timm_index import names, published
+from .indexes import timm_networks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,17 +30,17 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def identity(name: str) -> Mapping[str, Any]:
-    """Give the digest of the weights, without importing torch. Raises UsageError where there is no such network."""
+    """Return the digest of the weights, without importing torch. Raises UsageError for an unknown network."""
     return {"network": name, "weights": digests_of(files(name)), "timm": importlib.metadata.version("timm")}
 
 
 def files(name: str) -> Sequence[WeightsFile]:
-    """Say which file is wanted, and where it is looked for: in the hub's cache, for old weights in torch's."""
-    try:
-        where = published(name)
-    except KeyError:
-        raise UsageError(Fault("", "name", f'unknown network "{name}" {_hint(name)}')) from None
-    return [_on_hub(where.repository) if where.repository else cached_by_torch(where.url)]
+    """Return the file that is needed, at its path in the hub's cache; old weights are in torch's cache."""
+    networks = timm_networks()
+    if name not in networks:
+        raise UsageError(Fault("", "name", f'unknown network "{name}" {_hint(name, networks)}'))
+    published = networks[name]
+    return [_on_hub(published.repository) if published.repository else cached_by_torch(published.url)]
 
 
 def _on_hub(repository: str) -> WeightsFile:
@@ -54,9 +54,9 @@ def _on_hub(repository: str) -> WeightsFile:
 
 
 def _download(repository: str) -> None:
-    """Have the hub put a file into its cache. Raises UsageError where it is not the published one.
+    """Download a file into the hub's cache. Raises UsageError where it is not the published one.
 
-    The hub names what it keeps by the digest that it published (SHA-256 of large files), and looks at the size alone.
+    The hub names a large file by the SHA-256 that it published, but itself compares only the size.
     """
     from huggingface_hub import hf_hub_download
 
@@ -68,15 +68,19 @@ def _download(repository: str) -> None:
         raise UsageError(Fault("fetch", "", message))
 
 
-def _hint(name: str) -> str:
-    tags = sorted(known for known in names() if known.startswith(f"{name}."))
-    return f"(which weights? {', '.join(tags)})" if tags else did_you_mean(name, names())
+def _hint(name: str, known: Collection[str]) -> str:
+    tags = sorted(network for network in known if network.startswith(f"{name}."))
+    return f"(which weights? {', '.join(tags)})" if tags else did_you_mean(name, known)
 
 
 def build(name: str) -> Model:
-    """Load a pretrained network, say `inception_v3.tf_in1k`: images [n, 3, h, w] in [0, 1] to logits.
+    """Load a pretrained network, for example `inception_v3.tf_in1k`.
 
-    Raises UsageError where there is no such network, or its file is not in the cache, is damaged or does not fit.
+    Returns:
+        Images [n, 3, h, w] in [0, 1] to logits [n, classes].
+
+    Raises:
+        UsageError: The network is unknown, or its file is not in the cache, is damaged or does not fit.
     """
     import timm
 
@@ -87,13 +91,13 @@ def build(name: str) -> Model:
     state = dict(state_dict_of(read_checkpoint(file), file))
     try:
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
-    except (KeyError, RuntimeError) as error:  # of timm's own renaming, of torch
+    except (KeyError, RuntimeError) as error:  # raised by timm's renaming of entries, or by torch
         raise unreadable(file, error) from None
     return preprocessed(lean(network))
 
 
 def preprocessed(network: nn.Module) -> Model:
-    """Give a network of timm's the preprocessing that its own settings ask for."""
+    """Wrap a timm network in the preprocessing of its own settings."""
     from .preprocessing import Preprocessed, preset_of
 
     return Preprocessed(network, **preset_of(network))

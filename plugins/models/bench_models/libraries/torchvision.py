@@ -1,4 +1,4 @@
-"""Torchvision's classification networks, from the weights in its own cache; never downloads unasked."""
+"""Torchvision's classification networks, from the weights in its own cache; building one downloads nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.types import WeightsFile
 
 from .caches import cached_by_torch, digests_of, present
-from .torchvision_index import Published, networks, weights
+from .indexes import Published, torchvision_networks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,31 +20,39 @@ if TYPE_CHECKING:
 
 
 def identity(name: str, weights: str) -> Mapping[str, Any]:
-    """Give the digest of the weights, without importing torch. Raises UsageError where there are no such weights."""
+    """Return the digest of the weights, without importing torch. Raises UsageError for unknown weights."""
     version = importlib.metadata.version("torchvision")
     return {"network": name, "weights": digests_of(files(name, weights)), "torchvision": version}
 
 
 def files(name: str, weights: str) -> Sequence[WeightsFile]:
-    """Say which file is wanted, and where torchvision looks for it."""
-    published = chosen(name, weights)
+    """Return the file that is needed, at the path where torchvision looks for it."""
+    published = find_weights(name, weights)
     return [cached_by_torch(published.url, published.size)]
 
 
-def chosen(name: str, enum: str) -> Published:
-    """Find weights by the name of their enum. Raises UsageError with the nearest name."""
-    if name not in networks():
-        raise UsageError(Fault("", "name", f'unknown network "{name}" {did_you_mean(name, networks())}'))
-    known = weights(name)
-    if enum not in known:
-        raise UsageError(Fault("", "weights", f'unknown weights "{enum}" {did_you_mean(enum, known)}'))
-    return known[enum]
+def find_weights(name: str, enum: str) -> Published:
+    """Return the weights that an enum names. Raises UsageError with the nearest known name."""
+    networks = torchvision_networks()
+    if name not in networks:
+        raise UsageError(Fault("", "name", f'unknown network "{name}" {did_you_mean(name, networks)}'))
+    if enum not in networks[name]:
+        raise UsageError(Fault("", "weights", f'unknown weights "{enum}" {did_you_mean(enum, networks[name])}'))
+    return networks[name][enum]
 
 
 def build(name: str, weights: str) -> Model:
-    """Load a network, say `resnet34`, with weights, say `IMAGENET1K_V1`: images [n, 3, h, w] in [0, 1] to logits.
+    """Load a network from torchvision's cache.
 
-    Raises UsageError where there is no such network or weights, or the file is not in the cache.
+    Args:
+        name: Network, for example `resnet34`.
+        weights: Name in its enum of weights, for example `IMAGENET1K_V1`.
+
+    Returns:
+        Images [n, 3, h, w] in [0, 1] to logits [n, 1000].
+
+    Raises:
+        UsageError: The network or its weights are unknown, or the file is not in the cache or does not fit.
     """
     from torchvision.models import get_model_weights
 
@@ -61,14 +69,17 @@ def build(name: str, weights: str) -> Model:
 
 
 def construct(name: str, side: int = 224, **options: Any) -> nn.Module:
-    """Make a network as the published weights want it.
+    """Build an untrained network that the published weights fit.
 
-    Inception and GoogLeNet undo the usual normalisation; a vision transformer takes images of one side only.
+    Args:
+        name: Network, for example `vit_b_16`.
+        side: Height and width of its images in pixels; a vision transformer takes no other.
+        **options: Further arguments of torchvision's builder.
     """
     from torchvision.models import get_model
 
     own: dict[str, Any] = {}
-    if name in ("inception_v3", "googlenet"):
+    if name in ("inception_v3", "googlenet"):  # their weights expect another normalisation, which they apply themselves
         own = {"transform_input": True, "init_weights": False, "aux_logits": True}
     if name.startswith("vit_"):
         own = {"image_size": side}
@@ -77,5 +88,7 @@ def construct(name: str, side: int = 224, **options: Any) -> nn.Module:
 
 
 def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename: old DenseNet files write `norm.1` where the module is called `norm1`. Other networks have such names."""
-    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key): each for key, each in state.items()}
+    """Rename entries of old DenseNet files, which have `norm.1` where the module is `norm1`; leave all others."""
+    return {
+        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()
+    }

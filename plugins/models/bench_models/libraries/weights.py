@@ -1,4 +1,4 @@
-"""Weights from files: found, identified by their digest, and read without running what a pickle may hold."""
+"""Reads weights from files, without running code that a pickle may contain, and loads them into networks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from bench_core.errors import Fault, UsageError
 
-NESTED = ("state_dict", "model", "model_state_dict", "net")  # under which a checkpoint of a training run keeps them
+NESTED = ("state_dict", "model", "model_state_dict", "net")  # usual keys of the state dict in a training checkpoint
 
 
 def read_checkpoint(file: str | Path) -> Any:
-    """Read a file of tensors on the CPU: safetensors, or a pickle that asks for nothing outside `harmless()`.
+    """Read a file of tensors on the CPU: safetensors, or a pickle that needs nothing but `harmless()`.
 
-    Raises UsageError where it is damaged, or asks for more: to load it would be to run its author's code.
+    Raises:
+        UsageError: The file is damaged, or needs more: loading it would run its author's code.
     """
     with torch.serialization.safe_globals(harmless()):
         try:
@@ -32,10 +33,10 @@ def read_checkpoint(file: str | Path) -> Any:
 
 
 def unreadable(file: str | Path, error: Exception) -> UsageError:
-    """Say why a file of weights was refused, or by a library's own loading found unfit."""
+    """Return the error for a file of weights that was refused, is damaged or does not fit the network."""
     wanted = re.search(r"GLOBAL (\S+)", str(error))
     if wanted:
-        reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and to load it would run its author's code"
+        reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and loading it would run its author's code"
         return UsageError(Fault("weights", "", f"{file}: {reason} (would do: save its state dict as safetensors)"))
     first, _, rest = str(error).partition("\n")
     if "loading state_dict" in first:
@@ -44,12 +45,12 @@ def unreadable(file: str | Path, error: Exception) -> UsageError:
 
 
 def shortened(text: str, width: int = 160) -> str:
-    """Give the beginning of a text of many lines, in one."""
+    """Return the beginning of a text as one line."""
     return textwrap.shorten(text, width, placeholder=" ...")
 
 
 def harmless() -> list[Any]:
-    """What published checkpoints hold beside tensors and cannot do harm: options of a training run, NumPy's numbers."""
+    """Return the harmless types that published checkpoints hold beside tensors: training options, NumPy's numbers."""
     import argparse
 
     import numpy as np
@@ -57,14 +58,20 @@ def harmless() -> list[Any]:
 
     kinds = [np.dtype(name) for name in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")]
     scalars: list[Any] = [multiarray.scalar, multiarray._reconstruct]
-    old_names = [(each, f"numpy.core.multiarray.{each.__name__}") for each in scalars]
+    old_names = [(function, f"numpy.core.multiarray.{function.__name__}") for function in scalars]
     return [argparse.Namespace, np.ndarray, np.dtype, *map(type, kinds), *scalars, *old_names]
 
 
 def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[str, Tensor]:
-    """Find the state dict in what a file held: at `key` (dotted), or where checkpoints usually have it.
+    """Return the state dict in the content of a file.
 
-    Raises UsageError where there is none.
+    Args:
+        checkpoint: Content of the file.
+        file: Path, for the error message.
+        key: Dotted path of the state dict; by default it is searched under the usual keys.
+
+    Raises:
+        UsageError: There is no state dict.
     """
     found = checkpoint
     for part in key.split(".") if key else []:
@@ -82,9 +89,16 @@ def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[s
 
 
 def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
-    """Give the entries whose names begin with `prefix`, without it.
+    """Return the entries that a network needs, without the prefix of their names.
 
-    Raises UsageError where they are not those that a network wants, with the prefix that would do if one would.
+    Args:
+        state: Entries of a file.
+        wanted: Names of the network's entries.
+        prefix: Beginning of the names of the entries to use.
+        file: Path, for the error message.
+
+    Raises:
+        UsageError: An entry is missing; the message suggests a prefix that fits, if there is one.
     """
     chosen = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     missing = [name for name in wanted if name not in chosen and not name.endswith("num_batches_tracked")]
@@ -105,11 +119,22 @@ def fill(
     prefix: str = "",
     causes: str = "another architecture?",
 ) -> None:
-    """Load a network's weights from the entries of a file. Raises UsageError where they do not fit."""
+    """Load the entries of a file into a network.
+
+    Args:
+        network: The network, changed in place.
+        state: Entries of the file.
+        file: Path, for the error message.
+        prefix: Beginning of the names of the entries to use.
+        causes: Likely cause of a wrong shape, for the error message.
+
+    Raises:
+        UsageError: An entry is missing or has another shape than the network's.
+    """
     wanted = network.state_dict()
     chosen = fitted(state, list(wanted), prefix, file)
     for name, value in chosen.items():
         if value.shape != wanted[name].shape:
             found = f"{name} has shape {tuple(value.shape)}, the network wants {tuple(wanted[name].shape)}"
             raise UsageError(Fault("weights", "", f"{file}: {found} ({causes})"))
-    network.load_state_dict(chosen, strict=False)  # of what it wants, only counters of batches may be missing
+    network.load_state_dict(chosen, strict=False)  # only counters of batches may be missing

@@ -1,1 +1,1 @@
-"""Point clouds: shapes that bench makes itself, ModelNet's meshes, and a network for both."""
+"""Point clouds: generated shapes, ModelNet's meshes, and networks for both."""

@@ -12,21 +12,38 @@ from bench_core.clouds import farthest_points, squared_distances
 from ..embedded.networks import conv
 
 
-def pick(values: Tensor, places: Tensor) -> Tensor:
-    """Give the rows of values [n, p, c] at places [n, ...]: [n, ..., c]."""
-    flat = places.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
-    rows: Tensor = values.gather(1, flat).unflatten(1, places.shape[1:])
+def pick(values: Tensor, indices: Tensor) -> Tensor:
+    """Return the rows of values [n, p, c] at indices [n, ...]: [n, ..., c]."""
+    flat = indices.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+    rows: Tensor = values.gather(1, flat).unflatten(1, indices.shape[1:])
     return rows
 
 
 def ball(points: Tensor, centres: Tensor, neighbours: int, radius: float) -> Tensor:
-    """Find the `neighbours` points nearest to each centre, int64 [n, s, k]; the nearest stands in for those too far."""
-    distance, places = squared_distances(centres, points.detach()).topk(neighbours, largest=False)
-    return torch.where(distance <= radius**2, places, places[..., :1])
+    """Return the nearest points of each centre, with those beyond the radius replaced by the nearest.
+
+    Args:
+        points: Points [n, p, 3].
+        centres: Centres [n, s, 3].
+        neighbours: Number k of points per centre.
+        radius: Largest distance.
+
+    Returns:
+        Indices of points, int64 [n, s, k].
+    """
+    distance, indices = squared_distances(centres, points.detach()).topk(neighbours, largest=False)
+    return torch.where(distance <= radius**2, indices, indices[..., :1])
 
 
 class SetAbstraction(nn.Module):
-    """`centres` farthest points, the ball of each, one network for all its points, the maximum over them (sec. 3.2)."""
+    """A set abstraction level (sec. 3.2): group points into balls, apply one network to each point, take the maximum.
+
+    Args:
+        centres: Number of balls, whose centres are chosen by farthest point sampling.
+        neighbours: Number of points in a ball.
+        radius: Radius of a ball, in units of the unit cube.
+        widths: Channels of the layers, from the input (3 coordinates and the features) to the output.
+    """
 
     def __init__(self, centres: int, neighbours: int, radius: float, widths: tuple[int, ...]) -> None:
         super().__init__()
@@ -34,7 +51,7 @@ class SetAbstraction(nn.Module):
         self.layers = nn.Sequential(*(conv(inputs, outputs, 1) for inputs, outputs in pairwise(widths)))
 
     def forward(self, points: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Take points [n, p, 3] and features [n, p, c] to the centres [n, s, 3] and theirs [n, s, c']."""
+        """Map points [n, p, 3] with features [n, p, c] to centres [n, s, 3] with features [n, s, c']."""
         centres = pick(points, farthest_points(points, self.centres))
         near = ball(points, centres.detach(), min(self.neighbours, points.shape[1]), self.radius)
         local = (pick(points, near) - centres[:, :, None]) / self.radius
@@ -44,7 +61,7 @@ class SetAbstraction(nn.Module):
 
 
 class PointNet2(nn.Module):
-    """Two levels of balls, then all that is left at once, then a classifier: clouds to logits [n, classes]."""
+    """Two set abstraction levels, a global one over the remaining points, and a classifier: clouds to logits."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The point cloud networks as a recipe: described without torch, loaded when built."""
+"""The point cloud networks as a recipe: described without torch, which is imported when a network is built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_core.errors import Fault, UsageError
 
-from ..shipped import Zoo
+from ..embedded.zoo import Zoo
 
 if TYPE_CHECKING:
     from bench_core.types import Model
@@ -21,7 +21,7 @@ def zoo(folder: str = "") -> Zoo:
 
 
 def identity(name: str, folder: str) -> Mapping[str, Any]:
-    """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
+    """Return the digest of the weights. Raises UsageError where the file is missing or its digest is not the card's."""
     if not zoo(folder).names():
         how = f"python -m bench_models.pointclouds.train {name} --modelnet DIR --out {folder}"
         raise UsageError(Fault("pointcloud", "folder", f"no networks in {folder} (train them: {how})"))
@@ -29,9 +29,17 @@ def identity(name: str, folder: str) -> Mapping[str, Any]:
 
 
 def build(name: str, folder: str = "") -> Model:
-    """Load a network: clouds [n, 3, points, 1] in [0, 1] to logits [n, classes]. Batch normalisation is folded.
+    """Load a network, with its batch normalisation folded.
 
-    `folder` is where the trainer has put what a user trained (`--out`); without it the networks are bench's own.
+    Args:
+        name: Name of the network.
+        folder: Folder of networks that the user trained (`--out` of the trainer); by default bench's own.
+
+    Returns:
+        Clouds [n, 3, points, 1] in [0, 1] to logits [n, classes].
+
+    Raises:
+        UsageError: The network is unknown, or its weights are missing or damaged.
     """
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""Ten classes of solids as point clouds, made on the spot: no file, no download, as many as are wanted."""
+"""Generates point clouds of ten classes of solids, without files or downloads."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from .surfaces import Floats, as_cloud, revolve, spread
 
-ROUND = 48  # sides of what is round
-JITTER = 0.02  # of the unit radius
+ROUND = 48  # sides of the polygon in place of a circle
+JITTER = 0.02  # standard deviation, in units of the solids' radius
 
 
 def arc(start: float, end: float, radius: float = 1.0, steps: int = 16) -> Floats:
-    """Give an arc round (0, 0) as (radius, height), angles from the equator in units of a right angle."""
+    """Return an arc about (0, 0) as (radius, height) [steps + 1, 2]; angles from the equator, in right angles."""
     angle = np.linspace(start, end, steps + 1) * np.pi / 2
     return radius * np.stack([np.cos(angle), np.sin(angle)], -1)
 
@@ -70,7 +70,7 @@ SOLIDS: Mapping[str, Callable[[np.random.Generator], Floats]] = {
 
 
 def rotation(draw: np.random.Generator) -> Floats:
-    """Draw a rotation [3, 3] uniformly, from a random unit quaternion."""
+    """Return a uniformly random rotation matrix [3, 3], from a random unit quaternion."""
     w, x, y, z = (q := draw.standard_normal(4)) / np.linalg.norm(q)
     return np.array(
         [
@@ -82,16 +82,28 @@ def rotation(draw: np.random.Generator) -> Floats:
 
 
 def make_shape(kind: str, points: int, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Make one cloud [3, points, 1]: a solid, stretched along its axes, points over it, jittered, turned any way."""
+    """Generate a cloud of a solid that is stretched along its axes, sampled, jittered and rotated at random.
+
+    Args:
+        kind: Name in `SOLIDS`.
+        points: Number of points.
+        draw: Source of all random numbers.
+
+    Returns:
+        The cloud [3, points, 1] in [0, 1].
+    """
     mesh = SOLIDS[kind](draw) * draw.uniform(0.8, 1.25, 3)
     cloud = spread(mesh, points, draw)
     return as_cloud((cloud + JITTER * draw.standard_normal(cloud.shape)) @ rotation(draw))
 
 
 class Shapes:
-    """`count` clouds of ten classes in turn; number i of a `seed` is the same whatever the count.
+    """Generated clouds, with the ten classes in turn. An id is the SHA-256 of a cloud's float32 coordinates.
 
-    The embedded networks have seen other seeds' only, `TRAINING_SEED` and above.
+    Args:
+        count: Number of clouds; cloud i of a seed does not depend on it.
+        points: Number of points in a cloud.
+        seed: Seed of the clouds; `TRAINING_SEED` and above are those on which the embedded networks were trained.
     """
 
     classes = tuple(SOLIDS)

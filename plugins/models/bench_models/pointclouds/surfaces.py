@@ -1,4 +1,4 @@
-"""Triangle meshes: solids of revolution with round or polygonal sections, and points spread evenly over a mesh."""
+"""Triangle meshes: solids of revolution with round or polygonal sections, and points sampled from a surface."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ Floats = NDArray[np.float64]
 
 
 def revolve(profile: ArrayLike, sides: int) -> Floats:
-    """Turn a line of (radius, height) about the vertical axis in `sides` steps: triangles [t, 3, 3].
+    """Rotate a profile about the vertical axis.
 
-    Three sides make a cylinder's profile a prism and a cone's a tetrahedron, four a box and a pyramid.
+    With three sides the profile of a cylinder gives a prism and that of a cone a tetrahedron; with four, a box and a
+    pyramid.
+
+    Args:
+        profile: Line of (radius, height), [k, 2].
+        sides: Number of steps of the rotation.
+
+    Returns:
+        Triangles [t, 3, 3].
     """
     radius, height = np.asarray(profile, dtype=np.float64).T
     angle = 2 * np.pi * np.arange(sides + 1) / sides
@@ -28,7 +36,7 @@ def revolve(profile: ArrayLike, sides: int) -> Floats:
 
 
 def spread(triangles: Floats, count: int, draw: np.random.Generator) -> Floats:
-    """Draw points [count, 3] uniformly by area from triangles [t, 3, 3]. Raises ValueError where these have none."""
+    """Sample points [count, 3] uniformly by area from triangles [t, 3, 3]. Raises ValueError for a mesh of no area."""
     corner, one, other = triangles[:, 0], triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
     area = np.cumsum(np.linalg.norm(np.cross(one, other), axis=1))
     if not (len(area) and area[-1] > 0):
@@ -41,9 +49,9 @@ def spread(triangles: Floats, count: int, draw: np.random.Generator) -> Floats:
 
 
 def as_cloud(points: Floats) -> NDArray[np.float32]:
-    """Move points [p, 3] to the cube's centre and into the ball that fits it: a cloud [3, p, 1] in [0, 1].
+    """Centre points [p, 3] in the unit cube and scale them to its inscribed ball: a cloud [3, p, 1] in [0, 1].
 
-    Coordinates are rounded to 2^-16, so that a cloud is the same to the bit wherever it is made.
+    Coordinates are rounded to 2^-16, so that a cloud is the same to the bit on every machine.
     """
     centred = points - points.mean(0)
     scaled = 0.5 + 0.5 * centred / np.linalg.norm(centred, axis=1).max()

@@ -1,15 +1,17 @@
-"""Perturbations that ask no network: the baselines of every attack."""
+"""Gaussian noise of a given Euclidean length: a perturbation that does not depend on any network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from bench_core.types import Budget, Cost, Examples, Streams
+from annotated_types import Gt
 
-from .balls import BALLS, per_image
-from .draw import Draw
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
+
+from ..balls import per_image
+from ..step_rng import StepRng
 
 if TYPE_CHECKING:
     import torch
@@ -19,44 +21,30 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-NO_PASSES = Cost(0, 0)
 HALVINGS = 60  # of an interval of scales: enough for float64
-
-
-@dataclass(frozen=True)
-class SignNoise:
-    """`eps * sign(N(0, I))` (arXiv:2010.04055, sec. 5); in L2 the Gaussian noise scaled to the length eps."""
-
-    budget: Budget
-    cost: Cost = NO_PASSES
-
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        clean, ball = examples.images, BALLS[self.budget.norm]
-        noise = Draw(rng, 0, clean).normal("noise", clean.shape[1:])
-        yield (clean + self.budget.eps * ball.direction(noise)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
 class GaussianNoise:
     """Gaussian noise of a given Euclidean `length`, inside the ball and the image range.
 
-    The noise is scaled, each image's on its own, so that what is left of it after clipping has that length, or as much
-    of it as the ball and the image range allow. Without a length it has the budget's: eps in L2; in L-inf the noise is
-    scaled so that its largest entry is eps.
+    The noise of each image is scaled so that after clipping it has that length, or as much of it as the ball and the
+    image range allow. Without a length it has the budget's: eps in L2; in L-inf the noise is scaled so that its largest
+    entry is eps.
     """
 
     budget: Budget
     length: float | None
-    cost: Cost = NO_PASSES
+    cost: ClassVar[Cost] = Cost(0, 0)
 
-    def check(self, _shape: tuple[int, int, int]) -> str | None:
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
         if self.length is None or self.budget.norm != "l2" or self.length <= self.budget.eps:
             return None
-        return f"length: found {self.length:g}, more than the budget's eps {self.budget.eps:g}"
+        return Rejection("length", f"found {self.length:g}, more than the budget's eps {self.budget.eps:g}")
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         clean, eps = examples.images, self.budget.eps
-        noise = Draw(rng, 0, clean).normal("noise", clean.shape[1:]).double()
+        noise = StepRng(rng, 0, clean).normal("noise", clean.shape[1:]).double()
         if self.length is None and self.budget.norm == "linf":
             largest = per_image(noise.flatten(1).abs().amax(1), noise)
             yield (clean + (eps * noise / largest).to(clean)).clamp(0, 1)
@@ -68,9 +56,16 @@ class GaussianNoise:
             return (clean + within).clamp(0, 1) - clean
 
         low = torch.zeros_like(per_image(noise.flatten(1)[:, 0], noise))
-        high = low + 1 / noise.abs().amin().clamp(min=1e-9)  # where every entry that can be clipped is
+        high = low + 1 / noise.abs().amin().clamp(min=1e-9)  # at which every entry that can be clipped is
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             short = per_image(clipped(middle).flatten(1).norm(dim=1), noise) < wanted
             low, high = middle.where(short, low), high.where(short, middle)
         yield (clean + clipped(low).to(clean)).clamp(0, 1)
+
+
+def gaussian_noise(budget: Budget, length: Annotated[float, Gt(0)] | None = None) -> GaussianNoise:
+    return GaussianNoise(budget, length)
+
+
+RECIPES = {"gaussian": AttackRecipe(gaussian_noise, "Gaussian noise of a given Euclidean length.")}

@@ -1,4 +1,4 @@
-"""Networks that ship with bench, or that a user trained with its trainers: a card and a weights file each."""
+"""Folders of networks with a model card and a weights file each: those that ship with bench, and those users train."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from bench_core.errors import Fault, UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class Zoo:
-    """The networks of a folder, `cards/NAME.json` and `weights/NAME.safetensors`, offered by the recipe `recipe`."""
+    """The networks of a folder, in `cards/NAME.json` and `weights/NAME.safetensors`.
+
+    Attributes:
+        recipe: Name of the recipe that offers them, for error messages.
+        folder: Folder of `cards` and `weights`.
+    """
 
     recipe: str
     folder: Path
@@ -23,7 +28,7 @@ class Zoo:
         return sorted(path.stem for path in (self.folder / "cards").glob("*.json"))
 
     def card(self, name: str) -> dict[str, Any]:
-        """Read a model card. Raises UsageError where there is no such network."""
+        """Return a model card. Raises UsageError for an unknown network."""
         if name not in self.names():
             message = f'unknown network "{name}" {did_you_mean(name, self.names())}'
             raise UsageError(Fault(self.recipe, "name", message))
@@ -34,7 +39,7 @@ class Zoo:
         return self.folder / "weights" / f"{name}.safetensors"
 
     def identity(self, name: str) -> dict[str, Any]:
-        """Give the digest of the weights. Raises UsageError where the file is missing or is not what the card says."""
+        """Return the digest of the weights. Raises UsageError where the file is missing or is not the card's."""
         path, expected = self.weights(name), self.card(name)["weights_sha256"]
         found = file_digest(path) if path.is_file() else "no file"
         if found != expected:

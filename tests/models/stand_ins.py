@@ -1,4 +1,4 @@
-"""Puts files of weights and images where the libraries look for them: state dicts of random weights, drawn pixels."""
+"""Creates stand-ins for the libraries' caches and datasets: files of random weights and random pixels."""
 
 import pickle
 from pathlib import Path
@@ -12,10 +12,10 @@ from torchvision.models import get_model, get_model_weights
 
 
 def settled(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Module:
-    """Give a network for evaluation whose normalisations do something.
+    """Return a network in evaluation mode with random statistics in its normalisations.
 
-    Random convolutions and their activations leave a sixth of the power: with a variance of 1/6 the image lives through
-    many of them, while with 1 the answers of Inception are its biases, whatever the image.
+    A random convolution and its activation keep a sixth of the variance. With statistics of variance 1/6 the signal
+    survives many layers; with 1 the logits of Inception are its biases for every image.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
@@ -26,14 +26,14 @@ def settled(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Modu
 
 
 def published(name: str) -> nn.Module:
-    """Give a network as torchvision makes it for its published weights; Inception's undo the usual normalisation."""
+    """Return a network as torchvision builds it for its published weights."""
     if name in ("inception_v3", "googlenet"):
         return get_model(name, weights=None, transform_input=True, aux_logits=True, init_weights=False)
     return get_model(name, weights=None)
 
 
 def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_names: bool = False) -> nn.Module:
-    """Put a network where torchvision looks below `TORCH_HOME`."""
+    """Save a network where torchvision looks below `TORCH_HOME`."""
     torch.manual_seed(1)
     network = settled(published(name), variance=1 / 6)
     state = network.state_dict()
@@ -47,7 +47,7 @@ def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_n
 
 
 def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
-    """Put a network where timm looks: in the hub's cache, or, where its weights have an address, in torch's."""
+    """Save a network where timm looks: in the hub's cache, or in torch's if its weights have a URL."""
     import timm
 
     torch.manual_seed(1)
@@ -55,8 +55,8 @@ def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
     settings = timm.get_pretrained_cfg(name)
     if settings.hf_hub_id:
         folder = hub / f"models--{settings.hf_hub_id.replace('/', '--')}"
-        for each in ("snapshots/abc", "refs"):
-            (folder / each).mkdir(parents=True)
+        for subfolder in ("snapshots/abc", "refs"):
+            (folder / subfolder).mkdir(parents=True)
         (folder / "refs" / "main").write_text("abc")
         save_file(network.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
     else:
@@ -67,7 +67,7 @@ def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
 
 
 def put_pictures(root: Path, names: dict[str, int], size: tuple[int, int] = (50, 40), suffix: str = ".png") -> None:
-    """Put so many pictures into a folder of each name, each a little taller than the one before."""
+    """Save `names[NAME]` pictures in each folder NAME, each one pixel taller than the one before."""
     draw = np.random.default_rng(0)
     for name, count in names.items():
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def put_pictures(root: Path, names: dict[str, int], size: tuple[int, int] = (50,
 
 
 class Harm:
-    """A pickle of it, loaded, makes a file."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -87,7 +87,7 @@ class Harm:
 
 
 def put_cifar(root: Path, folder: str, file: str, labels: str, count: int = 12) -> np.ndarray:
-    """Put a batch in the form of the CIFAR archives; give its pixels."""
+    """Save a batch in the form of the CIFAR archives and return its pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3072), dtype=np.uint8)
     (root / folder).mkdir(parents=True)
     content = {"data": pixels, labels: [i % 10 for i in range(count)], "batch_label": "a test"}

@@ -1,4 +1,4 @@
-"""What the trainers of the networks that ship share: batches, PGD, epochs that no break loses, weights with a card."""
+"""Parts of a trainer: batches, PGD, epochs that resume after an interruption, weights with a model card."""
 
 from __future__ import annotations
 
@@ -18,7 +18,20 @@ from torch.nn import functional
 def pgd(
     network: nn.Module, images: Tensor, start: Tensor, labels: Tensor, eps: float, step: float, steps: int
 ) -> Tensor:
-    """Ascend the cross-entropy from `start` within `eps` of the images in L-inf (Madry et al., 2018)."""
+    """Compute adversarial examples by PGD on the cross-entropy (Madry et al., 2018; arXiv:1706.06083).
+
+    Args:
+        network: Images to logits.
+        images: Clean images in [0, 1], [n, ...].
+        start: Images from which to start, within `eps` of the clean ones.
+        labels: Classes, int64 [n].
+        eps: L-inf radius, in units of the image range.
+        step: Step size, in the same units.
+        steps: Number of steps.
+
+    Returns:
+        Adversarial examples in [0, 1], [n, ...].
+    """
     adversarial = start
     for _ in range(steps):
         adversarial.requires_grad_(True)
@@ -30,7 +43,7 @@ def pgd(
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Give the places of whole batches, in a random order."""
+    """Yield the indices of full batches in random order; the incomplete last batch is dropped."""
     yield from torch.randperm(count, generator=generator)[: count - count % size].split(size)
 
 
@@ -42,7 +55,19 @@ def run_epochs(
     epochs: int,
     train_epoch: Callable[[int], float],
 ) -> float:
-    """Run the epochs that the file `state` lacks, keeping it after each; give the seconds that all of them took."""
+    """Train a network, and resume where a previous call was interrupted.
+
+    Args:
+        name: Name of the network, for the log.
+        state: File of the training state, written after each epoch and read at the start if it exists.
+        network: The network, trained in place.
+        optimiser: Its optimiser.
+        epochs: Number of epochs in total.
+        train_epoch: Trains one epoch, given its number from 0, and returns the mean loss.
+
+    Returns:
+        Wall-clock seconds of all epochs, including those of previous calls.
+    """
     first, seconds = 0, 0.0
     state.parent.mkdir(parents=True, exist_ok=True)
     if state.exists():
@@ -56,22 +81,30 @@ def run_epochs(
         seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         partial = state.with_suffix(".partial")
-        kept = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save({**kept, "epoch": epoch + 1, "seconds": seconds}, partial)
+        states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        torch.save({**states, "epoch": epoch + 1, "seconds": seconds}, partial)
         partial.replace(state)
     return seconds
 
 
 def publish(out: Path, name: str, network: nn.Module, facts: Mapping[str, Any], seconds: float) -> None:
-    """Write the weights and the card, which is `facts` with the weights' digest, the cost and the licence."""
+    """Write the weights and the model card of a network.
+
+    Args:
+        out: Folder of `weights` and `cards`.
+        name: Name of the network.
+        network: The trained network.
+        facts: Content of the card, to which the digest of the weights, the cost and the licence are added.
+        seconds: Wall-clock time of the training.
+    """
     weights, card = out / "weights" / f"{name}.safetensors", out / "cards" / f"{name}.json"
     for path in (weights, card):
         path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
-    whole = dict(facts) | {
+    content = dict(facts) | {
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "cost": {"seconds": round(seconds), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "licence": "MIT",
     }
-    card.write_text(json.dumps(whole, indent=2) + "\n")
-    print(f"{name}: {whole}", flush=True)
+    card.write_text(json.dumps(content, indent=2) + "\n")
+    print(f"{name}: {content}", flush=True)

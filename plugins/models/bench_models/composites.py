@@ -1,0 +1,49 @@
+"""Recipes of models made of other models: ensembles, and networks smoothed by noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+
+if TYPE_CHECKING:
+    from bench_core.types import Model
+
+
+def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
+    """Combine several networks into one (see `ensemble.Ensemble`)."""
+    from .ensemble import Ensemble
+
+    return Ensemble(members, combine)
+
+
+def ensemble_identity(members: Sequence[Any], combine: str) -> Mapping[str, Any]:
+    return {"members": list(members), "combine": combine}
+
+
+def build_smoothed(
+    base: Any,
+    sigma: Annotated[float, Gt(0)],
+    n: Annotated[int, Gt(0)] = 32,
+    form: Literal["soft", "votes"] = "soft",
+    seed: Annotated[int, Ge(0)] = 0,
+) -> Model:
+    """Smooth a network by Gaussian noise (Cohen et al., 2019; arXiv:1902.02918).
+
+    Args:
+        base: The network to smooth.
+        sigma: Standard deviation of the noise, in units of the image range [0, 1].
+        n: Number of noise samples.
+        form: "soft" averages probabilities and has a gradient, for attacks; "votes" counts classes, for decisions.
+        seed: Seed of the noise samples. Two models of one seed share their samples; an attacker who must not know the
+            target's samples uses another seed.
+    """
+    from .smoothed import Smoothed
+
+    return Smoothed(base, sigma, n, form, seed)
+
+
+def smoothed_identity(base: Mapping[str, Any], sigma: float, n: int, form: str, seed: int) -> Mapping[str, Any]:  # noqa: ARG001
+    """Return what defines the smoothed classifier; `n`, `form` and `seed` only say how it is approximated."""
+    return {"base": base, "sigma": sigma}
