@@ -79,7 +79,7 @@ def struck(at: int, strike: Strike, lasting: bool = False) -> Iterator[list[str]
 
 
 def operations(world: World) -> int:
-    """Count the operations by which a whole run keeps its results."""
+    """Count the operations of a complete run that write results."""
     with struck(-1, lambda: None) as seen:
         world.bench(world.fresh())
     return len(seen)
