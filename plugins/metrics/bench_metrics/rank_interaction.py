@@ -27,7 +27,7 @@ else:
 
 
 def kept_rank(share: float, side: int) -> int:
-    """Return a share of the full rank as a whole number, rounded to the nearest, at least 1."""
+    """Return a share of the full rank, rounded to the nearest integer, at least 1."""
     return max(1, round(share * side))
 
 
