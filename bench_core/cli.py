@@ -26,7 +26,7 @@ from .suite.merge import read_override, read_toml
 from .suite.model import load_suite, own_suites
 from .tables.pivot import Table
 from .tables.text_formats import FORMATS, render
-from .tables.views import beside_published, pivots
+from .tables.views import beside_published
 from .types import Precision
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ def show(
     plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run again, without computing anything."""
-    from .result import load_result, safe_name
+    from .runs.folder import safe_name
+    from .runs.load import load_result
+    from .runs.scoring import pivots
 
     folder = Path(suite)
     if not (folder / "run.json").is_file():

@@ -114,13 +114,19 @@ def _weights(n: int, seed: int) -> NDArray[np.float64]:
     return weights
 
 
-def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
+def proportion(
+    name: str,
+    outcomes: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
     """Build the score of a share of images, with Wilson's 95% interval.
 
     Args:
         name: Name of the score.
         outcomes: Whether each image counts, bool [n].
         labels: Labels that the metric adds.
+        images: Which of the rows these are of (see `types.Score`); None for all, in order.
 
     Returns:
         The score; its value is NaN without images.
@@ -128,23 +134,29 @@ def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None 
     data = np.asarray(outcomes, dtype=np.float64)
     n = len(data)
     low, high = wilson(float(data.sum()), n)
-    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data)
+    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data, images)
 
 
-def mean(name: str, values: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
+def mean(
+    name: str,
+    values: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
     """Build the score of a mean over images, with its 95% bootstrap interval.
 
     Args:
         name: Name of the score.
         values: One number per image, [n].
         labels: Labels that the metric adds.
+        images: Which of the rows these are of (see `types.Score`); None for all, in order.
 
     Returns:
         The score; its value is NaN without images.
     """
     data = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(data)
-    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data)
+    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data, images)
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:

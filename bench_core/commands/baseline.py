@@ -69,7 +69,7 @@ def list_(baselines: Folder = HERE) -> None:
 
 def _of(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
     from ..gate.snapshot import snapshot_of_run
-    from ..result import safe_name
+    from ..runs.folder import safe_name
 
     snapshot = snapshot_of_run(run)
     return snapshot, baselines / f"{safe_name(name or f'{snapshot.suite}.{snapshot.profile}')}.json"

@@ -69,7 +69,9 @@ def refuse_unknown(rules: Iterable[str], known: set[str]) -> None:
 
 def text(verdicts: list[Verdict]) -> str:
     """Say of one subject what does not simply hold, a line each, then its counts."""
+    from ..testing.verdicts import OUTCOMES
+
     count = Counter(each.status for each in verdicts)
-    counts = ", ".join(f"{count[each]} {each}" for each in ("holds", "broken", "declared", "unasked") if count[each])
+    counts = ", ".join(f"{count[status]} {outcome}" for status, outcome in OUTCOMES.items() if count[status])
     lines = [str(each) for each in verdicts if each.status != "holds" or each.message]
     return "\n".join([*lines, f"{verdicts[0].subject}: {counts}"])

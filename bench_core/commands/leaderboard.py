@@ -25,11 +25,12 @@ def leaderboard(
 ) -> None:
     """Rank attacks, sources or targets over many runs, ties by interval; refuse what cannot be compared."""
     from ..errors import Fault, UsageError
-    from ..reports.leaderboard import find_runs, leaderboards, read_contributions
+    from ..reports.leaderboard import leaderboards, read_contributions
+    from ..runs.folder import find_runs
     from ..tables.sheet import Sheet, render_sheet
 
     render_sheet(Sheet("", (), ()), format)  # an unknown format is refused before the work
-    given = runs or find_runs(out)
+    given = runs or [str(folder) for folder in find_runs(out)]
     if not given:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
     contributions = read_contributions(given, warn=not no_warnings)

@@ -21,8 +21,8 @@ def report(
 ) -> None:
     """Write a run as one HTML page: tables, plots, images, the suite, and how to reproduce it. Or a comparison."""
     from ..errors import Fault, UsageError, one_line
-    from ..gate.snapshot import run_folder
     from ..reports.page.page import comparison_page, run_page
+    from ..runs.folder import run_folder
     from ..store import write_atomically
 
     wanted = 2 if compare else 1

@@ -1,4 +1,4 @@
-"""Mistakes that only a reference can tell: one wrong attack for each, held against the attack that it claims to be."""
+"""Mistakes that only a comparison with a reference attack reveals: one wrong attack for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All fault experiments: what is tried, how often, and what must not come of it."""
+"""All fault experiments: what is tried and how often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Trial = Callable[[World, int, random.Random], str | None]
 
 @dataclass(frozen=True)
 class Experiment:
-    """`trial(world, number, random)` says what went wrong, if something did; `volume` of them are the whole."""
+    """`trial(world, number, random)` returns what went wrong, or None; `volume` is the number of trials."""
 
     name: str
     what: str
@@ -22,7 +22,7 @@ class Experiment:
     volume: Callable[[World], int]
 
     def once(self, world: World, number: int, seed: int) -> str | None:
-        """Do one trial, whose randomness is its own; an exception is a failure."""
+        """Run one trial with its own random generator; an exception is a failure."""
         try:
             return self.trial(world, number, random.Random(f"{seed}/{self.name}/{number}"))
         except Exception as error:
@@ -50,7 +50,7 @@ ALL = (
                strangers.fuzzed_values, fixed(10_000)),
     Experiment("hostile-name", "a hostile name for attack, model, budget, table and title",
                strangers.hostile, fixed(len(strangers.HOSTILE))),
-    Experiment("command-line", "a command with a request that cannot be met", plugins.command_line, fixed(6)),
+    Experiment("command-line", "command lines with mistakes", plugins.command_line, fixed(6)),
     Experiment("plugin", "a plugin that misbehaves, on each executor (on ray, all faults of an attack in one run)",
                plugins.misbehaving, fixed(len(plugins.WAYS))),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Discovery: each plugin on its own, clashes named, blocked ones never imported."""
+"""Discovery: plugins load separately, clashes are named, blocked plugins are never imported."""
 
 import sys
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_autoload_can_be_switched_off(install, monkeypatch: pytest.MonkeyPatch) 
     assert registry.find("attacks", "pgd", "", "")
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(registry: Registry) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest(registry: Registry) -> None:
     with pytest.raises(UsageError, match=r'unknown attack "pdg" \(did you mean "pgd"\?\)'):
         registry.find("attacks", "pdg", "suite.toml", "attacks.x.recipe")
 
@@ -109,7 +109,7 @@ def test_attacks_of_different_families_cannot_be_joined(registry: Registry) -> N
         registry.compose(["pgd", "bad_nan"], "suite.toml", "attacks.x.parts")
 
 
-def test_every_recipe_says_what_it_is_and_its_options_can_be_listed(installed: Registry) -> None:
+def test_every_recipe_has_a_summary_and_its_options_can_be_listed(installed: Registry) -> None:
     for offer in installed.offers.values():
         assert offer.recipe.summary.strip(), offer.name
         for option in offer.options:

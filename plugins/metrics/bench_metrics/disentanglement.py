@@ -121,7 +121,8 @@ class Disentanglement:
             labels = {"order": f"{order}"}
             for name in ("corrected", "plug_in"):
                 values = np.asarray(rows[name], np.float64)[:, index]
-                yield mean(name, values[np.isfinite(values)], labels)
+                known = np.isfinite(values)
+                yield mean(name, values[known], labels, known)
             count = float(distinct_contexts(self.grid**2, 2, m))
             yield Score("different_contexts", count, count, count, len(rows["corrected"]), labels)
 

@@ -141,7 +141,7 @@ class DropoutCorrection:
         fooled = rows["fooled"].astype(bool)
         yield proportion("fooled", fooled)
         for index, operation in enumerate(self.operations):
-            yield proportion("corrected", rows["corrected"][fooled, index], {"operation": operation})
+            yield proportion("corrected", rows["corrected"][fooled, index], {"operation": operation}, fooled)
             yield proportion("kept", rows["kept"][:, index], {"operation": operation})
 
 

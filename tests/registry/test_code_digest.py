@@ -1,4 +1,4 @@
-"""What makes a result stale: the code it could have come from, and no other."""
+"""A result is stale if the code that it depends on has changed, and not otherwise."""
 
 import sys
 from collections.abc import Callable
@@ -13,7 +13,7 @@ FILES = {
     "__init__.py": "",
     "near.py": "from .sub.far import far\n",
     "lazy.py": "def build():\n    from . import near\n",
-    "apart.py": "x = 1\n",
+    "unrelated.py": "x = 1\n",
     "builds_on.py": "from bench_attacks.gradient_attack import GradientAttack\nimport json\n",
     "dynamic.py": "import importlib\nimportlib.import_module('.' + 'near', __package__)\n",
     "sub/__init__.py": "",
@@ -23,7 +23,7 @@ FILES = {
 
 @pytest.fixture
 def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Write the package `traced`; give a function that says the digest of one of its modules, as it is on disk now."""
+    """Write the package `traced` and return a function from a module of it to its digest, as it is on disk now."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for name, content in FILES.items():
         file = tmp_path / "traced" / name
@@ -41,11 +41,11 @@ def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 @pytest.mark.parametrize("module", ["near", "lazy", "sub.far"])
-@pytest.mark.parametrize("changed", ["sub/far.py", "sub/__init__.py", "__init__.py", "apart.py"])
+@pytest.mark.parametrize("changed", ["sub/far.py", "sub/__init__.py", "__init__.py", "unrelated.py"])
 def test_a_change_counts_where_it_is_imported_directly_or_not(digests, tmp_path: Path, module: str, changed: str):
     before = digests(module)
     (tmp_path / "traced" / changed).write_text("changed = True\n")
-    assert (digests(module) != before) is (changed != "apart.py")
+    assert (digests(module) != before) is (changed != "unrelated.py")
 
 
 def test_a_plugin_that_builds_on_ours_depends_on_it_and_on_no_library(digests):
@@ -61,7 +61,7 @@ def test_nothing_is_run_to_be_read(digests):
 
 
 @pytest.mark.parametrize("module", ["dynamic", "missing"])
-def test_what_cannot_be_traced_says_so(digests, module: str):
+def test_a_module_that_cannot_be_traced_is_reported(digests, module: str):
     with pytest.raises(closure.Untraceable):
         digests(module)
 
@@ -72,6 +72,6 @@ def test_results_of_one_metric_do_not_depend_on_another():
     assert len(set(codes.values())) == len(codes)
 
 
-def test_what_cannot_be_traced_depends_on_its_whole_plugin():
+def test_a_recipe_that_cannot_be_traced_depends_on_its_whole_plugin():
     offer = discover().find("attacks", "torchattacks:PGD", "", "")
     assert offer.code == offer.origin.source

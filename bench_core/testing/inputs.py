@@ -1,4 +1,4 @@
-"""What plugins are asked with: small networks of any side, images at the border, random streams."""
+"""The inputs of the rules: small networks for images of any size, images at the border of [0, 1], random streams."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Block(nn.Module):
         return activated
 
 
-class Asleep(nn.Module):
-    """A network with the right logits, whose gradient is exactly zero until it is `awake`."""
+class ZeroGradient(nn.Module):
+    """A network with the right logits and a gradient of exactly zero, until `awake` is set."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Asleep(nn.Module):
 
 
 class Failing(nn.Module):
-    """A network that fails at one of its calls."""
+    """A network that raises at call number `at`."""
 
     def __init__(self, inner: nn.Module, at: int) -> None:
         super().__init__()
@@ -62,26 +62,31 @@ class Failing(nn.Module):
 
 
 class Recording(nn.Module):
-    """A network that remembers its calls and every image that it was asked about."""
+    """A network that records its calls and the digest of every input image."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner, self.calls = inner, 0
-        self.asked: list[bytes] = []
+        self.inputs: list[bytes] = []
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
-        self.asked += [hashlib.sha256(each.detach().cpu().numpy().tobytes()).digest() for each in images]
+        self.inputs += [hashlib.sha256(image.detach().cpu().numpy().tobytes()).digest() for image in images]
         logits: Tensor = self.inner(images)
         return logits
 
 
 def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0) -> nn.Module:
-    """A residual network for images of any side, with random weights, frozen.
+    """Build a frozen residual network with random weights, for images of any size.
 
-    It is smooth, so that no gradient is a rounding error around zero, whose sign says nothing; `inplace` has ReLUs that
-    overwrite the features instead, each used twice. `shift` gives the modules other names.
+    It is smooth, so that the sign of a gradient is never decided by rounding.
+
+    Args:
+        channels: the number of channels of the images.
+        seed: the seed of the weights.
+        inplace: use ReLUs that overwrite the features, each twice, instead of smooth activations.
+        shift: the number of identity modules put first, which changes the names of the others.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -102,18 +107,26 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
             *(Block(branch, activation) for branch in branches),
             *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, CLASSES)),
         )
-        made.get_parameter(f"{len(made) - 1}.weight").data.mul_(
-            20
-        )  # so that losses are of the size they have on trained networks
+        made.get_parameter(f"{len(made) - 1}.weight").data.mul_(20)  # losses as large as on trained networks
     made.eval().requires_grad_(False)
-    made.get_parameter(f"{len(made) - 1}.bias").sub_(made(torch.full((1, channels, 8, 8), 0.5))[0])  # all classes occur
+    made.get_parameter(f"{len(made) - 1}.bias").sub_(
+        made(torch.full((1, channels, 8, 8), 0.5))[0]
+    )  # so that all classes occur
     return made
 
 
 def examples(
     model: nn.Module, shape: Sequence[int], count: int = 4, targeted: bool = False, dtype: Any = torch.float32
 ) -> Examples:
-    """Images of 256 grey levels that `model` classifies as they are labelled; the first two are black and white."""
+    """Make images of 256 grey levels, labelled as `model` classifies them; the first two are black and white.
+
+    Args:
+        model: images [n, c, h, w] -> logits [n, 10].
+        shape: the shape (c, h, w) of an image.
+        count: the number of images; a single one is neither black nor white.
+        targeted: whether to add target classes.
+        dtype: the dtype of the images and of the model, which is converted in place.
+    """
     generator = torch.Generator().manual_seed(0)
     images = (torch.rand(max(count, 4), *shape, generator=generator) * 255).round() / 255
     images[0], images[1] = 0, 1
@@ -125,18 +138,18 @@ def examples(
 
 
 def streams(given: Examples, seed: int = 0) -> ImageStreams:
-    """The random streams of a batch, as a worker hands them to an attack or a metric."""
+    """Return the random streams of a batch, as a worker passes them to an attack or a metric."""
     return ImageStreams(seed, given.ids)
 
 
 def budget(norm: Norm, **changes: Any) -> Budget:
-    """A budget in which three steps do not reach the border of the ball."""
+    """Return a budget in which three steps do not reach the border of the ball; `changes` replace its fields."""
     size = (16 / 255, 5 / 255) if norm == "linf" else (1.0, 0.3)
     return Budget(**{"norm": norm, "eps": size[0], "step_size": size[1], "steps": 3, **changes})
 
 
-def told(given: Examples, limits: Budget | None = None, seed: int = 0, extra: str = "") -> str:
-    """Say an input in words."""
+def describe(given: Examples, limits: Budget | None = None, seed: int = 0, extra: str = "") -> str:
+    """Return a short description of an input, for messages."""
     count, *shape = given.images.shape
     words = [f"{count} image{'s' * (count != 1)} {'x'.join(map(str, shape))} {str(given.images.dtype).split('.')[-1]}"]
     if limits:
