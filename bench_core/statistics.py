@@ -1,6 +1,6 @@
-"""Confidence intervals for proportions and means, and scores made of them; correlation and linear regression.
+"""Scores of proportions and means with confidence intervals; correlation and linear regression.
 
-SciPy is imported where it is used, because its import takes longer than that of everything else that lists and shows.
+SciPy is imported where it is used, because its import takes longer than all other imports of `bench show`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     Args:
         successes: Number of successes; a sum of fractions is allowed.
         n: Number of trials.
-        z: Normal quantile of the confidence level; the default gives 95%.
+        z: Normal quantile of the confidence level; the default is two-sided 95%.
 
     Returns:
         The lower and upper end; (0, 1) if n is 0.
@@ -105,7 +105,7 @@ def bootstrap_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.fl
 def _weights(n: int, seed: int) -> NDArray[np.float64]:
     """Draw how often each resample contains each image, [10,000, n].
 
-    Cached, since all values of one n share them; and in float64, since a product with a narrower type copies it.
+    Cached, because all values of one n share them; in float64, because a product with a narrower type would copy them.
     """
     generator = np.random.default_rng(seed)
     weights = np.empty((RESAMPLES, n))
@@ -249,7 +249,7 @@ def student_t(degrees: int, two_sided: float = 0.95) -> float:
     """Compute the t with `P(|T| <= t) = two_sided` under Student's distribution.
 
     Args:
-        degrees: Degrees of freedom.
+        degrees: Degrees of freedom, at least 1.
         two_sided: Probability of the interval [-t, t].
 
     Returns:

@@ -22,7 +22,7 @@ else:
 
 
 def pixels_left(rate: float, pixels: int) -> int:
-    """Return `floor((1 - rate) pixels)`, with the rate as it is written in decimal (arXiv:2103.07364, app. H)."""
+    """Return `floor((1 - rate) pixels)`, computed exactly from the decimal rate (arXiv:2103.07364, app. H)."""
     return math.floor((1 - Fraction(str(rate))) * pixels)
 
 
