@@ -12,7 +12,7 @@ from bench_attacks.branches import branches
 from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_core.run import run as run_suite
-from bench_core.worker.contracts import guarded
+from bench_core.worker.guard import guarded
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
