@@ -201,7 +201,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Show what a run would compute, what it would cost, and what is stored already."""
-    from .planning.cost import estimate
+    from .executors.calibrate import estimate
     from .planning.describe import plan_record, plan_text
     from .planning.plan import make_plan
     from .progress import for_stream
