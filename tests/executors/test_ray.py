@@ -20,6 +20,8 @@ from bench_core.registry import discover
 from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
+from .test_workers import install
+
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: the clusters of these tests have no token
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -94,15 +96,6 @@ def puts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def install(folder: Path, name: str, source: str) -> None:
-    """Install a plugin in a folder, for tests that put the folder on the path."""
-    info = folder / f"{name}-1.dist-info"
-    info.mkdir(parents=True)
-    (folder / f"{name}.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[bench]\n{name} = {name}\n")
 
 
 def test_two_nodes_give_the_bits_of_one_process_and_faults_are_reported_before_the_work(
