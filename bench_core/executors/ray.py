@@ -161,7 +161,10 @@ class _Scheduler:
             return Outcome(task.address, reason=reason)
         except self.ray.exceptions.RayError as error:
             self.replace(worker)
-            return self.count_failed_start(error) if task is None else self.retry(task, error)
+            if task is not None:
+                return self.retry(task, error)
+            self.count_failed_start(error)
+            return None
         if task is None:
             messages = differences(content, self.spec, self.executor.plugins)
             if messages:

@@ -14,9 +14,11 @@ import pytest
 
 from bench_core import run
 from bench_core.errors import UsageError
+from bench_core.executors import Outcome, Task
+from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
-from bench_core.registry import discover
+from bench_core.registry import Registry, discover
 from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
@@ -153,6 +155,40 @@ def test_a_worker_with_other_code_or_libraries_is_rejected() -> None:
     assert "(needs x)" in mine
 
 
+def executor(workers: int | None = None) -> Ray:
+    return Ray(workers, Registry(), "local", None, None)
+
+
+def test_a_task_that_kills_several_workers_is_void() -> None:
+    tasks = [Task("a", {}, ()), Task("b", {}, ())]
+    scheduler = _Scheduler(executor(), Request(1, 0), tasks)
+    lost = ray.exceptions.RayError("the actor died\nand much more")
+    assert [scheduler.retry(tasks[0], lost), scheduler.retry(tasks[0], lost)] == [None, None]
+    assert scheduler.retry(tasks[1], lost) is None, "each task is counted separately"
+    assert list(scheduler.waiting) == [tasks[1], tasks[0], tasks[0], *tasks]
+    assert scheduler.retry(tasks[0], lost) == Outcome("a", reason="the worker process died 3 times (the actor died)")
+
+
+@pytest.mark.parametrize(("workers", "allowed"), [(None, 3), (2, 6)])
+def test_workers_that_die_at_their_start_end_the_run(workers: int | None, allowed: int) -> None:
+    scheduler = _Scheduler(executor(workers), Request(1, 0), [Task("a", {}, ())])
+    lost = ray.exceptions.RayError("the actor died")
+    for _ in range(allowed):
+        scheduler.count_failed_start(lost)
+    with pytest.raises(UsageError, match=r"^--executor ray: workers do not start: the actor died$"):
+        scheduler.count_failed_start(lost)
+    with pytest.raises(UsageError, match="install the same release"):
+        scheduler.count_failed_start(ray.exceptions.RayError("ModuleNotFoundError: No module named 'bench_core'"))
+
+
+def test_without_tasks_no_cluster_is_started_and_closing_twice_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("started"))
+    unused = executor()
+    assert list(unused.run([])) == []
+    unused.close()
+    unused.close()
+
+
 @pytest.mark.slow
 def test_one_two_and_four_workers_give_the_same_bits(suite: str, tmp_path: Path, puts: Counter[str]) -> None:
     sound = files(run(suite, out=tmp_path / "inline", executor="inline").folder)
@@ -219,6 +255,8 @@ def test_the_task_of_a_killed_worker_is_retried_a_few_times(
 
 
 def test_listing_plugins_imports_no_ray() -> None:
-    code = "import sys; from bench_core.registry import discover; assert 'ray' in discover().names('executors')"
+    code = (
+        "import sys; from bench_core.registry import Registry, discover; assert 'ray' in discover().names('executors')"
+    )
     done = subprocess.run([sys.executable, "-c", f"{code}; sys.exit('ray' in sys.modules)"], check=False)
     assert done.returncode == 0
