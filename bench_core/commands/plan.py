@@ -49,7 +49,7 @@ def plan(
     targets.
     """
     from ..errors import Fault, UsageError
-    from ..planning.cost import estimate
+    from ..executors.calibrate import estimate
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
     from ..progress import for_stream
