@@ -1,8 +1,9 @@
 """bench: declarative adversarial-robustness suites, attacks that are checked, numbers with their uncertainty."""
 
 from .errors import UsageError
-from .result import Result, load_result
+from .result import Result
 from .run import run
+from .runs.load import load_result
 from .suite.load import load_suite
 from .suite.model import Suite
 

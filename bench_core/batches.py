@@ -1,4 +1,4 @@
-"""Batch sizes: as large as is fastest on the device, and smaller where memory runs out."""
+"""Forward passes in batches of the size that is fastest on the device, halved if memory runs out."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def in_parts(
     """
     start = 0
     while start < rows:
-        left = rows - start
-        parts = -(-left // max(1, at_once(model, images) // inputs))
-        size = -(-left // parts)  # of equal size: a small last batch would cost as much as a full one
+        remaining = rows - start
+        parts = -(-remaining // max(1, at_once(model, images) // inputs))
+        size = -(-remaining // parts)  # of equal size: a small last batch would cost as much as a full one
         try:
             part = compute(slice(start, start + size))
         except torch.OutOfMemoryError:

@@ -17,7 +17,9 @@ def is_cloud(shape: tuple[int, ...]) -> bool:
 
 
 def squared_distances(points: Tensor, others: Tensor) -> Tensor:
-    """Compute all squared Euclidean distances between two sets of points, independent of the batch size.
+    """Compute all squared Euclidean distances between two sets of points.
+
+    They are summed by coordinate, because the rounding of a matrix product (`torch.cdist`) can depend on the batch.
 
     Args:
         points: Coordinates [n, p, 3].

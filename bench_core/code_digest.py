@@ -1,4 +1,4 @@
-"""SHA-256 of the code that a recipe can run: its module and everything that module imports, found without running it.
+"""SHA-256 of the code that a recipe can run: its module and all that the module imports, without importing them.
 
 A stored result becomes stale only if code that could have produced it changed; a new metric's file leaves the results
 of all other metrics valid. Where imports cannot be traced, `registry.Offer.code` falls back to the digest of the whole

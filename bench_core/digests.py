@@ -1,7 +1,7 @@
 """SHA-256 of values and of folders of source files.
 
-`digest` names data: addresses of jobs, keys of cells, contents of suites. `folder_digest` covers all the code of a
-folder. `code_digest.closure_digest` covers only the code that one recipe can run.
+`digest` identifies data: jobs, cells and suites. `folder_digest` covers all the code of a folder;
+`code_digest.closure_digest` only the code that one recipe can run.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def grid_fault(grid: int, shape: tuple[int, int, int]) -> str | None:
-    """Return why images cannot be divided into equal cells, or None where they can.
+    """Check that images can be divided into equal cells.
 
     Args:
         grid: Cells per side.

@@ -54,6 +54,11 @@ def bench_run_finished(result: ResultView) -> None:
     """Called after a run, with its scores and tables."""
 
 
+@hookspec
+def bench_formats() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return the formats of tables that every run saves, by the name that `--format` uses, and their file suffixes."""
+
+
 @hookspec(firstresult=True)
-def bench_render(table: TableView, format: str) -> str | None:
-    """Render a table in a format of the plugin's; return None for any other format."""
+def bench_render(table: TableView, format: str, intervals: bool) -> str | None:
+    """Render a table in a format of the plugin's; return None for any other. `intervals`: whether `--ci` is given."""

@@ -1,4 +1,4 @@
-"""Functions of logits that attacks, metrics and the host share: losses per image, and the margin."""
+"""Losses and margins per image, computed from logits; shared by attacks, metrics and the worker."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def margin(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.scatter(-1, index, -float("inf")).amax(-1) - pick(logits, classes)
 
 
+# by the names that the key `loss` of a suite accepts
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
     {"cross_entropy": cross_entropy, "margin": margin}
 )

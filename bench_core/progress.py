@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar with the time left on a terminal, sober lines when piped. On standard error."""
+"""Shows the progress of a run on standard error: a live bar on a terminal, plain lines if it is piped."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-QUIET_SECONDS = 15.0
+LINE_SECONDS = 15.0  # the shortest time between two lines
 
 
 class Advance(Protocol):
-    """Says that some more of the stage's work is done."""
+    """Add an amount of finished work to a stage."""
 
     def __call__(self, amount: float) -> None: ...
 
 
 class Progress(Protocol):
-    """`stage` is entered for each stage, with its total amount of work."""
+    """Shows stages. `stage(name, total)` is entered for each stage, with its total amount of work."""
 
     def stage(self, name: str, total: float, /) -> AbstractContextManager[Advance]: ...
 
 
 class Silent:
-    """No progress at all."""
+    """Shows nothing."""
 
     @contextmanager
     def stage(self, _name: str, _total: float) -> Iterator[Advance]:
@@ -32,27 +32,27 @@ class Silent:
 
 
 class Lines:
-    """A line at the start, every quarter of a minute, and at the end."""
+    """Prints the share done and the time left every 15 seconds, and a last line at the end of a stage."""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
-        began = last = time.monotonic()
+        start = last = time.monotonic()
         done = 0.0
 
         def advance(amount: float) -> None:
             nonlocal done, last
             done += amount
             now = time.monotonic()
-            if now - last >= QUIET_SECONDS and 0 < done < total:
-                last, left = now, (now - began) * (total - done) / done
+            if now - last >= LINE_SECONDS and 0 < done < total:
+                last, left = now, (now - start) * (total - done) / done
                 print(f"bench: {name}: {done / total:.0%}, about {left:.0f} s left", file=sys.stderr, flush=True)
 
         yield advance
-        print(f"bench: {name}: done in {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        print(f"bench: {name}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
 class Bars:
-    """A live bar for each stage."""
+    """Shows a live bar for each stage."""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
@@ -68,5 +68,5 @@ class Bars:
 
 
 def for_stream() -> Silent | Lines | Bars:
-    """Choose by whether standard error is a terminal."""
+    """Return bars if standard error is a terminal, else lines."""
     return Bars() if sys.stderr.isatty() else Lines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
 from .reserved import PREDICTED
-from .result import Result, safe_name, truth, write
-from .scores.summarise import RowSet, gather
+from .result import Result
+from .runs.folder import safe_name
+from .runs.scoring import score_run
+from .runs.write import make_record, read_published, selected_truth, write
+from .scores.rows import complete_labels, gather
 from .store import Store
 from .suite.load import load_suite
 from .suite.model import Suite
+from .tables.formats import plugin_formats
 from .types import Precision
 
 
@@ -103,6 +108,8 @@ def run(
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
     dispatcher = Dispatcher(store, computing, progress or Silent(), registry, limits, strict)
+    published = read_published(suite)
+    plugin_formats(registry.manager)  # raises if two plugins clash, before the work and not after it
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
     clean = clean_jobs(resolved)
     with closing(computing):
@@ -113,13 +120,23 @@ def run(
         selection = select(resolved, predictions)
         attacks = selected_jobs(resolved, selection)
         more, more_reasons = dispatcher.compute("attacks", attacks)
-    reasons |= more_reasons
-    rows = label_rows(gather([*clean, *attacks], found | more, reasons), resolved)
-    folder = out / safe_name(suite.name) / safe_name(suite.profile)
-    result = Result(suite, folder, [], [], reasons, rows, warn=warn)
-    result.score(resolved.metrics_by_label, selection.indices, truth(resolved, selection))
+    complete = complete_labels(suite, partial(is_white_box, resolved))
+    rows = gather(clean, found, reasons, complete, "all", range(len(resolved.images.ids)))
+    rows += gather(attacks, more, more_reasons, complete, "selected", selection.indices)
+    folder, truth = out / safe_name(suite.name) / safe_name(suite.profile), selected_truth(resolved, selection)
+    result = score_run(
+        suite,
+        folder,
+        rows,
+        resolved.metrics_by_label,
+        selection.indices,
+        truth,
+        published,
+        reasons | more_reasons,
+        warn,
+    )
     try:
-        write(result, resolved, selection)
+        write(result, make_record(result, resolved, selection), registry.manager)
     except OSError as error:
         raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
     registry.manager.hook.bench_run_finished(result=result)
@@ -166,18 +183,3 @@ def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> No
     if failed:
         listed = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
         raise Incomplete(f"the models' predictions failed: {listed}")
-
-
-def label_rows(rows: Sequence[RowSet], resolved: ResolvedSuite) -> list[RowSet]:
-    """Add the labels that follow from others: the norm of a budget, the relation of source and target, swept values."""
-    sources = {"+".join(s) if isinstance(s, list) else s: s for s in resolved.suite.sources}
-    for each in rows:
-        if "budget" in each.labels:
-            each.labels["norm"] = resolved.suite.budgets[each.labels["budget"]].norm
-        if "source" in each.labels and "target" in each.labels:
-            source = sources[each.labels["source"]]
-            white = is_white_box(resolved, [source] if isinstance(source, str) else source, each.labels["target"])
-            each.labels["relation"] = "white-box" if white else "black-box"
-        if "attack" in each.labels:
-            each.labels |= resolved.suite.attacks[each.labels["attack"]].swept
-    return list(rows)

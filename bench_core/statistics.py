@@ -1,6 +1,6 @@
-"""Confidence intervals for proportions and means, and scores made of them; correlation and linear regression.
+"""Scores of proportions and means with confidence intervals; correlation and linear regression.
 
-SciPy is imported where it is used, because its import takes longer than that of everything else that lists and shows.
+SciPy is imported where it is used, because its import takes longer than all other imports of `bench show`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     Args:
         successes: Number of successes; a sum of fractions is allowed.
         n: Number of trials.
-        z: Normal quantile of the confidence level; the default gives 95%.
+        z: Normal quantile of the confidence level; the default is two-sided 95%.
 
     Returns:
         The lower and upper end; (0, 1) if n is 0.
@@ -105,7 +105,7 @@ def bootstrap_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.fl
 def _weights(n: int, seed: int) -> NDArray[np.float64]:
     """Draw how often each resample contains each image, [10,000, n].
 
-    Cached, since all values of one n share them; and in float64, since a product with a narrower type copies it.
+    Cached, because all values of one n share them; in float64, because a product with a narrower type would copy them.
     """
     generator = np.random.default_rng(seed)
     weights = np.empty((RESAMPLES, n))
@@ -114,13 +114,19 @@ def _weights(n: int, seed: int) -> NDArray[np.float64]:
     return weights
 
 
-def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
+def proportion(
+    name: str,
+    outcomes: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
     """Build the score of a share of images, with Wilson's 95% interval.
 
     Args:
         name: Name of the score.
         outcomes: Whether each image counts, bool [n].
         labels: Labels that the metric adds.
+        images: Which of the rows these are of (see `types.Score`); None for all, in order.
 
     Returns:
         The score; its value is NaN without images.
@@ -128,23 +134,29 @@ def proportion(name: str, outcomes: ArrayLike, labels: Mapping[str, Any] | None 
     data = np.asarray(outcomes, dtype=np.float64)
     n = len(data)
     low, high = wilson(float(data.sum()), n)
-    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data)
+    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data, images)
 
 
-def mean(name: str, values: ArrayLike, labels: Mapping[str, Any] | None = None) -> Score:
+def mean(
+    name: str,
+    values: ArrayLike,
+    labels: Mapping[str, Any] | None = None,
+    images: NDArray[np.bool_] | NDArray[np.intp] | None = None,
+) -> Score:
     """Build the score of a mean over images, with its 95% bootstrap interval.
 
     Args:
         name: Name of the score.
         values: One number per image, [n].
         labels: Labels that the metric adds.
+        images: Which of the rows these are of (see `types.Score`); None for all, in order.
 
     Returns:
         The score; its value is NaN without images.
     """
     data = np.asarray(values, dtype=np.float64)
     low, high = bootstrap(data)
-    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data)
+    return Score(name, float(data.mean()) if len(data) else math.nan, low, high, len(data), labels or {}, data, images)
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
@@ -237,7 +249,7 @@ def student_t(degrees: int, two_sided: float = 0.95) -> float:
     """Compute the t with `P(|T| <= t) = two_sided` under Student's distribution.
 
     Args:
-        degrees: Degrees of freedom.
+        degrees: Degrees of freedom, at least 1.
         two_sided: Probability of the interval [-t, t].
 
     Returns:

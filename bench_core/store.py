@@ -1,8 +1,8 @@
-"""Address -> arrays, on disk: atomic, self-checking, shared by any number of processes.
+"""Stores arrays on disk by address. Writes are atomic, reads are verified, and any number of processes may share it.
 
-The results of a job lie in `<root>/<first two of its address>/<address>/`, in one or more bundles. A bundle is a
-safetensors file named by the SHA-256 of its own bytes, so that a damaged one is known by its name alone; it is written
-beside its place, flushed and renamed, so that a process killed at any moment leaves either a whole bundle or none.
+The results of a job are in `<root>/<first two characters of its address>/<address>/`, in one or more bundles. A bundle
+is a safetensors file named by the SHA-256 of its bytes, so that damage is detected. It is written to a temporary file,
+flushed and renamed, so that a process killed at any moment leaves either the complete bundle or none.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 SUFFIX = ".safetensors"
-ABANDONED_AFTER = 3600.0  # seconds; an unfinished file older than this belongs to a dead process
+ABANDONED_AFTER = 3600.0  # seconds; the process that wrote an older unfinished file is dead
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Make a bundle of arrays named `cell/row`; equal arrays give equal bytes."""
+    """Return a bundle of arrays named `cell/row`. Equal arrays give equal bytes."""
     return save({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())})
 
 
 class Store:
-    """A folder of results."""
+    """The store in the folder `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -39,11 +39,11 @@ class Store:
         return self.root / address[:2] / address
 
     def put(self, address: str, bundle: bytes) -> None:
-        """Keep a bundle; when this returns it is on the disk. Raises OSError where the disk is full."""
+        """Write a bundle; it is on the disk when this returns. Raises OSError, for example if the disk is full."""
         write_atomically(self.folder(address) / f"{hashlib.sha256(bundle).hexdigest()}{SUFFIX}", bundle)
 
     def cells(self, address: str) -> set[str]:
-        """Name the cells of a job that are stored, reading no more than the headers."""
+        """Return the keys of the stored cells of a job. Only the headers of its bundles are read."""
         names: set[str] = set()
         for path in self._bundles(address):
             try:
@@ -58,7 +58,7 @@ class Store:
         return names
 
     def get(self, address: str) -> dict[str, dict[str, NDArray[Any]]]:
-        """Give the stored arrays of a job, cell -> row -> array; a damaged bundle is set aside, never served."""
+        """Return the stored arrays of a job, cell -> row -> array. A damaged bundle is renamed, never returned."""
         found: dict[str, dict[str, NDArray[Any]]] = {}
         for path in self._bundles(address):
             content = path.read_bytes()
@@ -67,9 +67,7 @@ class Store:
                 continue
             try:
                 arrays = load(content)
-            except (
-                Exception
-            ):  # it bears its own digest, and was never a bundle; safetensors has errors of several kinds
+            except Exception:  # the digest is right, but it is no bundle; safetensors raises errors of several kinds
                 self._set_aside(path)
                 continue
             for name, array in arrays.items():
@@ -87,12 +85,12 @@ class Store:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment the old content or the whole new one stands there, on the disk."""
+    """Write a file. At every moment the file on the disk has either its old content or the complete new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for other in path.parent.glob(".*.unfinished"):
+    for leftover in path.parent.glob(".*.unfinished"):
         with contextlib.suppress(OSError):
-            if time.time() - other.stat().st_mtime > ABANDONED_AFTER:
-                other.unlink()
+            if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER:
+                leftover.unlink()
     unfinished = path.parent / f".{path.name[:40]}.{os.getpid()}.unfinished"
     try:
         with unfinished.open("wb") as file:

@@ -1,7 +1,7 @@
-"""Runs every benchmark and writes `docs/performance.md`: `python -m benchmarks [NAME ...]`.
+"""Run the benchmarks and write `docs/performance.md`: `python -m benchmarks [NAME ...]`.
 
-What a script printed is kept under `results/benchmarks/`; one that was run already is not run again unless it is named,
-or all are with `--again`. Wants an idle machine.
+The output of each script is kept under `results/benchmarks/`. A script with kept output runs again only if it is named,
+or with `--again`. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ with stand-ins, and on a GPU where there is one. This page makes no claim about 
 
 
 def run(name: str) -> str:
-    """Run one script; give what it printed. Raises SystemExit where it failed."""
+    """Run one script and return its output. Raises SystemExit if it fails."""
     start = time.monotonic()
     print(f"{name} ...", end=" ", flush=True)
     done = subprocess.run(
@@ -122,9 +122,12 @@ def page(found: dict[str, str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(SCRIPTS)}; those that were not run yet"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"scripts to run: {', '.join(SCRIPTS)} (default: those without kept output)",
     )
-    parser.add_argument("--again", action="store_true", help="run all")
+    parser.add_argument("--again", action="store_true", help="run all scripts again")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in SCRIPTS]
     if unknown:
@@ -134,14 +137,14 @@ def main() -> None:
     for name in SCRIPTS:
         kept = KEPT / f"{name}.txt"
         if not (ROOT / "benchmarks" / f"{name}.py").is_file():
-            print(f"{name}: there is no such script")
+            print(f"{name}: no such script")
             continue
         if given.again or name in given.names or (not given.names and not kept.is_file()):
             kept.write_text(run(name) + "\n", encoding="utf-8")
         if kept.is_file():
             found[name] = kept.read_text(encoding="utf-8").strip("\n")
             PAGE.write_text(page(found), encoding="utf-8")
-    print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)}")
+    print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)} scripts")
 
 
 if __name__ == "__main__":

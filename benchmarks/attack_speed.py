@@ -26,7 +26,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.executors.hardware import cpu_count
 from bench_core.executors.settings import worker_environment
 from bench_core.types import Budget, Examples
@@ -34,7 +34,7 @@ from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.lean.make import lean
 from benchmarks.peak import operations
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 EPS, ALPHA, SAMPLES, CELLS = 16 / 255, 2 / 255, 32, 32
 OURS, FROZEN, PLAIN = "bench", "official, parameters frozen", "official"
@@ -173,7 +173,7 @@ def one_thread(name: str, turns: int, peak: float) -> None:
     work = 2 * multiplications(name) * (2 * (2 * SAMPLES + 1) + 1) * count
     share = work / statistics.median(seconds[OURS]) / peak
     table = compared(seconds, OURS, count / 1000, "ms an image")
-    say(f"{name}, one thread", table, f"bench reaches {share:.0%} of the convolution peak")
+    report(f"{name}, one thread", table, f"bench reaches {share:.0%} of the convolution peak")
 
 
 def whole_machine(name: str, turns: int) -> None:
@@ -186,7 +186,7 @@ def whole_machine(name: str, turns: int) -> None:
             for label, step in steps.items():
                 seconds[label].append(step())
     how = f"bench {cores} processes of one thread, the official algorithm {cores} threads"
-    say(f"{name}, the whole machine: {how}", compared(seconds, OURS, count / 1000, "ms an image"))
+    report(f"{name}, the whole machine: {how}", compared(seconds, OURS, count / 1000, "ms an image"))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""How many inputs should go through a network at once on a CPU: `python -m benchmarks.batch_sizes`.
+"""The best batch size on a CPU: `python -m benchmarks.batch_sizes`.
 
-The gradient of 64 inputs (16 at 224 pixels) in passes of some sizes, as `bench_core.batches` has them; its own choice
-is marked. In processor time, one thread.
+Times the gradient of 128 inputs (16 at 224 pixels) in batches of several sizes. The size that `bench_core.batches`
+chooses is marked. Processor time, one thread.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor
 from bench_core.batches import at_once
 from bench_models.lean.make import lean
 from benchmarks.attack_speed import images_of, network_of
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 SIZES = (1, 4, 8, 16, 25, 50, 64, 128)
 
 
 def gradient(network: Callable[[Tensor], Tensor], images: Tensor, size: int) -> None:
-    """Take the gradient in the images, `size` of them at once."""
+    """Compute the gradient with respect to the images, in batches of `size`."""
     for part in images.split(size):
         given = part.clone().requires_grad_(True)
         torch.autograd.grad(network(given).sum(), given)
@@ -46,7 +46,7 @@ def main() -> None:
         labels = {size: f"{size}{' (bench)' if size == own else ''}" for size in sizes}
         seconds = in_turns({labels[size]: partial(gradient, network, images, size) for size in sizes}, turns)
         table = compared(seconds, labels[own], count / 1000, "ms an input")
-        say(f"{name}, {given.images.shape[-1]} pixels, inputs at once", table)
+        report(f"{name}, {given.images.shape[-1]} pixels, batch size", table)
     print("\n" + setting(turns, "torchvision"))
 
 

@@ -1,8 +1,8 @@
-"""Whether `torch.compile` pays on networks that are lean already: `python -m benchmarks.compiled`.
+"""Whether `torch.compile` pays off on networks that are already lean: `python -m benchmarks.compiled`.
 
-The gradient of 63 inputs, the pass of interaction reduction on seven images, with and without it, in turns; and the
-seconds that it takes before the first answer, which every worker would pay for each network and size of a batch. In
-processor time, one thread. Wants a C++ compiler.
+Times the gradient of 63 inputs (interaction reduction on seven images) with and without compilation, in turns, and the
+compilation itself, which every worker would repeat for each network and batch size. Processor time, one thread. Needs a
+C++ compiler.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what another process compiled is not to be found
+os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # so that nothing is compiled in advance
 
 import torch
 from tabulate import tabulate
@@ -22,7 +22,7 @@ from tabulate import tabulate
 from bench_models.lean.make import lean
 from benchmarks.attack_speed import network_of
 from benchmarks.batch_sizes import gradient
-from benchmarks.side_by_side import in_turns, quartiles, say, setting
+from benchmarks.side_by_side import in_turns, quartiles, report, setting
 
 BATCH = 63
 
@@ -41,7 +41,7 @@ def main() -> None:
         gradient(compiled, images, BATCH)
         first = time.perf_counter() - start
         ways = {
-            "as it is": partial(gradient, network, images, BATCH),
+            "not compiled": partial(gradient, network, images, BATCH),
             "compiled": partial(gradient, compiled, images, BATCH),
         }
         seconds = in_turns(ways, turns)
@@ -51,8 +51,8 @@ def main() -> None:
         after = f"{first / saved:,.0f}" if saved > 0 else "never"
         times = [f"{1e6 * each / BATCH:.0f}" for each in (plain, faster)]
         rows.append([name, *times, f"{middle:.2f} [{low:.2f}, {high:.2f}]", f"{first:.1f}", after])
-    head = ["network", "us an input", "compiled", "times as fast", "s to compile", "pays after inputs"]
-    say("The gradient, compiled", tabulate(rows, head, disable_numparse=True), setting(turns) + "; one thread")
+    head = ["network", "us per input", "compiled", "times as fast", "s to compile", "pays off after, inputs"]
+    report("The gradient, compiled", tabulate(rows, head, disable_numparse=True), setting(turns) + "; one thread")
 
 
 if __name__ == "__main__":

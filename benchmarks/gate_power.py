@@ -1,9 +1,8 @@
-"""Does the regression gate keep its promises? Simulated pairs of runs, of which it is known whether one is worse.
+"""The error rates of the regression gate on simulated pairs of runs: `python -m benchmarks.gate_power`.
 
-    python benchmarks/gate_power.py [--pairs 1000] [--scores 20] [--images 300] [--seed 0]
-
-For shares and for means: of PAIRS of equal runs at most 5% may raise a false alarm in any of their SCORES; of PAIRS in
-which one score drops by what the gate says it can see, as many must be found as it says.
+For rates and for means: at most 5% of PAIRS of equal runs may raise a false alarm in any of their SCORES. Where one
+score drops by the smallest drop that the gate claims to detect, it must detect as many as it claims. Exit code
+1 if not.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Runs = tuple[list[Any], list[Any]]
 
 
 def snapshot(name: str, values: list[Any]) -> Snapshot:
-    """A run of one score for each array of values, all over the same images."""
+    """Return a run with one score per array of values, all over the same images."""
     ids = tuple(str(image) for image in range(len(values[0])))
     scores = tuple(GatedScore(SCORE, {"attack": str(i)}, each.astype(float), ids) for i, each in enumerate(values))
     gate = {SCORE: GateTable(better="higher")}
@@ -34,7 +33,7 @@ def snapshot(name: str, values: list[Any]) -> Snapshot:
 
 
 def shares(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
-    """Outcomes of which 3% change each way by chance; of the first score a share `drop` is lost as well."""
+    """Draw outcomes of which 3% change each way by chance; the first score loses a share `drop` as well."""
     before, after = [], []
     for place in range(scores):
         lost = drop if place == 0 else 0.0
@@ -46,7 +45,7 @@ def shares(draw: np.random.Generator, scores: int, images: int, drop: float) -> 
 
 
 def means(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
-    """Log-normal values, changed by noise in proportion to them: skewed and heavy-tailed, as utilities are."""
+    """Draw log-normal values with proportional noise: skewed and heavy-tailed, as utilities are."""
     before = [draw.lognormal(0, 0.5, images) for _ in range(scores)]
     after = [each * (1 + draw.normal(0, 0.3, images)) for each in before]
     after[0] = after[0] - drop
@@ -54,12 +53,12 @@ def means(draw: np.random.Generator, scores: int, images: int, drop: float) -> R
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("pairs", 1000), ("scores", 20), ("images", 300), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     kinds: dict[str, Callable[..., Runs]] = {"shares": shares, "means": means}
-    good = True
+    ok = True
     for kind, simulate in kinds.items():
         draw = np.random.default_rng(given.seed)
         alarms, seen = 0, []
@@ -73,17 +72,17 @@ def main() -> int:
             before, after = simulate(draw, given.scores, given.images, drop)
             made = compare(snapshot("base", before), snapshot("new", after))
             found += any(each.labels["attack"] == "0" for each in made.failures)
-        for what, count, promised in (("false alarms", alarms, ALPHA), ("planted drops found", found, POWER)):
+        for what, count, claimed in (("false alarms", alarms, ALPHA), ("simulated drops detected", found, POWER)):
             low, high = wilson(count, given.pairs)
-            kept = low <= promised if what == "false alarms" else high >= promised
-            good = good and kept
+            kept = low <= claimed if what == "false alarms" else high >= claimed
+            ok = ok and kept
             print(
                 f"{kind}: {what}: {count} of {given.pairs} ({100 * count / given.pairs:.1f}%, 95% interval "
-                f"{100 * low:.1f} to {100 * high:.1f}%); promised {100 * promised:.0f}%"
+                f"{100 * low:.1f} to {100 * high:.1f}%); claimed {100 * claimed:.0f}%"
                 + (f" at a drop of {drop:.4f}" if what != "false alarms" else "")
-                + ("" if kept else "  BROKEN")
+                + ("" if kept else "  FAILED")
             )
-    return 0 if good else 1
+    return 0 if ok else 1
 
 
 if __name__ == "__main__":

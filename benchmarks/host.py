@@ -1,7 +1,8 @@
-"""What planning, checking, storing and scoring add to the computing itself: `python -m benchmarks.host`.
+"""What planning, checking, storing and scoring add to the computation itself: `python -m benchmarks.host`.
 
-PGD and IR on an embedded network, three targets at every step, run by bench in this process; and a bare loop that
-builds the same networks and attacks and observes the same, with nothing checked, counted, stored or summarised.
+Compares two ways to run PGD and IR on an embedded network, with three targets at every step: bench in this process, and
+a bare loop that builds the same networks and attacks and computes the same rows, but checks, counts, stores and
+summarises nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import torch
 
 from bench_core import load_suite, run
-from bench_core.planning.planner import PREDICTED, Planner, Selection
+from bench_core.planning.jobs import AttackJob
+from bench_core.planning.planner import clean_jobs, selected_jobs
+from bench_core.planning.resolve import ResolvedSuite
+from bench_core.planning.selection import Selection
 from bench_core.registry import Registry, discover
-from bench_core.run import make_planner
-from bench_core.types import Budget, Step
+from bench_core.reserved import PREDICTED
+from bench_core.run import resolve_suite
+from bench_core.types import Step
+from bench_core.worker.build import Builder
 from bench_core.worker.diagnostics import examine
-from bench_core.worker.job import Worker
+from bench_core.worker.loading import Loader
 from bench_core.worker.streams import ImageStreams
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 SUITE = """
 title = "host"
@@ -57,25 +63,31 @@ baseline = { attack = "PGD" }
 """
 
 
-def bare(planner: Planner, selection: Selection, registry: Registry) -> None:
-    worker = Worker(registry)
-    for job in planner.clean_jobs():
+def bare(resolved: ResolvedSuite, selection: Selection, registry: Registry) -> None:
+    builder, loader = Builder(registry), Loader(registry)
+    for planned in clean_jobs(resolved):
+        job = planned.job
         with torch.no_grad():
-            examples = worker._examples(job.spec)
-            for each in job.spec["observe"]:
-                network = worker._model(job.spec, each["target"])
-                if each["metric"]["recipe"] == PREDICTED:
+            examples = loader.examples(job.batch, "cpu")
+            for observed in job.observe:
+                network = builder.model(job.models[observed.target or ""], "cpu")
+                if observed.metric.recipe == PREDICTED:
                     network(examples.images).argmax(1).numpy()
                 else:
                     examine(network, examples)
-    for job in planner.selected_jobs(selection):
-        spec, examples = job.spec, worker._examples(job.spec)
-        attack, source = worker._attack(spec, Budget(**spec["budget"])), worker._source(spec, "float32")
-        watch = [(worker._metric(each["metric"]), worker._model(spec, each["target"])) for each in spec["observe"]]
+    for planned in selected_jobs(resolved, selection):
+        job = planned.job
+        assert isinstance(job, AttackJob)
+        examples = loader.examples(job.batch, "cpu")
+        attack, source = builder.attack(job.attack, job.budget), builder.source(job, "float32")
+        observers = [
+            (builder.metric(observed.metric), builder.model(job.models[observed.target or ""], "cpu"))
+            for observed in job.observe
+        ]
         for index, images in enumerate(attack(source, examples, ImageStreams(0, examples.ids)), 1):
             with torch.no_grad():
                 step = Step(index, images)
-                for metric, target in watch:
+                for metric, target in observers:
                     metric.observe(step=step, clean=examples, target=target)["fooled"].numpy()
 
 
@@ -89,18 +101,18 @@ def main() -> None:
         path = Path(folder) / "host.toml"
         path.write_text(SUITE)
         suite = load_suite(str(path))
-        planner = make_planner(suite, registry)
+        resolved = resolve_suite(suite, registry)
         result = run(suite, out=Path(folder) / "first", registry=registry, executor="inline")
-        ids = planner.images.ids if planner.images else ()
+        ids = resolved.images.ids if resolved.images else ()
         selection = Selection(tuple(result.selected), tuple(ids[place] for place in result.selected))
 
         def by_bench() -> None:
             shutil.rmtree(Path(folder) / "again", ignore_errors=True)
             run(suite, out=Path(folder) / "again", registry=registry, executor="inline")
 
-        contestants = {"bare loop": lambda: bare(planner, selection, registry), "bench": by_bench}
+        contestants = {"bare loop": lambda: bare(resolved, selection, registry), "bench": by_bench}
         seconds = in_turns(contestants, turns, warm=True)
-    say("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
+    report("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A suite as large as one likes, of the tests' toys: what the host costs follows from the counts, not from networks."""
+"""Suites of any size, made of the tests' toys: the host's cost depends on the counts, not on the networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.toys import ToyImages, ToyPlugin
 
 
 class ManyImages:
-    """Offers `many`, a dataset of `count` random images."""
+    """A plugin with the dataset `many`: `count` random images."""
 
     @hookimpl
     def bench_datasets(self) -> Mapping[str, DataRecipe]:
@@ -33,7 +33,7 @@ def toy_registry() -> Registry:
 def large_suite(
     folder: Path, *, sources: int, attacks: int, targets: int, images: int, micro_batch: int, steps: int = 2
 ) -> Path:
-    """Write a suite of so many sources, attacks and targets; give its path."""
+    """Write a suite of the given size into `folder` and return its path."""
     names = [f"N{index}" for index in range(max(sources, targets))]
     text = f"""
 title = "large"

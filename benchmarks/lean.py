@@ -1,8 +1,8 @@
 """What each step of making a network lean saves: `python -m benchmarks.lean`.
 
-The gradient of 63 inputs, the pass of interaction reduction on seven images, with one step after another of
-`bench_models.lean.make`; the way back through first convolutions by itself; and a fresh process as a worker is started,
-whose C library keeps freed memory, against one started as usual. In processor time, one thread.
+Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_models.lean.make`; the
+backward pass of first convolutions; and a process with a worker's environment, in which the C library keeps freed
+memory, against one with the usual environment. Processor time, one thread.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from bench_models.lean.make import lean
 from bench_models.lean.thin_conv import ThinConv2d
 from benchmarks.attack_speed import network_of
 from benchmarks.batch_sizes import gradient
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 BATCH, PASSES = 63, 20
 NETWORKS = ("AlexNet", "VGG", "ResNet-L", "DenseNet-L")
 STEPS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "as trained, frozen": lambda network: network,
     "channels last": lambda network: network.to(memory_format=torch.channels_last),
-    "normalisations folded, or factors": fold_batch_norm,
-    "pooling before ReLUs": pool_before_activation,
-    "ReLUs in place": activate_in_place,
-    "thin first convolution": lean,  # all of it, of which only this is left
+    "batch normalisation folded": fold_batch_norm,
+    "pooling before ReLU": pool_before_activation,
+    "ReLU in place": activate_in_place,
+    "thin first convolution": lean,  # all steps; only this one is left
 }
 FIRST = {"3 x 3, 28 px": (1, 32, 3, 1, 1, 28, 64), "5 x 5, 28 px": (1, 32, 5, 1, 2, 28, 64),
          "7 x 7 / 2, 224 px": (3, 64, 7, 2, 3, 224, 8)}  # fmt: skip
 
 
-def after(name: str, steps: int) -> nn.Module:
+def lean_up_to(name: str, steps: int) -> nn.Module:
     network = network_of(name)
     for step in list(STEPS.values())[:steps]:
         network = step(network)
     return network.requires_grad_(False)
 
 
-def way_back(conv: nn.Module, images: torch.Tensor) -> Callable[[], object]:
+def backward(conv: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     out = conv(images)
-    gradient_there = torch.ones_like(out).contiguous(memory_format=torch.channels_last)  # as it comes in a lean network
+    gradient_there = torch.ones_like(out).contiguous(memory_format=torch.channels_last)  # its layout in a lean network
     return partial(torch.autograd.grad, out, images, gradient_there, retain_graph=True)
 
 
@@ -61,11 +61,11 @@ def first_convolution(channels: int, outputs: int, side: int, stride: int, paddi
     images = torch.rand(count, channels, pixels, pixels).requires_grad_(True)
     plain = nn.Conv2d(channels, outputs, side, stride, padding).requires_grad_(False)
     plain = plain.to(memory_format=torch.channels_last)
-    ways = {"thin": way_back(ThinConv2d.of(plain), images), "torch's": way_back(plain, images)}
-    return compared(in_turns(ways, turns), "thin", count / 1e6, "us an input")
+    ways = {"thin": backward(ThinConv2d.of(plain), images), "torch's": backward(plain, images)}
+    return compared(in_turns(ways, turns), "thin", count / 1e6, "us per input")
 
 
-def in_a_process(name: str) -> None:
+def time_here(name: str) -> None:
     torch.set_num_threads(1)
     network, images = lean(network_of(name)), torch.rand(BATCH, 1, 28, 28)
     gradient(network, images, BATCH)
@@ -75,7 +75,7 @@ def in_a_process(name: str) -> None:
     print((time.process_time() - start) / PASSES)
 
 
-def seconds_of(name: str, environment: dict[str, str]) -> float:
+def seconds_in_process(name: str, environment: dict[str, str]) -> float:
     command = [sys.executable, "-m", "benchmarks.lean", "--process", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return float(done.stdout)
@@ -87,23 +87,25 @@ def main() -> None:
     parser.add_argument("--process", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.process:
-        return in_a_process(given.process)
+        return time_here(given.process)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images = torch.rand(BATCH, 1, 28, 28)
     last = list(STEPS)[-1]
     for name in NETWORKS:
-        ways = {label: partial(gradient, after(name, steps), images, BATCH) for steps, label in enumerate(STEPS, 1)}
-        say(f"{name}, one step after another", compared(in_turns(ways, given.turns), last, BATCH / 1e6, "us an input"))
+        ways = {
+            label: partial(gradient, lean_up_to(name, steps), images, BATCH) for steps, label in enumerate(STEPS, 1)
+        }
+        report(f"{name}, after each step", compared(in_turns(ways, given.turns), last, BATCH / 1e6, "us per input"))
     for label, shape in FIRST.items():
-        say(f"The way back through a first convolution, {label}", first_convolution(*shape, given.turns))
+        report(f"Backward pass of a first convolution, {label}", first_convolution(*shape, given.turns))
     usual = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    environments = {"as a worker": {**usual, **worker_environment(1)}, "as usual": usual}
+    environments = {"worker environment": {**usual, **worker_environment(1)}, "usual environment": usual}
     seconds: dict[str, list[float]] = {label: [] for label in environments}
     for _ in range(given.turns):
         for label, environment in environments.items():
-            seconds[label].append(seconds_of("VGG", environment))
-    say("VGG, a process started", compared(seconds, "as a worker", BATCH / 1e6, "us an input"))
+            seconds[label].append(seconds_in_process("VGG", environment))
+    report("VGG in a new process", compared(seconds, "worker environment", BATCH / 1e6, "us per input"))
     print("\n" + setting(given.turns) + "; one thread")
     return None
 

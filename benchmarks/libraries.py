@@ -1,7 +1,7 @@
 """PGD and MI against torchattacks and foolbox: `python -m benchmarks.libraries`.
 
-All attack the same images in as many steps: bench the network as it runs it (batch normalisation folded, parameters
-frozen, channels last), the others that very network, and the network as it comes out of training. One thread,
+All attack the same images with the same number of steps. bench attacks its lean network (batch normalisation folded,
+parameters frozen, channels last); the libraries attack the same network, and the network as it was trained. One thread,
 processor time.
 """
 
@@ -19,22 +19,22 @@ import torch
 import torchattacks
 from torch import nn
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.lean.make import lean
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 EPS, STEP_SIZE, STEPS = 16 / 255, 2 / 255, 5
 
 
-def ours(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
+def bench_attack(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
     built = RECIPES[name].build(Budget("linf", EPS, STEP_SIZE, STEPS))
     return lambda: [None for _ in built(network, given, ImageStreams(0, given.ids))]
 
 
-def of_torchattacks(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
+def torchattacks_attack(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
     made = {
         "pgd": lambda: torchattacks.PGD(network, eps=EPS, alpha=STEP_SIZE, steps=STEPS, random_start=False),
         "mi": lambda: torchattacks.MIFGSM(network, eps=EPS, alpha=STEP_SIZE, steps=STEPS),
@@ -42,7 +42,7 @@ def of_torchattacks(name: str, network: nn.Module, given: Examples) -> Callable[
     return lambda: made(given.images, given.labels)
 
 
-def of_foolbox(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
+def foolbox_attack(name: str, network: nn.Module, given: Examples) -> Callable[[], object]:
     wrapped = foolbox.PyTorchModel(network, bounds=(0, 1), device="cpu")
     names = {"pgd": "LinfProjectedGradientDescentAttack", "mi": "LinfMomentumIterativeFastGradientMethod"}
     attack = getattr(foolbox.attacks, names[name])(abs_stepsize=STEP_SIZE, steps=STEPS, random_start=False)
@@ -62,16 +62,16 @@ def main() -> None:
             images = torch.rand(batch, 1, 28, 28)
             given = Examples(images, torch.arange(batch) % 10, tuple(map(str, range(batch))))
             contestants = {
-                "bench": ours(name, network, given),
-                "torchattacks, same network": of_torchattacks(name, network, given),
-                "foolbox, same network": of_foolbox(name, network, given),
-                "torchattacks, as trained": of_torchattacks(name, trained, given),
-                "foolbox, as trained": of_foolbox(name, trained, given),
+                "bench": bench_attack(name, network, given),
+                "torchattacks, same network": torchattacks_attack(name, network, given),
+                "foolbox, same network": foolbox_attack(name, network, given),
+                "torchattacks, as trained": torchattacks_attack(name, trained, given),
+                "foolbox, as trained": foolbox_attack(name, trained, given),
             }
             seconds = in_turns(contestants, turns)
-            say(
+            report(
                 f"{name.upper()}, batch {batch}",
-                compared(seconds, "bench", STEPS * batch / 1000, "ms a step and image"),
+                compared(seconds, "bench", STEPS * batch / 1000, "ms per step and image"),
             )
     print("\n" + setting(turns, "torchattacks", "foolbox") + "; one thread")
 

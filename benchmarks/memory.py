@@ -1,11 +1,12 @@
-"""Memory of a run against steps and images: `python -m benchmarks.memory`.
+"""Peak memory of a run against its steps and images: `python -m benchmarks.memory`.
 
-PGD on an embedded network, in one process that plans, computes, stores and scores; the kernel's own peak of it. What
-grows is the rows (a truth value for each image, step and target), not the trajectory, which nobody keeps.
+PGD on an embedded network, in one process that plans, computes, stores and scores; the peak is the kernel's figure. The
+rows grow (one boolean per image, step and target); the trajectory does not, since it is not kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.host import SUITE
-from benchmarks.side_by_side import say, setting
+from benchmarks.side_by_side import report, setting
 
 SIZES = ((5, 40), (40, 40), (5, 320), (40, 320))
 CODE = """
@@ -27,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def peak_of_a_run(steps: int, images: int) -> float:
-    """Give the peak in MB."""
+    """Return the peak resident memory in MB."""
     text = SUITE.replace("steps = 20", f"steps = {steps}").replace("count = 100", f"count = {images}")
     text = "\n".join(line for line in text.splitlines() if not line.startswith('"IR"'))
     with tempfile.TemporaryDirectory() as folder:
@@ -40,11 +41,13 @@ def peak_of_a_run(steps: int, images: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     peaks = {size: peak_of_a_run(*size) for size in SIZES}
     least = peaks[SIZES[0]]
     rows = [[steps, images, f"{peak:.0f}", f"{peak / least:.3f}"] for (steps, images), peak in peaks.items()]
     head = ["steps", "images", "peak, MB", "times the first"]
-    say("Peak memory of a run", tabulate(rows, head, disable_numparse=True), setting(1))
+    report("Peak memory of a run", tabulate(rows, head, disable_numparse=True), setting(1))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""What a mean interaction of each order costs: our design against the paper's 200 pairs with 100 contexts each.
+"""The cost of a mean interaction of each order: `python -m benchmarks.orders`.
 
-On embedded networks, pairs of cells that touch:
+Compares our sampling design with the paper's (200 pairs with 100 contexts each), on embedded networks, for pairs of
+adjacent cells:
 
-1. Forwards at equal standard error, as a ratio for each order. Ours is run many times on a few images, and the spread
-   over the runs taken, so that nothing rests on its own idea of its error. One run of the paper's design has 80,000
-   forwards for an image and order; its spread is therefore put together from the two parts of the variance, between
-   pairs and between contexts (`--direct` runs it as it is instead).
-2. Forwards a second of the metric, as a share of those of plain batches through the same network.
-3. How far peak memory rises with few and with many contexts.
-
-    python benchmarks/orders.py [--images 2] [--seed 0] [--direct]
+1. The ratio of forward passes at equal standard error, for each order. Our standard error is the spread over many runs
+   on a few images, not our own estimate of it. The paper's design takes 80,000 forward passes per image and order, so
+   its spread is computed from the variance between pairs and between contexts (`--direct` runs the design instead).
+2. The forward passes per second of the metric, as a share of those of plain batches through the same network.
+3. The rise of peak memory with the number of contexts.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ import torch
 from tabulate import tabulate
 
 from bench_core.batches import at_once
+from bench_core.data_mean import data_mean
 from bench_core.registry import discover
-from bench_core.worker.data_mean import average_image
 from bench_core.worker.streams import ImageStreams
 from bench_metrics.coalitions.games import CellGame
 from bench_metrics.coalitions.image_games import baseline, image_game
@@ -41,26 +39,26 @@ from bench_metrics.coalitions.teams import team_effects
 GRID = 14
 ORDERS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 THEIRS = (200, 100)  # pairs without replacement, contexts each
-DRAWS = 2 * (len(neighbours(GRID)) // PAIRS_PER_STRATUM)  # two for each of the finest strata, as in a long run
+DRAWS = 2 * (len(neighbours(GRID)) // PAIRS_PER_STRATUM)  # two for each of the finest strata
 
 
 def situation(network: str, images: int) -> tuple[CellGame, tuple[str, ...], torch.nn.Module]:
-    """Give the games of a few images on an embedded network."""
+    """Return the games of a few images on an embedded network, the images' ids, and the network."""
     registry = discover()
     model = registry.find("models", "embedded", "benchmark", "models").build(name=network)
     data = registry.find("datasets", "embedded", "benchmark", "data").build()
     shown = torch.from_numpy(data.load(range(images)))
-    absent = baseline("channel_mean", shown, torch.from_numpy(average_image(data)))
+    absent = baseline("channel_mean", shown, torch.from_numpy(data_mean(data)))
     labels = torch.tensor(list(data.labels[:images]))
     model = model.eval().requires_grad_(False)
     return image_game(model, shown, absent, GRID, "log_prob", labels), tuple(data.ids[:images]), model
 
 
 def variance_of_theirs(game: CellGame, ids: tuple[str, ...], seed: int, tries: int) -> np.ndarray:
-    """Give the variance [images, orders] of the mean over 200 of the pairs, without replacement, 100 contexts each.
+    """Return the variance [images, orders] of the paper's mean: 200 pairs without replacement, 100 contexts each.
 
-    `S_b^2 (1 - 200 / P) / 200 + S_w^2 / 20,000`: pairs' own interactions differ by S_b, contexts of one pair by S_w.
-    Both from `tries` contexts on every pair; the noise that few contexts leave in S_b is taken off.
+    `S_b^2 (1 - 200 / P) / 200 + S_w^2 / 20,000`, with S_b^2 the variance between pairs and S_w^2 that between contexts
+    of one pair. Both are estimated from `tries` contexts on every pair; S_b^2 is corrected for the noise of these few.
     """
     pairs = neighbours(GRID)
     found = team_effects([game], context_sizes(ORDERS, GRID**2 - 2), pairs[None], tries, ImageStreams(seed, ids))
@@ -71,7 +69,7 @@ def variance_of_theirs(game: CellGame, ids: tuple[str, ...], seed: int, tries: i
 
 
 def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int, runs: int) -> np.ndarray:
-    """Give the variance [images, orders] of the mean over one draw, from the spread of `runs` runs of `draws` draws."""
+    """Return the variance [images, orders] per draw, from the spread of `runs` runs of `draws` draws."""
     orders, pairs = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
     means = [
         mean_interaction([game], orders, Effort(draws), ImageStreams(seed + 1 + run, ids), pairs).mean[..., 0].numpy()
@@ -80,8 +78,8 @@ def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int
     return np.var(means, axis=0, ddof=1) * draws
 
 
-def theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) -> np.ndarray:
-    """Give the variance [images, orders] of the paper's design from the spread of `runs` runs of it."""
+def variance_of_theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) -> np.ndarray:
+    """Return the variance [images, orders] of the paper's design, from the spread of `runs` runs."""
     orders, every = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
     means = []
     for run in range(runs):
@@ -92,10 +90,10 @@ def theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) 
 
 
 def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
-    """Give a row for each order: how many times fewer forwards reach the standard error of the paper's design."""
+    """Return a row per order: the factor by which we need fewer forward passes for the paper's standard error."""
     game, ids, _ = situation(network, options.images)
     if options.direct:
-        theirs = theirs_directly(game, ids, options.seed, options.runs)
+        theirs = variance_of_theirs_directly(game, ids, options.seed, options.runs)
     else:
         theirs = variance_of_theirs(game, ids, options.seed, tries=options.tries)
     ours = variance_of_ours(game, ids, options.seed, draws=DRAWS, runs=options.runs)
@@ -106,7 +104,7 @@ def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
 
 
 def speed(network: str, options: argparse.Namespace) -> list[object]:
-    """Give the metric's forwards a second as a share of those of plain batches, in processor time and in turns."""
+    """Return the metric's forward passes per second as a share of those of plain batches (processor time, in turns)."""
     game, ids, model = situation(network, 25)
     batch = game.present[torch.arange(at_once(model, game.present)) % 25].clone()
     orders, pairs, shares = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID), []
@@ -123,7 +121,7 @@ def speed(network: str, options: argparse.Namespace) -> list[object]:
 
 
 def growth(draws: int) -> float:
-    """Give how far this process's peak memory rises over a small call, in MiB, in a call of so many draws."""
+    """Return the rise in MiB of this process's peak memory from a small call to one of `draws` draws."""
     game, ids, _ = situation("ResNet-S", 4)
     orders, pairs = context_sizes((0.5,), GRID**2 - 2), neighbours(GRID)
     mean_interaction([game], orders, Effort(64), ImageStreams(0, ids), pairs)
@@ -132,33 +130,38 @@ def growth(draws: int) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def growth_elsewhere(draws: int) -> float:
-    """Measure it in a process of its own: a peak never falls."""
-    command = [sys.executable, __file__, "--growth", str(draws)]
+def growth_in_new_process(draws: int) -> float:
+    """Measure it in a new process, since a peak never falls."""
+    command = [sys.executable, "-m", "benchmarks.orders", "--growth", str(draws)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
-    reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    reader.add_argument("--networks", nargs="+", default=["ResNet-S"])
-    reader.add_argument("--images", type=int, default=2)
-    reader.add_argument("--tries", type=int, default=4, help="contexts on every pair, for the parts of the variance")
-    reader.add_argument("--runs", type=int, default=8, help="runs of each design that is run as it is")
-    reader.add_argument("--turns", type=int, default=5)
-    reader.add_argument("--seed", type=int, default=0)
-    reader.add_argument("--direct", action="store_true", help="run the paper's design too: 80,000 forwards a time")
-    reader.add_argument("--growth", type=int, help=argparse.SUPPRESS)
-    options = reader.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=["ResNet-S"])
+    parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--tries", type=int, default=4, help="contexts on every pair, to estimate the variances")
+    parser.add_argument("--runs", type=int, default=8, help="runs of each design, for its spread")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--direct", action="store_true", help="run the paper's design: 80,000 forward passes per run")
+    parser.add_argument("--growth", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():
         if options.growth:
             print(growth(options.growth))
             return
         rows = [row for network in options.networks for row in saved(network, options)]
-        print(tabulate(rows, ["network", "order", "times fewer forwards"]), "\n")
-        print(tabulate([speed(each, options) for each in options.networks], ["network", "of plain", "range"]), "\n")
-    memory = [[draws, f"{growth_elsewhere(draws):.1f}"] for draws in (64, 512, 2048)]
-    print(tabulate(memory, ["contexts for an image and order", "peak memory, MiB more"]))
+        print(tabulate(rows, ["network", "order", "times fewer forward passes"]), "\n")
+        print(
+            tabulate(
+                [speed(each, options) for each in options.networks], ["network", "share of plain batches", "range"]
+            ),
+            "\n",
+        )
+    memory = [[draws, f"{growth_in_new_process(draws):.1f}"] for draws in (64, 512, 2048)]
+    print(tabulate(memory, ["contexts per image and order", "rise of peak memory, MiB"]))
 
 
 if __name__ == "__main__":

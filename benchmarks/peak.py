@@ -1,7 +1,11 @@
-"""The machine's own limit: how fast it multiplies matrices and convolves: `python -m benchmarks.peak`."""
+"""The limit of the machine: its fastest matrix product and convolution: `python -m benchmarks.peak`.
+
+Floating-point operations per second in float32, wall-clock time, with one thread and with all.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 
@@ -12,13 +16,13 @@ from tabulate import tabulate
 from torch.nn.functional import conv2d
 
 from bench_core.executors.hardware import cpu_count
-from benchmarks.side_by_side import in_turns, say, setting
+from benchmarks.side_by_side import in_turns, report, setting
 
 TURNS = 8
 
 
 def operations() -> dict[str, float]:
-    """Floating-point operations a second (wall clock) of the best of some sizes."""
+    """Return the floating-point operations per second (wall-clock time) at the fastest of several sizes."""
     best = {"matrix product": 0.0, "3 x 3 convolution": 0.0}
     with torch.no_grad():
         for side in (512, 1024, 2048):
@@ -36,12 +40,14 @@ def operations() -> dict[str, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     rows = []
     for threads in dict.fromkeys((1, cpu_count())):
         torch.set_num_threads(threads)
         rows.append([threads, *(f"{speed / 1e9:.0f}" for speed in operations().values())])
     head = ["threads", "matrix product, GFLOP/s", "3 x 3 convolution, channels last, GFLOP/s"]
-    say("fp32, the fastest of some sizes", tabulate(rows, head, disable_numparse=True), setting(TURNS))
+    report("float32, the fastest of several sizes", tabulate(rows, head, disable_numparse=True), setting(TURNS))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A plan of 100,000 cells, and a finished table 1 recognised and shown: `python -m benchmarks.planner`.
+"""A plan of 100,000 cells, and the commands on a finished suite: `python -m benchmarks.planner`.
 
-The plan's time stands beside that of the least any planner of addresses must do: making the JSON of every job and
-taking its SHA-256; processor time, and memory is what the plan adds to the process. The finished suite is
-`transfer_table1` itself (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three metrics, five
-tables) with rows that are drawn, not computed: what the commands of a user take follows from their number. Wall clock
-of whole commands, start-up and all.
+- The time of the plan is compared with the least that any planner of addresses must do: write the JSON of every job and
+  compute its SHA-256. Processor time; memory is what the plan adds to the process.
+- The finished suite is `transfer_table1` (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three
+  metrics, five tables) with random rows, since the time of the commands depends only on their number. Wall-clock time
+  of complete commands, including start-up.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from bench_core import load_suite, run
 from bench_core.digests import digest
 from bench_core.executors import Outcome, Task
 from bench_core.hookspecs import hookimpl
-from bench_core.planning.planner import PREDICTED, SANITY, Plan
+from bench_core.planning.plan import Plan, make_plan
 from bench_core.registry import Origin, discover
-from bench_core.reserved import RECORD
-from bench_core.run import make_plan, make_planner
+from bench_core.reserved import EXAMINED, PREDICTED, RECORD
+from bench_core.run import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 from benchmarks.start_up import running
 
-ADDRESSED = ("ids", "labels", "targets", "seed", "environment", "host", "attack", "budget", "quantise", "source")
+NOT_ADDRESSED = ("models", "observe")
 FINISHED = "transfer_table1"
 
 
-class Drawn:
-    """Offers the executor `drawn`, which draws the rows of every job instead of computing them."""
+class RandomRows:
+    """A plugin with the executor `drawn`, which draws the rows of every job at random."""
 
     @hookimpl
     def bench_executors(self) -> Mapping[str, ExecutorRecipe]:
@@ -51,32 +51,32 @@ class Drawn:
 
 
 def drawn(spec: Mapping[str, Any], seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Draw what a job of transfer suites observes. Every network is right on the clean images, so that all may be
-    attacked."""
-    generator, n = np.random.default_rng(seed), len(spec["labels"])
+    """Draw the rows of a job of a transfer suite. Every network classifies all clean images correctly, so that all
+    images can be attacked."""
+    generator, n = np.random.default_rng(seed), len(spec["batch"]["labels"])
     rows: dict[str, np.ndarray[Any, Any]] = {}
     for each in spec["observe"]:
         name, row = {
-            PREDICTED: ("predicted", np.asarray(spec["labels"], np.int16)),
-            SANITY: ("examined", np.ones(n, bool)),
+            PREDICTED: ("predicted", np.asarray(spec["batch"]["labels"], np.int16)),
+            EXAMINED: ("examined", np.ones(n, bool)),
             "clean_accuracy": ("correct", np.ones(n, bool)),
             "transfer": ("fooled", generator.random((n, spec.get("budget", {}).get("steps", 1))) < 0.5),
             "transfer_utility": ("utility", generator.normal(5, 3, n).astype(np.float32)),
         }[each["metric"]["recipe"]]
         rows[f"{each['key']}/{name}"] = row
-    if spec["attack"]:
-        names = ("linf", "l2", "forwards", "backwards", "lead", "lead_before", "lead_of_noise")
+    if spec["kind"] == "attack":
+        names = ("linf", "l2", "forwards", "backwards", "margin", "margin_before", "margin_of_noise")
         rows |= {f"{RECORD}/{name}": generator.normal(9, 1, n).astype(np.float32) for name in names}
     return rows
 
 
 def finish(out: Path) -> None:
-    """Put a finished table 1 under `out`. Raises RuntimeError where the command would compute something."""
+    """Write a finished table 1 into `out`. Raises RuntimeError if cells are missing."""
     registry = discover()
-    registry.register(Drawn(), Origin("drawn", "benchmarks", "1", "drawn"))
+    registry.register(RandomRows(), Origin("drawn", "benchmarks", "1", "drawn"))
     suite = load_suite(FINISHED)
     run(suite, out=out, registry=registry, executor="drawn")
-    plan = make_plan(make_planner(suite), Store(out / "store"))
+    plan = make_plan(resolve_suite(suite), Store(out / "store"))
     if any(map(plan.missing, plan.jobs)):
         raise RuntimeError(f"{FINISHED} is not finished")
 
@@ -86,13 +86,13 @@ def planning(folder: Path, turns: int) -> None:
     path = large_suite(folder, sources=20, attacks=10, targets=10, images=1000, micro_batch=20)
 
     def planned() -> Plan:
-        return make_plan(make_planner(load_suite(str(path)), registry), Store(folder / "store"))
+        return make_plan(resolve_suite(load_suite(str(path)), registry), Store(folder / "store"))
 
     plan = planned()
-    least = [{key: job.spec.get(key) for key in ADDRESSED} for job in plan.jobs]
+    least = [{key: value for key, value in job.job.to_json().items() if key not in NOT_ADDRESSED} for job in plan.jobs]
     seconds = in_turns({"bench plan": planned, "addresses alone": lambda: list(map(digest, least))}, turns)
     title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
-    say(title, compared(seconds, "addresses alone"), f"memory of the plan: {added(planned) / 1e6:.0f} MB")
+    report(title, compared(seconds, "addresses alone"), f"memory of the plan: {peak_bytes(planned) / 1e6:.0f} MB")
 
 
 def main() -> None:
@@ -108,11 +108,11 @@ def main() -> None:
             for command in ("run", "show")
         } | {"bench --help": running("-m", "bench_core.cli", "--help")}
         seconds = in_turns(contestants, turns, time.perf_counter)
-        say(f"A finished {FINISHED}, wall clock of a command", compared(seconds, "bench show"), setting(turns))
+        report(f"A finished {FINISHED}, wall-clock time of a command", compared(seconds, "bench show"), setting(turns))
 
 
-def added(planned: object) -> int:
-    """Give the bytes that stay while a plan is held, and those in passing, whichever is more."""
+def peak_bytes(planned: object) -> int:
+    """Return the peak of the bytes allocated while a plan is made."""
     assert callable(planned)
     gc.collect()
     tracemalloc.start()

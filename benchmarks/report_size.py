@@ -1,21 +1,16 @@
-"""How large a report of 7 sources x 6 attacks x 10 targets x 1,000 images is, and how fast a browser opens it.
+"""The size of a large report, and how fast a browser opens it: `python -m benchmarks.report_size`.
 
-    python benchmarks/report_size.py [--out DIR]
-
-The networks and images are the tests' toys: the page's size follows from the counts, not from what the networks are.
-Needs the extras `plots` and `test`, and Debian's chromium with its driver.
+A report of 7 sources, 6 attacks, 10 targets and 1,000 images. The networks and images are the tests' toys, since the
+size depends on the counts alone. Needs the extras `plots` and `test`, and Debian's chromium with its driver.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service

@@ -1,4 +1,4 @@
-"""Contestants take turns in one run; a claim is the median of the ratios of each turn, with their quartiles."""
+"""Paired timing: contestants take turns, and a claim is the median (and quartiles) of the ratios within a turn."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ Clock = Callable[[], float]
 def in_turns(
     contestants: Contestants, turns: int, clock: Clock = time.process_time, warm: bool = False
 ) -> dict[str, list[float]]:
-    """Time every contestant once a turn, after a turn to warm up unless they are `warm`; seconds, of processor time
-    unless told otherwise."""
+    """Time every contestant once per turn.
+
+    Args:
+        contestants: functions without arguments, by label.
+        turns: the number of timed turns.
+        clock: returns seconds; processor time by default.
+        warm: whether the contestants are warm already; otherwise a first turn is not counted.
+
+    Returns:
+        The seconds of each turn, by label.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(int(warm), turns + 1):
         for name, contestant in contestants.items():
@@ -33,7 +42,7 @@ def in_turns(
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Give the first quartile, the median, the third."""
+    """Return the first quartile, the median and the third quartile."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -41,7 +50,14 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def compared(seconds: Mapping[str, Sequence[float]], ours: str, unit: float = 1.0, name: str = "s") -> str:
-    """Make a table: each contestant's median time in units of `unit` seconds, and by what ours is faster."""
+    """Return a text table of median times and of their ratios to ours.
+
+    Args:
+        seconds: the seconds of each turn, by label.
+        ours: the label whose time is the denominator of the ratios.
+        unit: the number of seconds in one unit of the printed time.
+        name: the name of that unit.
+    """
     rows = []
     for label, times in seconds.items():
         low, middle, high = quartiles([theirs / mine for theirs, mine in zip(times, seconds[ours], strict=True)])
@@ -52,12 +68,12 @@ def compared(seconds: Mapping[str, Sequence[float]], ours: str, unit: float = 1.
     )
 
 
-def say(title: str, *blocks: str) -> None:
+def report(title: str, *blocks: str) -> None:
     print(f"\n{title}\n", *blocks, sep="\n", flush=True)
 
 
 def setting(turns: int, *packages: str) -> str:
-    """Say where, with what and how often it was measured."""
+    """Return a line with the machine, the versions and the number of turns."""
     versions = ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", *packages))
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     where = f"{processor('cpu')}, {cpu_count()} processors, Python {platform.python_version()}, {versions}{load}"

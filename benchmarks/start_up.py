@@ -1,4 +1,4 @@
-"""How long commands that need no tensor take to start, beside Python and torch: `python -m benchmarks.start_up`."""
+"""How long commands that need no torch take, against Python and `import torch`: `python -m benchmarks.start_up`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 COMMANDS = (["--help"], ["plugins"], ["suites"], ["plan", "transfer_table1"], ["plan", "transfer_table3"])
 
@@ -24,7 +24,7 @@ def main() -> None:
     contestants = {f"bench {' '.join(command)}": running("-m", "bench_core.cli", *command) for command in COMMANDS}
     contestants |= {"python, nothing": running("-c", ""), "python, import torch": running("-c", "import torch")}
     seconds = in_turns(contestants, turns, time.perf_counter)
-    say("Wall clock of a command", compared(seconds, "python, import torch"), setting(turns))
+    report("Wall-clock time of a command", compared(seconds, "python, import torch"), setting(turns))
 
 
 if __name__ == "__main__":

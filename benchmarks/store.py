@@ -1,8 +1,8 @@
-"""What keeping a result safely costs: `python -m benchmarks.store`.
+"""What it costs to store a result safely: `python -m benchmarks.store`.
 
-A bundle like that of a job of table 1 (25 images, 20 steps, 7 targets) is put and got back by the store, which names it
-by its SHA-256, flushes file and folder, and checks the name on every read; beside it a plain file with and without a
-flush, and NumPy's own format. Wall clock: the disk is what is measured.
+Writes and reads a bundle of the size of a job of table 1 (25 images, 20 steps, 7 targets). The store names it by its
+SHA-256, flushes file and folder, and checks the digest on every read. Compared with a plain file with and without a
+flush, and with NumPy's format. Wall-clock time, since it measures the disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench_core.store import Store, pack
-from benchmarks.side_by_side import compared, in_turns, say, setting
+from benchmarks.side_by_side import compared, in_turns, report, setting
 
 BUNDLES = 50
 
@@ -35,7 +35,7 @@ def main() -> None:
         root, fresh = Path(folder), count()
         store = Store(root / "store")
 
-        def plain(flush: bool) -> None:
+        def write_plain(flush: bool) -> None:
             for _ in range(BUNDLES):
                 with (root / f"{next(fresh)}.bin").open("wb") as file:
                     file.write(bundle)
@@ -47,18 +47,18 @@ def main() -> None:
             for _ in range(BUNDLES):
                 store.put(f"{next(fresh):064x}", bundle)
 
-        def numpys() -> None:
+        def write_numpy() -> None:
             for _ in range(BUNDLES):
                 np.savez(root / f"{next(fresh)}.npz", **{name.replace("/", "."): a for name, a in arrays.items()})
 
         writers = {
             "store": put,
-            "plain file, flushed": lambda: plain(True),
-            "plain file": lambda: plain(False),
-            "np.savez": numpys,
+            "plain file, flushed": lambda: write_plain(True),
+            "plain file": lambda: write_plain(False),
+            "np.savez": write_numpy,
         }
         seconds = in_turns(writers, turns, time.perf_counter)
-        say(f"Keeping {len(bundle):,} bytes", compared(seconds, "store", BUNDLES / 1000, "ms a bundle"))
+        report(f"Writing {len(bundle):,} bytes", compared(seconds, "store", BUNDLES / 1000, "ms per bundle"))
 
         address = "ab" * 32
         store.put(address, bundle)
@@ -66,18 +66,18 @@ def main() -> None:
         np.savez(raw, **{name.replace("/", "."): array for name, array in arrays.items()})
         (root / "read.npz").write_bytes(raw.getvalue())
 
-        def numpys_back() -> None:
+        def read_numpy() -> None:
             for _ in range(BUNDLES):
                 with np.load(root / "read.npz") as found:
                     _ = {name: found[name] for name in found}
 
         readers = {
             "store, checked": lambda: [store.get(address) for _ in range(BUNDLES)],
-            "store, names of the cells": lambda: [store.cells(address) for _ in range(BUNDLES)],
-            "np.load": numpys_back,
+            "store, keys of the cells": lambda: [store.cells(address) for _ in range(BUNDLES)],
+            "np.load": read_numpy,
         }
         seconds = in_turns(readers, turns, time.perf_counter)
-        say("Getting it back", compared(seconds, "store, checked", BUNDLES / 1000, "ms a bundle"), setting(turns))
+        report("Reading", compared(seconds, "store, checked", BUNDLES / 1000, "ms per bundle"), setting(turns))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""The main job against the machine's limit: `python -m benchmarks.table1`.
+"""The main suite against the machine's limit: `python -m benchmarks.table1`.
 
-`transfer_table1` from nothing, on the first images of its list, with one worker for each processor: wall clock; and
-beside it two times that no way to run it can beat. Both are for the forwards and backwards that `bench plan` tells:
+Runs `transfer_table1` with an empty store on its first images, with one worker per processor (wall-clock time), and
+compares it with two lower bounds. Both are for the forward and backward passes that `bench plan` lists:
 
-- their multiplications at the speed of the fastest convolution of the same run; counted are only products of a weight
-  and a pixel, none with padding;
-- their convolutions as torch computes them, each timed by itself, forwards and back, with nothing between them.
+- their multiplications, at the speed of the fastest convolution measured in the same run; only products of a weight and
+  a pixel count, none with padding;
+- their convolutions as torch computes them, each timed alone, forward and backward.
 
-Wants an idle machine. `--images 300` is the whole suite.
+Needs an idle machine. `--images 300` is the complete suite.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ from torch import Tensor, nn
 
 from bench_core import load_suite, run
 from bench_core.executors.hardware import cpu_count
-from bench_core.planning.planner import Planner, Selection
+from bench_core.planning.jobs import AttackJob
+from bench_core.planning.planner import selected_jobs
+from bench_core.planning.resolve import ResolvedSuite
+from bench_core.planning.selection import Selection
 from bench_core.registry import discover
-from bench_core.run import make_planner
+from bench_core.run import resolve_suite
 from bench_core.suite.model import members
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.lean.make import lean
 from benchmarks.peak import operations
-from benchmarks.side_by_side import in_turns, say, setting
+from benchmarks.side_by_side import in_turns, report, setting
 
-BATCH, TURNS = 63, 5  # the inputs of seven images of IR; of which turns the fastest counts
+BATCH, TURNS = 63, 5  # a batch is IR's inputs for seven images; the fastest turn counts
 
 
 def products(name: str) -> int:
-    """Multiply-adds of one forward of an image through an embedded network's convolutions and linear layers."""
+    """Return the multiply-adds of one image in an embedded network's convolutions and linear layers, forward."""
     network, counted = ARCHITECTURES[name]().eval(), 0
 
     def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -48,7 +51,10 @@ def products(name: str) -> int:
         taps = 1.0
         if isinstance(module, nn.Conv2d):
             sides = zip(inputs[0].shape[2:], output.shape[2:], module.kernel_size, module.stride, strict=True)
-            met = [sum(inside(side, *how) for how in axis(out, kernel, stride)) for side, out, kernel, stride in sides]
+            met = [
+                sum(inside(side, *window) for window in axis(out, kernel, stride))
+                for side, out, kernel, stride in sides
+            ]
             taps = met[0] * met[1] / (output[0, 0].numel() * module.kernel_size[0] * module.kernel_size[1])
         counted += round(output[0].numel() * module.weight[0].numel() * taps)
 
@@ -61,7 +67,7 @@ def products(name: str) -> int:
 
 
 def axis(outputs: int, kernel: int, stride: int) -> Iterator[tuple[int, int]]:
-    """First pixel and length of the window of each output, along one side of an image padded by half a kernel."""
+    """Yield the first pixel and the length of each output's window, along a side padded by half a kernel."""
     yield from ((output * stride - kernel // 2, kernel) for output in range(outputs))
 
 
@@ -70,52 +76,53 @@ def inside(side: int, first: int, length: int) -> int:
 
 
 def convolutions(name: str) -> tuple[float, float]:
-    """Seconds of one thread for an image's convolutions: forwards, and back to their inputs; each by itself, warm."""
+    """Return the seconds of one thread for an image's convolutions, forward and backward, each timed alone and warm."""
     network, met = lean(ARCHITECTURES[name]()), list[tuple[nn.Module, torch.Size]]()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda module, inputs, _: met.append((module, inputs[0].shape)))
     with torch.no_grad():
         network(torch.zeros(BATCH, 1, 28, 28))
-    there = back = 0.0
+    forward = backward = 0.0
     for module, shape in met:
         images = torch.rand(shape).contiguous(memory_format=torch.channels_last).requires_grad_(True)
         out = module.forward(images)
         gradient = torch.ones_like(out)
         ways = {
-            "there": partial(module.forward, images.detach()),
-            "back": partial(torch.autograd.grad, out, images, gradient, retain_graph=True),
+            "forward": partial(module.forward, images.detach()),
+            "backward": partial(torch.autograd.grad, out, images, gradient, retain_graph=True),
         }
         seconds = in_turns(ways, TURNS)
-        there, back = there + min(seconds["there"]) / BATCH, back + min(seconds["back"]) / BATCH
-    return there, back
+        forward += min(seconds["forward"]) / BATCH
+        backward += min(seconds["backward"]) / BATCH
+    return forward, backward
 
 
-def work(planner: Planner, images: int) -> list[tuple[str, float, float, float]]:
-    """Passes, multiply-adds and seconds of convolutions of the plan for so many images: of sources, and of targets."""
-    assert planner.images is not None
-    jobs = planner.selected_jobs(Selection(tuple(range(images)), planner.images.ids[:images]))
-    targets = planner.suite.targets
+def work(resolved: ResolvedSuite, images: int) -> list[tuple[str, float, float, float]]:
+    """Return the plan's passes, multiply-adds and seconds of convolutions, of sources and of targets."""
+    assert resolved.images is not None
+    jobs = selected_jobs(resolved, Selection(tuple(range(images)), tuple(resolved.images.ids[:images])))
+    targets = resolved.suite.targets
     known = {
         name: (products(name), *convolutions(name))
-        for name in sorted({*targets, *(name for source in planner.suite.sources for name in members(source))})
+        for name in sorted({*targets, *(name for source in resolved.suite.sources for name in members(source))})
     }
     sums = {"sources": [0.0] * 3, "targets": [0.0] * 3}
     for job in jobs:
         forwards, backwards = job.cost
-        for name in job.spec["source"]["members"] if job.spec["attack"] else ():
-            much, there, back = known[name]
+        for name in job.job.members if isinstance(job.job, AttackJob) else ():
+            adds, forward, backward = known[name]
             add(
                 sums["sources"],
                 forwards + backwards,
-                (forwards + backwards) * much,
-                forwards * there + backwards * back,
+                (forwards + backwards) * adds,
+                forwards * forward + backwards * backward,
             )
         for name in targets:
-            much, there, _ = known[name]
-            each = job.evaluations / len(targets)
-            add(sums["targets"], each, each * much, each * there)
-    return [(label, *each) for label, each in sums.items()]
+            adds, forward, _ = known[name]
+            passes = job.evaluations / len(targets)
+            add(sums["targets"], passes, passes * adds, passes * forward)
+    return [(label, *amounts) for label, amounts in sums.items()]
 
 
 def add(sums: list[float], *amounts: float) -> None:
@@ -131,25 +138,25 @@ def main() -> None:
     suite, registry = load_suite("transfer_table1", "embedded", (f"images.count={images}",)), discover()
     whole = load_suite("transfer_table1", "embedded").images.count or images
     torch.set_num_threads(1)
-    counted = work(make_planner(suite, registry, device="cpu"), images)
+    counted = work(resolve_suite(suite, registry, device="cpu"), images)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         run(suite, out=folder, device="cpu", registry=registry, strict=True)
         taken = time.perf_counter() - start
     rows = [
-        [name, f"{passes:,.0f}", f"{much / 1e12:.1f}", f"{2 * much / peak:.0f}", f"{seconds / cpu_count():.0f}"]
-        for name, passes, much, seconds in counted
+        [name, f"{passes:,.0f}", f"{adds / 1e12:.1f}", f"{2 * adds / peak:.0f}", f"{seconds / cpu_count():.0f}"]
+        for name, passes, adds, seconds in counted
     ]
-    at_peak = 2 * sum(much for _, _, much, _ in counted) / peak
+    at_peak = 2 * sum(adds for _, _, adds, _ in counted) / peak
     alone = sum(seconds for *_, seconds in counted) / cpu_count()
-    head = ["through", "passes", "10^12 multiply-adds", "s at the peak", "s of convolutions"]
-    say(
-        f"transfer_table1, {images} images, {cpu_count()} processors that reach {peak / 1e9:.0f} GFLOP/s together",
+    head = ["networks", "passes", "10^12 multiply-adds", "s at the peak", "s of convolutions"]
+    report(
+        f"transfer_table1, {images} images, {cpu_count()} processors with {peak / 1e9:.0f} GFLOP/s in total",
         tabulate(rows, head, disable_numparse=True),
         f"the run took {taken:.0f} s: {taken / at_peak:.2f} times its multiplications at the peak ({at_peak:.0f} s), "
         f"{taken / alone:.2f} times its convolutions alone ({alone:.0f} s)",
-        f"all {whole} images of the suite: {alone * whole / images:.0f} s of convolutions, which nothing here beats "
-        "that computes them in float32 with torch",
+        f"all {whole} images of the suite: {alone * whole / images:.0f} s of convolutions, a lower bound for float32 "
+        "with torch on this machine",
         setting(1),
     )
 

@@ -1,9 +1,8 @@
-"""Throughput of one worker against two, processes of this machine and Ray's, and against one with as many threads:
-`python -m benchmarks.workers`.
+"""How throughput grows with the number of workers: `python -m benchmarks.workers`.
 
-The cells of a source of `transfer_table1`, 40 images. Timed is the attacks' stage alone, wall clock, with workers
-that are warm from the stage before: how the throughput grows, not how long a worker takes to start.
-Wants an idle machine.
+Compares one local worker with several, with several of Ray, and with one that has as many threads. They compute the
+cells of one source of `transfer_table1` on 40 images. Only the attack stage is timed (wall-clock time); the stage
+before has started the workers. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from pathlib import Path
 
 from bench_core import load_suite, run
 from bench_core.progress import Advance
-from benchmarks.side_by_side import quartiles, say, setting
+from benchmarks.side_by_side import quartiles, report, setting
 
 SETTINGS = (
     'sources=["VGG"]',
     'images.models=["VGG"]',
     "images.count=40",
-    "compute.micro_batch=20",  # so that there are jobs enough for all workers
+    "compute.micro_batch=20",  # so that every worker has jobs
 )
 
 
 class Stages:
-    """Times the stages of a run."""
+    """A progress display that records the seconds of each stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -68,7 +67,7 @@ def main() -> None:
     for name, seconds in taken.items():
         low, middle, high = quartiles([base / own for base, own in zip(one, seconds, strict=True)])
         lines.append(f"{name:30s} {quartiles(seconds)[1]:7.1f} s   throughput {middle:.2f} [{low:.2f}, {high:.2f}]")
-    say("Throughput, in units of one local worker", "\n".join(lines), setting(given.turns, "ray"))
+    report("Throughput relative to one local worker", "\n".join(lines), setting(given.turns, "ray"))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench_core import Result
+from bench_core.scores.images import Unpairable, difference
+from bench_core.scores.scored import LabelledScore
 from bench_core.statistics import bootstrap
-from bench_core.tables.pivot import Table
+from bench_core.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,14 @@ def best_step_against_last(attack: str) -> Callable[[Result], list[Evidence]]:
     return read
 
 
+def gap(name: str, ours: LabelledScore, theirs: LabelledScore) -> list[Evidence]:
+    """Return the interval of a difference, paired image by image; nothing where the two are of different images."""
+    try:
+        return [Evidence(name, *bootstrap(difference(ours.per_image, theirs.per_image).values))]
+    except Unpairable:
+        return []
+
+
 def paired(
     value: str, more: Mapping[str, str], less: Mapping[str, str], **where: str
 ) -> Callable[[Result], list[Evidence]]:
@@ -101,16 +111,16 @@ def paired(
 
     def read(result: Result) -> list[Evidence]:
         scores = {
-            frozenset((name, str(label)) for name, label in labelled.labels.items()): labelled.score.per_image
-            for labelled in result.scores
-            if labelled.metric == value
+            frozenset((name, str(label)) for name, label in score.labels.items()): score
+            for score in result.scores
+            if score.metric == value
         }
         evidence = []
         for labels, ours in scores.items():
             theirs = scores.get(frozenset((dict(labels) | less).items()))
-            if {*more.items(), *where.items()} <= labels and ours is not None and theirs is not None:
+            if {*more.items(), *where.items()} <= labels and theirs is not None:
                 shared = [label for name, label in sorted(labels) if name in ("source", "attack", "target")]
-                evidence.append(Evidence(f"{' '.join(shared)} {' '.join(less.values())}", *bootstrap(ours - theirs)))
+                evidence += gap(f"{' '.join(shared)} {' '.join(less.values())}", ours, theirs)
         return evidence
 
     return read
@@ -121,14 +131,15 @@ def higher(one: str, other: str) -> Callable[[Result], list[Evidence]]:
 
     def read(result: Result) -> list[Evidence]:
         scores = {
-            (labelled.metric, frozenset(labelled.labels.items())): labelled.score.per_image
-            for labelled in result.scores
-            if labelled.metric in (one, other)
+            (score.metric, frozenset(score.labels.items())): score
+            for score in result.scores
+            if score.metric in (one, other)
         }
         return [
-            Evidence(" ".join(str(label) for _, label in sorted(labels)), *bootstrap(values - scores[other, labels]))
-            for (metric, labels), values in scores.items()
+            evidence
+            for (metric, labels), score in scores.items()
             if metric == one
+            for evidence in gap(" ".join(str(label) for _, label in sorted(labels)), score, scores[other, labels])
         ]
 
     return read
@@ -145,11 +156,11 @@ def best_detector(one: str, other: str) -> Callable[[Result], list[Evidence]]:
         for source in dict.fromkeys(score.labels["source"] for score in result.scores if score.metric == one):
             best = []
             for value in (one, other):
-                found = [e.score for e in result.scores if e.metric == value and e.labels["source"] == source]
-                top = max(found, key=lambda score: abs(score.value - 0.5))
-                assert top.per_image is not None
-                best.append(top.per_image if top.value >= 0.5 else 1 - top.per_image)
-            evidence.append(Evidence(str(source), *bootstrap(best[0] - best[1])))
+                found = [score for score in result.scores if score.metric == value and score.labels.source == source]
+                top = max(found, key=lambda score: abs(score.score.value - 0.5))
+                areas = top.per_image
+                best.append(areas if top.score.value >= 0.5 else replace(areas, values=1 - areas.values))
+            evidence.append(Evidence(str(source), *bootstrap(difference(*best).values)))
         return evidence
 
     return read

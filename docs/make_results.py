@@ -19,7 +19,8 @@ from pathlib import Path
 from bench_core import Result, load_suite, run
 from bench_core.plots import write_plots
 from bench_core.progress import for_stream
-from bench_core.tables.text_formats import markdown
+from bench_core.tables.formats import render
+from bench_core.tables.sheet import Style
 from evidence import Evidence, Finding
 from findings import FINDINGS, SHOWN
 
@@ -77,7 +78,9 @@ def section(result: Result, pictures: Path) -> str:
     lines += [f"- {finding.claim}: {verdict(finding, finding.read(result))}" for finding in FINDINGS[suite.name]]
     lines.append("")
     tables = {table.name: table for table in result.tables}
-    lines += [re.sub("^###", "####", markdown(tables[name], intervals=True)) for name in SHOWN[suite.name]]
+    lines += [
+        re.sub("^###", "####", render(tables[name], "markdown", Style(intervals=True))) for name in SHOWN[suite.name]
+    ]
     for plot in suite.plots:
         name = f"{suite.name}_{plot.name}.png"
         shutil.copyfile(result.folder / "plots" / f"{plot.name}.png", pictures / name)

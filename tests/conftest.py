@@ -1,4 +1,4 @@
-"""What all tests share: a small world of toy plugins, registered beside bench's own."""
+"""Fixtures for all tests: the installed plugins, the toys, and a small suite of the toys."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .toys import ToyPlugin
 
 @pytest.fixture(scope="session")
 def installed() -> Registry:
-    """Everything that is installed."""
+    """The registry of the installed plugins."""
     return discover()
 
 
@@ -26,7 +26,7 @@ def toys() -> ToyPlugin:
 
 @pytest.fixture
 def registry(toys: ToyPlugin) -> Registry:
-    """Everything that is installed, and the toys."""
+    """The registry of the installed plugins and the toys."""
     found = discover()
     found.register(toys, Origin("toys", "tests", "1", "toys-source"))
     return found
@@ -70,7 +70,7 @@ mean = true
 
 @pytest.fixture
 def write_suite(tmp_path: Path) -> Callable[..., str]:
-    """Write the toy suite with some replacements; give its path."""
+    """Return a function that writes the toy suite with some replacements and returns its path."""
 
     def write(*replacements: tuple[str, str], name: str = "toy", append: str = "") -> str:
         text = SUITE

@@ -1,4 +1,4 @@
-"""Small plugins for tests: a linear network, random images, and attacks that break their contract one way each."""
+"""Small plugins for tests: a network, random images, and attacks that each break their contract in one way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASSES = 3
 
 
 def toy_network(seed: int = 0, shape: Sequence[int] = SHAPE) -> nn.Module:
-    """A small network with batch normalisation and a ReLU, seeded."""
+    """Build a small network with batch normalisation and a ReLU, with weights from the seed."""
     generator = torch.Generator().manual_seed(seed)
     network = nn.Sequential(
         nn.Conv2d(shape[0], 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
@@ -133,7 +133,7 @@ MISBEHAVIOURS: Mapping[str, tuple[Behaviour, str]] = {
 
 
 class ToyPlugin:
-    """Offers toys; counts how often its attacks run."""
+    """Offers the toys; `built` counts the models that were built."""
 
     def __init__(self) -> None:
         self.built = 0

@@ -1,1 +1,1 @@
-"""Commands of the command line, one file each; what they need is imported when they run."""
+"""The commands of the command line, one file each. A command imports what it needs when it runs."""

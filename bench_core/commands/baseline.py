@@ -1,4 +1,4 @@
-"""`bench baseline`: what runs are held against, as committed files."""
+"""`bench baseline`: outcomes of runs as files to be committed, with which later runs are compared."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import BASELINES, Baselines, Format
+
 if TYPE_CHECKING:
     from ..gate.snapshot import Snapshot
 
-app = typer.Typer(no_args_is_help=True, help="Keep the outcomes of a run as a file that later runs are held against.")
-Folder = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="Where baselines are kept.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Name = Annotated[str | None, typer.Option(help="The baseline's name; SUITE.PROFILE by default.")]
-HERE = Path("results/baselines")
+app = typer.Typer(no_args_is_help=True, help="Save, update and list the baselines of the regression gate.")
+Run = Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run.")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="The name of the baseline. Defaults to SUITE.PROFILE.")]
 
 
 @app.command()
-def save(run: Run, name: Name = None, baselines: Folder = HERE) -> None:
-    """Write a new baseline from a run."""
+def save(run: Run, name: Name = None, baselines: Baselines = BASELINES) -> None:
+    """Save a run as a new baseline."""
     from ..errors import Fault, UsageError
     from ..gate.baselines import save_baseline
 
-    snapshot, path = _of(run, name, baselines)
+    snapshot, path = snapshot_and_path(run, name, baselines)
     if path.exists():
-        message = 'is there already (use: bench baseline update --reason "...")'
+        message = 'already exists (use: bench baseline update --reason "...")'
         raise UsageError(Fault(str(path), "", message))
     save_baseline(snapshot, path, ["first"])
     print(f"bench: wrote {path}: commit it")
@@ -34,42 +34,45 @@ def save(run: Run, name: Name = None, baselines: Folder = HERE) -> None:
 @app.command()
 def update(
     run: Run,
-    reason: Annotated[str, typer.Option(help="Why the new outcomes are right; kept in the file.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the new outcomes are right. Kept in the file.")],
     name: Name = None,
-    baselines: Folder = HERE,
+    baselines: Baselines = BASELINES,
 ) -> None:
-    """Replace a baseline by a run's outcomes, and say why."""
+    """Replace a baseline with the outcomes of a run."""
     from ..errors import Fault, UsageError, one_line
     from ..gate.baselines import baseline_files, find_baseline, read_history, save_baseline
 
     if not reason.strip():
-        raise UsageError(Fault("--reason", "", "found nothing (say why the new outcomes are right)"))
-    snapshot, path = _of(run, name, baselines)
+        raise UsageError(Fault("--reason", "", "found nothing (state why the new outcomes are right)"))
+    snapshot, path = snapshot_and_path(run, name, baselines)
     if path.stem not in baseline_files(baselines):
-        find_baseline(path.stem, baselines)  # says what there is
+        find_baseline(path.stem, baselines)  # raises, and names the known baselines
     save_baseline(snapshot, path, [*read_history(path), one_line(reason.strip())])
     print(f"bench: wrote {path}: review its diff and commit it")
 
 
 @app.command(name="list")
-def list_(baselines: Folder = HERE) -> None:
-    """List the baselines: suite, images, scores, and the reason of the last change."""
+def list_(format: Format = "terminal", baselines: Baselines = BASELINES) -> None:
+    """List the baselines and the reason of their last change."""
     from ..gate.baselines import baseline_files, load_baseline, read_history
-    from ..tables.sheet import Column, Sheet, terminal
+    from ..tables.sheet import Column, Sheet
+    from .output import printer
 
+    show = printer(format)
     rows = []
     for name, path in baseline_files(baselines).items():
-        each = load_baseline(path)
-        history = read_history(path)
-        rows.append((name, each.suite, each.profile, len(each.ids), len(each.scores), len(history), history[-1]))
+        snapshot, history = load_baseline(path), read_history(path)
+        rows.append((
+            name, snapshot.suite, snapshot.profile, len(snapshot.ids), len(snapshot.scores), len(history), history[-1],
+        ))  # fmt: skip
     names = ("baseline", "suite", "profile", "images", "scores", "changes", "last reason")
     columns = tuple(Column(n, "count" if n in ("images", "scores", "changes") else "text") for n in names)
-    print(terminal(Sheet(f"Baselines in {baselines}", columns, tuple(rows))), end="")
+    show([Sheet(f"Baselines in {baselines}", columns, tuple(rows))])
 
 
-def _of(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
+def snapshot_and_path(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
     from ..gate.snapshot import snapshot_of_run
-    from ..result import safe_name
+    from ..runs.folder import safe_name
 
     snapshot = snapshot_of_run(run)
     return snapshot, baselines / f"{safe_name(name or f'{snapshot.suite}.{snapshot.profile}')}.json"

@@ -8,44 +8,63 @@ from typing import Annotated
 
 import typer
 
-File = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there as well.")]
+from .options import BASELINES, Baselines
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="A run's folder, a baseline's file, or baseline:NAME.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
-    format: Annotated[str, typer.Option(help="What to print: terminal, markdown, junit, github or json.")] = "terminal",
-    markdown: File = None,
-    junit: File = None,
-    json: File = None,
+    base: Annotated[
+        str,
+        typer.Argument(metavar="BASE", show_default=False, help="A run's folder, a baseline file, or baseline:NAME."),
+    ],
+    new: Annotated[str, typer.Argument(metavar="NEW", show_default=False, help="The run to compare with BASE.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="terminal, markdown, junit, github, json, csv, latex, html, or the format of a plugin.",
+        ),
+    ] = "terminal",
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save the summary as Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save the verdicts as JUnit XML.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save the verdicts as JSON.")] = None,
     github: Annotated[
-        bool, typer.Option("--github", help="Print annotations, and append the summary to $GITHUB_STEP_SUMMARY.")
+        bool,
+        typer.Option("--github", help="Also print annotations and append the summary to $GITHUB_STEP_SUMMARY."),
     ] = False,
-    alpha: Annotated[float, typer.Option(min=1e-6, max=0.5, help="Chance of a false alarm, of all scores.")] = 0.05,
-    power: Annotated[float, typer.Option(min=0.01, max=0.999, help="Of the smallest drop that is seen.")] = 0.8,
-    baselines: Annotated[Path, typer.Option(metavar="DIR", help="Where baselines are kept.")] = Path(
-        "results/baselines"
-    ),
+    alpha: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, metavar="P", help="The chance of a false alarm, over all scores together."),
+    ] = 0.05,
+    power: Annotated[
+        float, typer.Option(min=0.01, max=0.999, metavar="P", help="The chance to detect the smallest visible drop.")
+    ] = 0.8,
+    baselines: Baselines = BASELINES,
 ) -> None:
-    """Is NEW worse than BASE? Image by image, at 5% false alarms; exit code 0, 1 (it is) or 2 (not comparable)."""
-    from ..errors import Fault, UsageError, did_you_mean
+    """Check a run for regressions.
+
+    Compares the gated scores of NEW with those of BASE, image by image. Exits with 0 if none is worse, with 1 if one
+    is, and with 2 if the two are not comparable.
+    """
     from ..gate import formats
     from ..gate.baselines import snapshot
     from ..gate.compare import compare as compare_snapshots
     from ..store import write_atomically
+    from .output import printer
 
-    known = formats.COMPARISON_FORMATS
-    if format not in known:
-        raise UsageError(Fault("--format", "", f'unknown format "{format}" {did_you_mean(format, known)}'))
-    made = compare_snapshots(snapshot(base, baselines), snapshot(new, baselines), alpha, power)
-    print(known[format](made), end="")
+    own = formats.COMPARISON_FORMATS
+    show = None if format in own else printer(format, more=own)
+    comparison = compare_snapshots(snapshot(base, baselines), snapshot(new, baselines), alpha, power)
+    if show:
+        show([formats.sheet(comparison)])
+    else:
+        print(own[format](comparison), end="")
     for path, form in ((markdown, "markdown"), (junit, "junit"), (json, "json")):
         if path is not None:
-            write_atomically(path, known[form](made).encode())
+            write_atomically(path, own[form](comparison).encode())
     if github:
-        print(formats.github(made), end="")
+        print(formats.github(comparison), end="")
         if os.environ.get("GITHUB_STEP_SUMMARY"):
             with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
-                file.write(formats.summary(made))
-    if made.failures:
+                file.write(formats.summary(comparison))
+    if comparison.failures:
         raise typer.Exit(1)

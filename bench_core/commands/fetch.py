@@ -1,25 +1,24 @@
-"""`bench fetch`: the weights that a suite needs, into the libraries' own caches. Nothing else ever downloads."""
+"""`bench fetch`: downloads weights into the caches of the models' libraries. No other command uses the network."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from .options import Overrides, Profile, SuiteName
 
 if TYPE_CHECKING:
     from ..planning.weights import Missing
     from ..types import WeightsFile
 
 
-def fetch(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of one of bench's own.")],
-    profile: Annotated[str | None, typer.Option(help="The profile; the suite's first by default.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
-    ] = None,
-) -> None:
-    """Download the weights that a suite's models lack, after saying how large they are; digests are verified."""
+def fetch(suite: SuiteName, profile: Profile = None, set_: Overrides = None) -> None:
+    """Download the missing weights of a suite.
+
+    The size of each file is printed first, and its digest is verified where it is known.
+    """
     from ..errors import one_line
     from ..planning.fetch import fetch as fetch_file
     from ..planning.weights import missing_faults
@@ -30,12 +29,12 @@ def fetch(
 
     registry, loaded = discover(), load_suite(suite, profile, set_ or ())
 
-    def lacking() -> Missing:
+    def find_missing() -> Missing:
         return resolve_suite(loaded, registry, with_images=False).missing_weights
 
-    missing = {file.path: (label, file) for label, files in lacking().items() for file in files}
+    missing = {file.path: (label, file) for label, files in find_missing().items() for file in files}
     if not missing:
-        print("bench: all weights are here", file=sys.stderr)
+        print("bench: no weights are missing", file=sys.stderr)
         return
     sizes = {path: announce(label, file) for path, (label, file) in missing.items()}
     failed = 0
@@ -44,18 +43,18 @@ def fetch(
             continue
         try:
             fetch_file(label, file, sizes[path], for_stream())
-        except Exception as error:  # a library's own downloader may raise anything; the other files can still be had
+        except Exception as error:  # a library's downloader may raise anything; continue with the other files
             failed += 1
             print(one_line(f"bench: {label}: {file.url}: {error}"), file=sys.stderr)
-    left = missing_faults(loaded, lacking())
-    for fault in left:
+    faults = missing_faults(loaded, find_missing())
+    for fault in faults:
         print(f"bench: {fault}", file=sys.stderr)
-    if failed or left:
+    if failed or faults:
         raise typer.Exit(3)
 
 
 def announce(label: str, file: WeightsFile) -> int | None:
-    """Say what will be fetched and how large it is; give the size where it is known."""
+    """Print what will be downloaded; return its size in bytes where it is known."""
     from ..errors import one_line
     from ..planning.fetch import published_size
     from ..planning.weights import human
@@ -65,9 +64,10 @@ def announce(label: str, file: WeightsFile) -> int | None:
         try:
             size = published_size(file)
         except OSError:
-            size = None  # whether the server answers is for the download to find out
-    told = human(size) if size else "size unknown"
+            size = None  # the download itself reports a server that does not answer
+    size_text = human(size) if size else "size unknown"
     print(
-        one_line(f"bench: {label}: {told}: {file.url or 'only you can put it there'} -> {file.path}"), file=sys.stderr
+        one_line(f"bench: {label}: {size_text}: {file.url or 'no URL: put it there yourself'} -> {file.path}"),
+        file=sys.stderr,
     )
     return size

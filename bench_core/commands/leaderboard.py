@@ -1,49 +1,58 @@
-"""`bench leaderboard`: many runs, one ranked table for each suite."""
+"""`bench leaderboard`: ranks attacks, sources or targets over many runs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-By = Literal["attack", "source", "target"]
+from .options import RESULTS, Format, NoWarnings, Out
 
 
 def leaderboard(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=]RUN", help="Runs' folders; all below DIR by default.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME=]RUN...", help="The folders of runs. Defaults to all runs in DIR."),
     ] = None,
-    by: Annotated[By, typer.Option(help="What is ranked.")] = "attack",
-    score: Annotated[str | None, typer.Option(help="The score to rank by; the first of the suite's gate.")] = None,
-    best: Annotated[Literal["max", "min"] | None, typer.Option(help="Which is the best; as the gate says.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Only these; repeatable.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Only the runs of this suite.")] = None,
-    no_warnings: Annotated[bool, typer.Option("--no-warnings", help="Leave out what to be careful of.")] = False,
-    format: Annotated[str, typer.Option(help="terminal, markdown, csv, latex, html or json.")] = "terminal",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results are kept.")] = Path("results"),
+    by: Annotated[Literal["attack", "source", "target"], typer.Option(help="What to rank.")] = "attack",
+    score: Annotated[
+        str | None, typer.Option(metavar="SCORE", help="The score to rank by. Defaults to the first gated one.")
+    ] = None,
+    best: Annotated[
+        Literal["max", "min"] | None, typer.Option(help="Which value is best. Defaults to what the gate says.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Use only scores with this label. Repeatable.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(metavar="SUITE", help="Use only the runs of this suite.")] = None,
+    no_warnings: NoWarnings = False,
+    format: Format = "terminal",
+    out: Out = RESULTS,
 ) -> None:
-    """Rank attacks, sources or targets over many runs, ties by interval; refuse what cannot be compared."""
-    from ..errors import Fault, UsageError
-    from ..reports.leaderboard import find_runs, leaderboards, read_contributions
-    from ..tables.sheet import Sheet, render_sheet
+    """Rank attacks, sources or targets over many runs.
 
-    render_sheet(Sheet("", (), ()), format)  # an unknown format is refused before the work
-    given = runs or find_runs(out)
+    Entries tie unless the paired 95% interval of their difference excludes zero. Runs that are not comparable, because
+    they use other images or budgets, are rejected.
+    """
+    from ..errors import Fault, UsageError
+    from ..reports.leaderboard import leaderboards, read_contributions
+    from ..runs.folder import find_runs
+    from .output import printer
+
+    show = printer(format)
+    given = runs or [str(folder) for folder in find_runs(out)]
     if not given:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
     contributions = read_contributions(given, warn=not no_warnings)
     if suite is not None:
-        contributions = [each for each in contributions if each.result.suite.name == suite]
+        contributions = [run for run in contributions if run.result.suite.name == suite]
         if not contributions:
             raise UsageError(Fault("--suite", "", f'no run is of the suite "{suite}"'))
-    filters = dict(_filter(text) for text in where or [])
-    print(
-        "\n".join(render_sheet(each, format) for each in leaderboards(contributions, by, score, best, filters)), end=""
-    )
+    show(leaderboards(contributions, by, score, best, dict(map(label_filter, where or []))))
 
 
-def _filter(text: str) -> tuple[str, str]:
+def label_filter(text: str) -> tuple[str, str]:
+    """Split LABEL=VALUE. Raises UsageError if the text has another form."""
     from ..errors import Fault, UsageError
 
     name, equals, value = text.partition("=")

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from .options import RESULTS, Format, Out
+
 
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="Over the tables scores and runs; see --schema.")] = "",
-    schema: Annotated[bool, typer.Option("--schema", help="Say which tables and columns there are.")] = False,
-    format: Annotated[str, typer.Option(help="terminal, markdown, csv, latex, html or json.")] = "terminal",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where results are kept.")] = Path("results"),
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", show_default=False, help="A query of the tables `scores` and `runs`.")
+    ] = "",
+    schema: Annotated[bool, typer.Option("--schema", help="Print the tables and their columns, then exit.")] = False,
+    format: Format = "terminal",
+    out: Out = RESULTS,
 ) -> None:
-    """Ask all stored scores, of every run below DIR, in SQL."""
+    """Query the scores of all runs with SQL."""
     from ..errors import Fault, UsageError
-    from ..reports import query as asked
-    from ..tables.sheet import Column, Sheet, render_sheet
+    from ..reports import query as reports
+    from ..tables.sheet import Column, Sheet
+    from .output import printer
 
     if schema:
-        print((asked.__doc__ or "").partition("\n\n")[2].strip())
+        print((reports.__doc__ or "").partition("\n\n")[2].strip())
         return
     if not sql:
-        raise UsageError(
-            Fault("bench query", "", 'no SQL (would do: "SELECT metric, avg(value) FROM scores GROUP BY 1")')
-        )
-    render_sheet(Sheet("", (), ()), format)  # an unknown format is refused before the work
-    records = asked.query(sql, out)
+        example = "SELECT metric, avg(value) FROM scores GROUP BY 1"
+        raise UsageError(Fault("bench query", "", f'no SQL (would do: "{example}")'))
+    show = printer(format)
+    records = reports.query(sql, out)
     names = list(records[0]) if records else []
     numeric = {n for n in names if all(isinstance(r[n], int | float) or r[n] is None for r in records)}
     columns = tuple(Column(name, "number" if name in numeric else "text") for name in names)
-    rows = tuple(tuple(_plain(record[name]) for name in names) for record in records)
-    print(render_sheet(Sheet(f"{len(records)} rows", columns, rows), format), end="")
+    rows = tuple(tuple(plain(record[name]) for name in names) for record in records)
+    show([Sheet(f"{len(records)} rows", columns, rows)])
 
 
-def _plain(value: Any) -> str | float | int | None:
+def plain(value: Any) -> str | float | int | None:
+    """Return a value of the database as an entry of a sheet; dates and lists become text."""
     return value if value is None or isinstance(value, str | float | int) else str(value)

@@ -1,4 +1,4 @@
-"""`bench report`: one page that needs nothing but itself."""
+"""`bench report`: a run or a comparison as one HTML page."""
 
 from __future__ import annotations
 
@@ -8,25 +8,38 @@ from typing import Annotated
 
 import typer
 
+from .options import BASELINES, Baselines
+
 
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="A run's folder; with --compare, BASE and NEW.")],
-    compare: Annotated[bool, typer.Option("--compare", help="Report on the gate instead: BASE, then NEW.")] = False,
-    to: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; report.html in the run's folder.")] = None,
-    gallery: Annotated[int, typer.Option(min=0, max=50, metavar="N", help="Show the first N images attacked.")] = 4,
-    source: Annotated[str | None, typer.Option(help="The source whose images are shown; the suite's first.")] = None,
-    baselines: Annotated[Path, typer.Option(metavar="DIR", help="Where baselines are kept.")] = Path(
-        "results/baselines"
-    ),
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", show_default=False, help="The folder of a run. With --compare: BASE NEW."),
+    ],
+    compare: Annotated[bool, typer.Option("--compare", help="Report the comparison of two runs.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page. Defaults to report.html in the folder of the run.")
+    ] = None,
+    gallery: Annotated[
+        int, typer.Option(min=0, max=50, metavar="N", help="Show the first N adversarial examples of each attack.")
+    ] = 4,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The source of the examples. Defaults to the suite's first.")
+    ] = None,
+    baselines: Baselines = BASELINES,
 ) -> None:
-    """Write a run as one HTML page: tables, plots, images, the suite, and how to reproduce it. Or a comparison."""
+    """Write a run as one HTML page.
+
+    The page shows tables, plots, adversarial examples, the suite, and how to reproduce the run. It is self-contained
+    and loads nothing from the network.
+    """
     from ..errors import Fault, UsageError, one_line
-    from ..gate.snapshot import run_folder
     from ..reports.page.page import comparison_page, run_page
+    from ..runs.folder import run_folder
     from ..store import write_atomically
 
-    wanted = 2 if compare else 1
-    if len(runs) != wanted:
+    expected = 2 if compare else 1
+    if len(runs) != expected:
         message = f"found {len(runs)} runs (would do: {'BASE NEW' if compare else 'one RUN'})"
         raise UsageError(Fault("bench report", "", message))
     if compare:
@@ -39,4 +52,4 @@ def report(
         text = run_page(Path(runs[0]), gallery=gallery, source=source)
         path = to or run_folder(Path(runs[0])) / "report.html"
     write_atomically(path, text.encode())
-    print(f"bench: the report is {one_line(str(path))}", file=sys.stderr)
+    print(f"bench: wrote {one_line(str(path))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Who computes the jobs. An executor passes JSON in and bundles of bytes out, so that any machine will do."""
+"""The interface of executors, which compute jobs. Tasks are JSON and results are bytes, so any machine can compute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..types import Json
 
 @dataclass(frozen=True)
 class Limits:
-    """What a task may take before it is stopped: `seconds` of wall clock, `memory` in bytes; None is no limit."""
+    """The limits of a task: `seconds` of wall-clock time and `memory` in bytes. None means no limit."""
 
     seconds: float | None = None
     memory: int | None = None
@@ -25,7 +25,14 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Task:
-    """A job to compute, which of its cells are wanted, and what that may take."""
+    """A job to compute.
+
+    Attributes:
+        address: The job's address in the store.
+        spec: The job as JSON.
+        wanted: The keys of the cells to compute.
+        limits: Time and memory that it may take.
+    """
 
     address: str
     spec: Json
@@ -35,9 +42,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: a bundle for the store, or the reason why there is none.
+    """The result of a task.
 
-    `usage` says that the reason is a mistake of the user's (exit code 2), not a plugin's that failed (void cell).
+    Attributes:
+        address: The address of the task.
+        bundle: The rows of the cells, for the store; None if the task failed.
+        reason: Why it failed.
+        usage: Whether the reason is a mistake of the user (exit code 2), not a plugin that failed (void cells).
     """
 
     address: str
@@ -47,11 +58,15 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """`run` gives the outcomes in any order, each as soon as it is there; closing the iterator stops the work.
+    """Computes tasks.
 
-    It is called for the clean images, for a look at the sources where an attack wants one, and for the attacks. An
-    executor that keeps workers between these has a method `close()` as well, called at the end of the run however it
-    ends. One that holds tasks to their limits says so by `limits = True`; the host gives them to no other.
+    A run calls `run` several times: for the clean images, for the check of sources, for the attacks, and for retries.
+
+    Optional members:
+        close(): Stops workers that are kept between these calls. Called at the end of a run, even if it fails.
+        limits: True if the executor enforces `Task.limits`. Without it, the host rejects a run with limits.
     """
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]: ...
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield one outcome for each task, in any order, as soon as it is computed. Closing the iterator stops."""
+        ...

@@ -1,4 +1,4 @@
-"""Which device computes, found without importing torch."""
+"""Finds the device that computes, without importing torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from pathlib import Path
 from ..errors import Fault, UsageError
 
 NVIDIA = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")  # the driver; the card; the card under WSL
-GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, where the system says so
+GPUS = Path("/proc/driver/nvidia/gpus")  # one folder per GPU; missing on some systems
 
 
 def find_device(wanted: str, remote: bool = False) -> str:
-    """Resolve `auto`: a GPU where there is NVIDIA's driver, else the CPU. Apple's GPUs (`mps`) are used where named.
+    """Return the name of the device to compute on.
 
-    Raises UsageError where there is no such device, unless it is that of `remote` workers.
+    Args:
+        wanted: auto, cpu, cuda, cuda:N or mps. `auto` is `cuda` if there is an NVIDIA driver, else `cpu`; an Apple GPU
+            must be named.
+        remote: Whether the device is one of remote workers, so that it need not exist here.
+
+    Raises:
+        UsageError: if the name is unknown, or this machine has no such device.
     """
     nvidia = any(map(os.path.exists, NVIDIA)) or shutil.which("nvidia-smi") is not None
     apple = (platform.system(), platform.machine()) == ("Darwin", "arm64")
@@ -28,8 +34,8 @@ def find_device(wanted: str, remote: bool = False) -> str:
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", wanted):
         raise UsageError(Fault("--device", "", f'found "{wanted}" (would do: auto, cpu, cuda, cuda:N, mps)'))
     if missing.get(kind) and not remote:
-        maker = {"cuda": "no NVIDIA driver", "mps": "no Apple GPU"}[kind]
-        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is {maker} here (would do: cpu)'))
+        reason = {"cuda": "no NVIDIA driver", "mps": "no Apple GPU"}[kind]
+        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is {reason} here (would do: cpu)'))
     number, count = wanted.partition(":")[2], gpus()
     if number and count and int(number) >= count and not remote:
         message = f'found "{wanted}", but the last GPU here is cuda:{count - 1}'
@@ -38,5 +44,5 @@ def find_device(wanted: str, remote: bool = False) -> str:
 
 
 def gpus() -> int | None:
-    """Count NVIDIA's GPUs of this machine; None where the system does not say."""
+    """Return the number of NVIDIA GPUs of this machine; None if the system does not list them."""
     return len(list(GPUS.iterdir())) if GPUS.is_dir() else None

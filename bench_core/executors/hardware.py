@@ -1,4 +1,4 @@
-"""What computes here, without torch. Two processors of one kind give the same bits, two of different kinds need not."""
+"""Describes this machine, without torch. Results are equal to the bit only on processors of the same model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def cpu_count() -> int:
-    """Say how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor(device: str) -> str:
-    """Name the model of the CPU, or of the first GPU where the device is one."""
+    """Return the model of the CPU, or of the first GPU if `device` is a GPU."""
     if device.startswith("cuda"):
         described = sorted(GPUS.glob("*/information"))
         return _entry(described[0], "Model") or device if described else device
@@ -26,14 +26,13 @@ def processor(device: str) -> str:
 
 
 def give_back_memory() -> None:
-    """Have the C library return what it keeps of freed memory, where it has a way to (glibc's), so that what a process
-    is seen to hold is what it uses."""
+    """Return freed memory to the system if the C library can (glibc), so that resident memory is memory in use."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _entry(path: Path, name: str) -> str:
-    """Give the first `name: value` of a file of the kernel's; empty where there is none."""
+    """Return the value of the first line `name: value` of a file; empty if there is none."""
     try:
         for line in path.read_text().splitlines():
             key, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""Computes jobs one after the other in this process: for notebooks, debuggers, and as the inside of every worker."""
+"""Computes jobs one after the other in this process, for notebooks and debuggers. Every worker uses `attempt`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def attempt(worker: Worker, task: Task) -> Outcome:
-    """Compute a task; whatever a plugin does wrong becomes the reason of a void, never a clean result."""
+    """Compute a task. If a plugin raises or breaks its contract, the outcome has the reason and no bundle."""
     try:
         return Outcome(task.address, worker.compute(task.spec, list(task.wanted)))
     except UsageError as error:
@@ -26,7 +26,13 @@ def attempt(worker: Worker, task: Task) -> Outcome:
 
 
 class Inline:
-    """The executor `inline`."""
+    """The executor `inline`.
+
+    Args:
+        registry: The plugins to compute with.
+
+    Torch's own settings are restored after each `run`.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

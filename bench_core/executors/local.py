@@ -1,4 +1,4 @@
-"""Computes jobs in worker processes on this machine. A worker that dies costs only the job it had."""
+"""Computes jobs in worker processes on this machine. A worker that dies costs only the job that it had."""
 
 from __future__ import annotations
 
@@ -11,123 +11,192 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from ..errors import raised
 from ..types import Json
 from . import Limits, Outcome, Task
 from .hardware import cpu_count
 from .settings import worker_environment
-from .watchdog import Watch, end, manner_of_death
+from .watchdog import Watch, describe_exit, kill
 from .worker import READY
 
-STARTING = 300.0  # seconds that a worker may take to import torch and all plugins
+START_SECONDS = 300.0  # the limit for importing torch and all plugins
 
 
 class Local:
-    """The executor `local`: `workers` processes, each with the threads that its jobs ask for.
+    """The executor `local`: worker processes, each with the number of threads that its jobs name.
 
-    By default they use every processor once; a GPU has one worker. They stay, with their networks, until `close`.
+    Args:
+        workers: The number of processes. By default they use every processor once; a GPU has one.
+
+    The processes stay between two calls of `run`, with their networks, until `close`.
     """
 
     limits = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
-        self.kept: list[subprocess.Popen[bytes]] = []
+        self.idle: list[WorkerProcess] = []
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        if not tasks:
+            return
         waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
         for task in tasks:
             waiting.put(task)
         done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        count = self.workers or default_workers(tasks[0].spec["environment"]) if tasks else 0
-        hands = [Hand(waiting, done) for _ in range(min(count, len(tasks)))]
-        for hand in hands:
-            hand.process = self.kept_one()
-            hand.thread.start()
+        count = min(self.workers or default_workers(tasks[0].spec["environment"]), len(tasks))
+        threads = [WorkerThread(self._take_worker(), waiting, done) for _ in range(count)]
         try:
+            for thread in threads:
+                thread.start()
             for _ in tasks:
                 yield done.get()
-            self.kept += [hand.process for hand in hands if hand.process]
+            self.idle += [thread.worker for thread in threads]
         except BaseException:
-            for hand in hands:
-                hand.stop()
+            for thread in threads:
+                thread.worker.stop()
             raise
 
-    def kept_one(self) -> subprocess.Popen[bytes] | None:
-        """Take a worker of the run before that is still alive."""
-        while self.kept:
-            process = self.kept.pop()
-            if process.poll() is None:
-                return process
-        return None
+    def _take_worker(self) -> WorkerProcess:
+        return self.idle.pop() if self.idle else WorkerProcess()
 
     def close(self) -> None:
-        """End the worker processes."""
-        while self.kept:
-            process = self.kept.pop()
-            end(process)
-            process.wait()
+        """Stop the worker processes."""
+        while self.idle:
+            self.idle.pop().stop()
 
 
 def default_workers(environment: Json) -> int:
+    """Return the number of workers that uses every processor once; 1 for a GPU."""
     return 1 if environment["device"] != "cpu" else max(1, cpu_count() // environment["threads"])
 
 
-class Hand:
-    """A thread that keeps one worker process busy."""
+class WorkerThread:
+    """A thread that passes waiting tasks to one worker process, until none is left or the worker is stopped."""
 
-    def __init__(self, waiting: queue.SimpleQueue[Task], done: queue.SimpleQueue[Outcome]) -> None:
-        self.waiting, self.done, self.stopped = waiting, done, False
-        self.process: subprocess.Popen[bytes] | None = None
-        self.thread = threading.Thread(target=self.work, daemon=True)
+    def __init__(
+        self, worker: WorkerProcess, waiting: queue.SimpleQueue[Task], done: queue.SimpleQueue[Outcome]
+    ) -> None:
+        self.worker, self.waiting, self.done = worker, waiting, done
+        self.thread = threading.Thread(target=self._work, daemon=True)
 
-    def work(self) -> None:
-        while not self.stopped:
+    def start(self) -> None:
+        self.thread.start()
+
+    def _work(self) -> None:
+        while not self.worker.stopped:
             try:
                 task = self.waiting.get_nowait()
             except queue.Empty:
                 break
-            self.done.put(self.ask(task))
+            try:
+                outcome = self.worker.compute(task)
+            except Exception as error:  # a task without an outcome would keep the driver waiting for ever
+                outcome = Outcome(task.address, reason=raised(error))
+            self.done.put(outcome)
 
-    def ask(self, task: Task) -> Outcome:
-        """Have the worker compute a task; a worker that died is reported and replaced for the next."""
-        watch = None
+
+class WorkerProcess:
+    """A process that computes one task at a time. It starts with its first task, and again if it died."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopped = False
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def compute(self, task: Task) -> Outcome:
+        """Compute a task. If the process dies or exceeds a limit, the outcome has the reason."""
         try:
-            if self.process is None:
-                self.process = start_worker(task.spec["environment"]["threads"])
-                with Watch(self.process, Limits(seconds=STARTING)):
-                    ready(self.process)
-            watch = Watch(self.process, task.limits)
+            request = encode(task)
+        except (TypeError, ValueError) as error:
+            return Outcome(task.address, reason=f"the job cannot be sent to a worker as JSON: {error}")
+        try:
+            process = self._started(task.spec["environment"]["threads"])
+        except (OSError, EOFError) as error:
+            return Outcome(task.address, reason=f"no worker process can be started: {error}")
+        watch = Watch(process, task.limits)
+        try:
             with watch:
-                return exchange(self.process, task)
-        except (OSError, EOFError, ValueError) as error:
-            process, self.process = self.process, None
-            if process is None:
-                return Outcome(task.address, reason=f"no worker process can be started: {error}")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
-            end(process)
-            return Outcome(task.address, reason=(watch and watch.reason) or manner_of_death(process.wait()))
+                return exchange(process, task.address, request)
+        except (OSError, EOFError, ValueError):
+            death = self._reap(process)
+            return Outcome(task.address, reason=watch.reason or death)
 
     def stop(self) -> None:
+        """Kill the process. It is not started again."""
         self.stopped = True
-        if self.process is not None:
-            end(self.process)
-            self.process.wait()
+        process = self.process  # the thread that computes may replace it by None at any moment
+        if process is not None:
+            kill(process)
+            process.wait()
+
+    def _started(self, threads: int) -> subprocess.Popen[bytes]:
+        """Return the process; start it if it is not running, which no task's limits apply to.
+
+        Raises OSError if it cannot be started, EOFError if it dies before it is ready.
+        """
+        if self.process is not None and self.running:
+            return self.process
+        self.process = process = start_worker(threads)
+        if self.stopped:  # by another thread, which found no process to kill
+            kill(process)
+        watch = Watch(process, Limits(seconds=START_SECONDS))
+        try:
+            with watch:
+                wait_until_ready(process)
+        except (OSError, EOFError):
+            death = self._reap(process)
+            raise EOFError(watch.reason or death) from None
+        return process
+
+    def _reap(self, process: subprocess.Popen[bytes]) -> str:
+        """Describe how a process died that has closed its pipe. Kill it if it hangs, and all that it started."""
+        self.process = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        kill(process)
+        return describe_exit(process.wait())
 
 
-def ready(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a worker has imported all it needs, which no task's limits are about. Raises EOFError."""
+def start_worker(threads: int) -> subprocess.Popen[bytes]:
+    """Start a worker in a session of its own: Ctrl-C reaches only the driver, which then stops the worker."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench_core.executors.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **worker_environment(threads)},
+        start_new_session=True,
+    )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
+    """Skip what Python itself prints at its start (as from a sitecustomize). Raises EOFError if the process ends."""
     assert process.stdout is not None
-    if process.stdout.readline() != READY:
-        raise EOFError
+    for line in process.stdout:
+        if line.endswith(READY):
+            return
+    raise EOFError
 
 
-def exchange(process: subprocess.Popen[bytes], task: Task) -> Outcome:
-    """Send a task and read the answer. Raises OSError, EOFError or ValueError where the worker gives none."""
+def encode(task: Task) -> bytes:
+    """Return a task as a line of JSON. Raises TypeError or ValueError for a value that JSON cannot hold."""
+    return json.dumps({"address": task.address, "spec": task.spec, "wanted": task.wanted}).encode() + b"\n"
+
+
+def exchange(process: subprocess.Popen[bytes], address: str, request: bytes) -> Outcome:
+    """Send a task and read the answer. Raises OSError, EOFError or ValueError if there is none."""
     assert process.stdin is not None
     assert process.stdout is not None
-    request = {"address": task.address, "spec": task.spec, "wanted": task.wanted}
-    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.write(request)
     process.stdin.flush()
     head = process.stdout.readline()
     if not head.endswith(b"\n"):
@@ -136,15 +205,4 @@ def exchange(process: subprocess.Popen[bytes], task: Task) -> Outcome:
     bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
     if bundle is not None and len(bundle) < answer["size"]:
         raise EOFError
-    return Outcome(task.address, bundle, answer["reason"], answer["usage"])
-
-
-def start_worker(threads: int) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own, so that Ctrl-C reaches the driver alone, which then stops it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench_core.executors.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **worker_environment(threads)},
-        start_new_session=True,
-    )
+    return Outcome(address, bundle, answer["reason"], answer["usage"])

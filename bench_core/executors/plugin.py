@@ -1,4 +1,4 @@
-"""The executors that come with the host."""
+"""The executors that come with bench."""
 
 from __future__ import annotations
 

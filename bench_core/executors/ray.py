@@ -1,4 +1,4 @@
-"""Computes jobs on a Ray cluster. Its workers keep models warm and may be lost any moment; only the driver writes."""
+"""Computes jobs on a Ray cluster. Workers keep their models loaded and may be lost at any time."""
 
 from __future__ import annotations
 
@@ -12,46 +12,51 @@ from typing import Any
 
 from ..errors import Fault, UsageError, raised
 from ..registry import Registry
+from ..types import Json
 from . import Outcome, Task
 from .hardware import cpu_count
-from .ray_cluster import LOCAL, Request, check_room, connect, first_line, gpus_here, room, the_ray
-from .ray_worker import Hand, differences, plugins
+from .ray_cluster import LOCAL, Request, capacity, check_capacity, connect, first_line, import_ray, local_gpus
+from .ray_worker import RayWorker, differences, plugins
 from .settings import worker_environment
 
-ATTEMPTS = 3  # a worker may die of what it computes, and then so does the next
-LOOK_SECONDS = 5.0
-PATIENCE_SECONDS = 20.0
+ATTEMPTS = 3  # a task that killed this number of workers is void
+WAIT_SECONDS = 5.0
+NOTICE_SECONDS = 20.0  # without any progress, until the user is told that workers wait for a place
 
 
 class Ray:
-    """The executor `ray`: `workers` actors, as many as the cluster has room for by default.
+    """The executor `ray`: actors on the nodes of a cluster.
 
-    `cpus` and `gpus` are what each asks of its node: by default its threads, and a GPU where the device is one.
+    Args:
+        workers: The number of actors; by default as many as the cluster has room for.
+        registry: The plugins of this machine; every worker must have the same.
+        address: `local`, `auto` or HOST:PORT, as for `ray_cluster.connect`.
+        cpus: The CPUs that each worker reserves; its threads by default.
+        gpus: The GPUs that each worker reserves; by default 1 if the device is a GPU.
     """
 
     def __init__(
         self, workers: int | None, registry: Registry, address: str, cpus: float | None, gpus: float | None
     ) -> None:
-        self.workers, self.address, self.cpus, self.gpus = workers, address, cpus, gpus
+        self.worker_count, self.address, self.cpus, self.gpus = workers, address, cpus, gpus
         self.plugins = plugins(registry)
-        self.hands: list[Any] = []
-        self.greeted: set[Any] = set()
+        self.workers: list[Any] = []
+        self.started: set[Any] = set()
         self.connected = False
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         if not tasks:
             return
-        spec = tasks[0].spec
-        request = self.request(spec["environment"])
+        request = self.request(tasks[0].spec["environment"])
         self.open(request)
-        work = Dispatch(self, request, tasks)
+        scheduler = _Scheduler(self, request, tasks)
         try:
-            yield from work.outcomes()
+            yield from scheduler.outcomes()
         finally:
-            work.stop()
+            scheduler.stop()
 
-    def request(self, environment: Any) -> Request:
-        """Say what a worker needs. Raises UsageError for a device that is not the cluster's to give."""
+    def request(self, environment: Json) -> Request:
+        """Return what a worker reserves. Raises UsageError for a device that ray cannot assign."""
         device, threads = environment["device"], environment["threads"]
         if device not in ("cpu", "cuda"):
             message = f'found "{device}", but ray chooses the GPU of each worker (would do: cuda)'
@@ -60,135 +65,153 @@ class Ray:
         return Request(self.cpus if self.cpus is not None else float(threads), gpus)
 
     def open(self, request: Request) -> None:
-        """Connect, once, and see that the cluster has room: one that is to be started here before it is."""
+        """Connect to the cluster, once. Raises UsageError if it has no room for a worker."""
         if not self.connected:
-            wanted = max(cpu_count(), math.ceil((self.workers or 0) * request.cpus))
+            cpus = max(cpu_count(), math.ceil((self.worker_count or 0) * request.cpus))
             address = os.environ.get("RAY_ADDRESS", LOCAL) if self.address == LOCAL else self.address
-            if address == LOCAL and not the_ray().is_initialized():
-                check_room([{"Alive": True, "Resources": {"CPU": wanted, "GPU": gpus_here()}}], request, LOCAL)
-            self.connected = connect(address, wanted)
-        check_room(the_ray().nodes(), request, self.address)
+            if address == LOCAL and not import_ray().is_initialized():  # check before a cluster is started in vain
+                check_capacity([{"Alive": True, "Resources": {"CPU": cpus, "GPU": local_gpus()}}], request, LOCAL)
+            self.connected = connect(address, cpus)
+        check_capacity(import_ray().nodes(), request, self.address)
 
-    def hire(self, request: Request, spec: Any) -> None:
-        """Start a worker; it joins when the cluster has a place for it."""
-        environment = {"env_vars": worker_environment(spec["environment"]["threads"])}
-        actor = the_ray().remote(Hand).options(
-            num_cpus=request.cpus, num_gpus=request.gpus, runtime_env=environment, max_restarts=0
+    def add_worker(self, request: Request, environment: Json) -> None:
+        """Create a worker; ray starts it when the cluster has a place for it."""
+        variables = {"env_vars": worker_environment(environment["threads"])}
+        actor = import_ray().remote(RayWorker).options(
+            num_cpus=request.cpus, num_gpus=request.gpus, runtime_env=variables, max_restarts=0
         )  # fmt: skip
-        self.hands.append(actor.remote())
+        self.workers.append(actor.remote())
 
-    def dismiss(self, hand: Any) -> None:
+    def remove_worker(self, worker: Any) -> None:
         with suppress(Exception):
-            the_ray().kill(hand)
-        self.hands.remove(hand)
-        self.greeted.discard(hand)
+            import_ray().kill(worker)
+        self.workers.remove(worker)
+        self.started.discard(worker)
 
     def close(self) -> None:
-        """Let all workers go, and the cluster, if it was started or joined here."""
-        for hand in list(self.hands):
-            self.dismiss(hand)
+        """Remove all workers, and disconnect from the cluster if this executor connected."""
+        for worker in list(self.workers):
+            self.remove_worker(worker)
         if self.connected:
-            the_ray().shutdown()
+            import_ray().shutdown()
             self.connected = False
 
 
-class Dispatch:
-    """One round of tasks over the workers: every worker has one at a time, and a lost one's goes to another."""
+class _Scheduler:
+    """Distributes the tasks of one call of `run`: one at a time to each worker; a lost worker's task goes to another.
 
-    def __init__(self, owner: Ray, request: Request, tasks: Sequence[Task]) -> None:
-        self.ray, self.owner, self.request, self.spec = the_ray(), owner, request, tasks[0].spec
+    `pending` has, for each reference to a result, its worker and task; the task of a worker that starts is None.
+    """
+
+    def __init__(self, executor: Ray, request: Request, tasks: Sequence[Task]) -> None:
+        self.ray, self.executor, self.request = import_ray(), executor, request
+        self.spec = tasks[0].spec
         self.waiting = deque(tasks)
-        self.left = len(tasks)
+        self.unfinished = len(tasks)
         self.deaths: Counter[str] = Counter()
-        self.pending: dict[Any, tuple[Any, Task | None]] = {}  # answer to come -> worker, its task or its greeting
+        self.failed_starts = 0
+        self.pending: dict[Any, tuple[Any, Task | None]] = {}
         self.idle_seconds = 0.0
-        self.told = False
+        self.notified = False
 
     def outcomes(self) -> Iterator[Outcome]:
-        count = min(self.owner.workers or room(self.ray.nodes(), self.request), self.left)
-        while len(self.owner.hands) < count:
-            self.owner.hire(self.request, self.spec)
-        while self.left:
-            self.spread()
-            ready, _ = self.ray.wait(list(self.pending), num_returns=1, timeout=LOOK_SECONDS)
-            if not ready and self.deserted():
+        room = self.executor.worker_count or capacity(self.ray.nodes(), self.request)
+        count = min(room, self.unfinished)
+        while len(self.executor.workers) < count:
+            self.executor.add_worker(self.request, self.spec["environment"])
+        while self.unfinished:
+            self.assign()
+            ready, _ = self.ray.wait(list(self.pending), num_returns=1, timeout=WAIT_SECONDS)
+            if not ready and self.no_node_left():
                 reason = f"no node is left in the cluster that has {self.request}"
                 yield from (Outcome(task.address, reason=reason) for task in self.waiting)
                 return
-            for answer in ready:
-                outcome = self.receive(answer)
+            for reference in ready:
+                outcome = self.receive(reference)
                 if outcome is not None:
-                    self.left -= 1
+                    self.unfinished -= 1
                     yield outcome
 
-    def spread(self) -> None:
-        """Give every free worker its next task; a new one introduces itself first."""
-        busy = {hand for hand, _ in self.pending.values()}
+    def assign(self) -> None:
+        """Start the new workers, and pass each idle one its next task."""
+        busy = {worker for worker, _ in self.pending.values()}
         environment = self.spec["environment"]
-        for hand in self.owner.hands:
-            if hand in busy:
+        for worker in self.executor.workers:
+            if worker in busy:
                 continue
-            if hand not in self.owner.greeted:
-                where = environment["device"], environment["dtype"], environment["threads"]
-                self.pending[hand.greet.remote(*where)] = hand, None
+            if worker not in self.executor.started:
+                settings = environment["device"], environment["dtype"], environment["threads"]
+                self.pending[worker.start.remote(*settings)] = worker, None
             elif self.waiting:
                 task = self.waiting.popleft()
-                self.pending[hand.compute.remote(task)] = hand, task
+                self.pending[worker.compute.remote(task)] = worker, task
 
-    def receive(self, answer: Any) -> Outcome | None:
-        hand, task = self.pending.pop(answer)
+    def receive(self, reference: Any) -> Outcome | None:
+        """Return the outcome of a task. None if a worker has started, or if the task is retried.
+
+        Raises UsageError if a worker cannot start, or would compute other results than planned.
+        """
+        worker, task = self.pending.pop(reference)
         try:
-            content = self.ray.get(answer)
+            content = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
             reason = raised(error.cause)
             if task is None:
                 raise UsageError(Fault("--executor ray", "", f"a worker cannot start: {reason}")) from None
             return Outcome(task.address, reason=reason)
         except self.ray.exceptions.RayError as error:
-            return self.lose(hand, task, error)
+            self.replace(worker)
+            if task is not None:
+                return self.retry(task, error)
+            self.count_failed_start(error)
+            return None
         if task is None:
-            told = differences(content, self.spec, self.owner.plugins)
-            if told:
-                raise UsageError(*(Fault("--executor ray", f"node {content.node}", each) for each in told))
-            self.owner.greeted.add(hand)
+            messages = differences(content, self.spec, self.executor.plugins)
+            if messages:
+                raise UsageError(*(Fault("--executor ray", f"node {content.node}", message) for message in messages))
+            self.executor.started.add(worker)
             return None
         outcome: Outcome = content
         return outcome
 
-    def lose(self, hand: Any, task: Task | None, error: Exception) -> Outcome | None:
-        """Replace a worker that is gone; its task goes to another, unless it has cost several their lives."""
-        self.owner.dismiss(hand)
-        if task is None and "ModuleNotFoundError" in str(error):
+    def replace(self, worker: Any) -> None:
+        """Remove a lost worker; add another if the cluster has room."""
+        self.executor.remove_worker(worker)
+        if capacity(self.ray.nodes(), self.request) > len(self.executor.workers):
+            self.executor.add_worker(self.request, self.spec["environment"])
+
+    def count_failed_start(self, error: Exception) -> None:
+        """Raise UsageError if bench is not installed on a node, or if too many workers died at their start."""
+        if "ModuleNotFoundError" in str(error):
             message = "a worker cannot import bench; install the same release of it on every node"
             raise UsageError(Fault("--executor ray", "", message))
-        key = task.address if task else "greeting"
-        self.deaths[key] += 1
-        if task is None and self.deaths[key] > ATTEMPTS * max(1, self.owner.workers or 1):
+        self.failed_starts += 1
+        if self.failed_starts > ATTEMPTS * (self.executor.worker_count or 1):
             raise UsageError(Fault("--executor ray", "", f"workers do not start: {first_line(error)}"))
-        if room(self.ray.nodes(), self.request) > len(self.owner.hands):
-            self.owner.hire(self.request, self.spec)
-        if task is None:
-            return None
-        if self.deaths[key] >= ATTEMPTS:
+
+    def retry(self, task: Task, error: Exception) -> Outcome | None:
+        """Queue a lost worker's task again; return a failed outcome if it has killed too many workers."""
+        self.deaths[task.address] += 1
+        if self.deaths[task.address] >= ATTEMPTS:
             return Outcome(task.address, reason=f"the worker process died {ATTEMPTS} times ({first_line(error)})")
         self.waiting.appendleft(task)
         return None
 
-    def deserted(self) -> bool:
-        """Tell, when nothing has come for a while, whether nobody can work any more; say if nobody does yet."""
+    def no_node_left(self) -> bool:
+        """Return whether no node can compute any more. Print a notice, once, if all workers wait for a place."""
         if any(task for _, task in self.pending.values()):
             return False
-        if not room(self.ray.nodes(), self.request):
+        if not capacity(self.ray.nodes(), self.request):
             return True
-        self.idle_seconds += LOOK_SECONDS
-        if self.idle_seconds >= PATIENCE_SECONDS and not self.told:
-            self.told = True
+        self.idle_seconds += WAIT_SECONDS
+        if self.idle_seconds >= NOTICE_SECONDS and not self.notified:
+            self.notified = True
             message = f"{len(self.pending)} workers wait for a free place on the cluster (each asks for {self.request})"
             print(f"bench: ray: {message}", file=sys.stderr, flush=True)
         return False
 
     def stop(self) -> None:
-        """Let those go that are still at work: nobody waits for them."""
-        for hand, _ in self.pending.values():
-            self.owner.dismiss(hand)
+        """Remove the workers that still compute, since nobody reads their results."""
+        for worker, _ in self.pending.values():
+            self.executor.remove_worker(worker)
         self.pending.clear()

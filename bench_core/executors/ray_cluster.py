@@ -1,4 +1,4 @@
-"""Finds a Ray cluster, or starts one on this machine; says at once, in one line, why one cannot be had."""
+"""Connects to a Ray cluster, or starts one on this machine. If neither is possible, it reports why at once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROBE_SECONDS = 5.0
 HEALTH_SECONDS = 30.0
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 REFUSED = re.compile(rb"AuthenticationError|InvalidAuthToken|UNAUTHENTICATED")
-OBJECT_STORE_BYTES = 200 * 2**20  # bundles are small, and leave the store as soon as the driver has them
+OBJECT_STORE_BYTES = 200 * 2**20  # bundles are small, and are removed as soon as the driver has them
 
 
-def the_ray() -> Any:
-    """Import ray. Raises UsageError where it is not installed."""
+def import_ray() -> Any:
+    """Return the module ray. Raises UsageError if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.update(authentication())
@@ -39,55 +39,62 @@ def the_ray() -> Any:
 
 @dataclass(frozen=True)
 class Request:
-    """What each worker asks of its node. Fractions of a GPU let several workers share one."""
+    """What each worker reserves on its node. A fraction of a GPU lets several workers share it."""
 
     cpus: float
     gpus: float
 
     def fits(self, resources: Mapping[str, float]) -> int:
-        """Say how many workers a node with these resources has room for."""
+        """Return how many workers fit on a node with these resources."""
         wanted = {"CPU": self.cpus, "GPU": self.gpus}
-        shares = [resources.get(name, 0.0) / much for name, much in wanted.items() if much > 0]
+        shares = [resources.get(name, 0.0) / amount for name, amount in wanted.items() if amount > 0]
         return int(min(shares) + 1e-9) if shares else 1
 
     def __str__(self) -> str:
         return f"CPU {self.cpus:g}" + (f", GPU {self.gpus:g}" if self.gpus else "")
 
 
-def room(nodes: Iterable[Mapping[str, Any]], request: Request) -> int:
-    """Say how many workers the living nodes of a cluster hold."""
+def capacity(nodes: Iterable[Mapping[str, Any]], request: Request) -> int:
+    """Return how many workers fit on the live nodes of a cluster."""
     return sum(request.fits(node["Resources"]) for node in nodes if node["Alive"])
 
 
-def check_room(nodes: Iterable[Mapping[str, Any]], request: Request, address: str) -> None:
-    """Raise UsageError where no node could ever hold a worker: ray itself would wait for ever."""
+def check_capacity(nodes: Iterable[Mapping[str, Any]], request: Request, address: str) -> None:
+    """Raise UsageError if no node is large enough for a worker: ray itself would wait for ever."""
     nodes = [node for node in nodes if node["Alive"]]
-    if room(nodes, request):
+    if capacity(nodes, request):
         return
-    has = [Request(n["Resources"].get("CPU", 0.0), n["Resources"].get("GPU", 0.0)) for n in nodes]
-    offered = "; ".join(sorted({f"{each}" + ("" if each.gpus else ", no GPU") for each in has}))
+    sizes = [Request(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes]
+    offered = "; ".join(sorted({f"{size}" + ("" if size.gpus else ", no GPU") for size in sizes}))
     message = f"each worker asks for {request}, and no node of the cluster has that (its nodes: {offered})"
     raise UsageError(Fault("--executor ray", address, message))
 
 
-def gpus_here() -> float:
-    """Say how many GPUs ray would find on this machine; no limit where this release of it does not tell."""
+def local_gpus() -> float:
+    """Return how many GPUs ray finds on this machine; infinity if this release of ray does not tell."""
     try:
         from ray._private.accelerators import get_accelerator_manager_for_resource
 
         manager = get_accelerator_manager_for_resource("GPU")
         return float(manager.get_current_node_num_accelerators()) if manager else math.inf
-    except Exception:  # it is not ray's public face
+    except Exception:  # it is no public interface of ray
         return math.inf
 
 
 def connect(address: str, cpus: int) -> bool:
-    """Connect to a cluster: `local` starts one of `cpus`, `auto` takes the one of this machine, else HOST:PORT.
+    """Connect to a cluster. A program that is already connected stays so.
 
-    Gives whether this call connected, and so must disconnect; a program that is connected already stays so. Raises
-    UsageError where there is no cluster.
+    Args:
+        address: `local` to start a cluster, `auto` for the one that runs on this machine, else HOST:PORT.
+        cpus: The number of CPUs of a cluster that is started.
+
+    Returns:
+        Whether this call connected, so that the caller must disconnect.
+
+    Raises:
+        UsageError: if there is no such cluster, or it rejects this machine.
     """
-    ray = the_ray()
+    ray = import_ray()
     if ray.is_initialized():
         present = ray.get_runtime_context().gcs_address
         if address not in (LOCAL, "auto", present):
@@ -105,13 +112,13 @@ def connect(address: str, cpus: int) -> bool:
     probe(address)
     try:
         ray.init(address=address, **quiet)
-    except Exception as error:  # ray has no class of its own for what a cluster may refuse
+    except Exception as error:  # ray has no single class for the reasons of a rejection
         raise UsageError(Fault("--address", address, f"cannot join the cluster: {first_line(error)}")) from None
     return True
 
 
 def probe(address: str) -> None:
-    """Raise UsageError where no cluster answers: `ray.init` would wait for a dead one for minutes."""
+    """Raise UsageError if no cluster answers: `ray.init` would wait for minutes."""
     if address != "auto":
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or "/" in address:
@@ -121,15 +128,15 @@ def probe(address: str) -> None:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UsageError(Fault("--address", address, f"no Ray cluster answers there ({reason})")) from None
-    asked = [] if address == "auto" else ["--address", address]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *asked]
-    told = b""
+    options = [] if address == "auto" else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *options]
+    output = b""
     with suppress(subprocess.TimeoutExpired):
         done = subprocess.run(command, capture_output=True, timeout=HEALTH_SECONDS, check=False)
         if done.returncode == 0:
             return
-        told = done.stdout + done.stderr
-    if REFUSED.search(told):
+        output = done.stdout + done.stderr
+    if REFUSED.search(output):
         message = (
             "the cluster wants its token, and this machine has another or none (copy the head's ~/.ray/auth_token)"
         )
@@ -139,13 +146,15 @@ def probe(address: str) -> None:
 
 
 def authentication() -> dict[str, str]:
-    """Give what the environment lacks: `ray start` wants a token wherever there is one, while `health-check` and a
-    driver that joins show theirs only if told to before ray is imported."""
-    given = any(os.environ.get(name) for name in TOKENS) or Path("~/.ray/auth_token").expanduser().is_file()
-    return {"RAY_AUTH_MODE": "token"} if given and "RAY_AUTH_MODE" not in os.environ else {}
+    """Return the variables that make ray send its token. They must be set before ray is imported.
+
+    `ray start` requires a token if the machine has one, but `health-check` and a driver send theirs only if told to.
+    """
+    has_token = any(os.environ.get(name) for name in TOKENS) or Path("~/.ray/auth_token").expanduser().is_file()
+    return {"RAY_AUTH_MODE": "token"} if has_token and "RAY_AUTH_MODE" not in os.environ else {}
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first words of an error that ray tells in pages."""
+    """Return the first line of an error; those of ray have pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return one_line(lines[0] if lines else type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""What runs on a cluster's nodes: an actor that builds what jobs name and keeps it warm. It imports no ray."""
+"""The actor that computes on a node of a Ray cluster and keeps its models loaded. This module imports no ray."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ COMPUTING = frozenset(("attacks", "metrics", "models", "datasets"))
 
 
 @dataclass(frozen=True)
-class Greeting:
-    """What results depend on where a worker is: its code, libraries and plugins (name -> source digest, or fault)."""
+class WorkerInfo:
+    """What the results of a worker depend on.
+
+    Attributes:
+        node: The name of its machine.
+        host: The digest of bench's own code there.
+        environment: Libraries, device and number type, as JSON.
+        plugins: The source digests of the plugins, by name.
+        unavailable: Why the other plugins cannot be loaded there, by name.
+    """
 
     node: str
     host: str
@@ -27,11 +35,11 @@ class Greeting:
     unavailable: Mapping[str, str]
 
 
-class Hand:
-    """Computes one task at a time. Making one costs nothing, so that what fails is said by `greet`."""
+class RayWorker:
+    """Computes one task at a time. `start` loads the plugins, not the constructor, so that ray reports its errors."""
 
-    def greet(self, device: str, precision: Precision, threads: int) -> Greeting:
-        """Load all plugins, and say what is here."""
+    def start(self, device: str, precision: Precision, threads: int) -> WorkerInfo:
+        """Load all plugins, and return what the results depend on here."""
         from ..planning.host_digest import host_digest
         from ..planning.resolve import environment
         from ..registry import discover
@@ -39,9 +47,12 @@ class Hand:
 
         registry = discover()
         self.worker = Worker(registry)
-        away = {each.plugin: each.reason for each in registry.unavailable}
-        return Greeting(
-            platform.node(), host_digest(), environment(device, precision, threads).to_json(), plugins(registry), away
+        return WorkerInfo(
+            node=platform.node(),
+            host=host_digest(),
+            environment=environment(device, precision, threads).to_json(),
+            plugins=plugins(registry),
+            unavailable={plugin.plugin: plugin.reason for plugin in registry.unavailable},
         )
 
     def compute(self, task: Task) -> Outcome:
@@ -51,22 +62,32 @@ class Hand:
 
 
 def plugins(registry: Registry) -> dict[str, str]:
-    """Give the source digests of the plugins that results may come from."""
+    """Return the source digests of the plugins that results may depend on, by name."""
     return {offer.origin.plugin: offer.origin.source for offer in registry.offers.values() if offer.kind in COMPUTING}
 
 
-def differences(found: Greeting, spec: Json, wanted: Mapping[str, str]) -> list[str]:
-    """Say why a worker would not compute what the plan means; none where it would."""
-    told = [
+def differences(found: WorkerInfo, spec: Json, wanted: Mapping[str, str]) -> list[str]:
+    """Return why a worker would compute other results than planned.
+
+    Args:
+        found: What the worker has.
+        spec: A job of the plan, as JSON.
+        wanted: The source digests of this machine's plugins, by name.
+
+    Returns:
+        One message for each difference; empty if the worker is right.
+    """
+    messages = [
         f"{name} is {found.environment.get(name)} there and {value} here"
         for name, value in spec["environment"].items()
         if found.environment.get(name) != value
     ]
-    told += ["bench's own code is another there"] if found.host != spec["host"] else []
+    if found.host != spec["host"]:
+        messages.append("bench's own code is different there (install the same release)")
     for name, source in wanted.items():
         if name not in found.plugins:
-            why = found.unavailable.get(name, "not installed")
-            told.append(f"the plugin {name} is missing there ({why}); install it there, or block it here")
+            reason = found.unavailable.get(name, "not installed")
+            messages.append(f"the plugin {name} is missing there ({reason}); install it there, or block it here")
         elif found.plugins[name] != source:
-            told.append(f"the plugin {name} has other code there")
-    return told
+            messages.append(f"the plugin {name} has different code there")
+    return messages

@@ -1,13 +1,13 @@
-"""The environment variables of a worker process, which must stand before torch is imported."""
+"""The environment variables of a worker process, which must be set before torch is imported."""
 
 from __future__ import annotations
 
 import os
 
-PASSED_ON = ("BENCH_BLOCK_PLUGINS", "BENCH_DISABLE_PLUGIN_AUTOLOAD")
-# Spinning OpenMP threads make convolutions 10 to 60 times slower on a machine that is shared.
-# Left to itself glibc gives freed memory back to the kernel and takes it again page by page, within every gradient
-# (`python -m benchmarks.lean` times it); 32 MiB is the most that every glibc takes for the first.
+FORWARDED = ("BENCH_BLOCK_PLUGINS", "BENCH_DISABLE_PLUGIN_AUTOLOAD")
+# OMP_WAIT_POLICY: spinning OpenMP threads make convolutions 10 to 60 times slower on a shared machine.
+# MALLOC_*: by default, glibc returns freed memory to the kernel and faults it in again page by page, in every gradient
+# (`python -m benchmarks.lean` times it). 32 MiB is the largest mmap threshold that every glibc accepts.
 DEFAULTS = {
     "OMP_WAIT_POLICY": "passive",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -17,6 +17,6 @@ DEFAULTS = {
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """Give what a worker needs beside the environment that it is started in; the user's own settings win."""
-    given = {name: os.environ[name] for name in (*DEFAULTS, *PASSED_ON) if name in os.environ}
+    """Return the variables to add to the environment of a worker; those that the user has set win."""
+    given = {name: os.environ[name] for name in (*DEFAULTS, *FORWARDED) if name in os.environ}
     return {**DEFAULTS, **given, "OMP_NUM_THREADS": str(threads)}

@@ -1,35 +1,33 @@
-"""Watches a worker process while it has a task: what takes too long or too much is ended, with all it started."""
+"""Watches a worker process during a task, and kills it, with all that it started, if it exceeds a limit."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
 
-from ..errors import Fault, UsageError
 from . import Limits
 
-GLANCE = 0.05  # seconds between two looks
+POLL_SECONDS = 0.05
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 MEASURABLE = Path("/proc/self/statm").exists()
 
 
 class Watch:
-    """Entered for one task. `reason` says afterwards why the process was ended, if it was.
+    """A context manager for one task. Afterwards, `reason` is why the process was killed; empty if it was not.
 
-    A process that died by itself is buried too: a child of it that holds its end of the pipe would keep the driver
+    If the process dies by itself, its children are killed too: a child that holds the pipe open would keep the driver
     waiting for ever.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
         self.process, self.limits, self.reason = process, limits, ""
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.finished = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Watch:
         self.deadline = None if self.limits.seconds is None else time.monotonic() + self.limits.seconds
@@ -37,14 +35,14 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.over.set()
+        self.finished.set()
         self.thread.join()
 
-    def _look(self) -> None:
-        while not self.over.wait(GLANCE):
+    def _watch(self) -> None:
+        while not self.finished.wait(POLL_SECONDS):
             self.reason = self._exceeded()
             if self.reason or self.process.poll() is not None:
-                end(self.process)
+                kill(self.process)
                 return
 
     def _exceeded(self) -> str:
@@ -55,33 +53,24 @@ class Watch:
         return ""
 
 
-def memory(text: str) -> int:
-    """Read a size such as 800M or 4G, in bytes. Raises UsageError where it is none, or cannot be measured here."""
-    found = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
-    if not found or int(found[1]) == 0:
-        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (would do: 800M, 4G)'))
-    if not MEASURABLE:
-        raise UsageError(Fault("--cell-memory", "", "this system does not tell what a process holds (no /proc)"))
-    return int(found[1]) << 10 * (1 + "KMGT".index(found[2].upper()))
-
-
 def resident(pid: int) -> int:
-    """Give the bytes of memory that a process holds; 0 where it is gone."""
+    """Return the resident memory of a process in bytes; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError):
         return 0
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker, whose session is its own, and whatever it started in it."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker and all processes of its session, which it leads."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
 
 
-def manner_of_death(code: int) -> str:
-    """Say how a worker ended: its exit code, or the signal."""
-    how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-    return f"the worker process died ({how})"
+def describe_exit(code: int) -> str:
+    """Return how a worker died, with its exit code or signal."""
+    names = {number.value: number.name for number in signal.Signals}  # without most of the real-time signals
+    cause = f"exit code {code}" if code >= 0 else names.get(-code, f"signal {-code}")
+    return f"the worker process died ({cause})"

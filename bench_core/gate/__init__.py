@@ -1,1 +1,1 @@
-"""A run against a base: the regression gate."""
+"""The regression gate: snapshots of runs, baselines, and their comparison."""

@@ -1,8 +1,8 @@
-"""Baselines: snapshots as files that are committed, small, and reviewable in a diff, with every image's outcome.
+"""Baselines: snapshots as small files that are committed and reviewed in a diff, with the outcome of every image.
 
-A file holds a line for each score: how many images of how many, and the outcomes as hexadecimal digits, four images
-each (or, for other means, each value with four digits). It names its own digest, so that it changes only by
-`bench baseline update`, which keeps the reason.
+A file has one line for each score: the number of successes, and the outcomes as hexadecimal digits, four images to a
+digit (for means of other values, each value with four digits). It contains its own digest, so that it is changed only
+by `bench baseline update`, which records the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ..digests import digest
 from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Registry
-from ..result import safe_name
+from ..runs.folder import RECORD_FILE, safe_name
 from ..store import write_atomically
 from ..suite.outputs import GateTable
 from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id
@@ -29,11 +29,11 @@ IDS_A_LINE = 6
 
 
 def snapshot(name: str, folder: Path, registry: Registry | None = None) -> Snapshot:
-    """Read what a command line calls BASE or NEW. Raises UsageError where there is no such thing."""
+    """Read the run or baseline that a command line names. Raises UsageError where there is none."""
     if name.startswith(PREFIX):
         return load_baseline(find_baseline(name.removeprefix(PREFIX), folder))
     path = Path(name)
-    if path.is_file() and path.suffix == ".json" and path.name != "run.json":
+    if path.is_file() and path.suffix == ".json" and path.name != RECORD_FILE:
         return load_baseline(path)
     return snapshot_of_run(path, registry)
 
@@ -43,7 +43,7 @@ def baseline_files(folder: Path) -> dict[str, Path]:
 
 
 def find_baseline(name: str, folder: Path) -> Path:
-    """Give a baseline's file. Raises UsageError that names the nearest."""
+    """Return a baseline's file. Raises UsageError that names the nearest."""
     known = baseline_files(folder)
     if safe_name(name) not in known:
         raise UsageError(Fault(str(folder), "", f'no baseline "{name}" {did_you_mean(name, known)}'))
@@ -51,11 +51,11 @@ def find_baseline(name: str, folder: Path) -> Path:
 
 
 def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
-    """Write a run's outcomes as a baseline. Raises UsageError where a gated score of it is void."""
-    voids = [f"{each.metric}: {each.void}" for each in run.scores if each.void]
+    """Write a run's outcomes as a baseline. Raises UsageError where a gated score is void."""
+    voids = [f"{score.metric}: {score.void}" for score in run.scores if score.void]
     if voids:
-        raise UsageError(Fault(run.name, "", f"is no baseline, {len(voids)} scores are void: {voids[0]}"))
-    small = shortened(replace(run, scores=tuple(each for each in run.scores if each.metric in run.gate)))
+        raise UsageError(Fault(run.name, "", f"cannot be a baseline: {len(voids)} scores are void: {voids[0]}"))
+    small = shortened(replace(run, scores=tuple(score for score in run.scores if score.metric in run.gate)))
     record = {
         "format": FORMAT,
         "history": list(history),
@@ -67,17 +67,17 @@ def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
         "fingerprint": dict(sorted(small.fingerprint.items())),
         "dataset": small.dataset,
         "images": [" ".join(small.ids[i : i + IDS_A_LINE]) for i in range(0, len(small.ids), IDS_A_LINE)],
-        "scores": [_packed(each, small) for each in small.scores],
+        "scores": [_packed(score, small) for score in small.scores],
     }
     write_atomically(path, _text({**record, "digest": digest(record)}).encode())
 
 
 def _text(record: Mapping[str, Any]) -> str:
-    """Write JSON with a line for each image group, each score and each entry of a table."""
+    """Return JSON with one line for each group of images, each score and each entry of a table."""
     lines = []
     for key, value in record.items():
         if isinstance(value, list) and value:
-            inner = ",\n  ".join(json.dumps(each) for each in value)
+            inner = ",\n  ".join(json.dumps(entry) for entry in value)
             lines.append(f" {json.dumps(key)}: [\n  {inner}\n ]")
         elif isinstance(value, dict) and value:
             inner = ",\n  ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
@@ -93,7 +93,7 @@ def _packed(score: GatedScore, run: Snapshot) -> dict[str, Any]:
     if whole:
         record["images"] = WHOLE
     elif score.ids != run.ids:
-        record["images"] = _hex([each in set(score.ids) for each in run.ids])
+        record["images"] = _hex(np.isin(run.ids, score.ids))
     if score.binary:
         outcomes = score.values.astype(bool)
         return {**record, "is": f"{int(outcomes.sum())}/{len(outcomes)}", "outcomes": _hex(outcomes)}
@@ -109,14 +109,14 @@ def _bits(text: str, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def load_baseline(path: Path) -> Snapshot:
-    """Read a baseline. Raises UsageError where it is damaged, or was edited by hand."""
+    """Read a baseline. Raises UsageError where it is damaged or was edited by hand."""
     record = read_baseline(path)
     try:
         ids = tuple(image for line in record["images"] for image in line.split())
         dataset = record["dataset"]
         whole = tuple(whole_id(dataset, place) for place in range(dataset["count"]))
         gate = {name: GateTable(**given) for name, given in record["gate"].items()}
-        scores = tuple(_unpacked(each, ids, whole) for each in record["scores"])
+        scores = tuple(_unpacked(score, ids, whole) for score in record["scores"])
         return Snapshot(
             f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],
             ids, dataset, scores, rounded=True, made_with=record["made_with"],
@@ -126,7 +126,7 @@ def load_baseline(path: Path) -> Snapshot:
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """Read and check a baseline's file as it stands."""
+    """Read a baseline's file and check its format and digest."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -135,22 +135,22 @@ def read_baseline(path: Path) -> dict[str, Any]:
         raise UsageError(Fault(str(path), "", f"cannot read: {getattr(error, 'strerror', None) or error}")) from None
     found = record.pop("digest", None)
     if found != digest(record):
-        message = 'was not written by bench: its digest is another (use: bench baseline update --reason "...")'
+        message = 'was not written by bench: its digest differs (use: bench baseline update --reason "...")'
         raise UsageError(Fault(str(path), "digest", message))
     return record
 
 
 def read_history(path: Path) -> list[str]:
-    """Give the reasons of a baseline's changes, the last one last."""
+    """Return the reasons of a baseline's changes, oldest first."""
     return [str(reason) for reason in read_baseline(path).get("history", [])]
 
 
 def _unpacked(record: Mapping[str, Any], ids: tuple[str, ...], whole: tuple[str, ...]) -> GatedScore:
     labels = {name[1:]: value for name, value in record.items() if name.startswith("_")}
-    of = record.get("images")
-    own = whole if of == WHOLE else ids
-    if of not in (None, WHOLE):
-        own = tuple(image for image, counted in zip(ids, _bits(of, len(ids)), strict=True) if counted)
+    subset = record.get("images")
+    own = whole if subset == WHOLE else ids
+    if subset not in (None, WHOLE):
+        own = tuple(image for image, counted in zip(ids, _bits(subset, len(ids)), strict=True) if counted)
     if "outcomes" in record:
         values = _bits(record["outcomes"], len(own)).astype(np.float64)
     else:

@@ -1,8 +1,8 @@
 """The regression gate: is a new run, image by image, worse than a base? Arithmetic on two snapshots.
 
-Where nothing differs that outcomes may depend on, they must be the same, and a flip is nondeterminism. Otherwise a
-score regressed if its drop in the harmful direction is significant, by McNemar's exact test where outcomes are 0 or 1
-and by the paired bootstrap where not, with Holm's correction over all that is gated, and larger than its margin.
+If nothing differs that outcomes may depend on, outcomes must be equal, and a flip is nondeterminism. Otherwise a score
+regressed if its drop in the harmful direction is larger than its margin and significant: by McNemar's exact test where
+outcomes are 0 or 1, else by the paired bootstrap, with Holm's correction over all gated scores.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..scores.paired import bootstrap_p, holm, mcnemar, smallest_drop, smallest_mean_drop
+from ..scores.scored import covers
 from ..statistics import bootstrap
 from ..suite.outputs import GateTable
 from .snapshot import GatedScore, Snapshot, shortened
@@ -29,11 +30,27 @@ FAILURES: tuple[Status, ...] = ("regression", "nondeterministic", "void", "missi
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one score.
+    """The gate's verdict on one score.
 
-    `change` is new - base in the score's own direction, with its paired interval; `worse` and `better` count images.
-    `p` is one-sided and `adjusted` holds Holm's correction; `smallest` is the smallest drop that would have been found
-    with the comparison's power.
+    Attributes:
+        metric: The score's name.
+        labels: The score's labels.
+        status: The verdict.
+        better_is: "higher" or "lower".
+        share: Whether the score is a share of images.
+        base: The base's value.
+        new: The new run's value.
+        change: new - base.
+        low: The lower end of the paired 95% interval of `change`.
+        high: The upper end.
+        n: How many images were compared.
+        worse: How many images changed in the harmful direction.
+        better: How many images changed in the other direction.
+        p: The one-sided p.
+        adjusted: `p` with Holm's correction.
+        smallest: The smallest drop that would have been detected with the comparison's power.
+        margin: The largest drop that is tolerated.
+        reason: Why the score failed.
     """
 
     metric: str
@@ -70,7 +87,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdicts on all gated scores, worst first. `differs` names what outcomes depend on and is not the same."""
+    """The verdicts on all gated scores, worst first. `differs` names what outcomes depend on and differs."""
 
     base: str
     new: str
@@ -83,48 +100,55 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether everything that outcomes depend on is the same, so that they must be."""
+        """Whether everything that outcomes depend on is equal, so that they must be equal."""
         return not self.differs
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        return tuple(each for each in self.verdicts if each.failed)
+        return tuple(verdict for verdict in self.verdicts if verdict.failed)
 
 
 def compare(base: Snapshot, new: Snapshot, alpha: float = ALPHA, power: float = POWER) -> Comparison:
-    """Hold a new run against a base, by the base's gate.
+    """Compare a new run with a base, by the base's gate.
 
-    Raises UsageError where the two are not of the same images or budgets, or have no gated score in common.
+    Args:
+        base: The base.
+        new: The new run.
+        alpha: The probability of a false alarm, over all scores together.
+        power: The probability with which the smallest detectable drop is detected.
+
+    Raises:
+        UsageError: The two are not of the same images or budgets, or have no gated score in common.
     """
     if base.rounded or new.rounded:
         base, new = shortened(base), shortened(new)
-    stop_at_faults([*_other_threat(base, new), *_other_images(base, new)])
+    stop_at_faults([*_different_threat(base, new), *_different_images(base, new)])
     names = {*base.fingerprint, *new.fingerprint}
     differs = tuple(sorted(name for name in names if base.fingerprint.get(name) != new.fingerprint.get(name)))
-    found = {each.key: each for each in new.scores}
-    old = [each for each in base.scores if each.metric in base.gate and not each.void]
-    if not any(each.key in found for each in old):
+    found = {score.key: score for score in new.scores}
+    old = [score for score in base.scores if score.metric in base.gate and not score.void]
+    if not any(score.key in found for score in old):
         raise UsageError(Fault(new.name, "", f"has none of the scores that {base.name} gates"))
-    pairs = [(each, found.get(each.key) or _void_of(each, new)) for each in old]
-    stop_at_faults([fault for a, b in pairs if b and not b.void for fault in _other_places(a, b, base, new)])
+    pairs = [(score, found.get(score.key) or _void_of(score, new)) for score in old]
+    stop_at_faults([fault for a, b in pairs if b and not b.void for fault in _different_images_of(a, b, base, new)])
     level = alpha / max(1, sum(1 for _, b in pairs if b and not b.void))
     verdicts = [_verdict(a, b, base.gate[a.metric], not differs, level, power) for a, b in pairs]
     verdicts = _corrected(verdicts, alpha)
-    known = {each.key for each in old}
-    ungated = tuple(sorted(_named(each) for each in new.scores if each.key not in known and not each.void))
+    known = {score.key for score in old}
+    ungated = tuple(sorted(score.name for score in new.scores if score.key not in known and not score.void))
     return Comparison(
         base.name, new.name, base.suite, differs, tuple(sorted(verdicts, key=_badness)), ungated, alpha, power
     )
 
 
-def _other_threat(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+def _different_threat(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
     for key in base.threat:
         if base.threat[key] != new.threat.get(key):
             message = f"found {new.threat.get(key)}, but {base.name} has {base.threat[key]}: not the same threat"
             yield Fault(new.name, key, message)
 
 
-def _other_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+def _different_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
     ours, theirs = set(base.ids), set(new.ids)
     if ours != theirs:
         yield Fault(
@@ -135,28 +159,23 @@ def _other_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
         )  # fmt: skip
 
 
-def _other_places(a: GatedScore, b: GatedScore, base: Snapshot, new: Snapshot) -> Iterator[Fault]:
+def _different_images_of(a: GatedScore, b: GatedScore, base: Snapshot, new: Snapshot) -> Iterator[Fault]:
     if set(a.ids) != set(b.ids):
         common = len(set(a.ids) & set(b.ids))
         message = f"is of other images: {len(b.ids)} against {len(a.ids)} in {base.name}, {common} in common"
-        yield Fault(new.name, _named(a), message)
-
-
-def _named(score: GatedScore) -> str:
-    return " ".join([score.metric, *(f"{name}={value}" for name, value in score.labels.items())])
+        yield Fault(new.name, a.name, message)
 
 
 def _void_of(score: GatedScore, new: Snapshot) -> GatedScore | None:
-    """Find the void that stands where a score should be: it has the metric's label alone, and no labels of its own."""
-    for each in new.scores:
-        same = all(score.labels.get(name) == value for name, value in each.labels.items())
-        if each.void and each.metric in (score.metric, score.metric.partition(".")[0]) and same:
-            return each
+    """Return the void in place of a score. It may be of the whole metric, without the labels that a metric adds."""
+    for other in new.scores:
+        if other.void and covers(other.metric, score.metric) and other.labels.items() <= score.labels.items():
+            return other
     return None
 
 
 def aligned(a: GatedScore, b: GatedScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the values of two scores for the same images in the same order."""
+    """Return the values of two scores for the same images in the same order."""
     place = {image: index for index, image in enumerate(b.ids)}
     return a.values, b.values[[place[image] for image in a.ids]]
 
@@ -181,7 +200,7 @@ def _verdict(
     }  # fmt: skip
     if identical:
         flips = worse + better
-        reason = f"{flips} of {len(old)} images came out otherwise though nothing differs" if flips else ""
+        reason = f"{flips} of {len(old)} images changed though nothing differs" if flips else ""
         status: Status = "nondeterministic" if flips else "no regression"
         return replace(blank, status=status, smallest=1 / len(old), reason=reason, **numbers)
     if share:
@@ -192,24 +211,24 @@ def _verdict(
 
 
 def _corrected(verdicts: list[Verdict], alpha: float) -> list[Verdict]:
-    """Hold all tested scores together against one level."""
-    tested = [place for place, each in enumerate(verdicts) if not math.isnan(each.p)]
+    """Correct the p-values of all tested scores together, and mark the regressions."""
+    tested = [place for place, verdict in enumerate(verdicts) if not math.isnan(verdict.p)]
     for place, adjusted in zip(tested, holm([verdicts[i].p for i in tested]), strict=True):
-        each = replace(verdicts[place], adjusted=adjusted)
-        if adjusted <= alpha and each.harm > each.margin + 1e-12:
-            reason = f"worse on {each.worse} images, better on {each.better}; p = {adjusted:.2g} after Holm"
-            each = replace(each, status="regression", reason=reason)
-        verdicts[place] = each
+        verdict = replace(verdicts[place], adjusted=adjusted)
+        if adjusted <= alpha and verdict.harm > verdict.margin + 1e-12:
+            reason = f"worse on {verdict.worse} images, better on {verdict.better}; p = {adjusted:.2g} after Holm"
+            verdict = replace(verdict, status="regression", reason=reason)
+        verdicts[place] = verdict
     return verdicts
 
 
-def _badness(each: Verdict) -> tuple[Any, ...]:
-    order = ("void", "missing", "regression", "nondeterministic", "no regression").index(each.status)
-    return order, -each.harm if not math.isnan(each.harm) else 0.0, each.name
+def _badness(verdict: Verdict) -> tuple[Any, ...]:
+    order = ("void", "missing", "regression", "nondeterministic", "no regression").index(verdict.status)
+    return order, -verdict.harm if not math.isnan(verdict.harm) else 0.0, verdict.name
 
 
 def explain(comparison: Comparison) -> list[str]:
-    """Say in words how the comparison was made and what it could see."""
+    """Return sentences that describe how the comparison was made and what it could detect."""
     verdicts = comparison.verdicts
     lines = [f"{len(comparison.failures)} of {len(verdicts)} gated scores failed"]
     if comparison.identical:
@@ -223,7 +242,7 @@ def explain(comparison: Comparison) -> list[str]:
         f"{comparison.alpha:g}, and a drop larger than the margin"
     )
     lines.append(
-        f"sees: the smallest drop that would have been found with a chance of {100 * comparison.power:.0f}%, "
+        f"sees: the smallest drop that would have been detected with a probability of {100 * comparison.power:.0f}%, "
         "if as many images change by chance as did here"
     )
     if comparison.ungated:

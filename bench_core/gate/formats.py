@@ -1,4 +1,4 @@
-"""A comparison -> what people and CI services read: a table, Markdown summary, JUnit XML, GitHub annotations, JSON."""
+"""A comparison as a table, a Markdown summary, JUnit XML, GitHub annotations or JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..tables.escapes import in_annotation, in_annotation_property, in_json, in_xml
-from ..tables.sheet import Column, Sheet, markdown, terminal
-from ..tables.text_formats import number
+from ..tables.formats import render
+from ..tables.sheet import Column, Sheet, number
 from .compare import Comparison, Verdict, explain
 
 MOST_ANNOTATIONS = 10
-SHOWN_IN_SUMMARY = 100  # a step's summary on GitHub ends at 1 MiB
+SHOWN_IN_SUMMARY = 100  # GitHub cuts a step's summary at 1 MiB
 COLUMNS = (
     Column("verdict"), Column("score"), Column("base"), Column("new"), Column("change"), Column("95% interval"),
     Column("N", "count"), Column("worse", "count"), Column("better", "count"), Column("p (Holm)", "p"),
@@ -24,12 +24,12 @@ COLUMNS = (
 
 
 def sheet(comparison: Comparison, most: int | None = None) -> Sheet:
-    """Lay the verdicts out, worst first; at most `most` of them, and a note says how many are left out."""
+    """Return the verdicts as a sheet, worst first; at most `most` of them, with a note of how many are left out."""
     shown = comparison.verdicts[:most]
     left_out = len(comparison.verdicts) - len(shown)
     notes = [*explain(comparison), *(f"{left_out} more scores did not fail or fail less" for _ in range(left_out > 0))]
-    notes += dict.fromkeys(f"{each.status}: {each.name}: {each.reason}" for each in comparison.failures[:20])
-    strong = frozenset(place for place, each in enumerate(shown) if each.failed)
+    notes += dict.fromkeys(f"{failed.status}: {failed.name}: {failed.reason}" for failed in comparison.failures[:20])
+    strong = frozenset(place for place, verdict in enumerate(shown) if verdict.failed)
     return Sheet(title(comparison), COLUMNS, tuple(map(_row, shown)), tuple(notes), strong)
 
 
@@ -38,52 +38,52 @@ def title(comparison: Comparison) -> str:
     return f"Gate {verdict}: {comparison.new} against {comparison.base} ({comparison.suite})"
 
 
-def _row(each: Verdict) -> tuple[Any, ...]:
-    def said(value: float, signed: bool = False) -> str:
-        unit = "%" if each.share and not signed else " pp" if each.share else ""
-        return "" if math.isnan(value) else number(value, each.share, signed) + unit
+def _row(verdict: Verdict) -> tuple[Any, ...]:
+    def text_of(value: float, signed: bool = False) -> str:
+        unit = "%" if verdict.share and not signed else " pp" if verdict.share else ""
+        return "" if math.isnan(value) else number(value, verdict.share, signed) + unit
 
-    interval = "" if math.isnan(each.low) else f"[{said(each.low, True)}, {said(each.high, True)}]"
+    interval = "" if math.isnan(verdict.low) else f"[{text_of(verdict.low, True)}, {text_of(verdict.high, True)}]"
     return (
-        each.status, each.name, said(each.base), said(each.new), said(each.change, True), interval, each.n,
-        each.worse, each.better, each.adjusted, said(each.smallest, True).lstrip("+"),
-        said(each.margin, True).lstrip("+"),
+        verdict.status, verdict.name, text_of(verdict.base), text_of(verdict.new), text_of(verdict.change, True),
+        interval, verdict.n, verdict.worse, verdict.better, verdict.adjusted,
+        text_of(verdict.smallest, True).lstrip("+"), text_of(verdict.margin, True).lstrip("+"),
     )  # fmt: skip
 
 
 def summary(comparison: Comparison) -> str:
     """Give the Markdown for a pull request or a step's summary."""
-    return markdown(sheet(comparison, SHOWN_IN_SUMMARY))
+    return render(sheet(comparison, SHOWN_IN_SUMMARY), "markdown")
 
 
 def text(comparison: Comparison) -> str:
-    return terminal(sheet(comparison))
+    return render(sheet(comparison))
 
 
 def junit(comparison: Comparison) -> str:
-    """Give JUnit's XML: a test case for each gated score, its class the metric."""
+    """Return JUnit's XML: one test case for each gated score, with the metric as its class."""
     failures = comparison.failures
     suites = ElementTree.Element("testsuites")
     counts = {"tests": str(len(comparison.verdicts)), "failures": str(len(failures)), "errors": "0", "skipped": "0"}
     suite = ElementTree.SubElement(suites, "testsuite", {"name": in_xml(f"bench {comparison.suite}"), **counts})
-    for each in comparison.verdicts:
-        labels = " ".join(f"{name}={value}" for name, value in each.labels.items())
-        names = {"classname": in_xml(each.metric), "name": in_xml(labels or each.metric), "time": "0"}
+    for verdict in comparison.verdicts:
+        labels = " ".join(f"{name}={value}" for name, value in verdict.labels.items())
+        names = {"classname": in_xml(verdict.metric), "name": in_xml(labels or verdict.metric), "time": "0"}
         case = ElementTree.SubElement(suite, "testcase", names)
-        if each.failed:
-            found = ElementTree.SubElement(case, "failure", {"type": each.status, "message": in_xml(told(each))})
-            found.text = in_xml(told(each))
+        message = in_xml(sentence(verdict))
+        if verdict.failed:
+            ElementTree.SubElement(case, "failure", {"type": verdict.status, "message": message}).text = message
         else:
-            ElementTree.SubElement(case, "system-out").text = in_xml(told(each))
+            ElementTree.SubElement(case, "system-out").text = message
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def github(comparison: Comparison) -> str:
-    """Give GitHub's workflow commands, at most 10, worst first; nothing where nothing failed."""
+    """Return GitHub's workflow commands for the failures, at most 10, worst first."""
     failures = comparison.failures
     shown = failures if len(failures) <= MOST_ANNOTATIONS else failures[: MOST_ANNOTATIONS - 1]
-    lines = [_error(f"bench {each.status}", f"{each.name}: {told(each)}") for each in shown]
+    lines = [_error(f"bench {verdict.status}", f"{verdict.name}: {sentence(verdict)}") for verdict in shown]
     if len(shown) < len(failures):
         lines.append(_error("bench gate", f"{len(failures) - len(shown)} more scores failed; see the summary"))
     return "".join(f"{line}\n" for line in lines)
@@ -93,14 +93,14 @@ def _error(title: str, message: str) -> str:
     return f"::error title={in_annotation_property(title)}::{in_annotation(message)}"
 
 
-def told(each: Verdict) -> str:
-    """Say a verdict in one sentence."""
-    row = dict(zip((column.name for column in COLUMNS), _row(each), strict=True))
-    if math.isnan(each.change):
-        return f"{each.status}: {each.reason}"
-    change = f"{row['base']} to {row['new']} ({row['change']}, 95% {row['95% interval']}, N = {each.n})"
-    seen = f"; a drop of {row['sees']} would have been seen" if row["sees"] else ""
-    return f"{change}; {each.reason}" if each.failed else f"{change}{seen}"
+def sentence(verdict: Verdict) -> str:
+    """Return a verdict in one sentence."""
+    row = dict(zip((column.name for column in COLUMNS), _row(verdict), strict=True))
+    if math.isnan(verdict.change):
+        return f"{verdict.status}: {verdict.reason}"
+    change = f"{row['base']} to {row['new']} ({row['change']}, 95% {row['95% interval']}, N = {verdict.n})"
+    detectable = f"; a drop of {row['sees']} would have been detected" if row["sees"] else ""
+    return f"{change}; {verdict.reason}" if verdict.failed else f"{change}{detectable}"
 
 
 def as_json(comparison: Comparison) -> str:
@@ -108,7 +108,7 @@ def as_json(comparison: Comparison) -> str:
         "base": comparison.base, "new": comparison.new, "suite": comparison.suite,
         "passed": not comparison.failures, "identical": comparison.identical, "differs": comparison.differs,
         "alpha": comparison.alpha, "power": comparison.power, "ungated": comparison.ungated,
-        "verdicts": [_finite(asdict(each)) for each in comparison.verdicts],
+        "verdicts": [_finite(asdict(verdict)) for verdict in comparison.verdicts],
     }  # fmt: skip
     return in_json(json.dumps(record, indent=1)) + "\n"
 

@@ -165,7 +165,7 @@ def _common_json(job: Job) -> dict[str, Any]:
     return {
         "batch": job.batch.to_json(),
         "models": {label: model.to_json() for label, model in job.models.items()},
-        "observe": [each.to_json() for each in job.observe],
+        "observe": [observed.to_json() for observed in job.observe],
         "seed": job.seed,
         "environment": job.environment.to_json(),
         "host": job.host,

@@ -40,13 +40,13 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
     if resolved.images is None:
         return []
     size = max(resolved.suite.compute.micro_batch, CLEAN_BATCH)
-    first, *others = batches(resolved, range(len(resolved.images.ids)), size)
+    parts = batches(resolved, range(len(resolved.images.ids)), size)
     jobs: list[PlannedJob] = []
     for model in resolved.suite.all_models:
         used = [(PREDICTION.recipe, PREDICTION, 1.0), *_clean_metrics(resolved, model, "all")]
         examined = (EXAMINATION.recipe, EXAMINATION, 1.0)
-        jobs += _clean_jobs(resolved, [first], model, [examined, *used])
-        jobs += _clean_jobs(resolved, others, model, used)
+        jobs += _clean_jobs(resolved, parts[:1], model, [examined, *used])
+        jobs += _clean_jobs(resolved, parts[1:], model, used)
     return jobs
 
 

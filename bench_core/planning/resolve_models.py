@@ -83,7 +83,7 @@ class ModelResolver:
         return tuple(found) if isinstance(named, list) else found[0]
 
     def check_measured(self, label: str, whole: str) -> None:
-        """Refuse an expected accuracy of a model that is only a part of another: it is never measured."""
+        """Add a fault for an expected accuracy of a model that is only a part of another: it is never measured."""
         if self.suite.models[label].expected_accuracy is None or label in self.suite.all_models:
             return
         message = f'"{label}" is only a part of "{whole}" and is not measured (would do: "{label}" in targets as well)'
@@ -91,7 +91,7 @@ class ModelResolver:
 
 
 def _identity(part: ModelSpec | tuple[ModelSpec, ...]) -> Json | list[Json]:
-    return [each.identity for each in part] if isinstance(part, tuple) else part.identity
+    return [member.identity for member in part] if isinstance(part, tuple) else part.identity
 
 
 def missing_weights(weights: Mapping[str, Sequence[WeightsFile]]) -> dict[str, list[WeightsFile]]:

@@ -54,8 +54,10 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     indices = tuple(correct[: resolved.count])
     selection = Selection(indices, tuple(images.ids[i] for i in indices))
     if not indices:
-        raise UsageError(Fault(suite.file, "images.rule", "no image is classified correctly by every model"))
+        reason = "no image is classified correctly by every model" if judges else "the dataset has no image to attack"
+        raise UsageError(Fault(suite.file, "images.rule", reason))
     pinned = suite.images.digest
     if pinned and resolved.limit is None and selection.digest != pinned:
-        raise UsageError(Fault(suite.file, "images.digest", f"found {pinned}, but the list has {selection.digest}"))
+        message = f"found {pinned}, but the list has {selection.digest} (other images, networks or rule?)"
+        raise UsageError(Fault(suite.file, "images.digest", message))
     return selection

@@ -18,6 +18,8 @@ class MetricUse:
     """A metric of the suite.
 
     Attributes:
+        label: Its name in the suite.
+        spec: How a worker builds it.
         needs: The parameters of its `observe`, a subset of NEEDS.
         over: The images it observes if it needs no attack: "all" or "selected".
         metric: The metric itself.

@@ -1,4 +1,4 @@
-"""Plots of a finished run, as SVG and PNG. matplotlib (the extra `plots`) is imported when one is drawn, not before."""
+"""Plots of a finished run, as SVG and PNG. matplotlib (the extra `plots`) is imported only when a plot is drawn."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
 
 def write_plots(result: Result, registry: Registry | None = None) -> list[Path]:
-    """Draw a suite's `[[plots]]` into `plots/` of the run's folder; give the files. Equal runs give equal bytes.
+    """Draw a suite's `[[plots]]` into `plots/` of the run's folder. Equal runs give equal bytes.
 
-    Raises UsageError where matplotlib is missing.
+    Args:
+        result: The run.
+        registry: The installed plugins; they are discovered by default.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: matplotlib is missing, or a plot cannot be drawn from the run's scores.
     """
     try:
         import matplotlib as _  # noqa: F401

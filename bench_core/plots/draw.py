@@ -1,4 +1,4 @@
-"""A run's plots: chooses who draws each, and saves it."""
+"""Draws and saves a run's plots."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
 from ..registry import Registry, discover
+from ..runs.folder import safe_name
 from ..store import write_atomically
 from ..suite.outputs import (
     AnyPlot,
@@ -41,8 +42,6 @@ METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 def draw_all(result: Result, registry: Registry | None) -> list[Path]:
     """Draw and save every plot of a run. Raises UsageError where a plot cannot be drawn from its scores."""
-    from ..result import safe_name
-
     files = []
     for index, plot in enumerate(result.suite.plots):
         with our_style(), warnings.catch_warnings():
@@ -61,7 +60,7 @@ def draw_all(result: Result, registry: Registry | None) -> list[Path]:
 
 
 def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Figure:
-    """Draw one plot. Raises ValueError where the suite does not tell its scores apart."""
+    """Draw one plot. Raises ValueError where its dimensions do not distinguish its scores."""
     title = plot.title or result.suite.title
     match plot:
         case HeatmapPlot():
@@ -82,11 +81,15 @@ def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Fig
 
 
 def clean_images(result: Result, count: int, registry: Registry | None) -> NDArray[np.float32]:
-    """Read the first attacked images again, from the dataset itself; no torch. Raises UsageError where it is gone."""
+    """Read the first attacked images from the dataset. Raises UsageError where it is not on this machine."""
     data = result.suite.data
     offer = (registry or discover()).find("datasets", data.kind, result.suite.file, "data.kind")
     options, faults = offer.check(data.options, result.suite.file, "data")
     if faults:
         raise UsageError(*faults)
-    images: NDArray[np.float32] = offer.build(**options).load(result.selected[:count])
+    try:
+        images: NDArray[np.float32] = offer.build(**options).load(list(result.selected[:count]))
+    except OSError as error:
+        message = f"cannot read {error.filename or 'the images'}: {error.strerror or error}"
+        raise UsageError(Fault(result.suite.file, "data", message)) from None
     return images

@@ -1,4 +1,4 @@
-"""A matrix of scores, the number and its interval in each field."""
+"""A matrix of scores, with the number and its interval in each field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..scores.summarise import LabelledScore
+from ..scores.scored import LabelledScore, Scores
 from ..suite.outputs import HeatmapPlot
 from .layout import finish, panels
 from .series import counted, grouped, key_of, wanted
@@ -18,8 +18,8 @@ from .style import text
 FIELD = (0.72, 0.4)  # inches
 
 
-def draw_heatmap(scores: Sequence[LabelledScore], plot: HeatmapPlot, title: str) -> Figure:
-    """Draw scores as shades of grey, one field for each pair of labels. White-box fields are framed."""
+def draw_heatmap(scores: Scores, plot: HeatmapPlot, title: str) -> Figure:
+    """Draw scores as shades of grey, one field for each pair of labels. White-box fields have a dashed frame."""
     chosen = wanted(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
     rows, columns = list(grouped(chosen, plot.rows)), list(grouped(chosen, plot.columns))
@@ -28,22 +28,23 @@ def draw_heatmap(scores: Sequence[LabelledScore], plot: HeatmapPlot, title: str)
     size = (FIELD[0] * len(columns) / 1.0 + label_width + 0.4, FIELD[1] * len(rows) + 0.9)
     figure, axes = panels(list(by_panel), size, share=False, single=1.0)
     factor = 100 if plot.format == "percent" else 1
-    values = [factor * each.score.value for each in chosen]
+    values = [factor * score.score.value for score in chosen]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     white = False
     for key, members in by_panel.items():
         field = np.full((len(rows), len(columns)), math.nan)
         area = axes[key]
-        for each in one_a_field(members, plot):
-            row, column = rows.index(key_of(each, plot.rows)), columns.index(key_of(each, plot.columns))
-            value = factor * each.score.value
+        check_one_a_field(members, plot)
+        for score in members:
+            row, column = rows.index(key_of(score, plot.rows)), columns.index(key_of(score, plot.columns))
+            value = factor * score.score.value
             field[row, column] = value
             dark = (value - low) > 0.55 * (high - low)
-            half = factor * (each.score.high - each.score.low) / 2
+            half = factor * (score.score.high - score.score.low) / 2
             label = f"{value:.1f}" if plot.format == "percent" else f"{value:.3g}"
             interval = "" if math.isnan(half) else (f"\n±{half:.1f}" if plot.format == "percent" else f"\n±{half:.2g}")
             area.text(column, row, label + interval, ha="center", va="center", fontsize=6.5, color="w" if dark else "k")
-            if each.labels.get("relation") == "white-box":
+            if score.white_box:
                 white = True
                 frame = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, linestyle="--", linewidth=1.1)
                 frame.set_edgecolor("w" if dark else "k")
@@ -54,16 +55,15 @@ def draw_heatmap(scores: Sequence[LabelledScore], plot: HeatmapPlot, title: str)
         area.spines[:].set_visible(False)
         area.tick_params(length=0)
     unit = " (%)" if plot.format == "percent" else ""
-    note = f"{plot.value}{unit}; {counted([each.score.n for each in chosen])}; ±: half the 95% interval"
-    whose = "dashed frame: white-box, the target is, or is a member of, the source" if white else ""
-    finish(figure, title, [note, whose], " ".join(plot.columns), " ".join(plot.rows))
+    note = f"{plot.value}{unit}; {counted([score.score.n for score in chosen])}; ±: half the 95% interval"
+    framed = "dashed frame: white-box, the target is, or is a member of, the source" if white else ""
+    finish(figure, title, [note, framed], " ".join(plot.columns), " ".join(plot.rows))
     return figure
 
 
-def one_a_field(scores: Sequence[LabelledScore], plot: HeatmapPlot) -> Sequence[LabelledScore]:
-    """Hold that no two scores fall in one field. Raises ValueError."""
+def check_one_a_field(scores: Sequence[LabelledScore], plot: HeatmapPlot) -> None:
+    """Raise ValueError where two scores fall in one field."""
     for same in grouped(scores, [*plot.rows, *plot.columns]).values():
         differ = sorted(name for name in same[0].labels if same[0].labels[name] != same[-1].labels.get(name))
         if len(same) > 1:
             raise ValueError(f"two scores fall in one field; they differ in {', '.join(differ)}")
-    return scores

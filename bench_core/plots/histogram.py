@@ -1,4 +1,4 @@
-"""How a metric's rows are distributed, as outlines that overlap and stay apart."""
+"""Distributions of a metric's rows, as overlapping outlines."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..scores.summarise import RowSet
+from ..scores.rows import RowSet
 from ..suite.outputs import HistogramPlot
 from .layout import finish, panels
 from .rows import grouped_rows
 from .series import counted
 from .style import look, text
 
-KEPT = 0.98  # the middle share of all values that the axis shows
+KEPT = 0.98  # share of all values, around the median, that the axis shows
 
 
 def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlot, title: str) -> Figure:
-    """Draw an outline for each label of `lines`, all with the same bins; the shares of one outline sum to 1."""
+    """Draw an outline for each label of `lines`, with common bins.
+
+    A bin's height is its share of all of the line's values, those outside the axis included.
+    """
     name = plot.value.partition(".")[2]
     by_panel = grouped_rows(rows, plot, plot.panels)
     lines = list(grouped_rows(rows, plot, plot.lines))
@@ -31,8 +34,8 @@ def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlot, title: str) -> F
     counts = []
     for key, members in by_panel.items():
         for own, sets in grouped_rows(members, plot, plot.lines).items():
-            values = np.concatenate([each.arrays[name].astype(np.float64).ravel() for each in sets])
-            counts += [len(each.arrays[name]) for each in sets]
+            values = np.concatenate([row.arrays[name].astype(np.float64).ravel() for row in sets])
+            counts += [len(row.arrays[name]) for row in sets]
             style = look(lines.index(own))
             share = np.histogram(values, edges)[0] / len(values)
             (outline,) = axes[key].step(

@@ -9,21 +9,28 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..scores.summarise import LabelledScore
+from ..scores.scored import LabelledScore
 from .series import Key
 from .style import text
 
 WIDEST = 11.0  # inches
 PANEL = (2.5, 2.1)  # inches
-NARROWEST = 4.8  # inches, for the notes to have room
+NARROWEST = 4.8  # inches, so that the notes have room
 
 
 def panels(
     keys: Sequence[Key], size: tuple[float, float] = PANEL, share: bool = True, single: float = 1.7
 ) -> tuple[Figure, dict[Key, Axes]]:
-    """Make a figure with axes for each key. Keys of two labels make a grid; of one, rows that fit a page.
+    """Build a figure with axes for each key.
 
-    `size` is a panel's in inches; one that stands alone is `single` times as large.
+    Args:
+        keys: The panels' labels. Keys of two labels make a grid; keys of one label fill rows that fit a page.
+        size: Width and height of a panel, in inches.
+        share: Whether panels share their axes.
+        single: The factor by which a single panel is larger.
+
+    Returns:
+        The figure, and the axes of each key.
     """
     keys = list(dict.fromkeys(keys)) or [()]
     wrap = max(1, int(WIDEST / size[0]))
@@ -63,10 +70,10 @@ def _column(axes: Axes) -> int:
 def finish(
     figure: Figure, title: str, notes: Sequence[str], x: str = "", y: str = "", legend: Mapping[str, Any] | None = None
 ) -> None:
-    """Add what a figure has once: title, axis labels, legend, and the note that says N and the interval."""
+    """Add the title, axis labels, legend and notes of a figure."""
     width = figure.get_figwidth()
     heading = _wrapped(title, width * 10.5)
-    if legend and len(legend) > 1:  # the legend carries the title: the layout keeps room for one thing above
+    if legend and len(legend) > 1:  # the legend carries the title: the layout reserves room for only one of them
         columns = max(1, min(len(legend), int(width / 1.75)))
         above = figure.legend(
             list(legend.values()), list(legend), loc="outside upper left", ncols=columns, title=heading,
@@ -82,12 +89,12 @@ def finish(
 
 
 def mark_white_boxes(axes: Mapping[Key, Axes], groups: Mapping[Key, Sequence[LabelledScore]], averaged: bool) -> str:
-    """Mark the panels that show the source attacked itself; give the note that says so."""
+    """Mark the panels with white-box scores only, and return the note that explains the mark."""
     if averaged:
         return ""
     marked = mixed = False
     for key, scores in groups.items():
-        white = [each.labels.get("relation") == "white-box" for each in scores]
+        white = [score.white_box for score in scores]
         if white and all(white):
             first, *rest = axes[key].get_title(loc="left").split("\n")
             axes[key].set_title("\n".join([f"{first} °", *rest]), loc="left")

@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..scores.summarise import LabelledScore
+from ..scores.scored import LabelledScore, Scores
 from ..suite.outputs import CurvesPlot, SweepPlot
 from .layout import finish, mark_white_boxes, panels
 from .series import Point, counted, grouped, line, numeric, wanted
 from .style import Look, look, text
 
 
-def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) -> Figure:
-    """Draw scores against a numeric label, a line for each label of `lines`."""
+def draw_lines(scores: Scores, plot: CurvesPlot, title: str) -> Figure:
+    """Draw scores against a numeric label, with a line for each label of `lines`."""
     chosen = wanted(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
     names = list(grouped(chosen, plot.lines))
@@ -29,17 +29,18 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
     sweep = isinstance(plot, SweepPlot)
     for key, members in by_panel.items():
         for name, own in grouped(members, plot.lines).items():
-            placed = [each for each in own if numeric(each.labels.get(plot.x, "")) is not None]
-            points = line(one_a_point(placed, plot.x, plot.mean_over), plot.x)
+            placed = [score for score in own if numeric(score.labels.get(plot.x, "")) is not None]
+            check_one_a_point(placed, plot.x, plot.mean_over)
+            points = line(placed, plot.x)
             if sweep:
                 points = _beside(points, names.index(name))
             if points:
-                counts += [each.n for each in points]
+                counts += [point.n for point in points]
                 artist = (error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
         if not sweep:
-            whole = all((numeric(each.labels.get(plot.x, "")) or 0.0).is_integer() for each in members)
-            axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=whole))
+            integer = all((numeric(score.labels.get(plot.x, "")) or 0.0).is_integer() for score in members)
+            axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=integer))
     over = f"; mean over the black-box {' and '.join(plot.mean_over)}s" if plot.mean_over else ""
     note = f"{counted(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
     y = f"{plot.value} (%)" if plot.format == "percent" else plot.value
@@ -47,32 +48,31 @@ def draw_lines(scores: Sequence[LabelledScore], plot: CurvesPlot, title: str) ->
     return figure
 
 
-def one_a_point(scores: Sequence[LabelledScore], x: str, mean_over: Sequence[str]) -> list[LabelledScore]:
-    """Hold that a point is one score, or the mean that was asked for. Raises ValueError where it would be neither."""
+def check_one_a_point(scores: Sequence[LabelledScore], x: str, mean_over: Sequence[str]) -> None:
+    """Raise ValueError where the scores of a point differ in a label that the plot does not average over."""
     allowed = {*mean_over, "relation"}
     for same_x in grouped(scores, [x]).values():
         differ = {
-            name for each in same_x for name in each.labels if same_x[0].labels.get(name) != each.labels[name]
+            name for score in same_x for name in score.labels if same_x[0].labels.get(name) != score.labels[name]
         } - allowed
         if differ:
             raise ValueError(
                 f"several scores fall in one point; they differ in {', '.join(sorted(differ))} "
                 "(add it to panels, lines, where or mean_over)"
             )
-    return list(scores)
 
 
 def _beside(points: Sequence[Point], place: int) -> list[Point]:
-    """Move a line's points aside a little, so that the bars of several lines are not one."""
+    """Shift a line's points a little, so that the error bars of several lines do not coincide."""
     width = points[-1].x - points[0].x if points else 0.0
-    return [replace(each, x=each.x + 0.008 * width * place) for each in points]
+    return [replace(point, x=point.x + 0.008 * width * place) for point in points]
 
 
 def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[float], list[float], list[float]]:
     factor = 100 if format == "percent" else 1
     return (
-        [each.x for each in points],
-        *([factor * getattr(each, name) for each in points] for name in ("value", "low", "high")),
+        [point.x for point in points],
+        *([factor * getattr(point, name) for point in points] for name in ("value", "low", "high")),
     )  # type: ignore[return-value]
 
 

@@ -1,4 +1,4 @@
-"""Values of an image's cells laid over the image: for the first images, and their mean over all."""
+"""Maps of values per cell, laid over the first images, and the mean map over all images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..scores.summarise import RowSet
+from ..scores.rows import RowSet
 from ..suite.outputs import MapsPlot
 from .layout import finish
 from .rows import grouped_rows
@@ -21,14 +21,21 @@ from .series import counted
 from .style import text
 
 SIDE = 1.25  # inches
-SHADES = "PuOr_r"  # distinct in greys by the sign that each cell carries as well
-CLIPPED = 0.98
+SHADES = "PuOr_r"  # not distinct in grey, so the strongest cells carry their sign as well
+CLIPPED = 0.98  # quantile of the absolute values at which the colours saturate
 
 
 def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32], title: str) -> Figure:
-    """Draw a row of maps for each panel label, over the clean images [n, c, h, w]; the last map is the mean.
+    """Draw a row of maps for each panel label.
 
-    Raises ValueError where two sets of rows share a panel or are no square of cells.
+    Args:
+        rows: The rows of a run.
+        plot: The suite's entry.
+        clean: The clean images [n, c, h, w] under the maps.
+        title: The title.
+
+    Raises:
+        ValueError: Two sets of rows share a panel, or the values do not form a square of cells.
     """
     name = plot.value.partition(".")[2]
     groups = grouped_rows(rows, plot, plot.panels)
@@ -38,9 +45,9 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32]
         if len(sets) > 1:
             raise ValueError(f"several sets of rows fall in one panel; add to panels or where ({', '.join(key)})")
         maps[key] = as_squares(sets[0].arrays[name])
-    every = np.abs(np.concatenate([each[:shown].ravel() for each in maps.values()] or [np.ones(1)]))
+    every = np.abs(np.concatenate([values[:shown].ravel() for values in maps.values()] or [np.ones(1)]))
     limit = float(np.quantile(every, CLIPPED)) or 1.0
-    top_of_mean = max((float(np.abs(each.mean(0)).max()) for each in maps.values()), default=1.0) or 1.0
+    top_of_mean = max((float(np.abs(values.mean(0)).max()) for values in maps.values()), default=1.0) or 1.0
     columns = shown + 1
     figure = Figure(figsize=(SIDE * columns + 2.6, SIDE * (len(maps) + 1) + 0.9), layout="constrained")
     grid = figure.subplots(max(1, len(maps)) + 1, columns, squeeze=False, height_ratios=[1] * (len(maps) + 1))
@@ -62,7 +69,7 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32]
     for bound, label in ((limit, "one image"), (top_of_mean, "mean")):
         shade = ScalarMappable(TwoSlopeNorm(0, -bound, bound), SHADES)
         figure.colorbar(shade, ax=list(grid.flat), label=label, fraction=0.025, aspect=30, pad=0.01)
-    n = [len(each) for each in maps.values()]
+    n = [len(values) for values in maps.values()]
     note = f"{plot.value}; first {shown} images and the mean, {counted(n)}; + and -: the sign of the strongest cells"
     note += "; images of one channel are shown as negatives" if clean.shape[1] != 3 else ""
     finish(figure, title, [note])
@@ -70,11 +77,11 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32]
 
 
 def as_squares(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Shape rows [n, grid^2] as maps [n, grid, grid]. Raises ValueError where they are no square."""
+    """Reshape rows [n, grid^2] to maps [n, grid, grid]. Raises ValueError where they do not form a square."""
     flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
     side = math.isqrt(flat.shape[1])
     if side * side != flat.shape[1]:
-        raise ValueError(f"{flat.shape[1]} values an image are no square of cells")
+        raise ValueError(f"{flat.shape[1]} values per image do not form a square of cells")
     return flat.reshape(len(flat), side, side)
 
 

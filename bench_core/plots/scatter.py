@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..scores.derived import points
-from ..scores.summarise import LabelledScore
+from ..scores.derived import Pair, points
+from ..scores.scored import Scores
 from ..statistics import pearson, regression
 from ..suite.outputs import CorrelationTable, ScatterPlot
 from ..types import Score
@@ -19,16 +19,12 @@ from .layout import finish, mark_white_boxes, panels
 from .series import Key, counted, key_of
 from .style import look, text
 
-Pair = tuple[LabelledScore, LabelledScore]
 
-
-def draw_scatter(
-    scores: Sequence[LabelledScore], plot: ScatterPlot, table: CorrelationTable, own: set[str], title: str
-) -> Figure:
+def draw_scatter(scores: Scores, plot: ScatterPlot, table: CorrelationTable, varying: set[str], title: str) -> Figure:
     """Draw one axes for each group of points of a correlation. Raises ValueError where two groups share one."""
     by_panel: dict[Key, list[Pair]] = {}
-    for group in points(scores, table, own).values():
-        shown = [pair for pair in group if not any(each.void for each in pair) and _fits(pair[1], plot)]
+    for group in points(scores, table, varying).values():
+        shown = [pair for pair in group if not any(score.void for score in pair) and pair[1].labels.matches(plot.where)]
         if not shown:
             continue
         key = key_of(shown[0][1], plot.panels)
@@ -49,8 +45,8 @@ def draw_scatter(
         f"{counted(n)} with its 95% intervals; line: least squares, band: 95% of the line; "
         "r: Pearson's with Fisher's 95% interval"
     )
-    whose = mark_white_boxes(axes, {key: [y for _, y in pairs] for key, pairs in by_panel.items()}, False)
-    finish(figure, title, [note, whose], table.x, table.y, legend)
+    relation = mark_white_boxes(axes, {key: [y for _, y in pairs] for key, pairs in by_panel.items()}, False)
+    finish(figure, title, [note, relation], table.x, table.y, legend)
     return figure
 
 
@@ -59,10 +55,6 @@ def _label(plot: ScatterPlot, name: Key) -> str:
         f"{dimension} = {text(value)}" if value else f"no {dimension}"
         for dimension, value in zip(plot.markers, name, strict=True)
     )
-
-
-def _fits(score: LabelledScore, plot: ScatterPlot) -> bool:
-    return all(str(score.labels.get(name)) == str(value) for name, value in plot.where.items())
 
 
 def _points(axes: Axes, pairs: Sequence[Pair], place: int) -> Any:
@@ -76,7 +68,7 @@ def _points(axes: Axes, pairs: Sequence[Pair], place: int) -> Any:
 
 
 def _reach(scores: Sequence[Score]) -> list[list[float]]:
-    """Give how far the intervals go below and above the values."""
+    """Return how far the intervals extend below and above the values."""
     return [[max(0.0, s.value - s.low) for s in scores], [max(0.0, s.high - s.value) for s in scores]]
 
 

@@ -1,4 +1,4 @@
-"""Scores -> what plots show: points with intervals, grouped into panels and lines. NumPy only."""
+"""Scores as points with intervals, grouped into panels and lines. NumPy only."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..scores.derived import picked
-from ..scores.summarise import LabelledScore
-from ..statistics import bootstrap
+from ..scores.images import Unpairable, mean_interval
+from ..scores.scored import LabelledScore, Scores
 from ..suite.fields import number
 from ..tables.pivot import in_order
 
@@ -37,18 +36,18 @@ def key_of(score: LabelledScore, dimensions: Sequence[str]) -> Key:
 def grouped(scores: Sequence[LabelledScore], dimensions: Sequence[str]) -> dict[Key, list[LabelledScore]]:
     """Group scores by some labels, in the order of first appearance of each label."""
     groups: dict[Key, list[LabelledScore]] = {}
-    for each in scores:
-        groups.setdefault(key_of(each, dimensions), []).append(each)
+    for score in scores:
+        groups.setdefault(key_of(score, dimensions), []).append(score)
     return {key: groups[key] for key in in_order(groups)}
 
 
-def wanted(scores: Sequence[LabelledScore], value: str, where: Mapping[str, Any]) -> list[LabelledScore]:
-    """Choose the scores that have a value; a plot has no place for a void."""
-    return [each for each in picked(scores, value, where) if not each.void and not math.isnan(each.score.value)]
+def wanted(scores: Scores, value: str, where: Mapping[str, Any]) -> list[LabelledScore]:
+    """Return the scores to draw: those with a value."""
+    return [score for score in scores.select(value, where).valid() if not math.isnan(score.score.value)]
 
 
 def numeric(label: object) -> float | None:
-    """Read a label as a number, None where it is none."""
+    """Return a label as a number, None where it is not one."""
     try:
         return float(number(str(label)))
     except (TypeError, ValueError):
@@ -56,32 +55,32 @@ def numeric(label: object) -> float | None:
 
 
 def point(scores: Sequence[LabelledScore], x: float) -> Point | None:
-    """Make one point of one score, or of several: their mean over the black-box ones, the same images paired."""
+    """Return the point of one score, or of the mean of several over the black-box ones; None where there are none."""
     if len(scores) == 1:
         score = scores[0].score
-        white = scores[0].labels.get("relation") == "white-box"
-        return Point(x, score.value, score.low, score.high, score.n, white)
-    black = [each.score for each in scores if each.labels.get("relation") != "white-box"]
-    if not black:
+        return Point(x, score.value, score.low, score.high, score.n, scores[0].white_box)
+    counted = Scores(scores).black_box()
+    if not counted:
         return None
-    images = [each.per_image for each in black if each.per_image is not None]
-    low = high = math.nan
-    if len(images) == len(black) and len({len(each) for each in images}) == 1:
-        low, high = bootstrap(np.mean(np.stack(images), axis=0))
-    return Point(x, float(np.mean([each.value for each in black])), low, high, min(each.n for each in black))
+    try:
+        low, high = mean_interval([score.per_image for score in counted])
+    except Unpairable:
+        low = high = math.nan
+    value = float(np.mean([score.score.value for score in counted]))
+    return Point(x, value, low, high, min(score.score.n for score in counted))
 
 
 def line(scores: Sequence[LabelledScore], x: str) -> list[Point]:
-    """Make the points of one line, in the order of x, which every score has as a number."""
+    """Return the points of one line, in the order of x; the label `x` of every score is a number."""
     places: dict[float, list[LabelledScore]] = {}
-    for each in scores:
-        places.setdefault(float(number(str(each.labels[x]))), []).append(each)
+    for score in scores:
+        places.setdefault(float(number(str(score.labels[x]))), []).append(score)
     made = [point(places[place], place) for place in sorted(places)]
-    return [each for each in made if each is not None]
+    return [found for found in made if found is not None]
 
 
 def counted(counts: Sequence[int], unit: str = "images") -> str:
-    """Say N, a number or a range."""
+    """Return "N = ...", a number or a range."""
     if not counts:
         return f"N = 0 {unit}"
     ends = dict.fromkeys((min(counts), max(counts)))

@@ -1,7 +1,8 @@
-"""Bars of parts: what each part adds above and takes off below, so that a bar's height is the sum of the others."""
+"""Stacked bars: positive parts above zero, negative parts below."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,20 +11,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..scores.summarise import LabelledScore
+from ..scores.images import Unpairable, joined
+from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import StackedPlot
 from .layout import finish, mark_white_boxes, panels
 from .series import counted, grouped, key_of, wanted
 from .style import text
 
-SHADES = "cividis"  # parts have an order, and so have its greys
-WRITTEN = 0.08  # of the tallest bar: a part lower than that has no room for its name
-BAR = 0.62  # of the room that each bar has
+SHADES = "cividis"  # parts are ordered, and so are its shades in grey
+WRITTEN = 0.08  # of the tallest bar: a lower part has no room for its name
+BAR = 0.62  # of the space between two bars
 
 
-def draw_stacked(scores: Sequence[LabelledScore], plot: StackedPlot, title: str) -> Figure:
-    """Draw a bar for each label of `bars`, of one part for each of `parts`; a dot where all parts together come to.
+def draw_stacked(scores: Scores, plot: StackedPlot, title: str) -> Figure:
+    """Draw a bar for each label of `bars`, with a part for each label of `parts`, and a diamond at the parts' sum.
 
     Raises ValueError where two scores fall in one part.
     """
@@ -33,11 +35,13 @@ def draw_stacked(scores: Sequence[LabelledScore], plot: StackedPlot, title: str)
     shades = mpl.colormaps[SHADES].resampled(max(2, len(parts)))
     figure, axes = panels(list(by_panel), (0.75 * len(bars) + 1.2, 2.6))
     factor = 100 if plot.format == "percent" else 1
-    tallest = max((abs(factor * total) for each in by_panel.values() for total in _heights(each, plot)), default=1.0)
+    tallest = max(
+        (abs(factor * total) for members in by_panel.values() for total in _heights(members, plot)), default=1.0
+    )
     legend: dict[str, Any] = {}
     for key, members in by_panel.items():
         for place, bar in enumerate(bars):
-            own = [each for each in members if key_of(each, plot.bars) == bar]
+            own = [score for score in members if key_of(score, plot.bars) == bar]
             ends = {True: 0.0, False: 0.0}
             for part, scored in grouped(own, plot.parts).items():
                 if len(scored) > 1:
@@ -53,7 +57,7 @@ def draw_stacked(scores: Sequence[LabelledScore], plot: StackedPlot, title: str)
         axes[key].set_xticks(range(len(bars)), [" ".join(map(text, bar)) for bar in bars], rotation=30, ha="right")
         axes[key].tick_params(axis="x", length=0)
     ordered = {" ".join(map(text, part)): legend[" ".join(map(text, part))] for part in parts}
-    note = f"{counted([each.score.n for each in chosen])}; parts: {' '.join(plot.parts)}; diamonds: their sum"
+    note = f"{counted([score.score.n for score in chosen])}; parts: {' '.join(plot.parts)}; diamonds: their sum"
     notes = [f"{note}, with its 95% interval", mark_white_boxes(axes, by_panel, False)]
     y = f"{plot.value} (%)" if plot.format == "percent" else plot.value
     finish(figure, title, notes, " ".join(plot.bars), y, ordered)
@@ -62,17 +66,17 @@ def draw_stacked(scores: Sequence[LabelledScore], plot: StackedPlot, title: str)
 
 def _heights(scores: Sequence[LabelledScore], plot: StackedPlot) -> list[float]:
     return [
-        sum(each.score.value for each in own if (each.score.value >= 0) == up)
+        sum(score.score.value for score in own if (score.score.value >= 0) == up)
         for own in grouped(scores, plot.bars).values()
         for up in (True, False)
     ]
 
 
 def _sum(axes: Axes, place: int, scores: Sequence[LabelledScore], factor: float) -> None:
-    total = factor * sum(each.score.value for each in scores)
-    images = [each.score.per_image for each in scores if each.score.per_image is not None]
-    if len(images) == len(scores) and len({len(each) for each in images}) == 1:
-        low, high = bootstrap(factor * np.sum(np.stack(images), axis=0))
+    """Mark the sum of a bar's parts, with its interval where they are of the same images."""
+    total = factor * sum(score.score.value for score in scores)
+    with contextlib.suppress(Unpairable):
+        low, high = bootstrap(factor * np.sum(joined([score.per_image for score in scores]), axis=0))
         axes.plot([place, place], [low, high], color="k", linewidth=1.0)
     axes.plot([place], [total], marker="D", color="k", markersize=3.5, linestyle="none")
 

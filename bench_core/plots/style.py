@@ -1,4 +1,4 @@
-"""How every plot looks: readable without colour, inert to what labels contain, the same bytes each time."""
+"""The style of every plot: readable without colour, the same bytes each time, and labels are never markup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import matplotlib as mpl
 
 from ..errors import one_line
 
-# Okabe and Ito's colours, dark ones first; a line is told from another by its dashes and marker as well
+# Okabe and Ito's colours, dark ones first; lines differ in dashes and marker as well
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
@@ -20,7 +20,7 @@ PARAMETERS: dict[Any, Any] = {
     "svg.hashsalt": "bench",
     "svg.fonttype": "path",
     "text.usetex": False,
-    "text.parse_math": False,  # a label with dollar signs is that label
+    "text.parse_math": False,  # a label with dollar signs is not mathematics
     "axes.formatter.use_mathtext": False,
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -38,7 +38,7 @@ PARAMETERS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one of several lines, point clouds or outlines from the others."""
+    """The look of one of several lines, point clouds or outlines."""
 
     colour: str
     marker: str
@@ -50,14 +50,14 @@ def look(place: int) -> Look:
 
 
 def text(label: object) -> str:
-    """Make a label one line of bounded length."""
+    """Return a label as one line of bounded length."""
     line = one_line(str(label))
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
 
 
 @contextmanager
 def our_style() -> Iterator[None]:
-    """Draw with these parameters, whatever the user's own configuration is."""
+    """Draw with these parameters, whatever the user's configuration is."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(PARAMETERS)

@@ -1,1 +1,1 @@
-"""Many runs ranked and queried; one run as a page."""
+"""Reports over finished runs: leaderboards, queries, and HTML pages."""

@@ -1,12 +1,12 @@
 """All stored scores as one table: in SQL (with duckdb, the extra `query`), as records, or as arrays.
 
-Table `scores`, a line for each score of each run: `run` (the run's folder), `suite`, `profile`, `metric` (the metric's
-label, a dot and the score's name), then the labels, all of them text and NULL where a score has no such label:
+Table `scores`, one row for each score of each run: `run` (the run's folder), `suite`, `profile`, `metric` (the score's
+name, METRIC.SCORE; METRIC.* where a metric is void as a whole), then the labels, as text, NULL where not set:
 `source`, `attack`, `budget`, `norm`, `target`, `relation` and those that suites and metrics add, such as `step`; then
-`value`, `low`, `high` (the 95% interval), `n`, and `void` (why there is no value, else NULL).
+`value`, `low`, `high` (the 95% interval), `n`, and `void` (the reason where there is no value, else NULL).
 
 Table `runs`: `run`, `suite`, `profile`, `title`, `images` (how many), `digest` (of their list), `device`, `torch`,
-`code` (the digest of bench's own).
+`code` (the digest of bench's own code).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
+from ..runs.folder import SCORES_FILE, find_runs
+from ..runs.record import read_record
 
 NUMBERS = ("value", "low", "high")
 FIXED = ("run", "suite", "profile", "metric", "source", "attack", "budget", "norm", "target", "relation")
@@ -30,23 +32,28 @@ Record = dict[str, Any]
 
 
 def stored_runs(out: str | Path = "results") -> list[Record]:
-    """Give a record for each run below a results folder, with the columns of the table `runs`."""
-    return [_run(path) for path in sorted(Path(out).glob("*/*/run.json"))]
+    """Return a record for each run below a results folder, with the columns of the table `runs`."""
+    return [_run(folder) for folder in find_runs(Path(out))]
 
 
 def stored_scores(out: str | Path = "results", **where: str) -> list[Record]:
-    """Give the scores of all runs below a results folder as flat records; only those with the labels of `where`.
+    """Return the scores of all runs below a results folder as flat records.
 
-    A record has every column of the table `scores`, None where it has no such label.
+    Args:
+        out: The results folder.
+        where: Columns and the values that they must have.
+
+    Returns:
+        Records with every column of the table `scores`, None where a score has no such label.
     """
     found = [record for run in stored_runs(out) for record in _scores(run)]
     added = sorted({name for record in found for name in record} - {*FIXED, *LAST})
-    whole = [{name: record.get(name) for name in (*FIXED, *added, *LAST)} for record in found]
-    return [record for record in whole if all(record.get(name) == str(value) for name, value in where.items())]
+    complete = [{name: record.get(name) for name in (*FIXED, *added, *LAST)} for record in found]
+    return [record for record in complete if all(record.get(name) == str(value) for name, value in where.items())]
 
 
 def as_arrays(records: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Give records as one array a column: floats with NaN for numbers, objects with None for labels."""
+    """Return one array for each column: floats with NaN for numbers, objects with None for labels."""
     names = list(dict.fromkeys(name for record in records for name in record))
     made: dict[str, NDArray[Any]] = {}
     for name in names:
@@ -59,9 +66,10 @@ def as_arrays(records: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
 
 
 def query(sql: str, out: str | Path = "results") -> list[Record]:
-    """Answer SQL over the tables `scores` and `runs`. Raises UsageError where duckdb is missing or the SQL is wrong.
+    """Run SQL over the tables `scores` and `runs`. The SQL has access to no file and no network.
 
-    The SQL sees those tables and nothing else: no file and no network.
+    Raises:
+        UsageError: duckdb is missing, or the SQL is wrong.
     """
     try:
         import duckdb
@@ -77,20 +85,20 @@ def query(sql: str, out: str | Path = "results") -> list[Record]:
         base.execute("SET lock_configuration = true")
         try:
             answer = base.execute(sql)
-            names = [each[0] for each in answer.description or []]
+            names = [column[0] for column in answer.description or []]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
         except duckdb.Error as error:
             raise UsageError(Fault("bench query", "", " ".join(str(error).split()))) from None
 
 
 def _fill(base: Any, table: str, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:
-    """Make a table of records, through one JSON text: an insert for each row would take seconds."""
+    """Create a table of records, through JSON text: an insert for each row would take seconds."""
     types = {**dict.fromkeys(NUMBERS, "DOUBLE"), "n": "BIGINT", "images": "BIGINT"}
     columns = ", ".join(f"{_quoted(name)} {types.get(name, 'VARCHAR')}" for name in names)
     base.execute(f"CREATE TABLE {table} ({columns})")
     shape = {name: types.get(name, "VARCHAR") for name in names}
     for start in range(0, len(records), 5000):
-        rows = [{name: each.get(name) for name in names} for each in records[start : start + 5000]]
+        rows = [{name: record.get(name) for name in names} for record in records[start : start + 5000]]
         base.execute(
             f"INSERT INTO {table} SELECT row.* FROM (SELECT unnest(from_json(?::JSON, ?)) AS row)",
             [json.dumps(rows), json.dumps([shape])],
@@ -101,21 +109,18 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _run(path: Path) -> Record:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        suite, images, environment = facts["suite"], facts["images"], facts["environment"]
-        return {
-            "run": str(path.parent), "suite": suite["name"], "profile": suite["profile"], "title": suite["title"],
-            "images": len(images["ids"]), "digest": images["digest"], "device": environment["device"],
-            "torch": environment["torch"], "code": facts["host"],
-        }  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(Fault(str(path), "", f"not the record of a run ({type(error).__name__})")) from None
+def _run(folder: Path) -> Record:
+    record = read_record(folder)
+    suite, images, environment = record.suite, record.images, record.environment
+    return {
+        "run": str(folder), "suite": suite.name, "profile": suite.profile, "title": suite.title,
+        "images": len(images.ids), "digest": images.digest, "device": environment["device"],
+        "torch": environment["torch"], "code": record.host,
+    }  # fmt: skip
 
 
 def _scores(run: Mapping[str, Any]) -> Iterator[Record]:
-    path = Path(run["run"]) / "scores.jsonl"
+    path = Path(run["run"]) / SCORES_FILE
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)

@@ -1,1 +1,1 @@
-"""Rows become scores with labels and intervals."""
+"""Rows become scores with labels, images and intervals."""

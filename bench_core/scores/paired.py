@@ -1,6 +1,6 @@
-"""Paired tests of two runs on the same images, and the smallest drop that they could have seen. NumPy only.
+"""Paired tests of two runs on the same images, and the smallest drop that they could have detected.
 
-One-sided throughout: only a change in the harmful direction is tested for.
+All tests are one-sided: only a change in the harmful direction is tested for. SciPy is imported when a test runs.
 """
 
 from __future__ import annotations
@@ -15,50 +15,51 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..statistics import RESAMPLES, bootstrap_means
 
-NEGLIGIBLE = 1e-12
-PRECISION = 1e-4  # of the smallest detectable drop, a hundredth of a percentage point
+NEGLIGIBLE = 1e-12  # probability of a number of flips that is left out of a power
+PRECISION = 1e-4  # of the smallest detectable drop: a hundredth of a percentage point
 
 
 def mcnemar(worse: int, better: int) -> float:
-    """Give the exact one-sided p of McNemar's test (1947): of all flips, at least `worse` in the harmful direction."""
-    return float(_tail(worse + better, 0.5, worse))
+    """Return the exact one-sided p of McNemar's test (1947): of all flips, at least `worse` are harmful."""
+    return float(_at_least(worse, worse + better, 0.5))
 
 
-def _log_binomials(n: int) -> NDArray[np.float64]:
-    """Give log C(n, k) for all k from 0 to n."""
-    factorials = np.cumsum(np.log(np.maximum(1, np.arange(n + 1))))
-    chosen: NDArray[np.float64] = factorials[-1] - factorials - factorials[::-1]
-    return chosen
+def _at_least(least: ArrayLike, n: int, p: float) -> NDArray[np.float64]:
+    """Return P(X >= least) of a binomial X."""
+    from scipy.special import bdtrc
+
+    counts = np.asarray(least)
+    # where the count is above n the probability is 0, and bdtrc is not defined
+    tails: NDArray[np.float64] = np.where(counts > n, 0.0, bdtrc(np.minimum(counts, n) - 1.0, n, p))
+    return tails
 
 
 def _binomial(n: int, p: float) -> NDArray[np.float64]:
-    """Give P(X = k) for all k from 0 to n, X binomial."""
-    counts = np.arange(n + 1)
-    chances: NDArray[np.float64]
-    if p <= 0 or p >= 1:
-        chances = (counts == (n if p >= 1 else 0)).astype(np.float64)
-        return chances
-    chances = np.exp(_log_binomials(n) + counts * math.log(p) + (n - counts) * math.log1p(-p))
+    """Return P(X = k) of a binomial X for all k from 0 to n."""
+    from scipy.special import gammaln, xlog1py, xlogy
+
+    k = np.arange(n + 1)
+    chosen = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    chances: NDArray[np.float64] = np.exp(chosen + xlogy(k, p) + xlog1py(n - k, -p))
     return chances
-
-
-def _tail(n: int, p: float, least: int) -> float:
-    """Give P(X >= least), X binomial."""
-    return min(1.0, float(_binomial(n, p)[max(least, 0) :].sum())) if least > 0 else 1.0
 
 
 @lru_cache(maxsize=100_000)
 def critical(flips: int, level: float) -> int:
-    """Give the fewest harmful flips, out of all, that are significant at a level; `flips + 1` where none would be."""
-    tails = np.cumsum(_binomial(flips, 0.5)[::-1])[::-1]
+    """Return the fewest harmful flips that are significant at a level; `flips + 1` where no number is."""
+    tails = _at_least(np.arange(flips + 1), flips, 0.5)
     return int(np.sum(tails > level * (1 + 1e-9)))
 
 
 def mcnemar_power(n: int, drop: float, churn: float, level: float, margin: float) -> float:
-    """Give the chance that a true drop is found: significant at `level`, and larger than `margin` as measured.
+    """Return the probability that a true drop is detected. It is exact, summed over the number of flips.
 
-    Of `n` images a share `churn` flips in each direction whatever happens, and a share `drop` in the harmful one.
-    Exact, summed over the number of flips.
+    Args:
+        n: How many images there are.
+        drop: The share of images that flip in the harmful direction because of the drop.
+        churn: The share that flips by chance, in each direction.
+        level: The level at which the drop must be significant.
+        margin: The measured drop must be larger than this.
     """
     rate = min(1.0, 2 * churn + drop)
     if rate <= 0:
@@ -69,15 +70,20 @@ def mcnemar_power(n: int, drop: float, churn: float, level: float, margin: float
     for flips in np.flatnonzero(chances > NEGLIGIBLE):
         more_than_margin = math.floor((flips + margin * n + 1e-9) / 2) + 1
         needed = max(critical(int(flips), level), more_than_margin)
-        power += chances[flips] * _tail(int(flips), harmful, needed) if needed <= flips else 0.0
+        power += chances[flips] * float(_at_least(needed, int(flips), harmful))
     return float(power)
 
 
 @lru_cache(maxsize=10_000)
 def smallest_drop(n: int, flips: int, level: float, margin: float, power: float) -> float:
-    """Give the smallest drop of a proportion that is found with chance `power`; NaN where `n` images find none.
+    """Return the smallest drop of a proportion that is detected with probability `power`; NaN where no drop is.
 
-    `flips` images changed between the two runs; that many are taken to change by chance, half in each direction.
+    Args:
+        n: How many images there are.
+        flips: How many images changed between the two runs; as many are taken to change by chance, half each way.
+        level: As for `mcnemar_power`.
+        margin: As for `mcnemar_power`.
+        power: The wanted probability.
     """
     churn = flips / (2 * n) if n else 0.0
     low, high = 0.0, 1 - 2 * churn
@@ -90,10 +96,10 @@ def smallest_drop(n: int, flips: int, level: float, margin: float, power: float)
 
 
 def bootstrap_p(harm: ArrayLike) -> float:
-    """Give the one-sided p of a mean harm above zero: the share of 10,000 resamples whose mean is not above it.
+    """Return the one-sided p of a mean harm above zero: the share of 10,000 resamples with a mean of zero or less.
 
-    Where none of them is, its normal tail stands in, so that many cells can be judged together; where all images
-    changed alike, the sign test's.
+    Where no resample has such a mean, the normal tail is used, so that many scores can be tested together; where all
+    images changed alike, the sign test.
     """
     data = np.asarray(harm, dtype=np.float64)
     if len(data) == 0 or np.ptp(data) == 0:
@@ -106,20 +112,24 @@ def bootstrap_p(harm: ArrayLike) -> float:
 
 
 def smallest_mean_drop(harm: ArrayLike, level: float, margin: float, power: float) -> float:
-    """Give the smallest drop of a mean that is found with chance `power`, by the normal approximation.
+    """Return the smallest drop of a mean that is detected with probability `power`, by the normal approximation.
 
-    `harm` [n] are the measured differences, which say how much a mean of n scatters; NaN below two images.
+    Args:
+        harm: The measured differences [n], whose scatter gives the standard error of the mean. NaN below two images.
+        level: The level at which the drop must be significant.
+        margin: The measured drop must be larger than this.
+        power: The wanted probability.
     """
     data = np.asarray(harm, dtype=np.float64)
     if len(data) < 2:
         return math.nan
     error = float(data.std(ddof=1)) / math.sqrt(len(data))
-    found = NormalDist().inv_cdf(power) * error
-    return max(NormalDist().inv_cdf(1 - level) * error, margin) + found
+    needed = NormalDist().inv_cdf(power) * error
+    return max(NormalDist().inv_cdf(1 - level) * error, margin) + needed
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values by Holm's step-down procedure (1979): each may be held against the level of the whole family."""
+    """Adjust p-values by Holm's step-down procedure (1979), for comparison with the level of the whole family."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))

@@ -1,23 +1,28 @@
-"""What success costs in passes through the source, and the Pareto front: nothing else is both better and cheaper."""
+"""The cost of success in passes through the source, and the Pareto front of cost and value."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ..reserved import RECORD
-from .summarise import LabelledScore
+from .scored import LabelledScore
 
-OF_THE_ATTACK = ("source", "attack", "budget")
-AttackKey = tuple[str, ...]
+AttackKey = tuple[str, ...]  # source, attack, budget
 
 
 def front(points: Sequence[tuple[float, float]], highest: bool = True) -> list[int]:
-    """Give the places of the points (cost, value) that no other matches in both and beats in one, cheapest first.
+    """Return the places of the points on the Pareto front, cheapest first.
 
-    Of equal points all are on the front. Points that are not numbers are not.
+    A point is on the front if no other point has at most its cost and at least its value, and is better in one of
+    them. Equal points are all on the front; points with a NaN are not.
+
+    Args:
+        points: Pairs (cost, value).
+        highest: Whether a high value is good.
     """
     sign = 1 if highest else -1
-    real = [place for place, (cost, value) in enumerate(points) if cost == cost and value == value]  # noqa: PLR0124
+    real = [place for place, point in enumerate(points) if not any(map(math.isnan, point))]
     ordered = sorted(real, key=lambda place: (points[place][0], -sign * points[place][1]))
     chosen: list[int] = []
     for place in ordered:
@@ -28,14 +33,15 @@ def front(points: Sequence[tuple[float, float]], highest: bool = True) -> list[i
 
 
 def attack_of(score: LabelledScore) -> AttackKey:
-    """Give the source, attack and budget that a score is of."""
-    return tuple(str(score.labels.get(name, "")) for name in OF_THE_ATTACK)
+    """Return the source, attack and budget of a score."""
+    labels = score.labels
+    return labels.source or "", labels.attack or "", labels.budget or ""
 
 
 def passes(scores: Iterable[LabelledScore]) -> dict[AttackKey, float]:
-    """Give for each source, attack and budget the passes that an image cost, forwards and backwards together."""
+    """Return for each source, attack and budget the passes per image, forwards and backwards together."""
     total: dict[AttackKey, float] = {}
-    for each in scores:
-        if not each.void and each.metric in (f"{RECORD}.forwards", f"{RECORD}.backwards"):
-            total[attack_of(each)] = total.get(attack_of(each), 0.0) + each.score.value
+    for score in scores:
+        if not score.void and score.metric in (f"{RECORD}.forwards", f"{RECORD}.backwards"):
+            total[attack_of(score)] = total.get(attack_of(score), 0.0) + score.score.value
     return total

@@ -1,1 +1,1 @@
-"""Scores become tables, and tables become text."""
+"""Tables of scores, and the formats in which every command prints them."""

@@ -1,6 +1,6 @@
-"""Makes any text inert in the format it is put into: labels come from files that strangers write.
+"""Makes text inert in each output format: labels come from files that strangers write.
 
-HTML is left to jinja2, which escapes whatever it is given (`render_html.py`).
+HTML is escaped by jinja2 (`formats/html.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LATEX = {
 
 
 def no_commands(text: str) -> str:
-    """Break lines that the log of a CI service would take as a command, `::error::` for one."""
+    """Break lines that a CI service would run as a workflow command, such as `::error::`."""
     return re.sub(r"^([ \t\"']*):(?=:)", r"\1: ", text, flags=re.MULTILINE)
 
 
@@ -27,7 +27,7 @@ def in_markdown(text: str) -> str:
 
 
 def in_csv(text: str) -> str:
-    """Lead what a spreadsheet would run by an apostrophe."""
+    """Prefix what a spreadsheet would run as a formula with an apostrophe."""
     line = one_line(text)
     return f"'{line}" if line.startswith(("=", "+", "-", "@", "\t", "\r")) else line
 
@@ -37,12 +37,12 @@ def in_latex(text: str) -> str:
 
 
 def in_json(text: str) -> str:
-    """Write JSON's text so that the log of a CI service finds no command of the older form in it."""
+    """Escape workflow commands of the older form, `##[error]`, in the text of a JSON document."""
     return text.replace("##[", "#\\u0023[")
 
 
 def in_xml(text: str) -> str:
-    """Leave XML nothing but printable characters; its writer escapes those that are markup."""
+    """Keep only printable characters; the XML writer escapes markup."""
     return one_line(text)
 
 
@@ -52,5 +52,5 @@ def in_annotation(text: str) -> str:
 
 
 def in_annotation_property(text: str) -> str:
-    """Escape a property, the title for one, of a GitHub workflow command."""
+    """Escape a property of a GitHub workflow command, such as its title."""
     return in_annotation(text).replace(":", "%3A").replace(",", "%2C")

@@ -3,72 +3,44 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..scores.summarise import LabelledScore
+from ..scores.images import Unpairable, difference, mean_interval, mean_of
+from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceTable, TableTable
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """One entry; a void has no value and a reason, an empty one neither."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    n: int = 0
-    white_box: bool = False
-    best: bool = False
-    reference: float | None = None
-    void: str | None = None
-    signed: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """`header` names the row dimensions and then the columns; every row is its labels and its cells."""
-
-    name: str
-    title: str
-    header: tuple[str, ...]
-    dimensions: int
-    rows: tuple[tuple[tuple[str, ...], tuple[TableCell, ...]], ...]
-    percent: bool
-    notes: tuple[str, ...]
-
+from .table import Table, TableCell
 
 Key = tuple[str, ...]
 
 
-def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder: Path, where: str) -> Table:
-    """Lay scores out as a suite's `[[tables]]` entry says. Raises UsageError where two scores fall in one cell."""
-    wanted = shown(scores, table)
-    placed: dict[tuple[Key, Key], LabelledScore] = {}
-    for each in wanted:
-        place = _key(each, table.rows), _key(each, table.columns)
-        if place in placed and placed[place].labels != each.labels:
-            differ = sorted(name for name in each.labels if placed[place].labels.get(name) != each.labels[name])
-            message = (
-                f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
-            )
-            raise UsageError(Fault(where, f"tables.{table.name}", message))
-        placed[place] = each
+def pivot(scores: Scores, table: TableTable, title: str, published: str | None, where: str) -> Table:
+    """Arrange scores as a suite's `[[tables]]` entry states.
+
+    Args:
+        scores: The scores of a run.
+        table: The entry.
+        title: The title of a table that has none of its own.
+        published: The text of the CSV file that the entry's `reference` names.
+        where: The suite's file, for messages.
+
+    Raises:
+        UsageError: Two scores fall in one cell.
+    """
+    chosen = scores.select(table.value, table.where)
+    placed = _placed(chosen, table, where)
     row_keys, column_keys = in_order(row for row, _ in placed), in_order(column for _, column in placed)
-    references = _references(table.reference, folder) if table.reference else []
+    references = _references(table.reference, published) if table.reference and published else []
     rows = []
     for row in row_keys:
         cells = [_cell(placed.get((row, column)), references) for column in column_keys]
         if table.mean:
-            cells.append(_mean([placed[row, c] for c in column_keys if (row, c) in placed]))
+            cells.append(_mean(Scores(placed[row, c] for c in column_keys if (row, c) in placed)))
         if table.baseline:
             cells.append(_difference(row, row_keys, column_keys, placed, table))
         rows.append((row, cells))
@@ -76,19 +48,24 @@ def pivot(scores: Sequence[LabelledScore], table: TableTable, title: str, folder
     header = (*table.rows, *(" ".join(column) or table.value for column in column_keys), *extra)
     return Table(
         table.name, table.title or title, header, len(table.rows), _with_best(rows, table.best, len(column_keys)),
-        table.format == "percent", _notes(rows, wanted, table),
+        table.format == "percent", _notes(rows, chosen, table),
     )  # fmt: skip
 
 
-def shown(scores: Iterable[LabelledScore], table: TableTable) -> list[LabelledScore]:
-    """Give the scores that a table is of, voids of its metric included."""
-    label = table.value.partition(".")[0]
-    return [
-        each
-        for each in scores
-        if (each.metric == table.value or (each.void and each.metric == label))
-        and all(str(each.labels.get(name)) == str(value) for name, value in table.where.items())
-    ]
+def _placed(scores: Scores, table: TableTable, where: str) -> dict[tuple[Key, Key], LabelledScore]:
+    """Return the scores by row and column."""
+    placed: dict[tuple[Key, Key], LabelledScore] = {}
+    for score in scores:
+        place = _key(score, table.rows), _key(score, table.columns)
+        other = placed.setdefault(place, score)
+        if other.labels != score.labels:
+            differ = sorted(name for name in score.labels if other.labels.get(name) != score.labels[name])
+            message = (
+                f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
+            )
+            raise UsageError(Fault(where, f"tables.{table.name}", message))
+        placed[place] = score
+    return placed
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:
@@ -113,39 +90,29 @@ def _cell(score: LabelledScore | None, references: Sequence[tuple[Mapping[str, s
         None,
     )
     s = score.score
-    return TableCell(s.value, s.low, s.high, s.n, labels.get("relation") == "white-box", reference=reference)
+    return TableCell(s.value, s.low, s.high, s.n, score.white_box, reference=reference)
 
 
-def _references(reference: ReferenceTable, folder: Path) -> list[tuple[Mapping[str, str], float]]:
-    with (folder / reference.file).open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if all(row.get(k) == v for k, v in reference.where.items())]
+def _references(reference: ReferenceTable, published: str) -> list[tuple[Mapping[str, str], float]]:
+    lines = csv.DictReader(io.StringIO(published, newline=""))
+    rows = [row for row in lines if all(row.get(k) == v for k, v in reference.where.items())]
     skip = {reference.value, *reference.where}
     return [
         ({k: v for k, v in row.items() if k not in skip}, float(row[reference.value]) * reference.scale) for row in rows
     ]
 
 
-def _black_box(scores: Sequence[LabelledScore]) -> list[LabelledScore]:
-    return [each for each in scores if not each.void and each.labels.get("relation") != "white-box"]
-
-
-def _per_image(scores: Sequence[LabelledScore]) -> NDArray[np.float64] | None:
-    """Average each image over some scores; None where they are not of the same images."""
-    values = [each.score.per_image for each in scores]
-    if not values or any(each is None for each in values) or len({len(v) for v in values if v is not None}) != 1:
-        return None
-    return np.mean(np.stack([v for v in values if v is not None]), axis=0)  # type: ignore[no-any-return]
-
-
-def _mean(scores: Sequence[LabelledScore]) -> TableCell:
-    """Average over the black-box columns; the interval is the bootstrap over images, all columns moved together."""
-    counted = _black_box(scores)
-    if any(each.void for each in scores) or not counted:
+def _mean(scores: Scores) -> TableCell:
+    """Average the black-box columns; the interval is that of `mean_interval`, absent where values are unpairable."""
+    counted = scores.black_box()
+    if len(scores.valid()) < len(scores) or not counted:
         return TableCell()
-    images = _per_image(counted)
-    value = float(np.mean([each.score.value for each in counted]))
-    low, high = bootstrap(images) if images is not None else (math.nan, math.nan)
-    return TableCell(value, low, high, min(each.score.n for each in counted))
+    value = float(np.mean([score.score.value for score in counted]))
+    try:
+        low, high = mean_interval([score.per_image for score in counted])
+    except Unpairable:
+        low = high = math.nan
+    return TableCell(value, low, high, min(score.score.n for score in counted))
 
 
 def _difference(
@@ -155,17 +122,29 @@ def _difference(
     placed: Mapping[tuple[Key, Key], LabelledScore],
     table: TableTable,
 ) -> TableCell:
-    """Give the mean difference from the baseline row, over black-box columns of both, paired image by image."""
+    """Return the mean difference from the baseline row over the black-box columns of both, paired image by image.
+
+    Each column is paired by itself; columns may be of different images (see `mean_interval`). The cell is void where a
+    column of the two rows is not of the same images.
+    """
     other = tuple(table.baseline.get(name, label) for name, label in zip(table.rows, row, strict=True))
     if other == row or other not in rows:
         return TableCell()
-    pairs = [(placed.get((row, c)), placed.get((other, c))) for c in columns]
-    both = [(a, b) for a, b in pairs if a and b and _black_box([a, b]) == [a, b]]
-    ours, theirs = _per_image([a for a, _ in both]), _per_image([b for _, b in both])
-    if ours is None or theirs is None or len(ours) != len(theirs):
+    pairs = [(placed[row, c], placed[other, c]) for c in columns if (row, c) in placed and (other, c) in placed]
+    both = [(a, b) for a, b in pairs if not (a.void or b.void or a.white_box or b.white_box)]
+    if not both:
         return TableCell()
-    low, high = bootstrap(ours - theirs)
-    return TableCell(float(np.mean(ours - theirs)), low, high, len(ours), signed=True)
+    try:
+        ours, theirs = [a.per_image for a, _ in both], [b.per_image for _, b in both]
+        if len({series.images for series in (*ours, *theirs)}) == 1:
+            gaps = difference(mean_of(ours), mean_of(theirs)).values
+            return TableCell(float(np.mean(gaps)), *bootstrap(gaps), len(gaps), signed=True)
+        columns_of = [difference(a, b) for a, b in zip(ours, theirs, strict=True)]
+        value = float(np.mean([np.mean(column.values) for column in columns_of]))
+        n = min(len(column.values) for column in columns_of)
+        return TableCell(value, *mean_interval(columns_of), n, signed=True)
+    except Unpairable as error:
+        return TableCell(void=f"no difference from {' '.join(table.baseline.values())}: {error}")
 
 
 def _with_best(
@@ -188,11 +167,9 @@ def _with_best(
     return tuple(result)
 
 
-def _notes(
-    rows: Sequence[tuple[Key, list[TableCell]]], scores: Sequence[LabelledScore], table: TableTable
-) -> tuple[str, ...]:
-    counts = sorted({each.score.n for each in scores if not each.void})
-    unit = " and ".join(sorted({each.unit for each in scores}))
+def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: TableTable) -> tuple[str, ...]:
+    counts = sorted({score.score.n for score in scores.valid()})
+    unit = " and ".join(sorted({score.unit for score in scores}))
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []
     cells = [cell for _, row in rows for cell in row]
     if any(cell.white_box for cell in cells):
@@ -201,25 +178,5 @@ def _notes(
         notes.append("(published value in brackets)")
     if table.baseline:
         notes.append("difference: paired by image, black-box targets of both, 95% bootstrap interval")
-    reasons = {each.void for each in scores if each.void}
+    reasons = {score.void for score in scores} | {cell.void for cell in cells}
     return (*notes, *(f"void: {reason}" for reason in sorted(filter(None, reasons))))
-
-
-def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Give tables as JSON records."""
-    return [
-        {
-            "name": table.name,
-            "title": table.title,
-            "header": list(table.header),
-            "notes": list(table.notes),
-            "rows": [
-                {"labels": list(key), "cells": [cell_record(cell) for cell in cells]} for key, cells in table.rows
-            ],
-        }
-        for table in tables
-    ]
-
-
-def cell_record(cell: TableCell) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in vars(cell).items()}

@@ -1,44 +1,15 @@
-"""Other views of a run's tables: other labels as rows, published values in columns of their own."""
+"""Another view of a table: published values in columns of their own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import Fault, UsageError
-from .pivot import Table, TableCell, pivot
-
-if TYPE_CHECKING:
-    from ..result import Result
-
-
-def pivots(result: Result, rows: Sequence[str]) -> list[Table]:
-    """Pivot again every table that has these labels, with them as its rows and the others as its columns.
-
-    Raises UsageError where no table has them all.
-    """
-    suite, made = result.suite, []
-    for asked in suite.tables:
-        dimensions = [*asked.rows, *asked.columns]
-        if not set(rows) <= set(dimensions):
-            continue
-        columns = [name for name in dimensions if name not in rows]
-        baseline = asked.baseline if set(asked.baseline) <= set(rows) else {}
-        turned = asked.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
-        table = pivot(result.scores, turned, suite.title, Path(suite.file).parent, suite.file)
-        made.append(result.flagged(table, turned))
-    if not made:
-        known = sorted({name for table in suite.tables for name in (*table.rows, *table.columns)})
-        message = f"no table has {' and '.join(rows)} (known: {', '.join(known)})"
-        raise UsageError(Fault("--by", "", message))
-    return made
+from .table import Table, TableCell
 
 
 def beside_published(table: Table) -> Table:
-    """Give each column that has published values two more: those values, and measured less published."""
+    """Return a table with published values, and measured minus published, in columns of their own."""
     places = range(len(table.header) - table.dimensions)
     published = [any(cells[place].reference is not None for _, cells in table.rows) for place in places]
     header = list(table.header[: table.dimensions])

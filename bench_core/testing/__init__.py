@@ -1,4 +1,4 @@
-"""The conformance kit: what must hold for every plugin, asked of one. `bench check NAME` and a pytest plugin run it.
+"""The conformance kit: rules that every plugin must keep. `bench check NAME` and a pytest plugin check them.
 
 from bench_core.registry import discover
 from bench_core.testing import check
@@ -6,7 +6,7 @@ from bench_core.testing import check
 assert not [verdict for verdict in check(discover(), "my_attack") if verdict.status == "broken"]
 """
 
-from .scenes import budget, examples, network, streams
+from .inputs import budget, examples, network, streams
 from .subjects import RULES, Subject, applicable, check, judge, offers, subjects, trials
 from .verdicts import Rule, Verdict
 

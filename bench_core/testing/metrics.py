@@ -1,4 +1,4 @@
-"""What must hold for every metric: rows of each image's own, and scores that are arithmetic on rows."""
+"""The rules for metrics: one row per image, and scores computed from the rows alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ..registry import Offer
 from ..types import Examples, Json, Metric, Score, Step
 from ..worker.guard import guarded
 from ..worker.observer import Observer
-from .scenes import ALL_SHAPES, SHAPES, examples, network, streams, told
-from .verdicts import Broken, Rules, Unasked, with_input
+from .inputs import ALL_SHAPES, SHAPES, describe, examples, network, streams
+from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
 STEPS = 3
@@ -28,21 +28,21 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Two networks, clean images, and the images of three steps away from them."""
+class Inputs:
+    """Two networks, clean images, and the images of three steps."""
 
     source: nn.Module
     target: nn.Module
     clean: Examples
     trajectory: list[Tensor]
 
-    def part(self, rows: slice) -> Scene:
-        return Scene(self.source, self.target, self.clean.take(rows), [images[rows] for images in self.trajectory])
+    def take(self, rows: slice) -> Inputs:
+        return Inputs(self.source, self.target, self.clean.take(rows), [images[rows] for images in self.trajectory])
 
 
 @dataclass(frozen=True)
-class MetricTrial:
-    """A metric with its options. Raises Broken and Unasked, never what the metric raises."""
+class MetricCase:
+    """A metric with its options. Its exceptions become Broken or Skipped."""
 
     offer: Offer
     options: Json
@@ -57,42 +57,43 @@ class MetricTrial:
         return built
 
     def declared(self) -> Mapping[str, str]:
-        """Give the rules that the metric says it breaks, and why."""
+        """Return the deviations that the metric declares, with their reasons."""
         return dict(getattr(self.metric(), "deviations", {}))
 
     def refuses(self) -> str | None:
-        """Say why it takes no images, if it takes none."""
+        """Return the reason why the metric accepts no images, or None."""
         try:
-            self.scene()
-        except Unasked as refusal:
+            self.inputs()
+        except Skipped as refusal:
             return str(refusal)
         return None
 
-    def scene(self, count: int = 6, dtype: Any = torch.float32, channels: int | None = None) -> Scene:
-        """Make a scene of the first shape that the metric does not refuse. Raises Unasked where it refuses all."""
+    def inputs(self, count: int = 6, dtype: Any = torch.float32, channels: int | None = None) -> Inputs:
+        """Return inputs of the first shape that the metric accepts. Raises Skipped if it rejects all."""
         check = getattr(self.metric(), "check", None)
         candidates = SHAPES[channels] if channels else ALL_SHAPES
         reasons = {shape: check(shape) if check else None for shape in candidates}
         shape = next((shape for shape, reason in reasons.items() if not reason), None)
         if shape is None:
-            raise Unasked(f"it refuses such images: {next(iter(reasons.values()))}")
+            raise Skipped(f"it rejects such images: {next(iter(reasons.values()))}")
         channels = shape[0]
         source, target = network(channels, 0).to(dtype), network(channels, 1).to(dtype)
         clean = examples(target, shape, count, dtype=dtype)
         noise = streams(clean).normal("kit", 0, shape).to(dtype)
         trajectory = [(clean.images + 0.05 * step * noise).clamp(0, 1) for step in range(1, STEPS + 1)]
-        return Scene(source, target, clean, trajectory)
+        return Inputs(source, target, clean, trajectory)
 
-    def observe(self, scene: Scene, extra: str = "") -> Arrays:
-        """Observe a scene as a worker does, and give the rows, name -> [n, ...]."""
-        mean = torch.full(scene.clean.images.shape[1:], 0.5).to(scene.clean.images)
+    def observe(self, inputs: Inputs, extra: str = "") -> Arrays:
+        """Call `observe` as a worker does and return the rows, name -> [n, ...]."""
+        clean = inputs.clean
+        mean = torch.full(clean.images.shape[1:], 0.5).to(clean.images)
         observer = Observer(
-            "", self.metric(), source=scene.source, target=scene.target, rng=streams(scene.clean), data_mean=mean
+            "", self.metric(), source=inputs.source, target=inputs.target, rng=streams(clean), data_mean=mean
         )
-        with with_input(told(scene.clean, extra=extra)):
-            for index, images in enumerate(scene.trajectory, 1):
-                observer.step(Step(index, images), scene.clean)
-            observer.end(scene.trajectory[-1], scene.clean)
+        with with_input(describe(clean, extra=extra)):
+            for index, images in enumerate(inputs.trajectory, 1):
+                observer.step(Step(index, images), clean)
+            observer.end(inputs.trajectory[-1], clean)
             return {name.removeprefix("/"): row for name, row in observer.arrays().items()}
 
     def scores(self, rows: Mapping[str, NDArray[Any]], extra: str = "") -> list[Score]:
@@ -107,75 +108,77 @@ def labelled(scores: list[Score]) -> dict[Any, Score]:
 
 
 @RULES.add()
-def needs(trial: MetricTrial) -> None:
-    """Its `observe` asks only for what there is, by name."""
-    asked = set(inspect.signature(trial.metric().observe).parameters)
+def needs(case: MetricCase) -> None:
+    """The parameters of `observe` are among those that the host passes."""
+    asked = set(inspect.signature(case.metric().observe).parameters)
     if asked - set(NEEDS):
-        raise Broken(f"it asks for {sorted(asked - set(NEEDS))}; known: {', '.join(NEEDS)}")
+        raise Broken(f"found the parameters {sorted(asked - set(NEEDS))}, known are {', '.join(NEEDS)}")
 
 
 @RULES.add()
-def rows(trial: MetricTrial) -> None:
-    """It gives a row for each image, the same twice, and leaves networks, images and random states alone."""
-    scene = trial.scene()
-    before = [scene.clean.images.clone(), *(images.clone() for images in scene.trajectory)]
-    with with_input(told(scene.clean)), guarded(scene.source), guarded(scene.target):
-        first = trial.observe(scene)
-    if not all(torch.equal(a, b) for a, b in zip(before, [scene.clean.images, *scene.trajectory], strict=True)):
-        raise Broken("it changed its images in place", told(scene.clean))
-    again = trial.observe(scene)
+def rows(case: MetricCase) -> None:
+    """It returns one row per image, the same twice, and leaves networks, images and random states unchanged."""
+    inputs = case.inputs()
+    before = [inputs.clean.images.clone(), *(images.clone() for images in inputs.trajectory)]
+    with with_input(describe(inputs.clean)), guarded(inputs.source), guarded(inputs.target):
+        first = case.observe(inputs)
+    if not all(torch.equal(a, b) for a, b in zip(before, [inputs.clean.images, *inputs.trajectory], strict=True)):
+        raise Broken("it changed its images in place", describe(inputs.clean))
+    again = case.observe(inputs)
     different = [name for name in first if not np.array_equal(first[name], again[name], equal_nan=_floats(first[name]))]
     if different:
-        raise Broken(f"the rows {different} differ when asked twice", told(scene.clean))
+        raise Broken(f"the rows {different} differ in a second call", describe(inputs.clean))
 
 
 @RULES.add(declarable=True)
-def shard_independence(trial: MetricTrial) -> None:
-    """The rows of two halves are the rows of the whole, and an image's row is its own."""
+def shard_independence(case: MetricCase) -> None:
+    """The row of an image does not depend on the other images of the batch."""
     precise = torch.float64
     try:
-        scene = trial.scene(dtype=precise)
-        whole = trial.observe(scene)
+        inputs = case.inputs(dtype=precise)
+        whole = case.observe(inputs)
     except Broken:
-        scene = trial.scene()
-        whole = trial.observe(scene)
+        inputs = case.inputs()
+        whole = case.observe(inputs)
     cuts = ((slice(0, 3), slice(3, 6)), tuple(slice(i, i + 1) for i in range(6)))
     for cut in cuts:
-        parts = [trial.observe(scene.part(piece)) for piece in cut]
+        parts = [case.observe(inputs.take(piece)) for piece in cut]
         for name, expected in whole.items():
             found = np.concatenate([part[name] for part in parts])
             if found.shape != expected.shape or not _close(found, expected):
-                apart = "halves" if len(cut) == 2 else "single images"
-                raise Broken(f'the rows "{name}" of {apart} are not those of the whole', told(scene.clean))
+                pieces = "halves" if len(cut) == 2 else "single images"
+                raise Broken(
+                    f'the rows "{name}" of {pieces} differ from those of the complete batch', describe(inputs.clean)
+                )
 
 
 @RULES.add(declarable=True)
-def three_channels(trial: MetricTrial) -> None:
+def three_channels(case: MetricCase) -> None:
     """Images may have three channels."""
-    trial.scores(trial.observe(trial.scene(channels=3)))
+    case.scores(case.observe(case.inputs(channels=3)))
 
 
 @RULES.add()
-def unchanged_images(trial: MetricTrial) -> None:
-    """An attack that changed nothing is observed and scored like any other."""
-    scene = trial.scene()
-    same = Scene(scene.source, scene.target, scene.clean, [scene.clean.images] * STEPS)
-    trial.scores(trial.observe(same, "the adversarial images are the clean ones"))
+def unchanged_images(case: MetricCase) -> None:
+    """Images that an attack did not change are scored like others."""
+    inputs = case.inputs()
+    same = Inputs(inputs.source, inputs.target, inputs.clean, [inputs.clean.images] * STEPS)
+    case.scores(case.observe(same, "the adversarial images are the clean images"))
 
 
 @RULES.add()
-def one_row(trial: MetricTrial) -> None:
-    """One image is scored, with n = 1."""
-    for score in trial.scores(trial.observe(trial.scene(count=1))):
+def one_row(case: MetricCase) -> None:
+    """A single image is scored, with n = 1."""
+    for score in case.scores(case.observe(case.inputs(count=1))):
         if score.n > 1:
-            raise Broken(f"the score {score.name} says n = {score.n}", "the rows of 1 image")
+            raise Broken(f"the score {score.name} has n = {score.n}", "the rows of 1 image")
 
 
 @RULES.add()
-def intervals(trial: MetricTrial) -> None:
-    """A score lies in its interval, is of at most all images, and is the mean of what it says it is the mean of."""
-    observed = trial.observe(trial.scene())
-    for score in trial.scores(observed):
+def intervals(case: MetricCase) -> None:
+    """A score lies in its interval, its n is at most the number of images, and it is the mean of its `per_image`."""
+    observed = case.observe(case.inputs())
+    for score in case.scores(observed):
         given = f"the score {score.name} of 6 images"
         if math.isfinite(score.low) and not score.low - 1e-9 <= score.value <= score.high + 1e-9:
             raise Broken(f"{score.value:g} is outside [{score.low:g}, {score.high:g}]", given)
@@ -186,45 +189,45 @@ def intervals(trial: MetricTrial) -> None:
 
 
 @RULES.add()
-def order(trial: MetricTrial) -> None:
-    """The order of the images does not matter to a score."""
-    observed = trial.observe(trial.scene())
-    turned = labelled(trial.scores({name: array[::-1] for name, array in observed.items()}))
-    for key, score in labelled(trial.scores(observed)).items():
-        if key not in turned or not _close(np.asarray(turned[key].value), np.asarray(score.value)):
-            raise Broken(
-                f"the score {score.name} depends on the order of the images", "6 images, first to last and back"
-            )
+def order(case: MetricCase) -> None:
+    """A score does not depend on the order of the images."""
+    observed = case.observe(case.inputs())
+    reversed_ = labelled(case.scores({name: array[::-1] for name, array in observed.items()}))
+    for key, score in labelled(case.scores(observed)).items():
+        if key not in reversed_ or not _close(np.asarray(reversed_[key].value), np.asarray(score.value)):
+            raise Broken(f"the score {score.name} depends on the order of the images", "6 images in both orders")
 
 
 @RULES.add(declarable=True)
-def missing_value(trial: MetricTrial) -> None:
-    """A row that is NaN makes the score NaN or is left out of its n; it is never counted as something else."""
-    observed = trial.observe(trial.scene())
-    usual = labelled(trial.scores(observed))
+def missing_value(case: MetricCase) -> None:
+    """A NaN row makes the score NaN or is excluded from its n; it is never counted as a value."""
+    observed = case.observe(case.inputs())
+    usual = labelled(case.scores(observed))
     for name in [name for name, array in observed.items() if _floats(array)]:
         for i in range(6):
-            holed = {key: array.copy() for key, array in observed.items()}
-            holed[name][i] = np.nan
+            with_nan = {key: array.copy() for key, array in observed.items()}
+            with_nan[name][i] = np.nan
             given = f'NaN in the rows "{name}" of image {i}'
-            for key, score in labelled(trial.scores(holed, given)).items():
-                silent = math.isfinite(score.value) and score.n == 6 and key in usual
-                if silent and not _close(np.asarray(score.value), np.asarray(usual[key].value)):
-                    raise Broken(f"the score {score.name} is {score.value:g} of n = 6, as if there were a value", given)
+            for key, score in labelled(case.scores(with_nan, given)).items():
+                counted = math.isfinite(score.value) and score.n == 6 and key in usual
+                if counted and not _close(np.asarray(score.value), np.asarray(usual[key].value)):
+                    raise Broken(
+                        f"the score {score.name} is {score.value:g} with n = 6, as if the value were present", given
+                    )
 
 
 @RULES.add()
-def names(trial: MetricTrial) -> None:
-    """The names in `scores`, `labels` and `rows`, against which suites are checked, are those that it gives."""
-    metric, observed = trial.metric(), trial.observe(trial.scene())
-    given = trial.scores(observed)
+def names(case: MetricCase) -> None:
+    """The attributes `scores`, `labels` and `rows` name what the metric returns."""
+    metric, observed = case.metric(), case.observe(case.inputs())
+    given = case.scores(observed)
     found = {"scores": {score.name for score in given}, "labels": {label for score in given for label in score.labels}}
     for what, names in found.items():
-        said = getattr(metric, what, None)
-        if said is not None and names - set(said):
-            raise Broken(f"it gives the {what} {sorted(names - set(said))}, which `{what}` does not name", "6 images")
+        stated = getattr(metric, what, None)
+        if stated is not None and names - set(stated):
+            raise Broken(f"it returns the {what} {sorted(names - set(stated))}, which are not in `{what}`", "6 images")
     if missing := set(getattr(metric, "rows", ())) - set(observed):
-        raise Broken(f"`rows` names {sorted(missing)}, which it does not give", "6 images")
+        raise Broken(f"`rows` names {sorted(missing)}, which it does not return", "6 images")
 
 
 def _floats(array: NDArray[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What must hold for every model: images in [0, 1] in, logits out, the same ones always, and a gradient."""
+"""The rules for models: images in [0, 1] in, reproducible logits out, with a gradient."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..errors import UsageError
 from ..registry import Offer, Registry
 from ..types import Images, Json, ModelRecipe
 from ..worker.guard import guarded
-from .verdicts import Broken, Rules, Unasked, with_input
+from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
 SHAPES = ((1, 28, 28), (3, 32, 32), (3, 256, 1), (3, 224, 224), (3, 299, 299))
 CARD_IMAGES = 1000
-CARD_TOLERANCE = 0.01  # of accuracy: a few borderline images may go the other way on another machine
+CARD_TOLERANCE = 0.01  # of accuracy: a few borderline images may be classified differently on another machine
 
 
 @dataclass(frozen=True)
-class ModelTrial:
-    """A model with its options. Raises Broken and Unasked, never what the model raises."""
+class ModelCase:
+    """A model with its options. Its exceptions become Broken or Skipped."""
 
     offer: Offer
     options: Json
@@ -44,17 +44,17 @@ class ModelTrial:
         return {}
 
     def refuses(self) -> str | None:
-        """Say why it cannot be built on this machine, if it cannot."""
+        """Return the reason why the model cannot be built on this machine, or None."""
         try:
             self.build()
-        except Unasked as absent:
+        except Skipped as absent:
             return str(absent)
         except Broken:
             return None
         return None
 
     def build(self, seed: int = 0) -> nn.Module:
-        """Build the model as a worker does, with some global seed. Raises Unasked where its weights are not here."""
+        """Build the model as a worker does, under a global seed. Raises Skipped if its weights are missing."""
         options = self.filled(self.options)
         try:
             self.recipe.identity(**options)
@@ -63,29 +63,29 @@ class ModelTrial:
                 parts = {name: self.parts(options[name]) for name in self.offer.made_of}
                 built: nn.Module = self.offer.build(**{**options, **parts})
         except UsageError as error:
-            raise Unasked(str(error)) from error
+            raise Skipped(str(error)) from error
         except Broken as broken:
             if isinstance(broken.__cause__, UsageError):
-                raise Unasked(str(broken.__cause__)) from broken
+                raise Skipped(str(broken.__cause__)) from broken
             raise
         return built.eval().requires_grad_(False)
 
     def filled(self, options: Json) -> Json:
-        """Give options with the defaults, as the host gives those of a suite."""
+        """Return the options with their defaults, as the host completes those of a suite."""
         return self.offer.check(options, "check", self.offer.name)[0]
 
     def parts(self, chosen: Any) -> Any:
-        """Build the models that this one is made of: each is given as its recipe's name with its options."""
+        """Build the models that this one is made of; each is `{"recipe": NAME, ...}`."""
         if isinstance(chosen, list | tuple):
-            return [self.parts(each) for each in chosen]
+            return [self.parts(part) for part in chosen]
         options = {name: value for name, value in chosen.items() if name != "recipe"}
         return self.registry.find("models", chosen["recipe"], "check", self.offer.name).build(**options)
 
     def card(self) -> Json:
         return self.recipe.card(**self.filled(self.options)) if self.recipe.card else {}
 
-    def scene(self, count: int = 4) -> tuple[nn.Module, Tensor]:
-        """Give the model and images [n, c, h, w] of a shape that it takes, the first black, the second white."""
+    def inputs(self, count: int = 4) -> tuple[nn.Module, Tensor]:
+        """Return the model and images [n, c, h, w] of a shape that it accepts, the first black, the second white."""
         model, card = self.build(), self.card()
         reasons = []
         for shape in [tuple(card["shape"])] if "shape" in card else SHAPES:
@@ -98,126 +98,128 @@ class ModelTrial:
                 reasons.append(f"{type(error).__name__}: {error}")
                 continue
             return model, images
-        raise Broken(f"it takes none of these images: {reasons[0]}", f"images of {SHAPES}")
+        raise Broken(f"it accepts none of these images: {reasons[0]}", f"images of {SHAPES}")
 
 
-def told(images: Tensor) -> str:
+def describe(images: Tensor) -> str:
     return f"{len(images)} images {'x'.join(map(str, images.shape[1:]))}, the first black, the second white"
 
 
-def answer(model: nn.Module, images: Tensor) -> Tensor:
-    with torch.no_grad(), with_input(told(images)):
+def forward(model: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad(), with_input(describe(images)):
         logits: Tensor = model(images)
     return logits
 
 
 @RULES.add()
-def logits(trial: ModelTrial) -> None:
-    """Images [n, c, h, w] in [0, 1] give finite logits [n, classes], for a black and a white image too."""
-    model, images = trial.scene()
-    given = answer(model, images)
+def logits(case: ModelCase) -> None:
+    """Images [n, c, h, w] in [0, 1] give finite logits [n, classes], also black and white images."""
+    model, images = case.inputs()
+    given = forward(model, images)
     if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != len(images) or given.shape[1] < 2:
-        raise Broken(f"it gave {tuple(getattr(given, 'shape', ())) or type(given).__name__}", told(images))
+        raise Broken(f"it returned {tuple(getattr(given, 'shape', ())) or type(given).__name__}", describe(images))
     if not given.is_floating_point() or not given.isfinite().all():
-        raise Broken("its logits are not all finite numbers", told(images))
+        raise Broken("its logits are not all finite numbers", describe(images))
 
 
 @RULES.add()
-def no_softmax(trial: ModelTrial) -> None:
-    """It gives logits, not probabilities, of which the gradient has been squeezed once already."""
-    model, images = trial.scene()
-    given = answer(model, images)
+def no_softmax(case: ModelCase) -> None:
+    """It returns logits, not probabilities."""
+    model, images = case.inputs()
+    given = forward(model, images)
     if (given >= 0).all() and torch.allclose(given.sum(1), torch.ones(len(given)), atol=1e-4):
-        raise Broken("each of its rows sums to 1: a softmax is inside", told(images))
+        raise Broken("each row sums to 1, so the outputs are probabilities", describe(images))
 
 
 @RULES.add()
-def determinism(trial: ModelTrial) -> None:
-    """The same images give the same bits, from a model that is built again too."""
-    model, images = trial.scene()
-    first = answer(model, images)
-    if not torch.equal(first, answer(model, images)):
-        raise Broken("it answers the same images otherwise the second time", told(images))
-    if not torch.equal(first, answer(trial.build(seed=1), images)):
-        raise Broken("built again it answers otherwise: its weights are not those of a file or of a seed", told(images))
+def determinism(case: ModelCase) -> None:
+    """The same images give the same bits, also from a model that is built again."""
+    model, images = case.inputs()
+    first = forward(model, images)
+    if not torch.equal(first, forward(model, images)):
+        raise Broken("a second forward pass gives other logits", describe(images))
+    if not torch.equal(first, forward(case.build(seed=1), images)):
+        why = "its weights come neither from a file nor from a seed"
+        raise Broken(f"built again, it gives other logits: {why}", describe(images))
 
 
 @RULES.add()
-def batch_independence(trial: ModelTrial) -> None:
-    """The logits of an image are the same whoever is beside it."""
-    model, images = trial.scene()
-    together = answer(model, images)
+def batch_independence(case: ModelCase) -> None:
+    """The logits of an image do not depend on the other images of the batch."""
+    model, images = case.inputs()
+    together = forward(model, images)
     for i, image in enumerate(images):
-        alone = answer(model, image[None])[0]
+        alone = forward(model, image[None])[0]
         if not torch.allclose(alone, together[i], rtol=1e-3, atol=1e-3):
-            raise Broken(f"image {i} alone gets other logits, by {(alone - together[i]).abs().max():.3g}", told(images))
+            gap = (alone - together[i]).abs().max()
+            raise Broken(f"the logits of image {i} alone differ by {gap:.3g}", describe(images))
 
 
 @RULES.add()
-def gradient(trial: ModelTrial) -> None:
-    """The logits have a finite gradient in the images, and it is not zero."""
-    model, images = trial.scene()
+def gradient(case: ModelCase) -> None:
+    """The gradient of the logits with respect to the images is finite and not zero."""
+    model, images = case.inputs()
     inputs = images[2:].clone().requires_grad_(True)
-    with with_input(told(images)):
+    with with_input(describe(images)):
         (found,) = torch.autograd.grad(model(inputs).logsumexp(1).sum() + model(inputs)[:, 0].sum(), inputs)
     if not found.isfinite().all():
-        raise Broken("the gradient is not finite", told(images))
+        raise Broken("the gradient is not finite", describe(images))
     if (found.flatten(1).abs().amax(1) == 0).any():
-        raise Broken("the gradient is exactly zero", told(images))
+        raise Broken("the gradient is exactly zero", describe(images))
 
 
 @RULES.add()
-def eval_mode(trial: ModelTrial) -> None:
-    """Asking it changes neither it nor the images: no statistics are kept, no random numbers drawn."""
-    model, images = trial.scene()
+def eval_mode(case: ModelCase) -> None:
+    """A forward pass changes neither the model nor the images, and draws no global random numbers."""
+    model, images = case.inputs()
     before = images.clone()
-    with with_input(told(images)), guarded(model):
-        answer(model, images)
+    with with_input(describe(images)), guarded(model):
+        forward(model, images)
     if not torch.equal(before, images):
-        raise Broken("it changed the images in place", told(images))
+        raise Broken("it changed the images in place", describe(images))
 
 
 @RULES.add()
-def identity(trial: ModelTrial) -> None:
-    """Its identity is JSON, the same each time, and tells it from the recipe's other examples."""
-    trial.build()
+def identity(case: ModelCase) -> None:
+    """Its identity is JSON, the same each time, and differs from that of the recipe's other examples."""
+    case.build()
     with with_input("the recipe's identity"):
-        said = json.dumps(trial.recipe.identity(**trial.filled(trial.options)), sort_keys=True)
-        if said == "{}":
-            raise Broken("it is empty, so that other weights would be taken for these")
-        if said != json.dumps(trial.recipe.identity(**trial.filled(trial.options)), sort_keys=True):
+        stated = json.dumps(case.recipe.identity(**case.filled(case.options)), sort_keys=True)
+        if stated == "{}":
+            raise Broken("it is empty, so other weights would have the same identity")
+        if stated != json.dumps(case.recipe.identity(**case.filled(case.options)), sort_keys=True):
             raise Broken("it differs from call to call")
-        for other in trial.recipe.examples:
-            if dict(other) != dict(trial.options) and said == json.dumps(
-                trial.recipe.identity(**trial.filled(other)), sort_keys=True
+        for other in case.recipe.examples:
+            if dict(other) != dict(case.options) and stated == json.dumps(
+                case.recipe.identity(**case.filled(other)), sort_keys=True
             ):
-                raise Broken(f"it is also that of {dict(other)}")
+                raise Broken(f"it is also the identity of {dict(other)}")
 
 
 @RULES.add()
-def card(trial: ModelTrial) -> None:
-    """What its card says is so: `shape`, `classes`, and `accuracy` on the first 1,000 images of the dataset `data`."""
-    said = trial.card()
-    if not said:
-        raise Unasked("it has no card")
-    model, images = trial.scene()
-    classes = answer(model, images).shape[1]
-    if said.get("classes", classes) != classes:
-        raise Broken(f"its card says {said['classes']} classes, it has {classes}", told(images))
-    if "accuracy" not in said:
+def card(case: ModelCase) -> None:
+    """Its card is right: `shape`, `classes`, and `accuracy` on the first 1,000 images of the dataset `data`."""
+    stated = case.card()
+    if not stated:
+        raise Skipped("it has no card")
+    model, images = case.inputs()
+    classes = forward(model, images).shape[1]
+    if stated.get("classes", classes) != classes:
+        raise Broken(f"its card says {stated['classes']} classes, it has {classes}", describe(images))
+    if "accuracy" not in stated:
         return
     try:
-        data: Images = trial.registry.find("datasets", said["data"], "card", "data").build()
+        data: Images = case.registry.find("datasets", stated["data"], "card", "data").build()
     except UsageError as error:
-        raise Unasked(str(error)) from error
+        raise Skipped(str(error)) from error
     count = min(CARD_IMAGES, len(data.ids))
     pictures, labels = torch.from_numpy(data.load(list(np.arange(count)))), torch.tensor(list(data.labels)[:count])
     right = [
-        answer(model, part).argmax(1) == truth
+        forward(model, part).argmax(1) == truth
         for part, truth in zip(pictures.split(100), labels.split(100), strict=True)
     ]
     found = torch.cat(right).double().mean().item()
-    if abs(found - said["accuracy"]) > CARD_TOLERANCE:
+    if abs(found - stated["accuracy"]) > CARD_TOLERANCE:
         raise Broken(
-            f"its card says accuracy {said['accuracy']:.4g}, found {found:.4g}", f"{count} images of {said['data']}"
+            f"its card says accuracy {stated['accuracy']:.4g}, found {found:.4g}", f"{count} images of {stated['data']}"
         )

@@ -1,12 +1,12 @@
-"""A pytest plugin: one test for every rule of what a plugin offers.
+"""A pytest plugin: one test for every rule of a recipe, a plugin or a package.
 
     # pytest -p bench_core.testing.pytest_plugin
     @pytest.mark.bench("my_attack")  # a recipe, a plugin or a package; with options: bench("my_attack", scale=0.5)
     def test_conformance(bench_rule):
         bench_rule()
 
-A broken rule fails with what is wrong, with which input, and where to read; a declared deviation is an expected
-failure with its reason; a rule that cannot be asked is skipped with its reason.
+A broken rule fails with what is wrong, the input, and a link to the documentation. A declared deviation is an expected
+failure (xfail). A rule that does not apply is skipped. All state their reason.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "bench(name, **options): ask all rules of what is called so, by bench_rule")
+    config.addinivalue_line(
+        "markers", "bench(name, **options): the recipe, plugin or package whose rules the fixture bench_rule checks"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every rule for each subject that the marks name."""
+    """Parametrise `bench_rule` with the rules of every subject that the marks name."""
     if "bench_rule" not in metafunc.fixturenames:
         return
     marks = list(metafunc.definition.iter_markers("bench"))
     if not marks:
         raise pytest.UsageError(f'{metafunc.definition.nodeid}: bench_rule needs @pytest.mark.bench("NAME")')
-    asked = [case for mark in marks for case in cases(*mark.args, **mark.kwargs)]
-    names = [f"{subject.name.replace(' ', '-')}-{rule.name}" for subject, rule in asked]
-    metafunc.parametrize("bench_rule", asked, ids=names, indirect=True)
+    found = [case for mark in marks for case in cases(*mark.args, **mark.kwargs)]
+    names = [f"{subject.name.replace(' ', '-')}-{rule.name}" for subject, rule in found]
+    metafunc.parametrize("bench_rule", found, ids=names, indirect=True)
 
 
 def cases(name: str, **options: Any) -> list[tuple[Subject, Rule]]:
-    """Give every rule of what has a name; where there is nothing, or options are wrong, a rule that says so."""
+    """Return every rule of a name, or one that fails with the reason if there is none or the options are wrong."""
     from . import Rule, applicable, offers, subjects
 
     try:
@@ -53,12 +55,12 @@ def cases(name: str, **options: Any) -> list[tuple[Subject, Rule]]:
         def missing(_subject: Subject) -> None:
             raise Broken(reason)
 
-        return [(Absent(name), Rule("found", "It is installed, and takes these options.", missing))]
+        return [(NotFound(name), Rule("found", "It is installed and accepts these options.", missing))]
     return [(subject, rule) for subject in found for rule in applicable(subject)]
 
 
-class Absent:
-    """What a mark names and nobody offers."""
+class NotFound:
+    """A name in a mark that no plugin offers."""
 
     kind = ""
 
@@ -79,10 +81,10 @@ def installed() -> Registry:
 
 @pytest.fixture
 def bench_rule(request: pytest.FixtureRequest) -> Callable[[], Any]:
-    """Ask one rule of one subject; the call fails, skips or expects a failure as the verdict is."""
+    """Return a function that checks one rule of one subject and fails, skips or xfails accordingly."""
     from . import judge
 
-    def ask() -> None:
+    def check() -> None:
         verdict = judge(*request.param)
         if verdict.status == "broken":
             pytest.fail(str(verdict), pytrace=False)
@@ -91,4 +93,4 @@ def bench_rule(request: pytest.FixtureRequest) -> Callable[[], Any]:
         if verdict.status == "unasked":
             pytest.skip(str(verdict))
 
-    return ask
+    return check

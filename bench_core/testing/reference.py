@@ -1,4 +1,4 @@
-"""An attack held against another that it claims to be."""
+"""The rule `like`: an attack gives the same images as a reference attack."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import torch
 
 from ..errors import UsageError
 from ..registry import Offer, Registry
-from .scenes import told
+from .attack_case import AttackCase
+from .inputs import describe
 from .subjects import Subject
-from .trial import AttackTrial
-from .verdicts import Broken, Rule, Unasked
+from .verdicts import Broken, Rule, Skipped
 
 
 def like(registry: Registry, name: str) -> Rule:
-    """Make the rule that an attack gives what the attack `name` gives. Raises UsageError where there is none."""
+    """Return the rule that an attack gives the same images as the attack `name`.
+
+    Raises:
+        UsageError: there is no attack of that name.
+    """
     reference = registry.find("attacks", name, "--like", "")
 
-    def ask(subject: Subject) -> None:
-        if not isinstance(subject, AttackTrial):
-            raise Unasked("it is no attack")
+    def compare_with_reference(subject: Subject) -> None:
+        if not isinstance(subject, AttackCase):
+            raise Skipped("it is not an attack")
         compare(subject, reference)
 
-    return Rule("like", f"Image for image and step for step it gives what {name} gives.", ask)
+    return Rule("like", f"It gives the same images as {name} at every step.", compare_with_reference)
 
 
-def compare(mine: AttackTrial, reference: Offer) -> None:
-    """Hold every step of one attack against the other's, with the same options and draws, aimed and not.
+def compare(mine: AttackCase, reference: Offer) -> None:
+    """Compare every step of two attacks, with the same options and random numbers, targeted and untargeted.
 
-    A sign may turn where a gradient is a rounding error: one pixel in a hundred may differ.
+    One pixel in a hundred may differ, since rounding decides the sign of a gradient near zero.
     """
     takes = {option.name for option in reference.options}
-    theirs = AttackTrial(reference, {key: value for key, value in mine.options.items() if key in takes}, mine.norm)
+    theirs = AttackCase(reference, {key: value for key, value in mine.options.items() if key in takes}, mine.norm)
     for targeted in (False, True):
         for start in (False, True):
             try:
-                model, given, limits = mine.scene(targeted=targeted, random_start=start)
-                expected = theirs.run(model, given, limits)
+                model, batch, limits = mine.inputs(targeted=targeted, random_start=start)
+                expected = theirs.run(model, batch, limits)
             except UsageError as refusal:
-                raise Unasked(str(refusal)) from refusal
-            found = mine.run(model, given, limits)
+                raise Skipped(str(refusal)) from refusal
+            found = mine.run(model, batch, limits)
             if len(found) != len(expected):
-                raise Broken(f"{len(found)} steps, {reference.name} has {len(expected)}", told(given, limits))
+                raise Broken(f"{len(found)} steps, {reference.name} has {len(expected)}", describe(batch, limits))
             for step, (one, other) in enumerate(zip(found, expected, strict=True), 1):
                 gap = (one - other).abs()
                 if (gap > 1e-4).double().mean() > 0.01 or not torch.isfinite(gap).all():
@@ -48,4 +52,4 @@ def compare(mine: AttackTrial, reference: Offer) -> None:
                     what = (
                         f"step {step} differs from {reference.name} by up to {gap.max():.3g}, in {share:.0%} of pixels"
                     )
-                    raise Broken(what, told(given, limits))
+                    raise Broken(what, describe(batch, limits))

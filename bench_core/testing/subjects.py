@@ -1,4 +1,4 @@
-"""What is to be checked: everything of a name or a package, each attack under each norm, each recipe with options."""
+"""What is checked: the recipes of a name, plugin or package; attacks under each norm, recipes with their examples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Offer, Registry
 from ..types import Json
 from . import attacks, datasets, metrics, models
-from .trial import AttackTrial
-from .verdicts import Broken, Rule, Rules, Status, Unasked, Verdict
+from .attack_case import AttackCase
+from .verdicts import Broken, Rule, Rules, Skipped, Status, Verdict
 
 RULES: Mapping[str, Rules] = {
     "attacks": attacks.RULES,
@@ -21,7 +21,7 @@ RULES: Mapping[str, Rules] = {
 
 
 class Subject(Protocol):
-    """One thing that rules are asked of, unless it `refuses`, say a norm that an attack does not take."""
+    """One thing to check, unless `refuses` returns a reason, such as a norm that an attack does not support."""
 
     @property
     def name(self) -> str: ...
@@ -31,8 +31,8 @@ class Subject(Protocol):
     def refuses(self) -> str | None: ...
 
 
-class Waiting:
-    """A recipe that cannot be built without options that nobody gave."""
+class MissingOptions:
+    """A recipe with required options that were not given."""
 
     def __init__(self, offer: Offer, missing: Sequence[str]) -> None:
         self.name, self.kind, self.missing = f"{offer.kind[:-1]} {offer.name}", offer.kind, missing
@@ -42,38 +42,51 @@ class Waiting:
 
     def refuses(self) -> str:
         wanted = " ".join(f"--set {name}=VALUE" for name in self.missing)
-        return f"it cannot be built without options (would do: {wanted}, or `examples` in its recipe)"
+        return f"it has required options (try {wanted}, or add `examples` to its recipe)"
 
 
 def offers(registry: Registry, name: str) -> list[Offer]:
-    """Give what has a name, or all that a plugin or a package of that name offers.
+    """Return the recipe of a name, or all recipes of a plugin or package of that name.
 
-    Raises UsageError where there is none, with the reason why a plugin of that name is unavailable.
+    Args:
+        registry: the plugins to search.
+        name: a recipe, a plugin or a package.
+
+    Raises:
+        UsageError: nothing has that name, or the plugin of that name is unavailable.
     """
-    broken = [each for each in registry.unavailable if name in (each.plugin, each.package)]
+    broken = [plugin for plugin in registry.unavailable if name in (plugin.plugin, plugin.package)]
     if broken:
-        raise UsageError(*(Fault("plugins", each.plugin, f"unavailable: {each.reason}") for each in broken))
+        raise UsageError(*(Fault("plugins", plugin.plugin, f"unavailable: {plugin.reason}") for plugin in broken))
     known = [offer for (kind, _), offer in sorted(registry.offers.items()) if kind in RULES]
     package = name.replace("_", "-").lower()
-    found = [each for each in known if name == each.name] or [
-        each for each in known if name == each.origin.plugin or package == each.origin.package.replace("_", "-").lower()
+    found = [offer for offer in known if name == offer.name] or [
+        offer
+        for offer in known
+        if name == offer.origin.plugin or package == offer.origin.package.replace("_", "-").lower()
     ]
     if not found:
-        names = {each.name for each in known} | {each.origin.plugin for each in known}
+        names = {offer.name for offer in known} | {offer.origin.plugin for offer in known}
         raise UsageError(Fault("check", "", f'nothing is called "{name}" {did_you_mean(name, names)}'))
     return found
 
 
 def subjects(registry: Registry, found: Iterable[Offer], given: Mapping[str, Any] | None = None) -> Iterator[Subject]:
-    """Give the subjects of some offers, with the options `given`, or the recipe's examples, or its defaults.
+    """Yield the subjects of some recipes.
 
-    Raises UsageError where the options are wrong.
+    Args:
+        registry: the plugins that recipes may refer to.
+        found: the recipes, as `offers` returns them.
+        given: options for all of them; by default each recipe's `examples`, or its defaults.
+
+    Raises:
+        UsageError: the options are wrong.
     """
     for offer in found:
         for options in [given] if given else (offer.recipe.examples or [{}]):
-            missing = [each.name for each in offer.options if each.required and each.name not in options]
+            missing = [option.name for option in offer.options if option.required and option.name not in options]
             if missing:
-                yield Waiting(offer, missing)
+                yield MissingOptions(offer, missing)
                 continue
             checked, faults = offer.check(options, "check", offer.name)
             if faults:
@@ -82,56 +95,69 @@ def subjects(registry: Registry, found: Iterable[Offer], given: Mapping[str, Any
 
 
 def trials(registry: Registry, offer: Offer, options: Json) -> Iterator[Subject]:
+    """Yield the subjects of one recipe with checked options: an attack under each norm, anything else once."""
     if offer.kind == "attacks":
-        yield from (AttackTrial(offer, options, norm) for norm in ("linf", "l2"))
+        yield from (AttackCase(offer, options, norm) for norm in ("linf", "l2"))
     elif offer.kind == "metrics":
-        yield metrics.MetricTrial(offer, options)
+        yield metrics.MetricCase(offer, options)
     elif offer.kind == "models":
-        yield models.ModelTrial(offer, options, registry)
+        yield models.ModelCase(offer, options, registry)
     else:
-        yield datasets.DataTrial(offer, options)
+        yield datasets.DatasetCase(offer, options)
 
 
 def applicable(subject: Subject) -> list[Rule]:
-    """Give the rules to ask of a subject: all of its kind, or one that says why none can be asked."""
+    """Return the rules of a subject's kind, or one rule that is skipped with the reason why none applies."""
     reason = subject.refuses()
     if reason is None:
         return list(RULES[subject.kind].values())
 
     def refused(_subject: Subject) -> None:
-        raise Unasked(reason)
+        raise Skipped(reason)
 
     return [Rule("all", "All rules of its kind.", refused)]
 
 
 def judge(subject: Subject, rule: Rule) -> Verdict:
-    """Ask one rule of a subject. What it declares to break is still asked, and reported as declared, never as held."""
-    status, message, given = asked(subject, rule)
+    """Check one rule of a subject. A declared deviation is checked too, and reported as declared if it is found."""
+    status, message, given = _outcome(subject, rule)
     return Verdict(subject.name, rule.name, status, message, given, subject.kind)
 
 
-def asked(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
-    """Give the status of a rule, why, and with which input."""
+def _outcome(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
+    """Return the status of a rule, the message and the input."""
     try:
         declared = subject.declared()
         known: Mapping[str, Rule] = RULES.get(subject.kind, {})
         wrong = sorted(name for name in declared if not getattr(known.get(name), "declarable", False))
         if wrong:
-            return "broken", f"it declares deviations from {wrong}, which none may", ""
-        said = declared.get(rule.name)
+            return "broken", f"it declares deviations from {wrong}, which cannot be declared", ""
+        reason = declared.get(rule.name)
         try:
             rule.ask(subject)
         except Broken as broken:
-            if said is None:
+            if reason is None:
                 return "broken", str(broken), broken.given
-            return "declared", f"{said}; found: {broken}", broken.given
-    except Unasked as unasked:
+            return "declared", f"{reason}; found: {broken}", broken.given
+    except Skipped as unasked:
         return "unasked", str(unasked), ""
-    return "holds", f"although it declares: {said}" if said else "", ""
+    return "holds", f"declared as a deviation: {reason}" if reason else "", ""
 
 
 def check(registry: Registry, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Verdict]:
-    """Ask all rules of everything that has a name, or that a plugin or package of that name offers."""
+    """Check all rules of the recipe of a name, or of all recipes of a plugin or package of that name.
+
+    Args:
+        registry: the plugins to search.
+        name: a recipe, a plugin or a package.
+        options: the options of the recipes; by default their `examples`.
+
+    Yields:
+        A verdict for every rule.
+
+    Raises:
+        UsageError: nothing has that name, or the options are wrong.
+    """
     for subject in subjects(registry, offers(registry, name), options):
         for rule in applicable(subject):
             yield judge(subject, rule)

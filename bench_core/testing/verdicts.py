@@ -1,8 +1,8 @@
-"""What a rule is, and what becomes of it: it holds, is broken, was declared as broken, or could not be asked."""
+"""A rule, and its verdict: it holds, is broken, is a declared deviation, or does not apply (is skipped)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,25 +11,26 @@ from ..errors import ContractError, UsageError, one_line, raised
 
 Status = Literal["holds", "broken", "declared", "unasked"]
 GUIDE = "docs/plugins.md"
+OUTCOMES: Mapping[Status, str] = {"broken": "failed", "holds": "passed", "declared": "xfailed", "unasked": "skipped"}
 
 
 class Broken(Exception):
-    """A rule does not hold: what is wrong, and with which input."""
+    """A rule does not hold; `given` describes the input."""
 
     def __init__(self, what: str, given: str = "") -> None:
         super().__init__(what)
         self.given = given
 
 
-class Unasked(Exception):
-    """A rule cannot be asked of this plugin, and why; refusing before a run what one cannot do is no fault."""
+class Skipped(Exception):
+    """A rule does not apply; a plugin that rejects an input before a run does nothing wrong."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One property of a plugin; `ask` raises Broken or Unasked. `about` says the property in a line.
+    """One property of a plugin, stated in a line by `about`; `ask` raises Broken or Skipped.
 
-    A rule that the host itself enforces in every run cannot be declared away: the cell would be void.
+    A rule that the host enforces in every run is not `declarable`: a deviation would void the cell.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a rule: `message` says what is wrong (or why it was not asked), `given` with which input."""
+    """The result of checking a rule: `message` is what is wrong, or why it was skipped; `given` describes the input."""
 
     subject: str
     rule: str
@@ -51,21 +52,21 @@ class Verdict:
 
     @property
     def read(self) -> str:
-        """Say where the rule is explained."""
+        """Where the rule is documented."""
         return f"{GUIDE}#{self.kind}-{self.rule.replace('_', '-')}"
 
     def __str__(self) -> str:
-        parts = [f"{self.subject}: {self.rule}: {self.status}", self.message]
-        parts += [f"with {self.given}"] if self.given else []
-        parts += [f"read {self.read}"] if self.status == "broken" else []
-        return one_line("; ".join(part for part in parts if part))
+        parts = [f"{OUTCOMES[self.status].upper()} {self.subject}::{self.rule}", self.message and f" - {self.message}"]
+        parts += [f" [{self.given}]" if self.given else ""]
+        parts += [f" (see {self.read})" if self.status == "broken" else ""]
+        return one_line("".join(parts))
 
 
 class Rules(dict[str, Rule]):
-    """The rules of one kind of plugin, in the order in which they are asked."""
+    """The rules of one kind of plugin, in the order of checking."""
 
     def add(self, *, declarable: bool = False) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-        """Make a function a rule, by its name and the first line of its docstring."""
+        """Return a decorator that adds a function as a rule, with its name and the first line of its docstring."""
 
         def decorate(ask: Callable[[Any], None]) -> Callable[[Any], None]:
             about = (ask.__doc__ or "").strip().splitlines()[0]
@@ -77,16 +78,16 @@ class Rules(dict[str, Rule]):
 
 @contextmanager
 def with_input(given: str) -> Iterator[None]:
-    """Turn whatever a plugin does wrong in here into Broken, with the input it had."""
+    """Turn exceptions of a plugin into Broken with a description of its input, and a UsageError into Skipped."""
     try:
         yield
     except Broken as broken:
         broken.given = broken.given or given
         raise
-    except Unasked:
+    except Skipped:
         raise
-    except UsageError as refusal:
-        raise Unasked(f"it refuses: {refusal}") from refusal
+    except UsageError as rejection:
+        raise Skipped(f"it rejects the input: {rejection}") from rejection
     except ContractError as error:
         raise Broken(str(error), given) from error
     except (Exception, SystemExit) as error:

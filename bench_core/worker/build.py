@@ -19,7 +19,10 @@ MEMORY_FOR_MODELS = 0.5  # of a GPU's; the rest is for batches
 
 
 class Builder:
-    """Builds what jobs name; networks are kept, the least recently used are evicted."""
+    """Builds what jobs name, and keeps the networks until `evict`.
+
+    Nothing is evicted within a job: a network that is built again would lack the hooks that the job has put on it.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -40,7 +43,6 @@ class Builder:
             model: nn.Module = offer.build(**spec.options, **parts)
         model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
-        self._evict(device)
         return model
 
     def source(self, job: AttackJob, precision: Precision) -> nn.Module:
@@ -67,6 +69,11 @@ class Builder:
         metric: Metric = self._offer("metrics", spec.recipe, spec.code).build(**spec.options)
         return metric
 
+    def evict(self, device: str) -> None:
+        """Evict the least recently used networks that are too many or too large; a later job builds them again."""
+        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._too_large(device)):
+            self.models.popitem(last=False)
+
     def clear(self) -> None:
         """Drop all networks, so that the next job gets fresh ones."""
         self.models.clear()
@@ -76,11 +83,6 @@ class Builder:
         if offer.code != code:
             raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
         return offer
-
-    def _evict(self, device: str) -> None:
-        """Evict the least recently used networks; a later job builds them again."""
-        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._too_large(device)):
-            self.models.popitem(last=False)
 
     def _too_large(self, device: str) -> bool:
         """Return whether networks take more than their share of a GPU's memory. A CPU's memory is no limit."""

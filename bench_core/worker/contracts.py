@@ -47,12 +47,11 @@ def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None
         UsageError: if the outputs are not finite logits of the dataset's classes.
     """
     key = f"models.{model}"
-    if logits.ndim != 2 or len(logits) != len(labels) or not logits.isfinite().all():
-        kind = "finite" if logits.isfinite().all() else "NaN or infinite"
-        message = (
-            f"found {kind} outputs of shape {tuple(logits.shape)} for {len(labels)} images, not logits [n, classes]"
-        )
-        raise UsageError(Fault(key, "", message))
+    if logits.ndim != 2 or len(logits) != len(labels):
+        found = f"outputs of shape {tuple(logits.shape)} for {len(labels)} images"
+        raise UsageError(Fault(key, "", f"found {found}, not logits [n, classes]"))
+    if not logits.isfinite().all():
+        raise UsageError(Fault(key, "", f"found NaN or infinite outputs for some of {len(labels)} clean images"))
     if labels.amax() >= logits.shape[1]:
         found = f"the network has {logits.shape[1]} classes, the data have the class {labels.amax().item()}"
         raise UsageError(Fault(key, "", f"{found} (other weights? data.classes?)"))

@@ -45,31 +45,30 @@ class Worker:
             ContractError: if a plugin broke its contract.
             UsageError: if the user made a mistake that shows only here, as a source that the attack rejects.
         """
-        job = job_from_json(spec)
+        parsed = job_from_json(spec)
+        job = parsed.job if isinstance(parsed, SourceCheck) else parsed
+        device = job.environment.device
         try:
-            if isinstance(job, SourceCheck):
-                self._check_source(job.job)
-                return pack({})
-            return pack(self._compute(job, frozenset(wanted)))
+            _configure_torch(job.environment.threads)
+            examples = self.loader.examples(job.batch, device)
+            networks = [self.builder.model(model, device) for model in job.models.values()]
+            with torch.no_grad(), own_streams(networks, examples.images[:1], batch_seed(examples, job.seed)):
+                arrays = self._compute(parsed, examples, frozenset(wanted))
+            self.builder.evict(device)
+            return pack(arrays)
         except BaseException:
             self.builder.clear()  # the failure may have left a network changed
             raise
 
-    def _compute(self, job: Job, wanted: frozenset[str]) -> Arrays:
-        _configure_torch(job.environment.threads)
-        examples = self.loader.examples(job.batch, job.environment.device)
-        networks = [self.builder.model(spec, job.environment.device) for spec in job.models.values()]
-        with torch.no_grad(), own_streams(networks, examples.images[:1], batch_seed(examples, job.seed)):
-            return (
-                self._attacked(job, examples, wanted)
-                if isinstance(job, AttackJob)
-                else self._clean(job, examples, wanted)
-            )
-
-    def _check_source(self, job: AttackJob) -> None:
-        _configure_torch(job.environment.threads)
-        with torch.no_grad():
-            self._accepting(job, self.builder.source(job, job.environment.dtype))
+    def _compute(self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str]) -> Arrays:
+        match job:
+            case CleanJob():
+                return self._clean(job, examples, wanted)
+            case AttackJob():
+                return self._attacked(job, examples, wanted)
+            case SourceCheck(job=checked):
+                self._accepting(checked, self.builder.source(checked, checked.environment.dtype))
+        return {}
 
     def _clean(self, job: CleanJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
         networks = {label: self.builder.model(spec, job.environment.device) for label, spec in job.models.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,3 +19,10 @@ class InBfloat16(nn.Module):
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             logits: Tensor = self.network(images)
         return logits.float()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the network's own attribute, for attacks that look for one."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("network"), name)

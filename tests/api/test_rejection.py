@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from bench_core.errors import UsageError
-from bench_core.planning.planner import Planner
+from bench_core.planning.resolve import resolve
 from bench_core.registry import Offer
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Rejection
@@ -64,6 +64,6 @@ def test_the_reason_is_never_lost(reason: Rejection | str, line: str, toys: ToyP
     usual = registry.offers["attacks", "pgd"]
     registry.offers["attacks", "pgd"] = Offer("attacks", "pgd", AttackRecipe(build, "Refuses."), usual.origin)
     with pytest.raises(UsageError) as error:
-        Planner(load_suite(write_suite()), registry)
+        resolve(load_suite(write_suite()), registry)
     (shown,) = str(error.value).splitlines()
     assert shown.endswith(line)

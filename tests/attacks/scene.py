@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.kinds import Ask
+from bench_attacks.plugin import RECIPES
+from bench_attacks.run_state import RunState
+from bench_attacks.step_rng import StepRng
 from bench_core.types import Attack, Budget, Examples
 from bench_core.worker.streams import ImageStreams
 
@@ -81,6 +85,21 @@ def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options
     fitting = {**SMALL, "grid": (grid := math.gcd(*shape[1:])), "cells": max(1, grid**2 // 3)}
     takes = inspect.signature(RECIPES[name].build).parameters
     return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in takes} | options)
+
+
+def run_state(given: Examples, step: int = 1, seed: int = 0) -> RunState:
+    """The state of a run whose gradients so far were zero."""
+    zeros, size = torch.zeros_like(given.images), given.images.new_full((len(given.images),), 0.03)
+    return RunState(given.images, StepRng(streams(given, seed), step, given.images), size, zeros, zeros)
+
+
+def gradient(
+    attack: Attack, model: nn.Module, given: Examples, images: Tensor, step: int = 1, clean: Tensor | None = None
+) -> Tensor:
+    """The gradient [n, c, h, w] of an attack's terms at `images`; `clean` [n, members, classes] are clean logits."""
+    assert isinstance(attack, GradientAttack)
+    clean = model(given.images)[:, None] if clean is None else clean
+    return attack.evaluation.answer(Ask(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
 
 
 def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> list[Tensor]:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bench_attacks.compose import composed
-from bench_attacks.parts import mi, ti
+from bench_attacks.parts.mi import mi
+from bench_attacks.parts.ti import ti
 from bench_core.types import Budget, Examples
 
 from .scene import Asleep, budget, build, examples, network, run, streams

@@ -149,25 +149,25 @@ def test_a_search_that_succeeds_gives_what_fools(name: str) -> None:
 
 
 def test_options_pass_through_and_are_typed() -> None:
-    listed = {each.name: (each.type, each.default) for each in offer("foolbox:L2CarliniWagnerAttack").options}
+    listed = {option.name: (option.type, option.default) for option in offer("foolbox:L2CarliniWagnerAttack").options}
     assert listed["confidence"] == ("float", 0)
     assert not set(listed) & {"steps", "abs_stepsize", "rel_stepsize", "random_start"}
     adam = "foolbox:L2AdamProjectedGradientDescentAttack"
     assert not torch.equal(reached(adam, L2, adam_beta1=0.9), reached(adam, L2, adam_beta1=0.0))
-    for wrong, said in (({"confidense": 1.0}, 'did you mean "confidence"'), ({"steps": 3}, "unknown key")):
+    for wrong, message in (({"confidense": 1.0}, 'did you mean "confidence"'), ({"steps": 3}, "unknown key")):
         _, (fault,) = offer("foolbox:L2CarliniWagnerAttack").check(wrong, "suite", "attacks.X")
-        assert said in str(fault)
+        assert message in str(fault)
     _, (fault,) = offer("autoattack").check({"only": ["apgd"]}, "suite", "attacks.X")
     assert "apgd-ce" in str(fault)
 
 
-def test_a_budget_that_does_not_fit_is_said_before_the_run() -> None:
-    said = offer("foolbox:L2DeepFoolAttack").build(LINF).check((3, 8, 8))
-    assert said == "recipe: L2DeepFoolAttack is bounded in another norm than the budget, which is in linf"
+def test_a_budget_that_does_not_fit_is_reported_before_the_run() -> None:
+    message = str(offer("foolbox:L2DeepFoolAttack").build(LINF).check((3, 8, 8)))
+    assert message == "recipe: L2DeepFoolAttack is bounded in another norm than the budget, which is in linf"
     targeted = Budget(**vars(LINF) | {"targeted": True})
-    assert offer("autoattack").build(targeted).check((3, 8, 8)) == "recipe: autoattack cannot be targeted"
+    assert str(offer("autoattack").build(targeted).check((3, 8, 8))) == "recipe: autoattack cannot be targeted"
     for name in ("LinfDeepFoolAttack", "LinfFastGradientAttack"):
-        assert offer(f"foolbox:{name}").build(targeted).check((3, 8, 8)) == f"recipe: {name} cannot be targeted"
+        assert str(offer(f"foolbox:{name}").build(targeted).check((3, 8, 8))) == f"recipe: {name} cannot be targeted"
 
 
 FOOLBOX = [name for name in RECIPES if name.startswith("foolbox:")]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from bench_core.errors import UsageError
-from bench_core.planning.describe import plan_text
 from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
+from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite
 from bench_core.run import run as run_suite
 from bench_core.store import Store
@@ -96,12 +96,16 @@ def test_options_pass_through_and_are_typed(installed: Registry) -> None:
     plain, kept = reached(installed, "MIFGSM", LINF), reached(installed, "MIFGSM", LINF, decay=0.0)
     assert not torch.equal(plain, kept)
     offer = installed.find("attacks", "torchattacks:MIFGSM", "", "")
-    assert [(each.name, each.type, each.default) for each in offer.options] == [("decay", "float", 1.0)]
-    for wrong, said in (({"decay": "much"}, "decay"), ({"dekay": 1.0}, 'did you mean "decay"'), ({"eps": 0.1}, "eps")):
+    assert [(option.name, option.type, option.default) for option in offer.options] == [("decay", "float", 1.0)]
+    for wrong, message in (
+        ({"decay": "much"}, "decay"),
+        ({"dekay": 1.0}, 'did you mean "decay"'),
+        ({"eps": 0.1}, "eps"),
+    ):
         _, (fault,) = offer.check(wrong, "suite", "attacks.X")
-        assert said in str(fault)
+        assert message in str(fault)
     cw = installed.find("attacks", "torchattacks:CW", "", "")
-    assert {each.name: each.type for each in cw.options} == {"c": "float", "kappa": "float", "lr": "float"}
+    assert {option.name: option.type for option in cw.options} == {"c": "float", "kappa": "float", "lr": "float"}
 
 
 @pytest.mark.parametrize("name", ["PGD", "EOTPGD", "APGD", "GN", "Square"])
@@ -130,15 +134,17 @@ def test_a_search_that_ends_outside_the_ball_has_failed(installed: Registry) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "budget", "said"),
+    ("name", "budget", "message"),
     [
         ("PGD", L2, "PGD is bounded in Linf, the budget in l2"),
         ("PGDL2", LINF, "PGDL2 is bounded in L2, the budget in linf"),
         ("APGD", Budget("linf", 0.1, 0.03, 3, targeted=True), "APGD cannot be targeted"),
     ],
 )
-def test_a_budget_that_does_not_fit_is_said_before_the_run(installed, name: str, budget: Budget, said: str) -> None:
-    assert said in installed.find("attacks", f"torchattacks:{name}", "", "").build(budget).check((3, 8, 8))
+def test_a_budget_that_does_not_fit_is_reported_before_the_run(
+    installed, name: str, budget: Budget, message: str
+) -> None:
+    assert message in str(installed.find("attacks", f"torchattacks:{name}", "", "").build(budget).check((3, 8, 8)))
 
 
 def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(registry, write_suite, tmp_path) -> None:
@@ -151,8 +157,8 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert set(facts["deviations"]) == {"T"}
     assert facts["deviations"]["T"]["batch_independence"] == "the library draws for the whole batch"
     planned = plan_text(make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store")))
-    assert "randomness from the global seed, so dependent on the micro-batch: T" in planned
-    assert "T does not keep every rule of bench check: batch_independence, cost" in planned
+    assert "uses the global random seed, so results depend on the micro-batch: T" in planned
+    assert "T declares exceptions from the rules of bench check: batch_independence, cost" in planned
 
 
 def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:
@@ -174,7 +180,7 @@ def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "said"),
+    ("name", "given", "message"),
     [
         ("AutoAttack", {"version": "bogus"}, "version: input should be 'standard', 'plus' or 'rand', found 'bogus'"),
         ("Square", {"loss": "foo"}, "loss: input should be 'ce' or 'margin', found 'foo'"),
@@ -184,10 +190,10 @@ def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatc
     ],
 )
 def test_values_that_the_library_has_no_meaning_for_are_faults(
-    installed: Registry, name: str, given: dict[str, object], said: str
+    installed: Registry, name: str, given: dict[str, object], message: str
 ) -> None:
     _, (fault,) = installed.find("attacks", f"torchattacks:{name}", "", "").check(given, "suite", "attacks.X")
-    assert str(fault) == f"suite: attacks.X.{said}"
+    assert str(fault) == f"suite: attacks.X.{message}"
 
 
 def test_the_defaults_of_the_library_will_do(installed: Registry) -> None:
@@ -198,3 +204,18 @@ def test_the_defaults_of_the_library_will_do(installed: Registry) -> None:
 def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:
     with pytest.raises(UsageError, match="torchattacks:MIFGSM"):
         installed.find("attacks", "torchattacks:MIFSGM", "suite", "attacks.X")
+
+
+def test_what_is_listed_is_what_the_library_says(installed: Registry) -> None:
+    """Defaults, and whether a target is accepted, of every attack: read from the classes themselves."""
+    import inspect
+
+    for name in torchattacks_names:
+        offer, kind = installed.find("attacks", f"torchattacks:{name}", "", ""), getattr(torchattacks, name)
+        taken = inspect.signature(kind).parameters
+        for option in offer.options:
+            assert option.default == (None if option.required else taken[option.name].default)
+        wanted = {option.name: 1.0 for option in offer.options if option.required}
+        norm = "l2" if "L2" in name or name == "CW" else "linf"
+        rejected = offer.build(Budget(norm, 0.1, 0.03, 3, targeted=True), **wanted).check((3, 16, 16))
+        assert ("cannot be targeted" in str(rejected)) == ("targeted" not in kind(MODEL).supported_mode)

@@ -1,4 +1,4 @@
-"""Attacks put together from parts in a suite, and what is said of parts that do not go together."""
+"""Attacks put together from parts in a suite, and the messages for parts that exclude each other."""
 
 from itertools import combinations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench_attacks.compose import composed, join
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.errors import UsageError
 from bench_core.planning.resolve import ResolvedSuite, resolve
 from bench_core.suite.load import load_suite
@@ -54,7 +54,7 @@ def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "message"),
     [
         (["fgsm", "single_step"], "both set the only step"),
         (["vr", "interaction_only"], "both set the loss"),
@@ -66,10 +66,10 @@ def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
         (["relaxed", "until_success"], "both say when an image stops"),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(parts: list[str], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_parts_that_do_not_go_together_are_refused(parts: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         join([RECIPES[part] for part in parts])
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         composed("", *(part for name in parts for part in RECIPES[name].parts))
 
 
@@ -78,7 +78,7 @@ def planned(suite: str, registry: object) -> ResolvedSuite:
 
 
 @pytest.mark.parametrize(
-    ("attack", "said"),
+    ("attack", "message"),
     [
         ('{ parts = ["mi", "noise"] }', "cannot be combined"),
         ('{ parts = ["mi", "recover"] }', "cannot be combined"),
@@ -93,10 +93,10 @@ def planned(suite: str, registry: object) -> ResolvedSuite:
         ('{ recipe = "mi", strength = 2 }', "attacks.PGD.strength: unknown key"),
     ],
 )
-def test_a_mistake_in_a_suite_is_said_before_the_run(attack: str, said: str, registry, write_suite) -> None:
+def test_a_mistake_in_a_suite_is_reported_before_the_run(attack: str, message: str, registry, write_suite) -> None:
     with pytest.raises(UsageError) as error:
         planned(write_suite(('{ recipe = "pgd" }', attack)), registry)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("ensemble", ["logits", "probabilities", "losses"])

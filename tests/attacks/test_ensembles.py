@@ -4,27 +4,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.descent import Descent
-from bench_attacks.draw import Draw
-from bench_attacks.recipes import RECIPES
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.plugin import RECIPES
 from bench_core.logits import LOSSES
-from bench_core.types import LossName
+from bench_core.types import Attack, LossName
 from bench_core.worker.instrument import PassCounter
 from bench_models.ensemble import Ensemble
 
-from .scene import budget, build, examples, network, run, streams
+from . import scene
+from .scene import budget, build, examples, network, run
 
 MEMBERS = [network(seed=seed) for seed in range(3)]
 LOSS_NAMES: list[LossName] = ["cross_entropy", "margin"]
-GRADIENTS = sorted(name for name in RECIPES if isinstance(build(name, budget("l2")), Descent))
+GRADIENTS = sorted(name for name in RECIPES if isinstance(build(name, budget("l2")), GradientAttack))
 
 
-def gradient(attack: object, model: nn.Module, targeted: bool, combine: str = "") -> Tensor:
-    assert isinstance(attack, Descent)
+def gradient(attack: Attack, model: nn.Module, targeted: bool, combine: str = "") -> Tensor:
     given = examples(targeted=targeted)
     moved = run(build("noise", budget()), model, given)[0]
     clean = model(given.images, separately=True) if combine == "losses" else model(given.images)[:, None]
-    return attack.gradient(model, given, moved, Draw(streams(given), 1, moved), clean)
+    return scene.gradient(attack, model, given, moved, clean=clean)
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -33,9 +32,9 @@ def gradient(attack: object, model: nn.Module, targeted: bool, combine: str = ""
 def test_by_losses_the_gradient_is_the_mean_of_the_members(name: str, loss: LossName, targeted: bool) -> None:
     """For every attack: losses, smoothed losses and the utilities of interactions are all averaged over members."""
     attack = build(name, budget("l2", loss=loss, targeted=targeted))
-    each = [gradient(attack, member, targeted) for member in MEMBERS]
+    members = [gradient(attack, member, targeted) for member in MEMBERS]
     found = gradient(attack, Ensemble(MEMBERS, "losses"), targeted, "losses")
-    torch.testing.assert_close(found, torch.stack(each).mean(0), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(found, torch.stack(members).mean(0), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("loss", LOSS_NAMES)
@@ -77,6 +76,6 @@ def test_an_ensemble_by_losses_costs_what_it_declares() -> None:
     assert (passes.forwards / 4, passes.backwards / 4) == attack.cost.total(3)
 
 
-def test_whoever_does_not_ask_separately_gets_logits() -> None:
+def test_the_default_output_is_logits_of_one_network() -> None:
     given = examples()
     assert Ensemble(MEMBERS, "losses")(given.images).shape == (4, 4)

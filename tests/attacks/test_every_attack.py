@@ -4,31 +4,33 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.descent import Descent
-from bench_attacks.recipes import RECIPES
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.plugin import RECIPES
 from bench_core.worker.contracts import check_images
 
 from .scene import Asleep, budget, build, cases, examples, network, run, streams
 
 CASES = cases()
+RANDOM = {"vr", "di", "ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "noise", "gaussian"}
 every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
 
 
 @every_attack
 def test_another_seed_changes_what_is_random(name: str, norm: str) -> None:
     given, model, attack = examples(), network(), build(name, budget(norm))
-    first = run(attack, model, given)
-    random = {"vr", "di", "ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "noise", "gaussian"}
-    other = run(attack, model, given, seed=1)
-    if norm == "l2" or name not in random:  # a sign may come out the same for other draws
-        assert torch.equal(first[-1], other[-1]) == (name not in random)
+    seen: list[list[Tensor]] = [[], []]  # inputs of the network and results; a sign may be the same for other draws
+    for seed in (0, 1):
+        with model.register_forward_pre_hook(lambda _model, inputs, seed=seed: seen[seed].append(inputs[0].clone())):
+            seen[seed] += run(attack, model, given, seed=seed)
+    same = len(seen[0]) == len(seen[1]) and all(map(torch.equal, *seen))
+    assert same == (name not in RANDOM)
 
 
 @every_attack
 def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) -> None:
     given, limits = examples(), budget(norm, steps=4)
     attack = build(name, limits)
-    if not isinstance(attack, Descent):
+    if not isinstance(attack, GradientAttack):
         pytest.skip("has no gradient")
     calls_a_step = 2 if name == "di" else 1  # the images that are resized and those that are not
     produced = run(attack, Asleep(network(), 2 * calls_a_step), given)
@@ -40,7 +42,7 @@ def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) 
         assert ((produced[3] - still).flatten(1).abs().amax(1) > 0).all(), "frozen by a gradient of zero"
 
 
-def returned(attack: Descent, model: nn.Module, count: int = 4) -> dict[str, Tensor]:
+def returned(attack: GradientAttack, model: nn.Module, count: int = 4) -> dict[str, Tensor]:
     given = examples(count)
     begun = attack(model, given, streams(given))
     try:
@@ -59,10 +61,10 @@ def test_zero_gradients_are_counted_image_by_image() -> None:
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_every_descent_has_the_same_random_start(name: str, norm: str) -> None:
+def test_every_gradient_attack_has_the_same_random_start(name: str, norm: str) -> None:
     limits = budget(norm, step_size=0.0, random_start=True)
     attack = build(name, limits)
-    if not isinstance(attack, Descent) or attack.step_size > 0 or (name, norm) not in CASES:
+    if not isinstance(attack, GradientAttack) or attack.step_size > 0 or (name, norm) not in CASES:
         pytest.skip("takes no step of size zero")
     given = examples()
     start = run(build("pgd", limits), network(), given)[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.compose import join
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core.scores.warnings import flags
 from bench_core.types import Attack, Examples
 from bench_core.worker.contracts import check_images
@@ -50,11 +50,11 @@ def fooled(model: nn.Module, given: Examples, images: Tensor) -> Tensor:
 def test_every_image_lands_on_the_utility(norm: str, targeted: bool, loss: str) -> None:
     given, model = examples(8, targeted=targeted), network()
     limits = budget(norm, eps=0.5 if norm == "linf" else 4.0, steps=60, targeted=targeted, loss=loss)
-    images, told = finished(build("until_utility", limits, utility=1.3, tolerance=0.02), model, given)
+    images, report = finished(build("until_utility", limits, utility=1.3, tolerance=0.02), model, given)
     found = utility(model, given, images[-1])
     assert ((found - 1.3).abs() <= 0.02).all()
-    assert told["reached"].all()
-    torch.testing.assert_close(told["utility"], found)
+    assert report["reached"].all()
+    torch.testing.assert_close(report["utility"], found)
     check_images(given.images, images[-1], limits)
 
 
@@ -75,21 +75,21 @@ def level(count: int = 1) -> Examples:
 def test_the_step_is_halved_from_where_it_was_each_time_it_overshoots() -> None:
     limits = budget(eps=0.5, step_size=0.04, steps=8)
     goal = build("until_utility", limits, (1, 4, 4), utility=2.25 * 16 * 0.04, tolerance=0.05 * 16 * 0.04)
-    images, told = finished(goal, Linear(), level())
-    steps = [(0.9 - each[0, 0, 0, 0].item()) / 0.04 for each in images]
+    images, report = finished(goal, Linear(), level())
+    steps = [(0.9 - image[0, 0, 0, 0].item()) / 0.04 for image in images]
     assert steps == pytest.approx([1, 2, 3, 2.5, 2.25, 2.25, 2.25, 2.25])
     assert torch.equal(images[-1], images[4])
-    assert told["reached"].all()
+    assert report["reached"].all()
 
 
-def test_an_image_that_cannot_get_there_is_kept_and_told() -> None:
+def test_an_image_that_cannot_get_there_is_kept_and_reported() -> None:
     given, model = examples(6), network()
     limits = budget(steps=8)
-    images, told = finished(build("until_utility", limits, utility=1.0, tolerance=0.05), model, given)
+    images, report = finished(build("until_utility", limits, utility=1.0, tolerance=0.05), model, given)
     found = utility(model, given, images[-1])
     reached = (found - 1.0).abs() <= 0.05
     assert 0 < reached.sum() < 6, "the scene has images of both kinds"
-    assert torch.equal(told["reached"], reached)
+    assert torch.equal(report["reached"], reached)
     plain = run(build("pgd", limits), model, given)[-1]
     torch.testing.assert_close(images[-1][~reached], plain[~reached])
 
@@ -99,9 +99,9 @@ def test_an_image_that_cannot_get_there_is_kept_and_told() -> None:
 def test_until_success_is_pgd_up_to_the_first_success(norm: str, targeted: bool) -> None:
     given, model = examples(8, targeted=targeted), network()
     limits = budget(norm, eps=0.5 if norm == "linf" else 4.0, steps=25, targeted=targeted)
-    images, told = finished(build("until_success", limits), model, given)
+    images, report = finished(build("until_success", limits), model, given)
     plain = run(build("pgd", limits), model, given)
-    won = torch.stack([fooled(model, given, each) for each in plain])
+    won = torch.stack([fooled(model, given, reached) for reached in plain])
     stops = won.float().argmax(0).where(won.any(0), 24).tolist()
     assert len(set(stops)) > 1, "all stop at one step"
     assert won.any(), "none stops"
@@ -109,7 +109,7 @@ def test_until_success_is_pgd_up_to_the_first_success(norm: str, targeted: bool)
         for step in range(25):
             assert torch.equal(images[step][i], images[min(step, first)][i])
             torch.testing.assert_close(images[step][i], plain[min(step, first)][i])
-    assert torch.equal(told["reached"], won.any(0))
+    assert torch.equal(report["reached"], won.any(0))
 
 
 def test_a_finished_run_asks_the_network_no_more() -> None:
@@ -127,14 +127,14 @@ def test_a_finished_run_asks_the_network_no_more() -> None:
 def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str]) -> None:
     given, model = examples(8), network()
     attack = join([RECIPES[part] for part in parts]).build(budget(eps=0.3, steps=12))
-    images, told = finished(attack, model, given)
+    images, report = finished(attack, model, given)
     moved = [(images[0] != given.images).flatten(1).any(1)]
     assert moved[0].all()
     for before, after in pairwise(images):
         moved.append((after != before).flatten(1).any(1))
         assert not (moved[-1] & fooled(model, given, before)).any()
     assert torch.stack(moved).sum(0).unique().numel() > 1
-    assert torch.equal(told["reached"], fooled(model, given, images[-1]))
+    assert torch.equal(report["reached"], fooled(model, given, images[-1]))
     passes = PassCounter(model)
     with passes.counting():
         list(attack(model, given, streams(given)))
@@ -144,19 +144,19 @@ def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str
 @pytest.mark.parametrize("combine", ["logits", "probabilities", "losses"])
 def test_an_ensemble_is_brought_to_the_goal_as_one_network(combine: str) -> None:
     given, model = examples(8), Ensemble([network(seed=seed) for seed in range(3)], combine)
-    images, told = finished(build("until_success", budget(eps=0.5, steps=25)), model, given)
-    assert torch.equal(told["reached"], fooled(model, given, images[-1]))
-    images, told = finished(build("until_utility", budget(eps=0.5, steps=40), utility=0.6), model, given)
-    torch.testing.assert_close(told["utility"], utility(model, given, images[-1]))
-    assert told["reached"].float().mean() > 0.5
+    images, report = finished(build("until_success", budget(eps=0.5, steps=25)), model, given)
+    assert torch.equal(report["reached"], fooled(model, given, images[-1]))
+    images, report = finished(build("until_utility", budget(eps=0.5, steps=40), utility=0.6), model, given)
+    torch.testing.assert_close(report["utility"], utility(model, given, images[-1]))
+    assert report["reached"].float().mean() > 0.5
 
 
-def test_the_relaxed_attack_tells_which_images_got_to_the_full_length() -> None:
+def test_the_relaxed_attack_reports_which_images_got_to_the_full_length() -> None:
     given = examples(6)
-    images, told = finished(build("relaxed", budget("l2", eps=0.85, steps=3), c=0.0), network(), given)
+    images, report = finished(build("relaxed", budget("l2", eps=0.85, steps=3), c=0.0), network(), given)
     length = (images[-1] - given.images).flatten(1).norm(dim=1)
-    assert 0 < told["reached"].sum() < 6
-    assert torch.equal(told["reached"], length >= 0.85 - 1e-9)
+    assert 0 < report["reached"].sum() < 6
+    assert torch.equal(report["reached"], length >= 0.85 - 1e-9)
 
 
 @BOTH_NORMS
@@ -164,8 +164,8 @@ def test_the_relaxed_attack_tells_which_images_got_to_the_full_length() -> None:
 def test_the_way_back_is_a_targeted_pgd_within_half_of_the_ball(norm: str, targeted: bool) -> None:
     given, model = examples(6, targeted=targeted), network()
     limits = budget(norm, steps=10, targeted=targeted)
-    images, told = finished(build("recover", limits), model, given)
-    assert torch.equal(told["reached"], model(images[-1]).argmax(1) == given.labels)
+    images, report = finished(build("recover", limits), model, given)
+    assert torch.equal(report["reached"], model(images[-1]).argmax(1) == given.labels)
     half = replace(limits, eps=limits.eps / 2, steps=5)
     out = run(build("pgd", half), model, given)
     home = Examples(out[-1], given.labels, given.ids, given.labels)
@@ -173,7 +173,7 @@ def test_the_way_back_is_a_targeted_pgd_within_half_of_the_ball(norm: str, targe
     for found, expected in zip(images, [*out, *back], strict=True):
         assert torch.equal(found, expected)
     own = given.labels[:, None]
-    before, after = (model(each).log_softmax(1).gather(1, own) for each in (images[4], images[9]))
+    before, after = (model(batch).log_softmax(1).gather(1, own) for batch in (images[4], images[9]))
     assert (after > before).all()
     assert len(run(build("recover", replace(limits, steps=1)), model, given)) == 1
 
@@ -183,22 +183,22 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
 
     unreachable = ('"PGD" = { recipe = "pgd" }', '"Far" = { recipe = "until_utility", utility = 1e6 }')
     result = run_suite(write_suite(unreachable), out=tmp_path, registry=registry, executor="inline")
-    shown = {each.metric: each.score for each in result.scores}
+    shown = {score.metric: score.score for score in result.scores}
     assert shown["attack.reached"].value == 0
     assert shown["attack.reached"].n == len(result.selected)
     assert shown["attack.reached"].high > 0, "a share has Wilson's interval"
     assert 0 < shown["attack.utility"].value < 1e6
-    said = flags([each for each in result.scores if each.labels.get("attack") == "Far"], result.warned)
+    warnings = flags([score for score in result.scores if score.labels.get("attack") == "Far"], result.warned)
     assert any(
-        each.startswith("W: did not bring images to where it was to: Far on A, linf (100.0% of images)")
-        for each in said
+        line.startswith("W: did not bring images to where it was to: Far on A, linf (100.0% of images)")
+        for line in warnings
     )
 
 
 def test_a_batch_that_goes_through_in_parts_is_judged_image_by_image() -> None:
     given, model = examples(300), network()
     attack = build("until_utility", budget(eps=0.5, steps=12), utility=0.5)
-    images, told = finished(attack, model, given)
-    torch.testing.assert_close(told["utility"], utility(model, given, images[-1]))
+    images, report = finished(attack, model, given)
+    torch.testing.assert_close(report["utility"], utility(model, given, images[-1]))
     last = given.take(slice(290, 300))
     torch.testing.assert_close(finished(attack, model, last)[0][-1], images[-1][290:])

@@ -7,20 +7,30 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.compose import composed
-from bench_attacks.descent import Descent
-from bench_attacks.draw import Draw
-from bench_attacks.filters import Momentum, TranslationKernel
-from bench_attacks.parts import mi, raw, ti
+from bench_attacks.kinds import Filter
+from bench_attacks.parts.mi import Momentum, mi
+from bench_attacks.parts.raw import raw
+from bench_attacks.parts.ti import TranslationKernel, ti
+from bench_core.types import Examples
 
-from .scene import budget, build, examples, network, run, streams
+from .scene import budget, build, examples, gradient, network, run, run_state
 
 
 def gradients(model: nn.Module, trajectory: list[Tensor]) -> list[Tensor]:
     """The loss's gradient at the clean images and at all but the last of a trajectory."""
     given, plain = examples(), build("pgd", budget("l2"))
-    assert isinstance(plain, Descent)
     points = [given.images, *trajectory[:-1]]
-    return [plain.gradient(model, given, images, Draw(streams(given), 1, images)) for images in points]
+    return [gradient(plain, model, given, images) for images in points]
+
+
+def filtered(part: Filter, *sequence: Tensor) -> list[Tensor]:
+    """Pass the gradients of some steps through a filter."""
+    given = Examples(torch.zeros_like(sequence[0]), torch.zeros(len(sequence[0])), ("",) * len(sequence[0]))
+    state, outputs = part.init(given.images), []
+    for step, one in enumerate(sequence, 1):
+        output, state = part.update(one, state, run_state(given, step))
+        outputs.append(output)
+    return outputs
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
@@ -28,9 +38,9 @@ def test_momentum_accumulates_gradients_of_length_one(decay: float) -> None:
     model, given = network(), examples()
     trajectory = run(build("mi", budget("linf", steps=5), decay=decay), model, given)
     memory, images = torch.zeros_like(given.images), given.images
-    for gradient, reached in zip(gradients(model, trajectory), trajectory, strict=True):
+    for slope, reached in zip(gradients(model, trajectory), trajectory, strict=True):
         for i in range(len(given.ids)):
-            memory[i] = decay * memory[i] + gradient[i] / gradient[i].abs().sum()
+            memory[i] = decay * memory[i] + slope[i] / slope[i].abs().sum()
         images = (given.images + (images + 0.03 * memory.sign() - given.images).clamp(-0.1, 0.1)).clamp(0, 1)
         torch.testing.assert_close(reached, images, rtol=0, atol=1e-12)
 
@@ -42,32 +52,28 @@ def test_the_papers_momentum_is_the_mean_of_all_gradients() -> None:
     given.images.mul_(0.5).add_(0.25)
     trajectory = run(composed("", mi, raw).build(limits, decay="average"), model, given)
     plain = build("pgd", limits)
-    assert isinstance(plain, Descent)
     seen, images = [], given.images
     for reached in trajectory:
-        seen.append(plain.gradient(model, given, images, Draw(streams(given), 1, images)))
+        seen.append(gradient(plain, model, given, images))
         images = images + 1e-3 * torch.stack(seen).mean(0)
         torch.testing.assert_close(reached, images, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
 def test_a_zero_gradient_leaves_the_momentum_as_it_is(decay: float) -> None:
-    push = Momentum(decay).start()
-    first = push(torch.tensor([3.0, -1.0]).view(2, 1, 1, 1), 1)
-    second = push(torch.tensor([0.0, 2.0]).view(2, 1, 1, 1), 2)
+    steps = [torch.tensor(pair).view(2, 1, 1, 1) for pair in ([3.0, -1.0], [0.0, 2.0])]
+    first, second = filtered(Momentum(decay), *steps)
     assert second.flatten().tolist() == [first[0].item(), pytest.approx(-decay + 1)]
 
 
 def test_the_mean_is_that_of_the_gradients_that_are_not_zero() -> None:
     """Each image's own: the second and the first gradient of one of the two are zero."""
-    push = Momentum("average").start()
-    seen = [push(torch.tensor(pair).view(2, 1, 1, 1), t) for t, pair in enumerate([[3.0, 0], [0, 2.0], [5.0, 6.0]], 1)]
-    assert [each.flatten().tolist() for each in seen] == [[3, 0], [3, 2], [4, 4]]
+    steps = [torch.tensor(pair).view(2, 1, 1, 1) for pair in ([3.0, 0], [0, 2.0], [5.0, 6.0])]
+    assert [output.flatten().tolist() for output in filtered(Momentum("average"), *steps)] == [[3, 0], [3, 2], [4, 4]]
 
 
 def test_tiny_gradients_do_not_underflow() -> None:
-    push = Momentum(1.0).start()
-    tiny = push(torch.full((1, 1, 2, 2), 1e-42), 1)
+    (tiny,) = filtered(Momentum(1.0), torch.full((1, 1, 2, 2), 1e-42))
     assert tiny.flatten().tolist() == pytest.approx([0.25] * 4, rel=1e-2)
 
 
@@ -75,7 +81,7 @@ def test_the_kernel_is_the_authors() -> None:
     """15 x 15 over +-3 standard deviations: `outer(pdf, pdf)` of `linspace(-3, 3, 15)`, of sum one."""
     impulse = torch.zeros(1, 2, 21, 21, dtype=torch.float64)
     impulse[0, 1, 10, 10] = 1
-    answer = TranslationKernel(15).start()(impulse, 1)[0]
+    answer = filtered(TranslationKernel(15), impulse)[0][0]
     assert answer[0].abs().max() == 0, "channels are not mixed"
     pdf = [math.exp(-((-3 + 6 * i / 14) ** 2) / 2) for i in range(15)]
     kernel = torch.tensor([[a * b for b in pdf] for a in pdf], dtype=torch.float64) / sum(pdf) ** 2

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.compose import Part, composed
-from bench_attacks.parts import mi, raw, single_step
+from bench_attacks.parts.mi import mi
+from bench_attacks.parts.raw import raw
+from bench_attacks.parts.single_step import single_step
 from bench_core.types import Budget, Examples
 
 from .scene import run

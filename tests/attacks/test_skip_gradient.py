@@ -9,26 +9,20 @@ import torchvision
 from torch import Tensor, nn
 
 from bench_attacks.branches import branches
-from bench_attacks.draw import Draw
-from bench_attacks.surrogates import SkipGradient
+from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_core.run import run as run_suite
-from bench_core.worker.contracts import guarded
+from bench_core.worker.guard import guarded
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
-from .scene import Block, budget, build, examples, network, run, streams
-
-
-def draw() -> Draw:
-    given = examples(2)
-    return Draw(streams(given), 1, given.images)
+from .scene import Block, budget, build, examples, network, run, run_state
 
 
 def input_gradient(model: nn.Module, images: Tensor, surrogate: SkipGradient | None) -> Tensor:
     images = images.clone().requires_grad_(True)
-    with nullcontext(model) if surrogate is None else surrogate.lend(model, draw()) as lent:
-        (gradient,) = torch.autograd.grad((lent(images) * weights(lent(images))).sum(), images)
+    with nullcontext(model) if surrogate is None else surrogate.apply(model, run_state(examples(2))) as changed:
+        (gradient,) = torch.autograd.grad((changed(images) * weights(changed(images))).sum(), images)
     return gradient
 
 
@@ -65,8 +59,8 @@ def test_the_factor_is_applied_once_a_block_so_two_blocks_multiply(gamma: float)
 
     model = nn.Sequential(Block(Times(2.0)), Block(Times(3.0)))
     x = torch.ones(1, requires_grad=True, dtype=torch.float64)
-    with SkipGradient(gamma, projections=False).lend(model, draw()) as lent:
-        (gradient,) = torch.autograd.grad(lent(x).sum(), x)
+    with SkipGradient(gamma, projections=False).apply(model, run_state(examples(2))) as changed:
+        (gradient,) = torch.autograd.grad(changed(x).sum(), x)
     assert gradient.item() == pytest.approx((1 + gamma * 2) * (1 + gamma * 3))
 
 
@@ -177,8 +171,8 @@ def test_timms_networks_are_changed_and_put_back(name: str) -> None:
 
 def test_the_answers_do_not_change() -> None:
     model, given = network(), examples()
-    with SkipGradient(0.1, projections=False).lend(model, draw()) as lent, torch.enable_grad():
-        assert torch.equal(lent(given.images.clone().requires_grad_(True)), model(given.images))
+    with SkipGradient(0.1, projections=False).apply(model, run_state(examples(2))) as changed, torch.enable_grad():
+        assert torch.equal(changed(given.images.clone().requires_grad_(True)), model(given.images))
 
 
 def test_gamma_one_is_plain_ascent_to_the_bit_and_gamma_matters() -> None:
@@ -200,8 +194,8 @@ def test_an_ensemble_is_changed_wherever_it_has_branches() -> None:
     assert len(branches(Ensemble([network(), plain, network(seed=1)], "logits"))) == 2
     reason = surrogate.check(Ensemble([plain, plain], "logits"))
     assert reason is not None
-    assert "no residual branches" in reason
-    with pytest.raises(ValueError, match="would do"), surrogate.lend(plain, draw()):
+    assert "no residual branches" in reason.message
+    with pytest.raises(ValueError, match="would do"), surrogate.apply(plain, run_state(examples(2))):
         pass
 
 

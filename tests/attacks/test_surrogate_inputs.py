@@ -5,24 +5,18 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.compose import composed
-from bench_attacks.descent import Descent
-from bench_attacks.draw import Draw
-from bench_attacks.parts import ir, sgm, vr
-from bench_attacks.surrogates import DiverseInput, resampled
-from bench_core.types import Attack, Examples
+from bench_attacks.parts.di import DiverseInput, resampled
+from bench_attacks.parts.ir import ir
+from bench_attacks.parts.sgm import sgm
+from bench_attacks.parts.vr import vr
 
-from .scene import budget, build, examples, network, run, streams
-
-
-def gradient(attack: Attack, model: nn.Module, given: Examples, images: Tensor) -> Tensor:
-    assert isinstance(attack, Descent)
-    return attack.gradient(model, given, images, Draw(streams(given), 1, images), model(given.images)[:, None])
+from .scene import budget, build, examples, gradient, network, run, run_state
 
 
 def test_the_smoothed_gradient_is_the_mean_over_the_copies() -> None:
     given, model = examples(), network()
     attack = build("vr", budget(), copies=6, sigma=0.2)
-    noise = Draw(streams(given), 1, given.images).normal("smoothing", (6, 1, 6, 6))
+    noise = run_state(given).rng.normal("smoothing", (6, 1, 6, 6))
     assert noise.std() == pytest.approx(1, abs=0.1)
     plain = build("pgd", budget())
     copies = [gradient(plain, model, given, given.images + 0.2 * noise[:, k]) for k in range(6)]
@@ -39,7 +33,7 @@ def test_copies_without_noise_are_plain_ascent() -> None:
 
 def test_the_copies_are_fresh_at_each_step() -> None:
     given = examples()
-    one, other = (Draw(streams(given), step, given.images).normal("smoothing", (2, 1, 6, 6)) for step in (1, 2))
+    one, other = (run_state(given, step).rng.normal("smoothing", (2, 1, 6, 6)) for step in (1, 2))
     assert not torch.equal(one, other)
 
 
@@ -54,7 +48,6 @@ def test_only_the_classification_loss_is_smoothed() -> None:
     both = gradient(composed("", vr, ir).build(budget(), copies=5, **options), model, given, moved)
     torch.testing.assert_close(both, smoothed + interaction, rtol=1e-9, atol=1e-11)
     hybrid = build("hybrid_ir", budget(), gamma=0.3, copies=5, **options)
-    assert isinstance(hybrid, Descent)
     parts = composed("", sgm, ir, vr).build(budget(), gamma=0.3, copies=5, **options)
     torch.testing.assert_close(
         gradient(hybrid, model, given, moved), gradient(parts, model, given, moved), rtol=1e-9, atol=1e-11
@@ -76,10 +69,10 @@ def by_hand(image: Tensor, resize: float, numbers: Tensor) -> Tensor:
 @pytest.mark.parametrize("resize", [330 / 299, 1.5, 0.9, 0.5])
 def test_every_image_is_resized_and_padded_as_the_authors_do(resize: float) -> None:
     given = examples(6, (3, 20, 20))
-    draw = Draw(streams(given), 4, given.images)
-    numbers = draw.uniform("diversity", (4,))
-    with DiverseInput(1.0, resize).lend(nn.Identity(), draw) as lent:
-        moved = lent(given.images.repeat_interleave(2, 0))
+    state = run_state(given, 4)
+    numbers = state.rng.uniform("diversity", (4,))
+    with DiverseInput(1.0, resize).apply(nn.Identity(), state) as diverse:
+        moved = diverse(given.images.repeat_interleave(2, 0))
     for i in range(6):
         for point in (2 * i, 2 * i + 1):
             assert torch.equal(moved[point], by_hand(given.images[i], resize, numbers[i]))
@@ -108,8 +101,8 @@ def test_each_image_has_a_draw_of_its_own_with_the_probability_asked_for() -> No
     given = examples(4, (1, 10, 10))
     counts = []
     for step in range(200):
-        with DiverseInput(0.3, 0.5).lend(nn.Identity(), Draw(streams(given), step, given.images)) as lent:
-            counts.append((lent(given.images) != given.images).flatten(1).any(1)[1:])
+        with DiverseInput(0.3, 0.5).apply(nn.Identity(), run_state(given, step)) as diverse:
+            counts.append((diverse(given.images) != given.images).flatten(1).any(1)[1:])
     share = torch.stack(counts).double().mean(0)
     assert (share - 0.3).abs().max() < 0.15
     assert len({tuple(row.tolist()) for row in torch.stack(counts)}) > 4, "one draw for the whole batch"
@@ -122,7 +115,7 @@ def test_no_diversity_is_plain_ascent_to_the_bit() -> None:
     assert not torch.equal(run(build("di", budget(), probability=1.0), model, given)[-1], plain)
 
 
-def test_a_network_of_one_size_is_named_and_told_what_to_do() -> None:
+def test_a_network_of_one_size_is_rejected_with_what_to_change() -> None:
     given, model = examples(), nn.Sequential(nn.Flatten(), nn.Linear(36, 4)).double().requires_grad_(False)
     with pytest.raises(ValueError, match=r"resize: the network fails on 7 x 7 pixels \(would do: 0.9"):
         run(build("di", budget(), probability=1.0), model, given)

@@ -1,13 +1,17 @@
 """The command line: every mistake is one clear line and exit code 2; nothing is half-written."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from bench_core.cli import app, guard
+from bench_core.suite.load import own_suites
 
 GOOD = """
 title = "small"
@@ -170,7 +174,7 @@ def test_overrides_and_limits_reach_the_run(bench) -> None:
         assert mark in text
 
 
-def test_a_plan_says_cost_and_what_is_stored(bench) -> None:
+def test_a_plan_shows_costs_and_what_is_stored(bench) -> None:
     Path("small.toml").write_text(GOOD)
     code, text, _ = bench("plan", "small.toml")
     assert code == 0
@@ -181,16 +185,21 @@ def test_a_plan_says_cost_and_what_is_stored(bench) -> None:
     (ir,) = [group for group in record["groups"] if group["attack"] == "IR"]
     assert ir["forwards"] == 4 * (2 * 3 + 1)
     assert ir["forwards_to_do"] == 0
+    assert json.loads(bench("plan", "small.toml", "--format", "json")[1]) == record
+    rows = list(csv.DictReader(io.StringIO(bench("plan", "small.toml", "--format", "csv")[1])))
+    assert [float(row["forwards"]) for row in rows] == [group["forwards"] for group in record["groups"]]
+    assert "| IR |" in bench("plan", "small.toml", "--format", "markdown")[1]
+    assert bench("plan", "small.toml", "--format", "jsn")[0] == 2
 
 
-def test_plugins_and_suites_list_what_there_is(bench) -> None:
-    code, text, _ = bench("plugins")
+def test_suites_lists_every_suite_with_its_profiles(bench) -> None:
+    code, text, _ = bench("suites", "--format", "csv")
     assert code == 0
-    for expected in ("strength: float >= 0 = 1.0", "adversarial-bench", "embedded", "transfer_utility"):
-        assert expected in text
-    listed = json.loads(bench("plugins", "--json", "--block", "metrics")[1])
-    assert {"plugin": "metrics", "package": "adversarial-bench", "reason": "blocked"} in listed["unavailable"]
-    assert "transfer_table1" in bench("suites")[1]
+    rows = {row["suite"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert set(rows) == set(own_suites())
+    for name, path in own_suites().items():
+        suite = tomllib.loads(path.read_text())
+        assert (rows[name]["profiles"], rows[name]["title"]) == (", ".join(suite["profiles"]), suite["title"])
 
 
 def test_no_arguments_give_help(bench) -> None:
@@ -200,7 +209,15 @@ def test_no_arguments_give_help(bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["plan", "transfer_table1"], ["plugins"], ["suites"], ["show", "small.toml"], ["--help"]]
+    "command",
+    [
+        ["plan", "transfer_table1"],
+        ["plugins"],
+        ["plugins", "attacks", "mi"],
+        ["suites"],
+        ["show", "small.toml"],
+        ["--help"],
+    ],
 )
 def test_torch_is_not_imported_where_no_tensor_is_needed(command: list[str], bench) -> None:
     Path("small.toml").write_text(GOOD)

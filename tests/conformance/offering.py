@@ -1,4 +1,4 @@
-"""A registry that offers one plugin beside the installed ones, and what the kit says of it."""
+"""A registry with one more plugin than the installed ones, and the kit's verdicts on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def offering(kind: str, recipe: Recipe, name: str = "mine") -> Registry:
 
 
 def verdicts(kind: str, recipe: Recipe, rules: Collection[str] = ()) -> list[Verdict]:
-    """Ask all rules of a recipe, or some."""
+    """Check all rules of a recipe, or some."""
     registry = offering(kind, recipe)
     return [
         judge(subject, rule)

@@ -1,4 +1,4 @@
-"""Attacks of torchattacks keep the rules, or say which not and why."""
+"""Attacks of torchattacks keep the rules, or declare their deviations."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The bridges of AutoAttack and foolbox keep the rules, or say which not and why."""
+"""The bridges of AutoAttack and foolbox keep the rules, or declare their deviations."""
 
 import pytest
 
@@ -16,10 +16,10 @@ NAMES = [
 def test_they_keep_every_rule_that_they_do_not_declare(name: str, installed: Registry) -> None:
     if name not in installed.names("attacks"):
         pytest.skip("installed without the extra")
-    asked = [
+    checks = [
         (subject, rule) for subject in subjects(installed, offers(installed, name)) for rule in applicable(subject)
     ]
-    verdicts = [judge(subject, rule) for subject, rule in asked]
+    verdicts = [judge(subject, rule) for subject, rule in checks]
     assert not [str(verdict) for verdict in verdicts if verdict.status == "broken"]
     kept = [verdict for verdict in verdicts if verdict.status not in ("declared", "unasked")]
     assert len(kept) > 5

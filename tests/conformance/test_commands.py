@@ -1,4 +1,4 @@
-"""`bench check` and `bench new` on the command line: what they print, their exit codes, and a mistake in a line."""
+"""`bench check` and `bench new` on the command line: output, exit codes, and one line for each mistake."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench_core.testing import RULES
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as left:
         main(arguments)
-    said = capsys.readouterr()
-    return int(left.value.code or 0), said.out, said.err
+    captured = capsys.readouterr()
+    return int(left.value.code or 0), captured.out, captured.err
 
 
 def test_without_a_name_the_rules_are_listed(capsys) -> None:
@@ -36,15 +36,15 @@ def test_one_rule_of_one_attack_as_json(capsys) -> None:
     ]
 
 
-def test_an_attack_is_held_against_another(capsys) -> None:
+def test_an_attack_is_compared_with_another(capsys) -> None:
     assert bench(capsys, "check", "mi", "--rule", "like", "--like", "mi")[0] == 0
     code, out, _ = bench(capsys, "check", "mi", "--rule", "like", "--like", "pgd")
     assert code == 1
-    assert "attack mi (l2): like: broken; step 2 differs from pgd" in out
+    assert "FAILED attack mi (l2)::like - step 2 differs from pgd" in out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("check", "pdg"), 'nothing is called "pdg" (did you mean "pgd"?)'),
         (("check", "mi", "--set", "decya=1"), 'mi.decya: unknown key (did you mean "decay"?)'),
@@ -55,10 +55,10 @@ def test_an_attack_is_held_against_another(capsys) -> None:
         (("new", "model", "json"), '"json" is taken'),
     ],
 )
-def test_a_mistake_is_one_line(capsys, arguments: tuple[str, ...], said: str) -> None:
+def test_a_mistake_is_one_line(capsys, arguments: tuple[str, ...], expected: str) -> None:
     code, _, err = bench(capsys, *arguments)
     assert code == 2
-    assert said in err
+    assert expected in err
     assert err.count("\n") == 1
 
 
@@ -68,4 +68,4 @@ def test_a_package_is_written_once(capsys, tmp_path: Path) -> None:
     assert str(tmp_path / "my-own" / "my_own" / "__init__.py") in out
     code, _, err = bench(capsys, "new", "metric", "my_own", "--into", str(tmp_path))
     assert code == 2
-    assert "is there already" in err
+    assert "already exists" in err

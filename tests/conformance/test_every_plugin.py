@@ -1,4 +1,4 @@
-"""Every attack, metric, model and dataset that comes with bench keeps the rules that others are held to."""
+"""Every attack, metric, model and dataset of bench keeps the rules of the conformance kit."""
 
 import tomllib
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ASKED_HERE = {"attacks", "metrics", "models"}
-NO_WEIGHTS_SHIP = {"timm", "robustbench"}
+CHECKED_HERE = {"attacks", "metrics", "models"}
+WITHOUT_WEIGHTS = {"timm", "robustbench"}  # their weights are downloaded
 
 
 @pytest.mark.bench("attacks")
@@ -18,7 +18,7 @@ def test_own_plugins_keep_every_rule(bench_rule: Callable[[], None]) -> None:
     bench_rule()
 
 
-def test_every_plugin_of_this_package_is_asked() -> None:
+def test_every_plugin_of_this_package_is_checked() -> None:
     points = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["bench"])
     bridges = {path.stem for path in (ROOT / "plugins/attacks/bench_attacks/bridges").glob("*.py")}
-    assert points - bridges - NO_WEIGHTS_SHIP - {"executors"} == ASKED_HERE
+    assert points - bridges - WITHOUT_WEIGHTS - {"executors"} == CHECKED_HERE

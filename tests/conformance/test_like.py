@@ -1,4 +1,4 @@
-"""Mistakes that only a reference can tell: one wrong attack for each, held against the attack that it claims to be."""
+"""Mistakes that only a comparison with a reference attack reveals: one wrong attack for each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_attacks.descent import Descent
-from bench_attacks.draw import Draw
-from bench_attacks.recipes import RECIPES
-from bench_attacks.terms import Interaction
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.parts.ir import Interaction
+from bench_attacks.plugin import RECIPES
+from bench_attacks.run_state import RunState
+from bench_attacks.step_rng import StepRng
 from bench_core.testing import judge, offers, subjects
 from bench_core.testing.reference import like
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model
@@ -28,28 +29,29 @@ GRID = {"grid": 4, "samples": 3, "cells": 5}
 class Drawn(Interaction):
     """Cells drawn with replacement: a cell may be drawn twice, and then one fewer is masked."""
 
-    def place(self, clean: Tensor, images: Tensor, draw: Draw) -> Tensor:
-        class Repeating(Draw):
+    def points(self, images: Tensor, run: RunState) -> Tensor:
+        class Repeating(StepRng):
             def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
                 distinct = super().subsets(purpose, count, players, size)
                 return distinct & (torch.arange(players) != distinct.long().argmax(-1, keepdim=True))
 
-        return super().place(clean, images, Repeating(draw.rng, draw.step, draw.like))
+        repeating = Repeating(run.rng.streams, run.rng.step, run.rng.like)
+        return super().points(images, replace(run, rng=repeating))
 
 
 @dataclass(frozen=True)
 class Uncovered(Interaction):
     """The last row and column of pixels are never masked, as where the grid does not divide the side."""
 
-    def place(self, clean: Tensor, images: Tensor, draw: Draw) -> Tensor:
-        points = super().place(clean, images, draw)
+    def points(self, images: Tensor, run: RunState) -> Tensor:
+        points = super().points(images, run)
         points[..., -1, :], points[..., :, -1] = images[:, None, :, -1, :], images[:, None, :, :, -1]
         return points
 
 
-def wrong_ir(term: type[Interaction], strength: float = 1.0) -> Callable[..., Descent]:
-    def build(budget: Budget, grid: int = 16, samples: int = 32, cells: int = 32) -> Descent:
-        return replace(Descent.plain(budget), extras=(term(strength, grid, samples, cells),))
+def wrong_ir(term: type[Interaction], strength: float = 1.0) -> Callable[..., GradientAttack]:
+    def build(budget: Budget, grid: int = 16, samples: int = 32, cells: int = 32) -> GradientAttack:
+        return replace(GradientAttack.plain(budget), extras=(term(strength, grid, samples, cells),))
 
     return build
 

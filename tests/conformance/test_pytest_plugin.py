@@ -1,4 +1,4 @@
-"""The pytest plugin: a test for every rule, which passes, fails, is skipped or expected to fail as the verdict is."""
+"""The pytest plugin: one test per rule, which passes, fails, is skipped or xfails according to the verdict."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 TESTS = """
 import pytest
@@ -26,46 +28,61 @@ offered = {
 plugin = SimpleNamespace(bench_attacks=lambda: offered)
 pytest_plugin.installed().register(plugin, Origin("mine", "mine", "1", ""))
 
-@pytest.mark.bench("NAME")
-def test_rules(bench_rule):
+@pytest.mark.bench("right")
+def test_right(bench_rule):
+    bench_rule()
+
+@pytest.mark.bench("wrong")
+def test_wrong(bench_rule):
+    bench_rule()
+
+@pytest.mark.bench("frank")
+def test_frank(bench_rule):
+    bench_rule()
+
+@pytest.mark.bench("rihgt")
+def test_rihgt(bench_rule):
     bench_rule()
 """
 
 
-def outcome(tmp_path: Path, name: str) -> tuple[int, str]:
-    (tmp_path / "test_rules.py").write_text(TESTS.replace("NAME", name))
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the output of one run of pytest on all of them."""
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "test_rules.py").write_text(TESTS)
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-m", "pytest", "-p", "bench_core.testing.pytest_plugin", "-q", "-rfEsx"]
-    command += ["-k", "batch_independence or found"]
+    command = [sys.executable, "-m", "pytest", "-p", "bench_core.testing.pytest_plugin", "-q", "-rA"]
+    command += ["-k", "batch_independence or found", "-p", "no:cacheprovider", "-c", os.devnull]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path]), "OMP_NUM_THREADS": "1"}
-    given = [*command, "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)]
-    done = subprocess.run(given, capture_output=True, text=True, check=False, env=environment)
-    return done.returncode, done.stdout
+    command += ["--rootdir", str(folder), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
 
 
-def test_a_right_one_passes(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "right")
-    assert code == 0, said
-    assert "2 passed" in said
+def outcomes(printed: str, name: str) -> list[str]:
+    """Return the summary lines of a test, an outcome first; it runs once under each norm."""
+    return [line for line in printed.splitlines() if f"test_rules.py::test_{name}[" in line]
 
 
-def test_a_wrong_one_fails_with_what_and_where_to_read(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "wrong")
-    assert code == 1
-    assert "2 failed" in said
-    assert "attacked alone" in said
-    assert "docs/plugins.md#attacks-batch-independence" in said
-    assert "Traceback" not in said
+def test_a_right_one_passes(printed: str) -> None:
+    assert [line.split()[0] for line in outcomes(printed, "right")] == ["PASSED"] * 2
 
 
-def test_what_is_declared_is_an_expected_failure_with_its_reason(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "frank")
-    assert code == 0, said
-    assert "2 xfailed" in said
-    assert "one mask for all; found: " in said
+def test_a_wrong_one_fails_with_the_reason_and_where_to_read(printed: str) -> None:
+    assert [line.split()[0] for line in outcomes(printed, "wrong")] == ["FAILED"] * 2
+    assert "when attacked alone" in printed
+    assert "docs/plugins.md#attacks-batch-independence" in printed
+    assert "Traceback" not in printed
 
 
-def test_a_name_that_nobody_offers_fails_and_names_the_nearest(tmp_path: Path) -> None:
-    code, said = outcome(tmp_path, "rihgt")
-    assert code == 1
-    assert 'nothing is called "rihgt" (did you mean "right"?)' in said
+def test_a_declared_deviation_is_an_expected_failure_with_its_reason(printed: str) -> None:
+    lines = outcomes(printed, "frank")
+    assert [line.split()[0] for line in lines] == ["XFAIL"] * 2
+    assert all("one mask for all; found: " in line for line in lines)
+
+
+def test_an_unknown_name_fails_and_the_nearest_is_named(printed: str) -> None:
+    assert [line.split()[0] for line in outcomes(printed, "rihgt")] == ["FAILED"]
+    assert 'nothing is called "rihgt" (did you mean "right"?)' in printed

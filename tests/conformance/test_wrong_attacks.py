@@ -230,11 +230,11 @@ def rolls_dice(_model: Model, _examples: Examples) -> None:
 
 MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
     "the sign is reversed": ("ascent", "fell", recipe(gradient=descends)),
-    "masks of the first image": ("batch_independence", "attacked alone", recipe(gradient=one_mask_of_the_first)),
-    "an N x N matrix of logits": ("batch_independence", "attacked alone", recipe(gradient=all_pairs)),
-    "statistics of the batch": ("batch_independence", "attacked alone", recipe(gradient=batch_deviation)),
-    "a norm of the batch": ("batch_independence", "attacked alone", recipe(gradient=batch_length)),
-    "the clean image first": ("first_step", "the clean ones", recipe(early=True)),
+    "masks of the first image": ("batch_independence", "when attacked alone", recipe(gradient=one_mask_of_the_first)),
+    "an N x N matrix of logits": ("batch_independence", "when attacked alone", recipe(gradient=all_pairs)),
+    "statistics of the batch": ("batch_independence", "when attacked alone", recipe(gradient=batch_deviation)),
+    "a norm of the batch": ("batch_independence", "when attacked alone", recipe(gradient=batch_length)),
+    "the clean image first": ("first_step", "the clean images", recipe(early=True)),
     "no random start": ("random_start", "changes nothing", recipe(starts=False)),
     "a state that stays": ("determinism", "keeps a state", recipe(gradient=momentum)),
     "a seed of its own": ("determinism", "seed does not decide", recipe(gradient=draws_from_the_clock)),
@@ -243,11 +243,11 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
     "hooks that fail in place": ("inplace_network", "raised RuntimeError", recipe(gradient=full_backward_hooks)),
     "hooks never removed": ("early_close", "hooks", recipe(gradient=hooks_until_the_end)),
     "one image at a time": ("batching", "8 images take", recipe(gradient=one_by_one)),
-    "the same question again": ("batching", "had been asked", recipe(gradient=empty_again_and_again)),
-    "targets forgotten": ("targeted", "not aimed at", recipe(gradient=ignores_targets)),
+    "the same question again": ("batching", "had been evaluated", recipe(gradient=empty_again_and_again)),
+    "targets forgotten": ("targeted", "untargeted attack", recipe(gradient=ignores_targets)),
     "three channels taken for granted": ("one_channel", "shape", recipe(gradient=three_channels_only)),
     "square images taken for granted": ("odd_sides", "raised RuntimeError", recipe(gradient=square_only)),
-    "a swallowed failure": ("failing_network", "went on", recipe(gradient=swallows)),
+    "a swallowed failure": ("failing_network", "swallowed", recipe(gradient=swallows)),
     "global random numbers": ("contract", "global random state", recipe(gradient=draws_globally)),
     "Python's random numbers": ("contract", "Python's global random", recipe(around=rolls_dice)),
     "a projection through zero": ("no_room", "NaN", recipe(project=divides_by_delta)),
@@ -264,10 +264,10 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_caught_by_name(mistake: str) -> None:
-    rule, said, wrong = MISTAKES[mistake]
+    rule, message, wrong = MISTAKES[mistake]
     found = next((each for each in verdicts("attacks", wrong, {rule}) if each.status == "broken"), None)
     assert found
-    assert said in found.message
+    assert message in found.message
     assert found.given
     assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)
 

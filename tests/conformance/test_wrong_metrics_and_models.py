@@ -82,17 +82,17 @@ METRICS: Mapping[str, tuple[str, str, MetricRecipe]] = {
     "one row for all": ("rows", "not 6 rows", altered(lambda values: values.mean()[None])),
     "randomness of its own": ("rows", "random", altered(lambda values: values + torch.rand(()))),
     "images overwritten": ("rows", "in place", metric(observed=overwriting)),
-    "a mean over the batch": ("shard_independence", "not those of the whole", altered(lambda v: v - v.mean())),
-    "a place in the batch": ("shard_independence", "not those", altered(lambda v: v + torch.arange(len(v)))),
+    "a mean over the batch": ("shard_independence", "those of the complete", altered(lambda v: v - v.mean())),
+    "a place in the batch": ("shard_independence", "differ from those", altered(lambda v: v + torch.arange(len(v)))),
     "a need that there is not": ("needs", "gradient", MetricRecipe(Wishful, "Wishful.")),
-    "NaN left out silently": ("missing_value", "as if there were", scored(lambda v: score(np.nanmean(v), len(v)))),
-    "NaN taken for no": ("missing_value", "as if there were", scored(lambda v: score((v > -9).mean(), len(v)))),
+    "NaN left out silently": ("missing_value", "as if the value", scored(lambda v: score(np.nanmean(v), len(v)))),
+    "NaN taken for no": ("missing_value", "as if the value", scored(lambda v: score((v > -9).mean(), len(v)))),
     "the first image": ("order", "order of the images", scored(lambda v: score(v[0], len(v)))),
     "an interval beside its value": ("intervals", "outside", scored(lambda v: score(v.mean(), len(v), 7, 8))),
     "more images than there are": ("intervals", "n = 60", scored(lambda v: score(v.mean(), 60))),
     "another mean's images": ("intervals", "per_image", scored(lambda v: score(v.mean() + 1, len(v), each=v))),
     "a deviation of one image": ("one_row", "raised ZeroDivisionError", scored(alone)),
-    "a name that is not said": ("names", "does not name", scored(lambda v: score(v.mean(), len(v), name="other"))),
+    "an unknown name": ("names", "not in `scores`", scored(lambda v: score(v.mean(), len(v), name="other"))),
 }  # fmt: skip
 
 
@@ -140,13 +140,13 @@ def normalised_in_place(inner: nn.Module, images: Tensor) -> Tensor:
 
 BOAST = {"shape": (1, 28, 28), "data": "embedded", "accuracy": 0.99}
 MODELS: Mapping[str, tuple[str, str, ModelRecipe]] = {
-    "a softmax inside": ("no_softmax", "sums to 1", model(lambda inner, images: inner(images).softmax(1))),
-    "statistics of the batch": ("batch_independence", "other logits", model(always_training)),
+    "a softmax inside": ("no_softmax", "are probabilities", model(lambda inner, images: inner(images).softmax(1))),
+    "statistics of the batch": ("batch_independence", "alone differ", model(always_training)),
     "training for good": ("eval_mode", "mode", model(always_training)),
-    "dropout at test time": ("determinism", "the second time", model(dropout)),
+    "dropout at test time": ("determinism", "second forward pass", model(dropout)),
     "random weights": ("determinism", "built again", model(seed=None)),
     "a black image is NaN": ("logits", "not all finite", model(black_is_nan)),
-    "features for logits": ("logits", "it gave", model(lambda inner, images: inner[0](images))),
+    "features for logits": ("logits", "it returned", model(lambda inner, images: inner[0](images))),
     "no gradient": ("gradient", "raised RuntimeError", model(lambda inner, images: inner(images.detach()))),
     "a gradient quantised away": ("gradient", "exactly zero", model(lambda inner, x: inner((x * 8).round()))),
     "images changed in place": ("eval_mode", "in place", model(normalised_in_place)),
@@ -197,10 +197,10 @@ WRONG = [("metrics", METRICS), ("models", MODELS), ("datasets", DATASETS)]
 
 @pytest.mark.parametrize(("kind", "mistake"), [(kind, each) for kind, mistakes in WRONG for each in mistakes])
 def test_a_mistake_is_caught_by_name(kind: str, mistake: str) -> None:
-    rule, said, wrong = dict(WRONG)[kind][mistake]
+    rule, message, wrong = dict(WRONG)[kind][mistake]
     (found,) = verdicts(kind, wrong, {rule})
     assert found.status == "broken", str(found)
-    assert said in found.message
+    assert message in found.message
     assert f"docs/plugins.md#{kind}-{rule.replace('_', '-')}" in str(found)
 
 
@@ -216,7 +216,7 @@ def test_what_nobody_may_declare_is_broken() -> None:
 
     found = verdicts("metrics", MetricRecipe(Excused, "Excused."))
     assert {each.status for each in found} == {"broken"}
-    assert "which none may" in found[0].message
+    assert "cannot be declared" in found[0].message
 
 
 def test_weights_that_are_missing_are_no_fault() -> None:

@@ -54,7 +54,7 @@ STABLE = {  # version 1; removing or changing a name needs a new API_VERSION
 HOOKS = {
     "bench_attacks": "", "bench_metrics": "", "bench_models": "", "bench_datasets": "", "bench_executors": "",
     "bench_run_started": "plan", "bench_cell_done": "job rows reason", "bench_run_finished": "result",
-    "bench_render": "table format",
+    "bench_render": "table format intervals", "bench_formats": "",
 }  # fmt: skip
 KIT = {"RULES", "Rule", "Subject", "Verdict", "applicable", "budget", "check", "examples", "judge", "network", "offers",
        "streams", "subjects", "trials"}  # fmt: skip

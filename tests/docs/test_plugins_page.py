@@ -19,7 +19,8 @@ from bench_core import hookspecs, load_suite, run
 from bench_core.commands.new import write_package
 from bench_core.planning.uses import NEEDS
 from bench_core.registry import Origin, Registry
-from bench_core.tables.text_formats import render
+from bench_core.tables.formats import PLAIN, find_format
+from bench_core.tables.sheet import sheet_of
 from bench_core.testing import RULES, applicable, judge, offers, subjects
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +103,7 @@ def test_the_executor_and_the_format(registry: Registry, tmp_path: Path, monkeyp
     )
     assert timed.tables == inline.tables
     assert " s\n" in capsys.readouterr().err
-    text = render(timed.tables[0], "org", False, False, registry.manager)
+    text = find_format("org", registry.manager)(sheet_of(timed.tables[0]), PLAIN)
     assert text.startswith(f"* {timed.tables[0].title}\n| source | attack |")
     assert f"{timed.tables[0].rows[0][1][0].value:.3g}" in text
 

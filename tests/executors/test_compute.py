@@ -1,4 +1,4 @@
-"""The dearest jobs are handed out first; only what keeping results raises is said to be that."""
+"""The most expensive jobs come first; only failures to store results are reported as such."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from bench_core.store import Store
 from tests.planning.made import planned_attack
 
 
-class Listed:
-    """Notes the order of the tasks, and gives for each a bundle that is none."""
+class Recorder:
+    """Records the order of the tasks, and returns for each a bundle without content."""
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.order: list[str] = []
@@ -31,21 +31,21 @@ class Listed:
 JOBS = [planned_attack(image, cost=(cost, cost)) for image, cost in zip("abcde", (1, 9, 1, 9, 5), strict=True)]
 
 
-def test_the_dearest_jobs_come_first_and_equals_in_the_order_of_the_plan(tmp_path: Path) -> None:
-    by = Listed()
-    Dispatcher(Store(tmp_path), by, Silent(), Registry()).compute("attacks", JOBS)
-    assert by.order == [JOBS[place].address for place in (1, 3, 4, 0, 2)]
+def test_the_most_expensive_jobs_come_first_and_equal_ones_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    executor = Recorder()
+    Dispatcher(Store(tmp_path), executor, Silent(), Registry()).compute("attacks", JOBS)
+    assert executor.order == [JOBS[place].address for place in (1, 3, 4, 0, 2)]
 
 
-def test_a_disk_that_is_full_is_told_and_what_else_fails_is_not_said_to_be_that(
+def test_a_full_disk_is_reported_as_such_and_no_other_failure_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def put(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    away = Listed(ConnectionError("the cluster is gone"))
+    disconnected = Recorder(ConnectionError("the cluster is gone"))
     with pytest.raises(ConnectionError, match="the cluster is gone"):
-        Dispatcher(Store(tmp_path), away, Silent(), Registry()).compute("attacks", JOBS)
+        Dispatcher(Store(tmp_path), disconnected, Silent(), Registry()).compute("attacks", JOBS)
     monkeypatch.setattr(Store, "put", put)
     with pytest.raises(Incomplete, match=r"cannot keep results in .*: No space left on device"):
-        Dispatcher(Store(tmp_path), Listed(), Silent(), Registry()).compute("attacks", JOBS)
+        Dispatcher(Store(tmp_path), Recorder(), Silent(), Registry()).compute("attacks", JOBS)

@@ -1,4 +1,4 @@
-"""Which device and number type compute, and that what they find is judged alike."""
+"""Devices are found without torch. The device and the number type change attacks only by rounding."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Give a function that pretends a GPU of some maker, or none."""
+    """Return a function that simulates a machine with a GPU of some vendor, or with none."""
 
-    def pretend(maker: str | None) -> None:
-        monkeypatch.setattr(devices, "NVIDIA", ("/",) if maker == "nvidia" else ())
+    def pretend(vendor: str | None) -> None:
+        monkeypatch.setattr(devices, "NVIDIA", ("/",) if vendor == "nvidia" else ())
         monkeypatch.setattr(devices, "GPUS", tmp_path / "gpus")
         monkeypatch.setattr(devices.shutil, "which", lambda _name: None)
-        system = ("Darwin", "arm64") if maker == "apple" else ("Linux", "x86_64")
+        system = ("Darwin", "arm64") if vendor == "apple" else ("Linux", "x86_64")
         monkeypatch.setattr(devices.platform, "system", lambda: system[0])
         monkeypatch.setattr(devices.platform, "machine", lambda: system[1])
 
@@ -32,31 +32,31 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("maker", "wanted", "found"),
+    ("vendor", "wanted", "found"),
     [
         (None, "auto", "cpu"), ("apple", "auto", "cpu"), ("nvidia", "auto", "cuda"), ("nvidia", "cpu", "cpu"),
         ("nvidia", "cuda:3", "cuda:3"), ("apple", "mps", "mps"),
     ],
 )  # fmt: skip
-def test_a_device_is_found(machine, maker: str | None, wanted: str, found: str) -> None:
-    machine(maker)
+def test_a_device_is_found(machine, vendor: str | None, wanted: str, found: str) -> None:
+    machine(vendor)
     assert devices.find_device(wanted) == found
 
 
 @pytest.mark.parametrize(
-    ("maker", "wanted", "why"),
+    ("vendor", "wanted", "why"),
     [
         (None, "cuda", "no NVIDIA driver"), ("apple", "cuda:1", "no NVIDIA driver"), ("nvidia", "mps", "no Apple GPU"),
         ("nvidia", "gpu", "would do: auto"), ("nvidia", "cuda:x", "would do: auto"),
     ],
 )  # fmt: skip
-def test_a_device_that_is_not_there_is_the_users_mistake(machine, maker: str | None, wanted: str, why: str) -> None:
-    machine(maker)
+def test_a_missing_device_is_a_mistake_of_the_user(machine, vendor: str | None, wanted: str, why: str) -> None:
+    machine(vendor)
     with pytest.raises(UsageError, match=why):
         devices.find_device(wanted)
 
 
-def test_a_gpu_beyond_the_last_is_the_users_mistake(machine, tmp_path: Path) -> None:
+def test_a_gpu_number_beyond_the_last_is_a_mistake_of_the_user(machine, tmp_path: Path) -> None:
     machine("nvidia")
     for place in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / "gpus" / place).mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_a_gpu_beyond_the_last_is_the_users_mistake(machine, tmp_path: Path) -> 
     assert devices.find_device("cuda:9", remote=True) == "cuda:9"
 
 
-def test_a_device_of_other_machines_need_not_be_here(machine) -> None:
+def test_a_device_of_remote_workers_may_be_missing_here(machine) -> None:
     machine(None)
     assert devices.find_device("cuda", remote=True) == "cuda"
 
@@ -74,9 +74,7 @@ def test_a_device_of_other_machines_need_not_be_here(machine) -> None:
 OBSERVED = ("[metrics]", '[metrics]\npictures = { recipe = "pictures" }')
 
 
-def test_bfloat16_finds_its_own_perturbations_and_float32_judges_them(
-    registry: Registry, write_suite, tmp_path
-) -> None:
+def test_bfloat16_attacks_differ_and_are_evaluated_in_float32(registry: Registry, write_suite, tmp_path) -> None:
     suite = write_suite(OBSERVED, ('norm = "linf"', 'norm = "l2"'))
     short, full = (
         run(suite, out=tmp_path, registry=registry, executor="inline", precision=precision, device="cpu")
@@ -94,13 +92,13 @@ def test_bfloat16_finds_its_own_perturbations_and_float32_judges_them(
 
 
 def truth(result) -> np.ndarray:
-    """The toy images' labels, of those that were attacked."""
+    """Return the labels of the attacked toy images."""
     return np.array(result.selected) % 3
 
 
 @needs_gpu
 @pytest.mark.parametrize("parts", [[], ["vr"], ["mi", "ti"], ["ir"]])
-def test_a_gpu_gives_what_the_cpu_gives_up_to_rounding(registry: Registry, write_suite, tmp_path, parts) -> None:
+def test_a_gpu_equals_the_cpu_up_to_rounding(registry: Registry, write_suite, tmp_path, parts) -> None:
     options = ", grid = 2, cells = 2" if "ir" in parts else ""
     chosen = f"{{ parts = {['pgd', *parts]}{options} }}"
     suite = write_suite(OBSERVED, ('{ recipe = "pgd" }', chosen), ('norm = "linf"', 'norm = "l2"'))

@@ -1,4 +1,4 @@
-"""Executors choose who computes, never what comes out; a worker that dies costs its own job."""
+"""All executors give the same results; a worker that dies costs only its own job."""
 
 import json
 import os
@@ -43,28 +43,28 @@ def suite(tmp_path: Path) -> str:
 
 def test_one_worker_two_workers_and_this_process_give_the_same_bits(suite: str, tmp_path: Path) -> None:
     ways = {"inline": {"executor": "inline"}, "one": {"workers": 1}, "two": {"workers": 2}}
-    folders = [run(suite, out=tmp_path / name, **how).folder for name, how in ways.items()]
+    folders = [run(suite, out=tmp_path / name, **options).folder for name, options in ways.items()]
     first, *others = [{p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()} for folder in folders]
     for other in others:
         assert {name for name in first if first[name] != other[name]} == set()
 
 
-def test_jobs_are_plain_json(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_are_plain_json(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Task] = []
     original = Local.run
 
-    def noting(self, tasks):
+    def recording(self, tasks):
         seen.extend(tasks)
         return original(self, tasks)
 
-    monkeypatch.setattr(Local, "run", noting)
+    monkeypatch.setattr(Local, "run", recording)
     run(suite, out=tmp_path)
     assert seen
     for task in seen:
         assert json.loads(json.dumps(task.spec)) == task.spec
 
 
-def test_a_worker_that_dies_costs_its_own_job(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_costs_only_its_own_job(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "crasher.py").write_text(PLUGIN.replace("os._exit(7)", "return Crash()").replace(
         "def crash", "class Crash:\n    def __call__(self, *_):\n        os._exit(7)\n\ndef crash"))  # fmt: skip
     info = tmp_path / "crasher-1.dist-info"
@@ -87,16 +87,16 @@ def test_a_worker_that_dies_costs_its_own_job(suite: str, tmp_path: Path, monkey
 
 
 def workers_of(pid: int) -> list[int]:
-    """Give the children of a process and theirs, whichever of its threads started them."""
-    own = [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
-    return [*own, *(below for each in own for below in workers_of(each))]
+    """Return all descendants of a process, whichever of its threads started them."""
+    children = [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
+    return [*children, *(descendant for child in children for descendant in workers_of(child))]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc")
 @pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
-    how: signal.Signals, executor: str, suite: str, tmp_path: Path
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_leaves_no_orphan_and_prints_the_same(
+    signal_number: signal.Signals, executor: str, suite: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "longer.toml"
     path.write_text(Path(suite).read_text().replace("count = 6", "count = 80").replace("samples = 1", "samples = 4"))
@@ -117,26 +117,26 @@ def test_a_killed_run_goes_on_leaves_no_orphan_and_prints_the_same(
     while len(list(store.rglob("*.safetensors"))) < 5 and time.monotonic() < limit:
         time.sleep(0.02)
     children = workers_of(process.pid)
-    os.kill(process.pid, how)
+    os.kill(process.pid, signal_number)
     errors = process.communicate()[1]
     assert children
-    assert process.returncode == (-9 if how == signal.SIGKILL else 130), errors
-    if how == signal.SIGINT:
-        assert re.fullmatch(r"bench: interrupted; what finished is stored, .*", errors.splitlines()[-1])
+    assert process.returncode == (-9 if signal_number == signal.SIGKILL else 130), errors
+    if signal_number == signal.SIGINT:
+        assert re.fullmatch(r"bench: interrupted; finished results are stored, .*", errors.splitlines()[-1])
     kept = {p: p.stat().st_mtime_ns for p in store.rglob("*.safetensors")}
     assert kept
     subprocess.run([*command, str(tmp_path / "cut")], check=True, capture_output=True)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept, "a finished cell was computed again"
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
-    cut, whole = ((tmp_path / way / "longer/embedded/tables/main.txt").read_bytes() for way in ("cut", "whole"))
-    assert cut == whole
-    limit = time.monotonic() + (90 if executor == "ray" else 20)  # Ray's agents need a minute to see that it has gone
+    subprocess.run([*command, str(tmp_path / "complete")], check=True, capture_output=True)
+    cut, complete = ((tmp_path / way / "longer/embedded/tables/main.txt").read_bytes() for way in ("cut", "complete"))
+    assert cut == complete
+    limit = time.monotonic() + (90 if executor == "ray" else 20)  # Ray's agents need a minute to notice
     while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < limit:
         time.sleep(0.1)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
-def test_this_process_has_torchs_settings_back_after_a_run(suite: str, tmp_path: Path) -> None:
+def test_torchs_settings_are_restored_after_a_run(suite: str, tmp_path: Path) -> None:
     torch.use_deterministic_algorithms(False)
     torch.utils.deterministic.fill_uninitialized_memory = True
     run(suite, out=tmp_path, executor="inline")
@@ -144,20 +144,20 @@ def test_this_process_has_torchs_settings_back_after_a_run(suite: str, tmp_path:
     assert torch.utils.deterministic.fill_uninitialized_memory
 
 
-def test_a_users_own_settings_of_memory_win(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_own_memory_settings_win(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_environment(1)["MALLOC_TRIM_THRESHOLD_"] == str(2**30)
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
     assert worker_environment(1)["MALLOC_TRIM_THRESHOLD_"] == "1000"
 
 
 @pytest.mark.skipif(not MEASURABLE, reason="needs /proc")
-def test_memory_that_a_process_has_freed_is_seen_to_be_free() -> None:
+def test_freed_memory_is_returned_to_the_system() -> None:
     code = (
         "import os, numpy\nfrom bench_core.executors.watchdog import resident\n"
         "from bench_core.executors.hardware import give_back_memory\n"
         "held = [numpy.ones(2**17) for _ in range(200)]\nlast = numpy.ones(2**17)\ndel held\n"
         "before = resident(os.getpid())\ngive_back_memory()\nprint(before - resident(os.getpid()))"
     )
-    usual = {**os.environ, **worker_environment(1)}
-    done = subprocess.run([sys.executable, "-c", code], env=usual, capture_output=True, text=True, check=True)
+    environment = {**os.environ, **worker_environment(1)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert int(done.stdout) > 100 * 2**20

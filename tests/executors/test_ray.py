@@ -1,4 +1,4 @@
-"""Ray only chooses who computes; a lost worker or node costs its own cells; what cannot be is told at once."""
+"""Ray gives the results of the other executors; a lost worker or node costs only its own cells."""
 
 import os
 import socket
@@ -14,13 +14,17 @@ import pytest
 
 from bench_core import run
 from bench_core.errors import UsageError
-from bench_core.executors.ray_cluster import Request, room
-from bench_core.executors.ray_worker import Greeting, differences
-from bench_core.registry import discover
+from bench_core.executors import Outcome, Task
+from bench_core.executors.ray import Ray, _Scheduler
+from bench_core.executors.ray_cluster import Request, capacity
+from bench_core.executors.ray_worker import WorkerInfo, differences
+from bench_core.registry import Registry, discover
 from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: a test's own cluster has no token to share
+from .test_workers import install
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: the clusters of these tests have no token
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
@@ -49,7 +53,7 @@ def dies(budget, folder: str = "", times: int = 1):
 
 @hookimpl
 def bench_attacks():
-    return {"dies": AttackRecipe(dies, "is killed some times")}
+    return {"dies": AttackRecipe(dies, "is killed a number of times")}
 """
 ERRORS = [
     ({"address": "nowhere"}, "no address of a cluster (would do: local, auto, HOST:PORT)"),
@@ -68,7 +72,7 @@ def suite(tmp_path: Path) -> str:
 
 @pytest.fixture
 def two_nodes() -> Iterator[tuple[Any, Any]]:
-    """A cluster whose head has no processor to give, and two nodes of one each; the cluster and the second node."""
+    """A cluster whose head has no CPU, with two nodes of one CPU each. Yields the cluster and the second node."""
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
@@ -80,7 +84,7 @@ def two_nodes() -> Iterator[tuple[Any, Any]]:
 
 @pytest.fixture
 def puts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each job was stored."""
+    """Count how often each job is stored."""
     counted: Counter[str] = Counter()
     original = Store.put
 
@@ -96,16 +100,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def install(folder: Path, name: str, source: str) -> None:
-    """Put a plugin where Python finds it once the folder is on the path."""
-    info = folder / f"{name}-1.dist-info"
-    info.mkdir(parents=True)
-    (folder / f"{name}.py").write_text(source)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[bench]\n{name} = {name}\n")
-
-
-def test_two_nodes_give_the_bits_of_one_process_and_what_cannot_be_is_told_at_once(
+def test_two_nodes_give_the_bits_of_one_process_and_faults_are_reported_before_the_work(
     suite: str, tmp_path: Path, two_nodes, puts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = two_nodes[0].address
@@ -123,39 +118,75 @@ def test_two_nodes_give_the_bits_of_one_process_and_what_cannot_be_is_told_at_on
 
 
 @pytest.mark.parametrize(("options", "expected"), ERRORS)
-def test_a_mistake_is_told_before_the_work(options: dict, expected: str, suite: str, tmp_path: Path) -> None:
+def test_a_mistake_in_the_options_is_reported_before_the_work(
+    options: dict, expected: str, suite: str, tmp_path: Path
+) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        closed.bind(("127.0.0.1", 0))  # bound but not listening, so connections are refused
         port = closed.getsockname()[1]
-        given = {k: v.format(closed=port) if isinstance(v, str) else v for k, v in options.items()}
+        filled = {k: v.format(closed=port) if isinstance(v, str) else v for k, v in options.items()}
         with pytest.raises(UsageError) as raised:
-            run(suite, out=tmp_path, executor="ray", executor_options=given)
+            run(suite, out=tmp_path, executor="ray", executor_options=filled)
     assert expected in str(raised.value)
     assert not ray.is_initialized()
 
 
-def test_the_room_for_workers_is_counted_node_by_node() -> None:
+def test_the_capacity_is_counted_per_node() -> None:
     nodes = [
         {"Alive": True, "Resources": {"CPU": 5.0, "GPU": 2.0}},
         {"Alive": True, "Resources": {"CPU": 64.0}},
         {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
     ]
-    assert room(nodes, Request(cpus=2, gpus=0)) == 2 + 32
-    assert room(nodes, Request(cpus=0.5, gpus=0.1)) == 10
-    assert room(nodes, Request(cpus=1, gpus=2)) == 1
-    assert room(nodes, Request(cpus=6, gpus=1)) == 0
+    assert capacity(nodes, Request(cpus=2, gpus=0)) == 2 + 32
+    assert capacity(nodes, Request(cpus=0.5, gpus=0.1)) == 10
+    assert capacity(nodes, Request(cpus=1, gpus=2)) == 1
+    assert capacity(nodes, Request(cpus=6, gpus=1)) == 0
 
 
-def test_a_worker_that_differs_in_what_results_depend_on_is_refused() -> None:
+def test_a_worker_with_other_code_or_libraries_is_rejected() -> None:
     spec = {"environment": {"torch": "2.15", "device": "cpu"}, "host": "a"}
     wanted = {"attacks": "1", "mine": "2"}
-    assert differences(Greeting("n", "a", spec["environment"], wanted | {"more": "3"}, {}), spec, wanted) == []
-    found = Greeting("n", "b", {"torch": "2.14", "device": "cpu"}, {"attacks": "9"}, {"mine": "needs x"})
+    assert differences(WorkerInfo("n", "a", spec["environment"], wanted | {"more": "3"}, {}), spec, wanted) == []
+    found = WorkerInfo("n", "b", {"torch": "2.14", "device": "cpu"}, {"attacks": "9"}, {"mine": "needs x"})
     torch, host, attacks, mine = differences(found, spec, wanted)
     assert torch == "torch is 2.14 there and 2.15 here"
     assert "own code" in host
-    assert "attacks has other code" in attacks
+    assert "attacks has different code" in attacks
     assert "(needs x)" in mine
+
+
+def executor(workers: int | None = None) -> Ray:
+    return Ray(workers, Registry(), "local", None, None)
+
+
+def test_a_task_that_kills_several_workers_is_void() -> None:
+    tasks = [Task("a", {}, ()), Task("b", {}, ())]
+    scheduler = _Scheduler(executor(), Request(1, 0), tasks)
+    lost = ray.exceptions.RayError("the actor died\nand much more")
+    assert [scheduler.retry(tasks[0], lost), scheduler.retry(tasks[0], lost)] == [None, None]
+    assert scheduler.retry(tasks[1], lost) is None, "each task is counted separately"
+    assert list(scheduler.waiting) == [tasks[1], tasks[0], tasks[0], *tasks]
+    assert scheduler.retry(tasks[0], lost) == Outcome("a", reason="the worker process died 3 times (the actor died)")
+
+
+@pytest.mark.parametrize(("workers", "allowed"), [(None, 3), (2, 6)])
+def test_workers_that_die_at_their_start_end_the_run(workers: int | None, allowed: int) -> None:
+    scheduler = _Scheduler(executor(workers), Request(1, 0), [Task("a", {}, ())])
+    lost = ray.exceptions.RayError("the actor died")
+    for _ in range(allowed):
+        scheduler.count_failed_start(lost)
+    with pytest.raises(UsageError, match=r"^--executor ray: workers do not start: the actor died$"):
+        scheduler.count_failed_start(lost)
+    with pytest.raises(UsageError, match="install the same release"):
+        scheduler.count_failed_start(ray.exceptions.RayError("ModuleNotFoundError: No module named 'bench_core'"))
+
+
+def test_without_tasks_no_cluster_is_started_and_closing_twice_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("started"))
+    unused = executor()
+    assert list(unused.run([])) == []
+    unused.close()
+    unused.close()
 
 
 @pytest.mark.slow
@@ -168,14 +199,14 @@ def test_one_two_and_four_workers_give_the_same_bits(suite: str, tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_a_lost_node_costs_only_the_cells_it_had(suite: str, tmp_path: Path, two_nodes, puts: Counter[str]) -> None:
+def test_a_lost_node_costs_only_its_own_cells(suite: str, tmp_path: Path, two_nodes, puts: Counter[str]) -> None:
     cluster, second = two_nodes
     sound = files(run(suite, out=tmp_path / "inline", executor="inline").folder)
     puts.clear()
     seen: list[int] = []
 
     class Remover:
-        """Takes the node away in the midst of the attacks, from the driver's own thread."""
+        """Removes the second node during the attacks, from the driver's own thread."""
 
         def stage(self, name, total):
             @contextmanager
@@ -199,7 +230,7 @@ def test_a_lost_node_costs_only_the_cells_it_had(suite: str, tmp_path: Path, two
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("times", "void"), [(1, False), (99, True)])
-def test_a_killed_workers_task_is_taken_up_again_but_not_for_ever(
+def test_the_task_of_a_killed_worker_is_retried_a_few_times(
     times: int, void: bool, suite: str, tmp_path: Path, puts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path / "here", "dies", DIES)
@@ -224,6 +255,8 @@ def test_a_killed_workers_task_is_taken_up_again_but_not_for_ever(
 
 
 def test_listing_plugins_imports_no_ray() -> None:
-    code = "import sys; from bench_core.registry import discover; assert 'ray' in discover().names('executors')"
+    code = (
+        "import sys; from bench_core.registry import Registry, discover; assert 'ray' in discover().names('executors')"
+    )
     done = subprocess.run([sys.executable, "-c", f"{code}; sys.exit('ray' in sys.modules)"], check=False)
     assert done.returncode == 0

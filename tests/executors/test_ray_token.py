@@ -1,4 +1,4 @@
-"""A cluster that wants a token is joined with it, and a refused login is said to be one."""
+"""A cluster that requires a token is joined with it, and a rejected token is reported as such."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from bench_core.executors.ray import Ray
 from bench_core.executors.ray_cluster import Request, authentication, connect, probe
 from bench_core.registry import Registry
 
-os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: a test's own cluster has no token to share
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: the clusters of these tests have no token
 ray = pytest.importorskip("ray")
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without a token, and no word of one in the environment."""
+    """A home directory without a token, and an environment without one."""
     for name in ("RAY_AUTH_MODE", *ray_cluster.TOKENS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -36,7 +36,7 @@ def keep_token(home: Path, token: str) -> None:
     (home / ".ray" / "auth_token").write_text(64 * token)
 
 
-def test_the_probe_shows_a_token_where_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_sent_if_there_is_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert authentication() == {}
     keep_token(home, "1")
     assert authentication() == {"RAY_AUTH_MODE": "token"}
@@ -51,20 +51,22 @@ def test_the_probe_shows_a_token_where_there_is_one(home: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("output", "expected"),
     [
         (b"ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken", "wants its token"),
         (b"WARNING Token authentication is disabled for this Ray cluster.", "no Ray cluster answers there"),
     ],
 )
-def test_a_refused_login_is_no_missing_cluster(told: bytes, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = SimpleNamespace(returncode=1, stdout=b"", stderr=told)
+def test_a_rejected_token_is_not_reported_as_a_missing_cluster(
+    output: bytes, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = SimpleNamespace(returncode=1, stdout=b"", stderr=output)
     monkeypatch.setattr(ray_cluster.subprocess, "run", lambda *_, **__: answer)
     with pytest.raises(UsageError, match=expected):
         probe("auto")
 
 
-def test_a_ray_that_cannot_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_that_cannot_start_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def init(**_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -74,7 +76,7 @@ def test_a_ray_that_cannot_start_is_told_in_one_line(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("request_", [Request(10_000, 0), Request(1, 10_000)])
-def test_what_this_machine_has_not_is_refused_before_a_cluster_is_started(
+def test_a_request_larger_than_this_machine_is_rejected_before_a_cluster_is_started(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -83,7 +85,7 @@ def test_what_this_machine_has_not_is_refused_before_a_cluster_is_started(
         Ray(None, Registry(), "local", None, None).open(request_)
 
 
-def test_a_started_cluster_holds_all_workers_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_started_cluster_has_room_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def init(num_cpus: int, **_: object) -> None:
@@ -101,7 +103,7 @@ def test_a_started_cluster_holds_all_workers_that_were_asked_for(monkeypatch: py
 
 @pytest.fixture
 def head(home: Path) -> Iterator[str]:
-    """A head of a cluster that wants the token of ones; its address."""
+    """Start the head of a cluster that requires the token of ones. Yields its address."""
     keep_token(home, "1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -113,7 +115,7 @@ def head(home: Path) -> Iterator[str]:
     )  # fmt: skip
     try:
         assert process.stdout
-        assert any("now block forever" in line for line in process.stdout)  # before, it would not end what it started
+        assert any("now block forever" in line for line in process.stdout)  # an earlier signal leaves processes
         yield f"127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
@@ -121,15 +123,15 @@ def head(home: Path) -> Iterator[str]:
         shutil.rmtree(f"/tmp/bench_ray_{port}", ignore_errors=True)
 
 
-def joined(address: str) -> subprocess.CompletedProcess[str]:
-    """Join a cluster from a program of its own, for ray reads its environment once."""
+def join(address: str) -> subprocess.CompletedProcess[str]:
+    """Join a cluster in a process of its own, since ray reads its environment only once."""
     code = "import sys; from bench_core.executors.ray_cluster import connect; connect(sys.argv[1], 1)"
     return subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
-def test_a_cluster_that_wants_a_token_is_joined_with_it(home: Path, head: str) -> None:
-    done = joined(head)
+def test_a_cluster_that_requires_a_token_is_joined_with_it(home: Path, head: str) -> None:
+    done = join(head)
     assert done.returncode == 0, done.stderr
     keep_token(home, "2")
-    assert "wants its token, and this machine has another or none" in joined(head).stderr
+    assert "wants its token, and this machine has another or none" in join(head).stderr

@@ -1,1 +1,1 @@
-"""Nothing is lost and nothing false is served, whatever fails. `python -m tests.faults --full` does it in volume."""
+"""No fault loses results or serves wrong ones. `python -m tests.faults --full` runs all experiments in full."""

@@ -1,6 +1,7 @@
-"""`python -m tests.faults --full --seed N`: the stated volumes; resumable; prints what was tried and survived.
+"""Run the fault experiments and print how many trials were survived: `python -m tests.faults --full --seed N`.
 
-`--write FILE` puts the table into a page (docs/reliability.md, between its two marks).
+A second run continues where the first stopped. `--write FILE` writes the table into a page, between its two marks
+as in docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ MARKS = ("<!-- faults: begin -->", "<!-- faults: end -->")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--full", action="store_true", help=f"the stated volumes, not {SLICE} of each")
+    parser.add_argument("--full", action="store_true", help=f"all trials of each experiment, not {SLICE}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=[each.name for each in ALL], action="append")
-    parser.add_argument("--state", type=Path, help="where finished trials are noted; a second run goes on from there")
-    parser.add_argument("--write", type=Path, help="the page to put the table into")
+    parser.add_argument("--state", type=Path, help="file of the finished trials, from which a second run continues")
+    parser.add_argument("--write", type=Path, help="the page to write the table into")
     given = parser.parse_args()
     torch.set_num_threads(1)
     state = given.state or Path(tempfile.gettempdir()) / f"bench-faults-{given.seed}.jsonl"
@@ -55,7 +56,7 @@ def main() -> int:
 def perform(
     experiment: Experiment, world: World, full: bool, seed: int, results: dict[int, str | None], state: Path
 ) -> None:
-    """Do the trials that are not done yet, each noted as soon as it is."""
+    """Run the trials that are not finished, and record each at once."""
     volume = experiment.volume(world)
     numbers = range(volume) if full else sorted({i * volume // SLICE for i in range(SLICE)})
     start = time.monotonic()
@@ -79,8 +80,8 @@ def table(experiments: list[Experiment], results: dict[str, dict[int, str | None
     for each in experiments:
         found = results[each.name].values()
         rows.append(f"| {each.what} | {len(found)} | {sum(wrong is None for wrong in found)} |")
-    told = f"Seed {seed}, Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}."
-    return "\n".join(["", *rows, "", told, ""])
+    setting = f"Seed {seed}, Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}."
+    return "\n".join(["", *rows, "", setting, ""])
 
 
 if __name__ == "__main__":

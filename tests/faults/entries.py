@@ -1,4 +1,4 @@
-"""Entries of the store that were damaged or forged: none is served, all are computed again."""
+"""Damaged and forged entries of the store: none is served, all are computed again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def entry() -> bytes:
 
 
 def _served(world: World, content: bytes, stem: str, headers_first: bool = True) -> str | None:
-    """Put a file where an entry is, and say what is wrong with what the store makes of it."""
+    """Put a file in the place of an entry and return what the store does wrong, or None."""
     store = Store(world.fresh())
     path = store.folder(ADDRESS) / f"{stem}.safetensors"
     path.parent.mkdir(parents=True)
@@ -60,10 +60,10 @@ class _Command:
 
 
 def forged(world: World, trial: int, draw: random.Random) -> str | None:
-    """Put something in the place of an entry that bears its own digest and is none; a pickle that runs code first."""
+    """Put bytes named by their own digest in the place of an entry; the first are a pickle that runs code."""
     proof = world.fresh().with_suffix(".proof")
     content = pickle.dumps(_Command(proof)) if trial == 0 else draw.randbytes(draw.randrange(400))
     if trial % 4 == 3:  # a header that promises what is not there
         content = (8 * trial).to_bytes(8, "little") + content
-    said = _served(world, content, hashlib.sha256(content).hexdigest(), trial % 2 == 1)
-    return "code was run" if proof.exists() else said
+    wrong = _served(world, content, hashlib.sha256(content).hexdigest(), trial % 2 == 1)
+    return "code was run" if proof.exists() else wrong

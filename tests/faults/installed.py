@@ -1,4 +1,4 @@
-"""The toys as an installed plugin, so that worker processes have them, and attacks that end or burden a process."""
+"""The toys as an installed plugin, which worker processes load too, with attacks that end or burden their process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench_core.executors import Limits
 from bench_core.hookspecs import hookimpl
 from bench_core.types import AttackRecipe, Budget, Examples, MetricRecipe, Model
 from tests.toys import Behaviour, Misbehaving, ToyPlugin
 
 HERE = Path(__file__).parents[2]
+HANGING = "hanging"  # a file in the plugin's folder, which says that the attack has begun to hang
+ENDLESS = {"hangs", "spins"}  # attacks that only a time limit ends
+
+
+def limits_for(attacks: Collection[str]) -> Limits:
+    """Return limits under which attacks fail for their own reason, however slow the machine is."""
+    return Limits(seconds=3 if ENDLESS & set(attacks) else 900, memory=2**30)
 
 
 def _hang(*_: Any) -> None:
+    (Path(os.environ["BENCH_FAULTY_FOLDER"]) / HANGING).touch()
     threading.Event().wait()
 
 
@@ -42,7 +51,7 @@ def _fault(*_: Any) -> None:
 
 
 def _fork_and_die(*_: Any) -> None:
-    """Leave a child that holds the pipe to the driver open."""
+    """Leave a child process that keeps the pipe to the driver open."""
     if os.fork() == 0:
         time.sleep(600)
     os._exit(9)
@@ -68,7 +77,7 @@ BURDENS: Mapping[str, tuple[Behaviour, str]] = {
 
 @dataclass(frozen=True)
 class Observing:
-    """A metric that does one thing wrong."""
+    """A metric that misbehaves in one way."""
 
     behaviour: Any
 
@@ -92,7 +101,7 @@ METRICS: Mapping[str, tuple[Any, str]] = {
 
 @dataclass
 class Plugin(ToyPlugin):
-    """The toys, and what harms the process it runs in."""
+    """The toys, and attacks and metrics that harm their process."""
 
     built: int = field(default=0)
 
@@ -122,11 +131,12 @@ plugin = Plugin()
 
 
 def install(folder: Path, monkeypatch: Any) -> None:
-    """Make the plugin one that `discover` finds, in this process and in those that it starts."""
+    """Install the plugin into `folder`, for this process and those that it starts."""
     info = folder / "faulty-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[bench]\nfaulty = tests.faults.installed:plugin\n")
     monkeypatch.syspath_prepend(str(folder))
     before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("BENCH_FAULTY_FOLDER", str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(HERE), before]))

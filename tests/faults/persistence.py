@@ -1,4 +1,4 @@
-"""Kills and full disks at every operation by which results are kept; several processes on one suite."""
+"""Kills and full disks at every operation that stores results; several processes on one suite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Strike = Callable[[], None]
 
 
 class _File:
-    """A file whose writes are operations; a strike falls when half is written."""
+    """A file whose writes are operations; a strike comes when half is written."""
 
     def __init__(self, file: Any, operation: Callable[[], bool], strike: Strike) -> None:
         self.file, self.operation, self.strike = file, operation, strike
@@ -43,7 +43,7 @@ class _File:
 
 @contextlib.contextmanager
 def struck(at: int, strike: Strike, lasting: bool = False) -> Iterator[list[str]]:
-    """Let `strike` fall at the operation of this number, or from it on; gives the names of the operations seen."""
+    """Call `strike` at operation number `at`, or at all from it on; yield the names of the operations."""
     seen: list[str] = []
 
     def operation(name: str) -> bool:
@@ -79,7 +79,7 @@ def struck(at: int, strike: Strike, lasting: bool = False) -> Iterator[list[str]
 
 
 def operations(world: World) -> int:
-    """Count the operations by which a whole run keeps its results."""
+    """Count the operations with which a complete run stores its results."""
     with struck(-1, lambda: None) as seen:
         world.bench(world.fresh())
     return len(seen)
@@ -94,7 +94,7 @@ def _full() -> None:
 
 
 def _noting(work: Callable[[], int], notes: Path) -> Callable[[], int]:
-    """Have the store note every job that it acknowledges, in a way that a kill does not undo."""
+    """Make the store write down every job that it acknowledges, before a kill can undo it."""
 
     def noted() -> int:
         descriptor, put = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND), Store.put
@@ -114,7 +114,7 @@ def _acknowledged(notes: Path) -> set[str]:
 
 
 def killed_at_an_operation(world: World, trial: int, _random: random.Random) -> str | None:
-    """Kill a run at its operation number `trial`, and let it go on."""
+    """Kill a run at its operation number `trial`, then resume it."""
     out = world.fresh()
     notes, log = out.with_suffix(".notes"), out.with_suffix(".log")
 
@@ -129,7 +129,7 @@ def killed_at_an_operation(world: World, trial: int, _random: random.Random) -> 
 
 
 def killed_at_a_time(world: World, _trial: int, draw: random.Random) -> str | None:
-    """Kill a run at a random moment, and let it go on."""
+    """Kill a run at a random moment, then resume it."""
     out = world.fresh()
     notes, log = out.with_suffix(".notes"), out.with_suffix(".log")
     child = in_child(_noting(lambda: world.bench(out)[0], notes), log)
@@ -140,12 +140,17 @@ def killed_at_a_time(world: World, _trial: int, draw: random.Random) -> str | No
 
 
 def full_at_an_operation(world: World, trial: int, _random: random.Random) -> str | None:
-    """Let the disk be full from an operation on, then free it, and let the run go on."""
+    """Make the disk full from an operation on, free it, then resume the run."""
     out = world.fresh()
     with struck(trial, _full, lasting=True):
-        code, said = world.bench(out)
-    if code not in (2, 3) or said.count("\n") != 1 or "No space left on device" not in said or str(out) not in said:
-        return f"exit code {code}: {said}"
+        code, printed = world.bench(out)
+    if (
+        code not in (2, 3)
+        or printed.count("\n") != 1
+        or "No space left on device" not in printed
+        or str(out) not in printed
+    ):
+        return f"exit code {code}: {printed}"
     left = [each.name for each in out.rglob("*.unfinished")] if out.exists() else []
     return f"left behind: {left}" if left else world.after_a_fault(out)
 

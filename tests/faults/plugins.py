@@ -1,4 +1,4 @@
-"""Every way in which a plugin misbehaves, on every executor that is here: its own cells are void, and nothing else."""
+"""Plugins that misbehave in every way, on every available executor: their own cells are void, and no others."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from bench_core.executors import NO_LIMITS, Limits
+from bench_core.executors import NO_LIMITS
 from bench_core.registry import discover
 from bench_core.result import Result
 from bench_core.run import run
 from tests.conftest import SUITE
 from tests.toys import MISBEHAVIOURS
 
-from .installed import BURDENS, METRICS, install
+from .installed import BURDENS, METRICS, install, limits_for
 from .world import World
 
-LIMITS = Limits(seconds=20, memory=2**30)
 ONE_JOB = SUITE.replace("count = 12", "count = 5").replace('["A", ["A", "B"]]', '["A"]')
-ENDING = {"exits"} | set(BURDENS)  # those that end their process, or must be stopped
-ATTACKS = {name: said for name, (_, said) in {**MISBEHAVIOURS, **BURDENS}.items()}
+ENDING = {"exits"} | set(BURDENS)  # they end their process, or a limit ends it
+ATTACKS = {name: reason for name, (_, reason) in {**MISBEHAVIOURS, **BURDENS}.items()}
 ON_RAY = sorted(set(MISBEHAVIOURS) - ENDING)
 WAYS = [
     *(("inline", [name], []) for name in sorted(set(ATTACKS) - ENDING)),
@@ -44,7 +43,7 @@ def installed(folder: Path) -> Iterator[None]:
 
 
 def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
-    """Run a suite with a plugin that misbehaves in one way beside one that does not."""
+    """Run a suite with one plugin that misbehaves and one that does not."""
     executor, attacks, metrics = WAYS[trial]
     out = world.fresh()
     out.mkdir()
@@ -57,7 +56,7 @@ def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
             (out / f"{name}.toml").write_text(content)
         good = run(str(out / "good.toml"), out=out / "r", executor="inline", registry=registry)
         if executor == "local":
-            limits = LIMITS if set(attacks) & ENDING else NO_LIMITS
+            limits = limits_for(attacks) if set(attacks) & ENDING else NO_LIMITS
             result = run(str(out / "toy.toml"), out=out / "r", registry=registry, limits=limits, workers=1)
         else:
             result = run(str(out / "toy.toml"), out=out / "r", registry=registry, executor=executor)
@@ -67,12 +66,14 @@ def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
 def _wrong(result: Result, good: Result, attacks: list[str], metrics: list[str]) -> str | None:
     reasons = {name: ATTACKS[name] for name in attacks} | {name: METRICS[name][1] for name in metrics}
     for each in (each for each in result.scores if each.void):
-        name = each.labels.get("attack") if attacks else each.metric
+        name = each.labels.get("attack") if attacks else each.metric.partition(".")[0]
         if name not in reasons:
             return f"void as well: {each.metric} {each.labels}: {each.void}"
         if reasons[name] not in each.void or "\n" in each.void:
             return f"{name}: another reason: {each.void}"
-    void = {each.labels.get("attack") if attacks else each.metric for each in result.scores if each.void}
+    void = {
+        each.labels.get("attack") if attacks else each.metric.partition(".")[0] for each in result.scores if each.void
+    }
     if void != set(reasons):
         return f"not void: {sorted(set(reasons) - void)}"
     sound = [each.record() for each in result.scores if each.labels.get("attack") not in attacks and not each.void]
@@ -80,10 +81,10 @@ def _wrong(result: Result, good: Result, attacks: list[str], metrics: list[str])
 
 
 def command_line(world: World, trial: int, _random: random.Random) -> str | None:
-    """Ask the real command for what cannot be: one line, exit code 2 or 3, no traceback."""
+    """Run the command line with mistakes: one line, exit code 2 or 3, no traceback."""
     out = world.fresh()
     out.write_text("")
-    asked = [
+    arguments = [
         ["run", "transfer_table1", "--out", str(out)],
         ["run", str(world.folder / "missing.toml")],
         ["run", "transfer_table1", "--cell-memory", "much"],
@@ -91,8 +92,8 @@ def command_line(world: World, trial: int, _random: random.Random) -> str | None
         ["show", str(out)],
         ["leaderboard", str(out)],
     ][trial]
-    command = [sys.executable, "-m", "bench_core.cli", *asked]
+    command = [sys.executable, "-m", "bench_core.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=world.folder)
     if done.returncode not in (2, 3) or len(done.stderr.splitlines()) != 1 or "Traceback" in done.stderr:
-        return f"{asked}: exit code {done.returncode}: {done.stderr}"
+        return f"{arguments}: exit code {done.returncode}: {done.stderr}"
     return None

@@ -1,4 +1,4 @@
-"""Suites that strangers write: mangled ones end in exit code 0 or 2 and a line a fault; no name leaves the folder."""
+"""Suites of strangers: mangled ones end with exit code 0 or 2 and one line per fault; no name escapes the folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORDS = ('""', '"A"', '"pgd"', '"x.y"')
 
 
 def texts() -> list[str]:
-    """Give the suites that fuzzing starts from: the toy one, and bench's own."""
+    """Return the suites that fuzzing starts from: the toy suite and bench's own."""
     given = [SUITE]
     for path in own_suites().values():
         with contextlib.suppress(tomllib.TOMLDecodeError):
@@ -79,7 +79,7 @@ def mangled(text: str, draw: random.Random) -> str:
 
 
 def revalued(text: str, draw: random.Random) -> str:
-    """Give one or two keys another value, one of TOML's own or another key's, so that the file can mostly be read."""
+    """Replace the values of one or two keys by others, so that the file is mostly valid TOML."""
     lines = text.splitlines()
     places = [place for place, line in enumerate(lines) if re.match(r'[\w."]+ *= ', line)]
     values = [lines[place].partition("=")[2] for place in places]
@@ -120,10 +120,10 @@ def _read(world: World, text: str, trial: int) -> str | None:
     if not papers.exists():
         papers.symlink_to(suites_folder() / "papers")  # which the suites name beside them
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed):
         code = guard(lambda: _plan(world, path), False)
-    lines = said.getvalue().splitlines()
+    lines = printed.getvalue().splitlines()
     if code not in (0, 2) or bool(lines) != (code == 2) or any(not _names_it(line, path) for line in lines):
         kept = world.folder / f"fuzzed-{trial}.toml"
         kept.write_text(text, errors="surrogatepass")
@@ -139,7 +139,7 @@ def _plan(world: World, path: Path) -> None:
 
 
 def _names_it(line: str, path: Path) -> bool:
-    """Whether a line names the file, and after it a key or what cannot be read."""
+    """Return whether a line names the file and, after it, a key or what cannot be read."""
     files = (str(path), "profiles/")
     return line.startswith("bench: ") and any(each in line for each in files) and ": " in line[len("bench: ") :]
 
@@ -155,7 +155,7 @@ HOSTILE = [
 
 
 def hostile(world: World, trial: int, _random: random.Random) -> str | None:
-    """Run a suite whose attack, model, budget and table bear a hostile name, and the title too."""
+    """Run a suite whose attack, model, budget, table and title have a hostile name."""
     name = HOSTILE[trial]
     text = SUITE.replace('title = "toy"', f'title = "{name}"').replace('"PGD"', f'"{name}"').replace('"A"', f'"{name}"')
     text = text.replace("budgets.linf", f'budgets."{name}"').replace('name = "main"', f'name = "{name}"')
@@ -164,11 +164,11 @@ def hostile(world: World, trial: int, _random: random.Random) -> str | None:
     path = home / "toy.toml"
     path.write_text(text)
     before = everything(world.folder.parent)
-    code, said = world.bench(home / "out", path)
+    code, printed = world.bench(home / "out", path)
     outside = {each for each in everything(world.folder.parent) - before if home / "out" not in each.parents}
     outside -= {home / "out"}
-    if code not in (0, 2) or "Traceback" in said or (code == 2 and len(said.splitlines()) < 1):
-        return f"{name!r}: exit code {code}: {said}"
+    if code not in (0, 2) or "Traceback" in printed or (code == 2 and len(printed.splitlines()) < 1):
+        return f"{name!r}: exit code {code}: {printed}"
     if outside:
         return f"{name!r}: files outside the output folder: {sorted(map(str, outside))}"
     return _inert(home / "out", name)

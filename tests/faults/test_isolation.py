@@ -1,4 +1,4 @@
-"""A plugin that harms its process costs its own cells, within limits, and nothing else."""
+"""A plugin that harms its process voids its own cells and no others."""
 
 import json
 import os
@@ -13,17 +13,17 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.cli import app, guard
+from bench_core.commands.options import memory_size as memory
 from bench_core.errors import UsageError
 from bench_core.executors import Limits
 from bench_core.executors.dispatch import Incomplete
-from bench_core.executors.watchdog import memory
 from bench_core.result import Result
 from tests.executors.test_executors import workers_of
 
-from .installed import BURDENS, METRICS, install
+from .installed import BURDENS, ENDLESS, HANGING, METRICS, install, limits_for
 
 ONE_JOB = (("count = 12", "count = 5"), ('["A", ["A", "B"]]', '["A"]'))
-LIMITS = Limits(seconds=6, memory=2**30)
+PATIENCE = 300.0  # seconds to wait for an event that must come, on a machine under load as well
 IN_PROC = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 
 
@@ -44,37 +44,40 @@ def attacked_by(names: list[str], write_suite: Callable[..., str]) -> str:
 def check_burdens(names: list[str], write_suite: Callable[..., str], tmp_path: Path) -> None:
     good = run(write_suite(*ONE_JOB, name="good"), out=tmp_path / "out", executor="inline")
     before = set(workers_of(os.getpid()))
-    result = run(attacked_by(names, write_suite), out=tmp_path / "out", workers=2, limits=LIMITS)
-    assert {name: BURDENS[name][1] in reason for name, reason in voids(result, "attack").items()} == dict.fromkeys(
-        names, True
-    ), voids(result, "attack")
-    kept = [score.record() for score in result.scores if score.labels.get("attack") == "PGD"]
-    assert kept == [score.record() for score in good.scores if score.labels.get("attack") == "PGD"]
-    deadline = time.monotonic() + 20
-    while (left := set(workers_of(os.getpid())) - before) and time.monotonic() < deadline:
+    for some in (ENDLESS & set(names), set(names) - ENDLESS):
+        if not some:
+            continue
+        limits = limits_for(some)  # the sound jobs are stored, so that no limit can stop them
+        result = run(attacked_by(sorted(some), write_suite), out=tmp_path / "out", workers=2, limits=limits)
+        reasons = voids(result, "attack")
+        assert {name: BURDENS[name][1] in reason for name, reason in reasons.items()} == dict.fromkeys(some, True), (
+            reasons
+        )
+        kept = [score.record() for score in result.scores if score.labels.get("attack") == "PGD"]
+        assert kept == [score.record() for score in good.scores if score.labels.get("attack") == "PGD"]
+    wait_until(lambda: not set(workers_of(os.getpid())) - before)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
         time.sleep(0.05)
-    assert not left
 
 
 @IN_PROC
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_driver_takes_workers_in_the_midst_of_a_job_with_it(
-    how: signal.Signals, write_suite, tmp_path
+    signal_sent: signal.Signals, write_suite, tmp_path
 ) -> None:
     command = [sys.executable, "-m", "bench_core.cli", "run", attacked_by(["hangs"], write_suite), "--workers", "1"]
     with (tmp_path / "errors").open("w") as errors:
         driver = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=errors)
-    limit = time.monotonic() + 60
-    while not list((tmp_path / "out/store").rglob("*.safetensors")) and time.monotonic() < limit:
-        time.sleep(0.05)
-    time.sleep(3)  # longer than all jobs but the one that hangs take together
+    wait_until((tmp_path / "plugins" / HANGING).exists)
     (worker,) = workers_of(driver.pid)
-    os.kill(driver.pid, how)
+    os.kill(driver.pid, signal_sent)
     driver.wait()
-    limit = time.monotonic() + 10
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{worker}").exists()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())
     assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
@@ -89,7 +92,7 @@ def test_no_other_way_of_harming_a_process_harms_more(write_suite, tmp_path) -> 
     check_burdens(sorted(set(BURDENS) - {"hangs", "fills", "segfaults"}), write_suite, tmp_path)
 
 
-def test_what_a_plugin_prints_is_no_answer(write_suite, tmp_path) -> None:
+def test_the_output_of_a_plugin_is_not_taken_for_a_result(write_suite, tmp_path) -> None:
     suite = write_suite(*ONE_JOB, ('recipe = "pgd"', 'recipe = "prints"'))
     assert run(suite, out=tmp_path, workers=1).complete
 
@@ -98,8 +101,8 @@ def test_what_a_plugin_prints_is_no_answer(write_suite, tmp_path) -> None:
 def test_a_metric_voids_its_own_cells_and_not_those_of_other_metrics(name, write_suite, tmp_path) -> None:
     broken = write_suite(*ONE_JOB, ("[metrics]\n", f'[metrics]\nbroken = {{ recipe = "{name}" }}\n'))
     result = run(broken, out=tmp_path / "broken", executor="inline")
-    assert voids(result, "") == {"broken": next(iter(voids(result, "").values()))}
-    assert METRICS[name][1] in voids(result, "")["broken"]
+    assert voids(result, "") == {"broken.*": next(iter(voids(result, "").values()))}
+    assert METRICS[name][1] in voids(result, "")["broken.*"]
     good = run(write_suite(*ONE_JOB, name="good"), out=tmp_path / "good", executor="inline")
     assert [s.record() for s in result.scores if not s.void] == [s.record() for s in good.scores]
 
@@ -114,9 +117,9 @@ def test_strict_stops_at_the_first_void(write_suite, tmp_path, capsys) -> None:
     assert "NaN or infinity" in capsys.readouterr().err
 
 
-def test_limits_are_refused_where_they_cannot_be_held_or_read(write_suite, tmp_path) -> None:
+def test_limits_that_cannot_be_enforced_or_read_are_rejected(write_suite, tmp_path) -> None:
     with pytest.raises(UsageError, match=r"--executor: .inline. cannot.*would do: local"):
-        run(write_suite(), out=tmp_path, executor="inline", limits=LIMITS)
+        run(write_suite(), out=tmp_path, executor="inline", limits=Limits(seconds=6))
     assert (memory("800M"), memory("4G"), memory("2gib")) == (800 * 2**20, 4 * 2**30, 2 * 2**30)
     for wrong in ("", "4", "0G", "-1G", "4X", "G"):
         with pytest.raises(UsageError, match="--cell-memory: found"):

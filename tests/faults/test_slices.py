@@ -1,4 +1,4 @@
-"""A short slice of every fault experiment; `python -m tests.faults --full` does them all."""
+"""Some trials of every fault experiment; `python -m tests.faults --full` runs them all."""
 
 from pathlib import Path
 

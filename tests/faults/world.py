@@ -1,4 +1,4 @@
-"""A small world to break: a toy suite whose whole run takes a tenth of a second, its reference, processes to kill."""
+"""A world to break: a toy suite that runs in a tenth of a second, its reference tables, and processes to kill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def toy_registry() -> Registry:
 
 
 class World:
-    """A folder with the toy suite, and what an undisturbed run of it prints."""
+    """A folder with the toy suite and the tables of an undisturbed run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.registry = folder, toy_registry()
@@ -40,32 +40,32 @@ class World:
         self.reference = reference
 
     def fresh(self) -> Path:
-        """Name a folder for results that is not there yet."""
+        """Return the path of a new folder for results."""
         self.made += 1
         return self.folder / f"out{os.getpid()}-{self.made}"
 
     def bench(self, out: Path, suite: Path | None = None) -> tuple[int, str]:
-        """Run a suite as the command line would; give exit code and what it says on standard error."""
+        """Run a suite as the command line does; return the exit code and the standard error."""
 
         def command() -> None:
             run(load_suite(str(suite or self.suite)), out=out, executor="inline", registry=self.registry)
 
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said):
+        printed = io.StringIO()
+        with contextlib.redirect_stderr(printed):
             code = guard(command, False)
-        return code, said.getvalue()
+        return code, printed.getvalue()
 
     def tables(self, out: Path) -> dict[str, str]:
-        """Give the digest of every file of a run's folder, by its path."""
+        """Return the digest of every file of a run's folder, by its path."""
         runs = out / "toy" / "toy"
         files = [each for each in sorted(runs.rglob("*")) if each.is_file() and each.suffix != ".unfinished"]
         files = [each for each in files if each.name != "run.json"]  # which names the suite's file
         return {str(each.relative_to(runs)): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
 
     def after_a_fault(self, out: Path, kept: Callable[[str], bool] = lambda _address: False) -> str | None:
-        """Say what was lost, torn, computed again or came out otherwise once the run goes on after a fault.
+        """Resume a run after a fault; return what was lost, torn, computed again or different, or None.
 
-        `kept` says of a job's address whether the store had acknowledged it.
+        `kept` returns whether the store had acknowledged the job of an address.
         """
         store = Store(out / "store")
         for path in sorted(store.root.rglob("*.safetensors")):
@@ -76,9 +76,9 @@ class World:
         lost = [address for address in self.addresses() if kept(address) and address not in present]
         if lost:
             return f"{len(lost)} finished jobs are lost"
-        code, said = self.bench(out)
-        if (code, said) != (0, ""):
-            return f"the run does not go on: exit code {code}: {said}"
+        code, printed = self.bench(out)
+        if (code, printed) != (0, ""):
+            return f"the run does not go on: exit code {code}: {printed}"
         if self.tables(out) != self.expected:
             return "the tables are others"
         if {path: path.stat().st_mtime_ns for path in times} != times:
@@ -90,7 +90,7 @@ class World:
 
 
 def in_child(work: Callable[[], int], log: Path) -> int:
-    """Do some work in a process of its own, which a kill ends; give its id. What it says goes to `log`."""
+    """Run `work` in a child process and return its id; its standard error goes to `log`."""
     child = os.fork()
     if child == 0:
         code = 99
@@ -105,5 +105,5 @@ def in_child(work: Callable[[], int], log: Path) -> int:
 
 
 def exit_code(child: int) -> int:
-    """Wait for a process; a signal is given as its negative number."""
+    """Wait for a process and return its exit code, or the negative number of a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,4 +1,4 @@
-"""Snapshots out of a random generator: a base and a new run whose true drop is known."""
+"""Simulated snapshots: a base and a new run whose true drop is known."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,6 +1,7 @@
-"""Runs held against runs and baselines, through the command line; baselines as files."""
+"""Runs compared with runs and baselines, on the command line; baselines as files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from bench_core.errors import UsageError
 from bench_core.gate.baselines import load_baseline, save_baseline
 from bench_core.gate.compare import compare
 from bench_core.gate.snapshot import shortened, snapshot_of_run
-from bench_core.scores.summarise import pack_rows, unpack_rows
+from bench_core.scores.rows import pack_rows, unpack_rows
 
 from .simulated import means, shares, snapshot
 
@@ -49,12 +50,13 @@ def worsened(folder: Path, name: str, count: int, environment: str | None = None
     """A copy of a run in which some images are no longer fooled, perhaps on another machine."""
     copy = folder.with_name(name)
     copy.mkdir()
-    rows = unpack_rows(str(folder / "rows.safetensors"))
-    for each in rows:
-        if each.metric == "transfer":
-            fooled = each.arrays["fooled"].copy()
+    rows = []
+    for row in unpack_rows(str(folder / "rows.safetensors")):
+        if row.metric == "transfer":
+            fooled = row.arrays["fooled"].copy()
             fooled[np.flatnonzero(fooled.any(1))[:count]] = False
-            each.arrays["fooled"] = fooled
+            row = replace(row, arrays={**row.arrays, "fooled": fooled})  # noqa: PLW2901
+        rows.append(row)
     (copy / "rows.safetensors").write_bytes(pack_rows(rows))
     facts = json.loads((folder / "run.json").read_text())
     if environment:
@@ -160,6 +162,22 @@ def test_a_baseline_keeps_every_outcome_and_is_the_same_bytes_each_time(make, tm
     assert compare(kept, snapshot(after, "base", metric=metric)).failures
     lines = (tmp_path / "a.json").read_text().splitlines()
     assert sum('"score"' in line for line in lines) == 3
+
+
+def test_a_score_over_some_of_the_images_is_joined_on_those(write_suite, registry, tmp_path: Path) -> None:
+    """`dropout.corrected` counts the images that fooled the source, which no count identifies."""
+    dropout = ('clean = { recipe = "clean_accuracy" }', 'dropout = { recipe = "dropout", rates = [0.5], cutout = 0.0 }')
+    suite = load_suite(write_suite(dropout, append='[gate]\n"dropout.corrected" = { better = "higher" }'))
+    result = run(suite, out=tmp_path, executor="inline", registry=registry)
+    made = snapshot_of_run(result.folder)
+    for score in made.scores:
+        rows = result.arrays("dropout", source=score.labels["source"], attack="PGD")
+        places = np.flatnonzero(rows["fooled"])
+        assert 0 < len(places) < 12
+        assert score.ids == tuple(made.ids[place] for place in places)
+        np.testing.assert_array_equal(score.values, rows["corrected"][places, 0])
+    save_baseline(made, tmp_path / "b.json", ["first"])
+    assert not compare(load_baseline(tmp_path / "b.json"), made).failures
 
 
 def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_suite, registry, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""The repository against its own baselines: every one is whole, and the short ones are run again and gated."""
+"""The repository's own baselines: each is complete, and the short ones are run again and gated."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench_core.types import Examples
-from bench_metrics.coalitions.image_games import BLUR, OUTPUTS, baseline, image_game, watched_classes
+from bench_metrics.coalitions.image_games import BLUR, OUTPUTS, baseline, game_classes, image_game
 from tests.toys import toy_network
 
 
@@ -74,10 +74,10 @@ def test_the_watched_class_is_the_true_one_or_that_of_the_attack() -> None:
     predicted = network(shown).argmax(1)
     labels = torch.where(torch.arange(6) < 3, predicted, (predicted + 1) % 3)
     clean = Examples(shown, labels, tuple("abcdef"))
-    assert torch.equal(watched_classes("true", clean, shown, network), labels)
-    target = watched_classes("target", clean, shown, network)
+    assert torch.equal(game_classes("true", clean, shown, network), labels)
+    target = game_classes("target", clean, shown, network)
     assert torch.equal(target[3:], predicted[3:])  # fooled: the predicted class
     assert (target[:3] != labels[:3]).all()
     assert torch.equal(target[:3], network(shown).argsort(1)[:3, -2])
     aimed = Examples(shown, labels, clean.ids, (labels + 1) % 3)
-    assert torch.equal(watched_classes("target", aimed, shown, network), aimed.targets)
+    assert torch.equal(game_classes("target", aimed, shown, network), aimed.targets)

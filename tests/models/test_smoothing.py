@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench_core import load_suite
 from bench_core.errors import UsageError
+from bench_core.planning.specs import ModelSpec
 from bench_core.registry import Registry
 from bench_core.run import resolve_suite, run
 from bench_models import smoothed
@@ -123,7 +124,7 @@ def test_a_suite_smooths_a_model_by_its_label(
 def test_the_parts_of_a_model_are_in_its_address_by_content(
     write_suite: Callable[..., str], registry: Registry
 ) -> None:
-    def model(*more: tuple[str, str]) -> dict:
+    def model(*more: tuple[str, str]) -> ModelSpec:
         path = Path(write_suite(*USED, append=SMOOTHED))
         text = path.read_text()
         for old, new in more:
@@ -133,7 +134,7 @@ def test_the_parts_of_a_model_are_in_its_address_by_content(
         return resolve_suite(load_suite(str(path)), registry).models["A smoothed"]
 
     plain = model()
-    assert plain["options"]["base"]["identity"] == {"seed": 1}
+    assert plain.description["options"]["base"]["identity"] == {"seed": 1}
     renamed = model(('"A" =', '"Z" ='), ('base = "A"', 'base = "Z"'), ('["A", "B"]', '["Z", "B"]'))
     assert renamed == plain
     assert model(("seed = 1 }", "seed = 4 }")) != plain
@@ -143,7 +144,7 @@ def test_the_parts_of_a_model_are_in_its_address_by_content(
     ("old", "new", "message"),
     [
         ('base = "A"', 'base = "Aa"', r'models.A smoothed.base: unknown name "Aa" \(did you mean "A"\?\)'),
-        ('base = "A"', 'base = "A votes"', 'models.A votes.base: "A votes" would be made of itself'),
+        ('base = "A"', 'base = "A votes"', 'models.A votes.base: "A votes" is made of itself'),
         ('base = "A"', "base = 3", "models.A smoothed.base: found 3"),
         ('sigma = "1/4"', "sigma = 0", "models.A smoothed.sigma"),
         ('members = ["A", "B"]', "members = []", "models.both.members: found"),

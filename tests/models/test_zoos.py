@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench_attacks.branches import branches
-from bench_attacks.surrogates import SkipGradient
+from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_models.lean.folding import Affine, fold_batch_norm
 from bench_models.lean.make import lean

@@ -1,6 +1,6 @@
-"""A fresh environment with each extra alone, and with all: nothing clashes, and what lacks its library says so.
+"""A new environment with each extra alone, and with all: nothing clashes, and a missing library is reported.
 
-Downloads gigabytes where nothing is cached, so slow; `python -m pytest -m slow tests/core/test_extras.py`.
+Downloads gigabytes where nothing is cached, so slow; `python -m pytest -m slow tests/package/test_extras.py`.
 """
 
 import json

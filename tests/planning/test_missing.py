@@ -9,10 +9,10 @@ import pytest
 from bench_core import cli
 from bench_core.errors import Fault, UsageError
 from bench_core.hookspecs import hookimpl
-from bench_core.planning.describe import plan_text
 from bench_core.planning.plan import make_plan
 from bench_core.planning.weights import fetching
 from bench_core.registry import Origin, Registry
+from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite, run
 from bench_core.store import Store
 from bench_core.suite.load import command, load_suite
@@ -96,4 +96,6 @@ def test_a_plan_prints_the_command_that_fetches_a_missing_file(
     path = write_suite(('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'))
     resolved = resolve_suite(load_suite(path, overrides=["images.count=3"]), registry)
     said = plan_text(make_plan(resolved, Store(tmp_path / "store")))
-    assert f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` gets those" in said
+    assert (
+        f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` downloads those" in said
+    )

@@ -13,11 +13,12 @@ import pytest
 from bench_core import cli
 from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
-from bench_core.planning.describe import plan_record, plan_text
+from bench_core.planning.describe import plan_record
 from bench_core.planning.fetch import fetch, published_size
 from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
 from bench_core.registry import Origin
+from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite, run
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
@@ -137,7 +138,7 @@ def test_the_command_prints_sizes_first_and_fetches_what_it_can(
     assert output.index(f"A: 6.8 KB: {server}/a.pth -> {file.path}") < output.index("A: done")
     assert Path(file.path).read_bytes() == CONTENT
     assert command(["fetch", suite], registry, monkeypatch) == 0
-    assert "all weights are here" in capsys.readouterr().err
+    assert "no weights are missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.pth", ""])

@@ -1,9 +1,10 @@
-"""Plots: every kind is drawn, says its N and interval, gives the same bytes, and lets no label do anything."""
+"""Plots: every kind shows its numbers, N and interval, is reproducible to the byte, and labels are inert."""
 
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from bench_core.plots.style import our_style
 from bench_core.registry import Registry
 from bench_core.result import Result
 from bench_core.run import resolve_suite
-from bench_core.statistics import bootstrap, pearson
+from bench_core.statistics import bootstrap, pearson, proportion
+from bench_metrics.transfer import leave_one_out
+
+from ..toys import ToyImages
 
 EVERY_KIND = r"""
 [attacks.IR]
@@ -111,7 +115,7 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
-    """Every text that stands on a plot."""
+    """Return every text on a plot."""
     from matplotlib.text import Text
 
     plot = next(plot for plot in result.suite.plots if plot.name == name)
@@ -172,6 +176,69 @@ def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Re
         assert (edges.min(), edges.max()) == pytest.approx(bootstrap(fooled[:, step]), abs=1e-6)
 
 
+def test_a_heatmap_shows_each_score_in_its_field(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "heatmap")
+    with our_style():
+        figure = draw(result, plot, registry)
+    for axes, attack in zip(figure.axes, result.suite.attacks, strict=True):
+        columns = [tick.get_text() for tick in axes.get_xticklabels()]
+        lines = [tick.get_text() for tick in axes.get_yticklabels()]
+        field = axes.images[0].get_array()
+        written = {tuple(map(round, each.get_position())): each.get_text() for each in axes.texts}
+        for (row, source), (column, target) in product(enumerate(lines), enumerate(columns)):
+            rows = result.arrays("transfer", source=source, attack=attack, target=target)
+            success = proportion("success", leave_one_out(rows["fooled"].astype(bool))[0])
+            assert field[row, column] == pytest.approx(100 * success.value)
+            half = 50 * (success.high - success.low)
+            assert written[column, row] == f"{100 * success.value:.1f}\n±{half:.1f}"
+
+
+def test_a_sweep_shows_the_scores_at_their_options_with_their_intervals(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "sweep")
+    with our_style():
+        axes = draw(result, plot, registry).axes[0]
+    (bars,) = axes.containers  # A alone: all targets of A+B are white-box
+    points, _, (segments,) = bars.lines
+    assert points.get_xdata() == pytest.approx([0, 1, 4])
+    for x, y, segment in zip(points.get_xdata(), points.get_ydata(), segments.get_segments(), strict=True):
+        rows = result.arrays("transfer", source="A", attack=f"IR strength={x:g}", target="B")
+        outcomes = leave_one_out(rows["fooled"].astype(bool))[0].astype(float)
+        assert y == pytest.approx(outcomes.mean())
+        assert sorted(segment[:, 1]) == pytest.approx(bootstrap(outcomes))
+
+
+def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "histogram")
+    with our_style():
+        figure = draw(result, plot, registry)
+    every = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
+    edges = np.linspace(*np.quantile(np.concatenate(every), [0.01, 0.99]), plot.bins + 1)
+    for axes, source in zip(figure.axes, ("A", "A+B"), strict=True):
+        outlines, means = axes.lines[::2], axes.lines[1::2]
+        for attack, outline, mark in zip(result.suite.attacks, outlines, means, strict=True):
+            values = result.arrays("interaction", source=source, attack=attack)["per_cell"].astype(float).ravel()
+            counts = [((low <= values) & (values < high)).sum() for low, high in pairwise(edges)]
+            counts[-1] += (values == edges[-1]).sum()
+            assert outline.get_xdata() == pytest.approx(edges)
+            assert outline.get_ydata()[:-1] == pytest.approx(np.array(counts) / len(values))
+            assert mark.get_xdata()[0] == pytest.approx(values.mean())
+
+
+def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "maps")
+    with our_style():
+        figure = draw(result, plot, registry)
+    grid = np.array(figure.axes[: 3 * (1 + len(result.suite.attacks))]).reshape(-1, 3)
+    clean = ToyImages().load(result.selected[:2])
+    for column in range(2):
+        np.testing.assert_allclose(grid[0][column].images[0].get_array(), 1 - clean[column][0])
+    for line, attack in zip(grid[1:], result.suite.attacks, strict=True):
+        values = result.arrays("round", source="A", attack=attack)["map"].reshape(-1, 2, 2)
+        for column in range(2):
+            np.testing.assert_allclose(line[column].images[1].get_array(), values[column])
+        np.testing.assert_allclose(line[2].images[0].get_array(), values.mean(0), rtol=1e-6)
+
+
 def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
     x, y = [], []
     for attack in result.suite.attacks:
@@ -209,7 +276,7 @@ def test_white_box_pairs_are_marked(result: Result, registry: Registry) -> None:
 
 def test_maps_take_square_rows_only() -> None:
     assert as_squares(np.arange(8).reshape(2, 4)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
-    with pytest.raises(ValueError, match="no square"):
+    with pytest.raises(ValueError, match="do not form a square"):
         as_squares(np.zeros((2, 5)))
 
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from bench_attacks.recipes import RECIPES
+from bench_attacks.plugin import RECIPES
 from bench_core import hookspecs, run
 from bench_core.executors.inline import Inline
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.result import Result
-from bench_core.tables.pivot import Table
-from bench_core.tables.text_formats import render
+from bench_core.tables.formats import PLAIN, find_format
+from bench_core.tables.sheet import sheet_of
+from bench_core.tables.table import Table
 from bench_core.types import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
 from bench_metrics.clean_accuracy import CleanAccuracy
 from tests.toys import ToyImages, toy_network
@@ -92,6 +93,11 @@ class Plugin:
         self.events.append(("finished", result.complete))
 
     @hookimpl
+    def bench_formats(self):
+        self.used.add("bench_formats")
+        return {"angle": "angle"}
+
+    @hookimpl
     def bench_render(self, table, format):
         self.used.add("bench_render")
         return f"<{table.name}>" if format == "angle" else None
@@ -116,7 +122,7 @@ def result(plugin: Plugin, registry: Registry, write_suite, tmp_path) -> Result:
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_has_an_effect(hook: str, plugin: Plugin, result: Result, registry: Registry) -> None:
-    render(Table("t", "", (), 0, (), False, ()), "angle", False, False, registry.manager)
+    find_format("angle", registry.manager)(sheet_of(Table("t", "", (), 0, (), False, ())), PLAIN)
     assert hook in plugin.used
 
 
@@ -138,4 +144,4 @@ def test_a_plugin_is_notified_of_a_run(plugin: Plugin, result: Result) -> None:
 def test_the_first_plugin_that_renders_a_format_wins(plugin: Plugin, registry: Registry) -> None:
     registry.register(plugin, Origin("plugin", "tests", "1", ""))
     table = Table("t", "", (), 0, (), False, ())
-    assert render(table, "angle", False, False, registry.manager) == "<t>"
+    assert find_format("angle", registry.manager)(sheet_of(table), PLAIN) == "<t>"

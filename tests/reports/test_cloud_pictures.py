@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from bench_core.reports.page.clouds import DOT, SIDE, picture
-from bench_core.reports.page.gallery import data_address
+from bench_core.reports.page.gallery import data_url
 
 
 def test_a_point_is_where_it_is_and_near_ones_hide_far_ones() -> None:
@@ -20,7 +20,7 @@ def test_a_point_is_where_it_is_and_near_ones_hide_far_ones() -> None:
 
 def test_it_is_what_the_gallery_shows() -> None:
     cloud = np.random.default_rng(0).random((3, 50, 1)).astype(np.float32)
-    kind, _, data = data_address(cloud).partition(",")
+    kind, _, data = data_url(cloud).partition(",")
     assert kind == "data:image/png;base64"
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     assert shown.shape == (SIDE, SIDE)

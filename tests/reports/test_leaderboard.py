@@ -1,8 +1,9 @@
-"""Leaderboards: ranks with ties, one entry of equal runs, refusals that say why, labels that do nothing."""
+"""Leaderboards: ranks with ties, one entry for equal runs, reasons of refusals, and inert labels."""
 
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,13 @@ import pytest
 
 from bench_core import load_suite, run
 from bench_core.cli import app, guard
+from bench_core.errors import UsageError
 from bench_core.reports.leaderboard import Entry, leaderboards, ranks, read_contributions
-from bench_core.statistics import bootstrap
-from bench_core.tables.sheet import SHEET_FORMATS, Column, Sheet
+from bench_core.scores.images import ImageSet
+from bench_core.scores.scored import Scores
+from bench_core.statistics import bootstrap, proportion
+from bench_core.tables.formats import FORMATS, render
+from bench_core.tables.sheet import Column, Sheet
 
 GATE = '[gate]\n"transfer.success" = { better = "higher" }\n'
 
@@ -74,10 +79,11 @@ def test_equal_results_of_two_contributors_are_one_line(folder, bench) -> None:
     assert code == 0
     rows = json.loads(out)["rows"]
     assert {row["run"] for row in rows} == {"ann, bob"}
-    mixed = folder("c", ('recipe = "mi"', 'recipe = "mi", decay = 0.1'))
+    assert sorted(row["attack"] for row in rows) == ["MI", "PGD"]
+    mixed = folder("c", ('recipe = "mi"', 'recipe = "noise"'))  # another cost, so another entry of the same label
     rows = json.loads(bench("leaderboard", f"ann={one}", f"cat={mixed}", "--format", "json")[1])["rows"]
-    assert sorted((row["attack"], row["run"]) for row in rows)[-1] == ("PGD", "ann, cat")
-    assert len(rows) in (2, 3)  # two where a twelve image toy does not tell the decays apart
+    assert sorted((row["attack"], row["run"]) for row in rows) == [("MI", "ann"), ("MI", "cat"), ("PGD", "ann, cat")]
+    assert {row["run"]: row["forwards"] for row in rows if row["attack"] == "MI"} == {"ann": 4, "cat": 0}
 
 
 def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
@@ -109,6 +115,24 @@ def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
     assert bench("leaderboard", "--out", "nowhere")[2][0].endswith("there are no runs (bench run SUITE)")
 
 
+def test_scores_of_different_images_are_not_ranked_even_where_their_counts_agree(folder, registry) -> None:
+    """Each attack's `dropout.corrected` is of the images that it fooled itself."""
+    metric = ("[metrics]\n", '[metrics]\ndropout = { recipe = "dropout", rates = [0.5], cutout = 0.0 }\n')
+    made = folder("a", metric, ('recipe = "mi"', 'recipe = "noise"'), ('["A", ["A", "B"]]', '["A"]'))
+    (run,) = read_contributions([str(made)], registry)
+    corrected = {s.labels.attack: s for s in run.result.scores.select("dropout.corrected")}
+    assert corrected["PGD"].images != corrected["MI"].images
+    with pytest.raises(UsageError, match="is of other images than PGD"):
+        leaderboards([run], score="dropout.corrected", best="min")
+    shifted = [
+        replace(score, images=ImageSet.of("selected", np.arange(5) + place), score=proportion("corrected", [1] * 5))
+        for place, score in enumerate(corrected.values())
+    ]
+    counts_agree = replace(run, result=replace(run.result, scores=Scores(shifted)))
+    with pytest.raises(UsageError, match="5 against 5, 4 in common, so not ranked"):
+        leaderboards([counts_agree], score="dropout.corrected", best="min")
+
+
 def test_filters_and_other_rankings(folder, bench) -> None:
     one = str(folder("a"))
     rows = json.loads(bench("leaderboard", one, "--by", "target", "--best", "min", "--format", "json")[1])["rows"]
@@ -132,9 +156,9 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 
 
 @pytest.mark.parametrize("label", HOSTILE)
-@pytest.mark.parametrize("form", SHEET_FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_label_does_anything_in_any_format(form: str, label: str) -> None:
-    text = SHEET_FORMATS[form](Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)))
+    text = render(Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)), form)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
     assert "##[" not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""Stored scores in SQL, as records and as arrays: the same three times; tables seen from other sides."""
+"""Stored scores in SQL, as records and as arrays are the same; tables with other labels as rows."""
 
 import csv
 import io
@@ -12,8 +12,9 @@ from bench_core import load_suite, run
 from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.reports.query import as_arrays, stored_runs, stored_scores
-from bench_core.tables.pivot import Table, TableCell
-from bench_core.tables.views import beside_published, pivots
+from bench_core.runs.scoring import pivots
+from bench_core.tables.table import Table, TableCell
+from bench_core.tables.views import beside_published
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The report: nothing but itself, inert to labels, the same bytes twice, small; and alive in a real browser."""
+"""The report: self-contained, inert to labels, reproducible to the byte, small, and working in a real browser."""
 
 import json
 import os
@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench_core import load_suite, run
+from bench_core import load_result, load_suite, run
 from bench_core.cli import app, guard
 from bench_core.gate.compare import compare
+from bench_core.reports.page.gallery import make_gallery
 from bench_core.reports.page.page import _page, comparison_page, run_page
-from bench_core.tables.html import of_table
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.runs.record import read_record
+from bench_core.tables.formats.html import html_table
+from bench_core.tables.sheet import sheet_of
+from bench_core.tables.table import Table, TableCell
 
 from ..gate.simulated import shares, snapshot
 
@@ -40,7 +43,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def made(write_suite, registry, tmp_path: Path):
-    """A run whose names are as bad as can be, one attack of which is void."""
+    """A run with hostile names and one void attack."""
     name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"')
     suite = load_suite(write_suite(
         ('title = "toy"', f'title = "{name}"'), ('"A" = {', f'"{name}" = {{'),
@@ -77,16 +80,12 @@ def test_equal_runs_give_equal_pages_and_no_gallery_is_said(made: Path, registry
 
 
 def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
-    """What a target says of a picture is what the run recorded of that image."""
-    from bench_core.gate.snapshot import read_facts
-    from bench_core.reports.page.gallery import make_gallery
-    from bench_core.result import load_result
-
+    """A target's prediction of a picture is the one that the run recorded for that image."""
     result = load_result(made, registry)
-    gallery = make_gallery(result, read_facts(made), registry, 5, "B")
+    gallery = make_gallery(result, read_record(made), registry, 5, "B")
     (row,) = [each for each in gallery.rows if not each.void]
     fooled = result.arrays("transfer", source="B", attack="PGD", target="B")["fooled"][:, -1]
-    assert [next(s.fooled for s in shown.said if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
+    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
     assert {shown.scale for shown in row.shown} == {5.0}  # half over eps of 0.1
 
 
@@ -115,9 +114,14 @@ def test_a_report_of_a_large_run_is_small() -> None:
         for s in range(7) for a in range(6)
     )  # fmt: skip
     header = ("source", "attack", *(f"target {t}" for t in range(10)), "mean")
-    tables = [of_table(Table(f"t{i}", "large", header, 2, rows, True, ())) for i in range(6)]
+    tables = [html_table(sheet_of(Table(f"t{i}", "large", header, 2, rows, True, ()))) for i in range(6)]
     text = _page("comparison.html", "large", tables=tables, passed=True, explained=[], suite_name="large")
     assert len(text.encode()) < 1_500_000
+    assert len(Page(text).all("tr")) == 6 * (1 + len(rows))
+    for _, cells in rows:  # every number is on the page, with its interval
+        for cell in cells:
+            assert text.count(f'"{cell.value:.10g}"') == 6
+            assert f"[{100 * cell.low:.1f}, {100 * cell.high:.1f}]" in text
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,4 +1,4 @@
-"""The whole flow: the same numbers whoever computes, however often it is interrupted."""
+"""A complete run: the same numbers on every executor and after any interruption."""
 
 import json
 from pathlib import Path
@@ -91,17 +91,19 @@ def test_a_new_target_computes_only_what_it_adds(registry: Registry, write_suite
 
 
 @pytest.mark.parametrize(("over", "usual"), [("all", {"A", "B"}), ("selected", {"B"})])
-def test_a_metric_of_clean_images_is_asked_of_the_models_it_names(over, usual, registry, write_suite, tmp_path) -> None:
-    def asked(models: str) -> set[str]:
+def test_a_metric_of_clean_images_is_computed_for_the_models_it_names(
+    over, usual, registry, write_suite, tmp_path
+) -> None:
+    def models_of(models: str) -> set[str]:
         metric = f'{{ recipe = "clean_accuracy", over = "{over}"{models} }}'
         changes = ('targets = ["A", "B"]', 'targets = ["B"]'), ('{ recipe = "clean_accuracy" }', metric)
         result = run(write_suite(*changes), out=tmp_path / "r", registry=registry, executor="inline")
         return {score.labels["target"] for score in result.scores if score.metric == "clean.accuracy"}
 
-    assert asked("") == usual
-    assert asked(', models = ["A"]') == {"A"}
+    assert models_of("") == usual
+    assert models_of(', models = ["A"]') == {"A"}
     with pytest.raises(UsageError, match=r'metrics\.clean\.models.*"C"'):
-        asked(', models = ["C"]')
+        models_of(', models = ["C"]')
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 6])
@@ -198,7 +200,7 @@ def test_the_rule_says_which_images_count(rule, n, registry: Registry, write_sui
         assert set(found.values()) == n
 
 
-def test_a_pinned_list_of_images_is_held(registry: Registry, write_suite, tmp_path) -> None:
+def test_a_pinned_list_of_images_is_kept(registry: Registry, write_suite, tmp_path) -> None:
     result = run(write_suite(), out=tmp_path, registry=registry, executor="inline")
     digest = json.loads((result.folder / "run.json").read_text())["images"]["digest"]
     pinned = write_suite(("count = 12", f'count = 12\ndigest = "{digest}"'), name="pinned")

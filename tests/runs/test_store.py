@@ -1,4 +1,4 @@
-"""The store serves what was put, whole, or nothing."""
+"""The store returns complete bundles or none."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ def bundle(seed: int = 0) -> bytes:
     return pack({f"cell{seed}/row": values, f"cell{seed}/flag": values[:, 0] > 0.5})
 
 
-def test_what_is_put_comes_back_joined_over_bundles(tmp_path: Path) -> None:
+def test_the_bundles_of_a_job_are_merged(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.get(ADDRESS) == {}
     assert store.cells(ADDRESS) == set()
@@ -43,7 +43,9 @@ def test_equal_arrays_make_equal_bytes_in_any_order() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 7))
-def test_no_flipped_bit_is_served(tmp_path_factory: pytest.TempPathFactory, place: int, bit: int) -> None:
+def test_a_bundle_with_a_flipped_bit_is_not_returned(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
     store.put(ADDRESS, bundle())
     (path,) = store.root.rglob("*.safetensors")
@@ -57,13 +59,13 @@ def test_no_flipped_bit_is_served(tmp_path_factory: pytest.TempPathFactory, plac
     assert set(store.get(ADDRESS)) == {"cell0"}
 
 
-def test_no_truncated_entry_is_served(tmp_path: Path) -> None:
-    whole = bundle()
-    for length in range(0, len(whole), 7):
+def test_a_truncated_bundle_is_not_returned(tmp_path: Path) -> None:
+    complete = bundle()
+    for length in range(0, len(complete), 7):
         store = Store(tmp_path / str(length))
-        store.put(ADDRESS, whole)
+        store.put(ADDRESS, complete)
         (path,) = store.root.rglob("*.safetensors")
-        path.write_bytes(whole[:length])
+        path.write_bytes(complete[:length])
         store.cells(ADDRESS)
         assert store.get(ADDRESS) == {}
 
@@ -80,7 +82,7 @@ for seed in range(10**6):
 """
 
 
-def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
     for attempt in range(4):
         root = tmp_path / str(attempt)
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
@@ -95,7 +97,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> N
         assert not list(root.rglob("*.damaged"))
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     write_atomically(path, b"old")
 
@@ -106,10 +108,10 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_abandoned_file_is_cleared_away_and_a_fresh_one_is_not(tmp_path: Path) -> None:
+def test_an_abandoned_file_is_deleted_and_a_recent_one_is_not(tmp_path: Path) -> None:
     old, fresh = tmp_path / ".a.1.unfinished", tmp_path / ".b.2.unfinished"
     for path in (old, fresh):
         path.write_bytes(b"half")

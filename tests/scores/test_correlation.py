@@ -1,4 +1,4 @@
-"""Correlation and regression against NumPy's least squares, tables of Student's t, and their own promise to cover."""
+"""Correlation and regression against NumPy's least squares, tables of Student's t, and coverage of the intervals."""
 
 import math
 

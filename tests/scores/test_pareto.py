@@ -1,4 +1,4 @@
-"""The Pareto front against its definition, and costs against what was counted."""
+"""The Pareto front against its definition, and costs against the counted passes."""
 
 import math
 

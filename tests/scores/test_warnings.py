@@ -1,4 +1,4 @@
-"""Networks broken on purpose raise their flag, attacks that do what none should raise theirs, honest ones none."""
+"""Broken networks and attacks raise their own warning; sound ones raise none."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,10 @@ from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.result import Result
-from bench_core.scores.summarise import LabelledScore, RowSet
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
+from bench_core.scores.rows import RowSet
+from bench_core.scores.scored import LabelledScore
 from bench_core.scores.warnings import NETWORKS, flags, warnings
 from bench_core.suite.model import BudgetTable
 from bench_core.types import ModelRecipe, Score
@@ -23,7 +26,7 @@ from tests.toys import toy_network
 
 
 class Around(nn.Module):
-    """The toy network with something put before it and after it."""
+    """The toy network with a function before it and one after it."""
 
     def __init__(
         self, before: Callable[[Tensor], Tensor] = lambda x: x, after: Callable[[Tensor], Tensor] = lambda x: x
@@ -90,7 +93,7 @@ def test_a_network_broken_on_purpose_raises_its_flag(name, broken, write_suite, 
 
 
 def without_gradient(images: Tensor) -> Tensor:
-    """Raise where a gradient is wanted, as code outside of torch does."""
+    """Raise where a gradient is needed, as code outside of torch does."""
     return torch.from_numpy(images.numpy())
 
 
@@ -138,7 +141,7 @@ N = 40
 def record(
     lead: float, before: float | None = None, noise: float = -5.0, backwards: float = 20.0
 ) -> dict[str, np.ndarray]:
-    """Rows of an attack whose lead is spread evenly, by one, around a mean."""
+    """Rows of an attack whose margin is spread evenly, by one, around a mean."""
     spread = np.linspace(-0.5, 0.5, N)
     return {
         "linf": np.full(N, 0.1), "forwards": np.full(N, 20.0), "backwards": np.full(N, backwards),
@@ -147,8 +150,12 @@ def record(
     }  # fmt: skip
 
 
+def recorded(source: str, attack: str, budget: str, arrays: dict[str, np.ndarray]) -> RowSet:
+    return RowSet("attack", Labels(source, attack, budget), ImageSet.of("selected", range(N)), arrays)
+
+
 def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
-    rows = [RowSet("attack", {"source": "S", "attack": a, "budget": b}, arrays) for (a, b), arrays in records.items()]
+    rows = [recorded("S", attack, budget, arrays) for (attack, budget), arrays in records.items()]
     budgets = {
         name: BudgetTable(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
@@ -182,10 +189,7 @@ def test_what_an_attack_should_not_do_raises_its_flag_and_what_it_may_does_not(r
 
 
 def test_a_flag_names_a_few_and_counts_the_rest() -> None:
-    rows = [
-        RowSet("attack", {"source": f"S{i}", "attack": "PGD", "budget": "b"}, record(-3.0, noise=-3.0))
-        for i in range(7)
-    ]
+    rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
     budgets = {"b": BudgetTable(norm="linf", eps=0.03, step_size=0.01, steps=20)}
     own = [LabelledScore("attack.linf", each.labels, Score("linf", 0.1, 0.1, 0.1, N)) for each in rows]
     (line,) = flags(own, warnings(rows, [], budgets))

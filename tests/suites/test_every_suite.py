@@ -1,22 +1,27 @@
-"""Every suite file that bench ships: it plans in each of its profiles, and a glance at it gives all it promises."""
+"""Every suite that bench ships plans in each of its profiles; a run on six images fills all its tables and plots."""
 
 import json
+import math
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.planning.jobs import PlannedJob
 from bench_core.planning.plan import make_plan
+from bench_core.planning.selection import first_images
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run import resolve_suite
 from bench_core.store import Store
 from bench_core.suite.load import own_suites
 from bench_core.suite.merge import read_toml
+from bench_core.suite.model import members
 from bench_core.suite.outputs import HistogramPlot, MapsPlot
 
 SUITES = sorted(own_suites())
@@ -42,17 +47,33 @@ def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
 
 @pytest.mark.parametrize(("name", "profile"), BOTH)
 def test_it_plans(name: str, profile: str, installed: Registry, tmp_path: Path) -> None:
-    plan = make_plan(resolve_suite(load_suite(name, profile), installed), Store(tmp_path))
-    if profile == "embedded":
-        assert plan.resolved.images is not None
-        assert plan.jobs
-    assert plan.resolved.attacks or not plan.resolved.suite.sources
-    assert all(use.cost.total(1) >= (0, 0) for use in plan.resolved.attacks.values())
+    suite = load_suite(name, profile)
+    plan = make_plan(resolve_suite(suite, installed), Store(tmp_path))
+    wanted = {
+        (attack, source, budget)
+        for budget, table in suite.budgets.items()
+        for source in ("+".join(members(entry)) for entry in suite.sources)
+        for attack in suite.attacks
+        if source in (table.sources or [source]) and attack in (table.attacks or [attack])
+    }
+    assert set(plan.resolved.attacks) == wanted
+    if profile != "embedded":
+        return  # its images need not be on this machine
+    planned: Counter[tuple[str, ...]] = Counter()
+    for job in plan.jobs:
+        assert job.cells
+        if "attack" in job.labels:
+            planned[job.labels["attack"], job.labels["source"], job.labels["budget"]] += job.images
+    assert set(planned) == wanted
+    count = len(first_images(plan.resolved).ids)
+    assert set(planned.values()) <= {count}, "every attack gets every image, once"
+    assert count
 
 
 def test_planning_every_suite_needs_no_torch() -> None:
     code = f"""
 import sys
+from collections import Counter
 from pathlib import Path
 from bench_core.planning.plan import make_plan
 from bench_core.run import resolve_suite
@@ -139,6 +160,10 @@ def test_a_glance_gives_every_table_and_plot(name: str, installed: Registry, tmp
     assert len(files) == 2 * len(result.suite.plots)
     assert all(path.stat().st_size > 5000 for path in files)
     for plot in result.suite.plots:
+        metric, _, name = plot.value.partition(".")
         if isinstance(plot, HistogramPlot | MapsPlot):
-            metric, _, row = plot.value.partition(".")
-            assert any(each.metric == metric and row in each.arrays for each in result.rows)
+            arrays = [rows.arrays[name] for rows in result.rows if rows.metric == metric and name in rows.arrays]
+            assert any(np.isfinite(array).any() for array in arrays), plot.name
+        elif "." in plot.value:  # a score; a scatter plot names a correlation
+            values = [score.value for score in result.scores if score.metric == plot.value and not score.void]
+            assert any(math.isfinite(value) for value in values), plot.name

@@ -11,9 +11,11 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
-from bench_core.scores.summarise import LabelledScore
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
+from bench_core.scores.scored import LabelledScore
 from bench_core.suite.load import own_suites
-from bench_core.tables.pivot import Table, TableCell
+from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_results.py"
@@ -65,7 +67,8 @@ def test_every_suite_has_findings_and_the_tables_they_name_exist(page: ModuleTyp
 
 def score(metric: str, values: list[float], **labels: str) -> LabelledScore:
     per_image = np.array(values)
-    return LabelledScore(metric, labels, Score("", per_image.mean(), 0, 1, len(values), per_image=per_image))
+    score = Score("", per_image.mean(), 0, 1, len(values), per_image=per_image)
+    return LabelledScore(metric, Labels.of(labels), score, images=ImageSet.of("selected", range(len(values))))
 
 
 def test_scores_are_paired_if_only_the_given_label_differs(page: ModuleType) -> None:

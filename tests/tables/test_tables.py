@@ -1,21 +1,24 @@
-"""Tables: pivoted right, means over black-box targets only, paired differences; every label inert in every format."""
+"""Tables: pivoting, means over black-box targets, paired differences, and labels that are inert in every format."""
 
 import csv
 import io
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
-from bench_core.scores.summarise import LabelledScore
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
+from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.statistics import bootstrap, proportion
 from bench_core.suite.outputs import ReferenceTable, TableTable
-from bench_core.tables.pivot import Table, TableCell, pivot
-from bench_core.tables.text_formats import FORMATS, comma_separated, latex, markdown, terminal
+from bench_core.tables.formats import FORMATS, render
+from bench_core.tables.pivot import pivot
+from bench_core.tables.sheet import Style
+from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
 DRAW = np.random.default_rng(3)
@@ -25,7 +28,10 @@ SHARES = {
 OUTCOMES = {key: DRAW.random(40) < share for key, share in SHARES.items()}
 
 
-def scores() -> list[LabelledScore]:
+ALL = ImageSet.of("selected", range(40))
+
+
+def scores() -> Scores:
     made = []
     for (attack, target), fooled in OUTCOMES.items():
         labels = {
@@ -34,8 +40,9 @@ def scores() -> list[LabelledScore]:
             "target": target,
             "relation": "white-box" if target == "S" else "black-box",
         }
-        made.append(LabelledScore("transfer.success", labels, proportion("success", fooled)))
-    return made
+        score = proportion("success", fooled)
+        made.append(LabelledScore("transfer.success", Labels.of(labels), score, images=ALL))
+    return Scores(made)
 
 
 def table(**changes) -> TableTable:
@@ -49,8 +56,8 @@ def table(**changes) -> TableTable:
     return TableTable(**{**given, **changes})
 
 
-def test_a_pivot_has_each_score_in_its_place(tmp_path: Path) -> None:
-    made = pivot(scores(), table(best="max", mean=True, baseline={"attack": "PGD"}), "title", tmp_path, "file")
+def test_a_pivot_has_each_score_in_its_place() -> None:
+    made = pivot(scores(), table(best="max", mean=True, baseline={"attack": "PGD"}), "title", None, "file")
     assert made.header == ("source", "attack", "X", "Y", "S", "mean", "mean - PGD")
     (_, pgd), (key, ir) = made.rows
     assert key == ("S", "IR")
@@ -66,34 +73,36 @@ def test_a_pivot_has_each_score_in_its_place(tmp_path: Path) -> None:
     assert math.isnan(pgd[4].value)
 
 
-def test_two_scores_in_one_cell_are_an_error_that_says_what_differs(tmp_path: Path) -> None:
+def test_two_scores_in_one_cell_are_an_error_that_says_what_differs() -> None:
     with pytest.raises(UsageError, match="differ in attack, relation, target"):
-        pivot(scores()[2:4], table(rows=["source"], columns=[]), "", tmp_path, "file")
+        pivot(scores()[2:4], table(rows=["source"], columns=[]), "", None, "file")
 
 
-def test_where_keeps_only_what_it_names(tmp_path: Path) -> None:
-    made = pivot(scores(), table(where={"attack": "IR"}), "", tmp_path, "file")
+def test_where_keeps_only_what_it_names() -> None:
+    made = pivot(scores(), table(where={"attack": "IR"}), "", None, "file")
     assert [key for key, _ in made.rows] == [("S", "IR")]
 
 
-def test_a_void_is_shown_with_its_reason_and_never_averaged(tmp_path: Path) -> None:
+def test_a_void_is_shown_with_its_reason_and_never_averaged() -> None:
     labels = {"source": "S", "attack": "IR", "target": "X", "relation": "black-box"}
-    void = LabelledScore("transfer", labels, Score("", math.nan, math.nan, math.nan, 0), "raised ValueError")
-    made = pivot([void, *(s for s in scores() if s.labels["attack"] == "PGD" or s.labels["target"] == "Y")],
-                 table(mean=True), "", tmp_path, "file")  # fmt: skip
+    void = LabelledScore(
+        "transfer.*", Labels.of(labels), Score("", math.nan, math.nan, math.nan, 0), "raised ValueError"
+    )
+    others = [s for s in scores() if s.labels["attack"] == "PGD" or s.labels["target"] == "Y"]
+    made = pivot(Scores([void, *others]), table(mean=True), "", None, "file")
     cells = dict(made.rows)["S", "IR"]
     assert cells[made.header.index("X") - 2].void == "raised ValueError"
     assert math.isnan(cells[-1].value)
-    assert "void" in terminal(made)
-    assert "raised ValueError" in terminal(made)
+    assert "void" in render(made)
+    assert "raised ValueError" in render(made)
 
 
-def test_published_values_stand_beside_the_measured_ones(tmp_path: Path) -> None:
-    (tmp_path / "published.csv").write_text("table,source,attack,target,percent\nt1,S,IR,X,12.5\nt2,S,IR,X,99\n")
+def test_published_values_stand_beside_the_measured_ones() -> None:
+    published = "table,source,attack,target,percent\nt1,S,IR,X,12.5\nt2,S,IR,X,99\n"
     reference = ReferenceTable(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
-    made = pivot(scores(), table(reference=reference), "", tmp_path, "file")
+    made = pivot(scores(), table(reference=reference), "", published, "file")
     assert dict(made.rows)["S", "IR"][0].reference == 0.125
-    assert "(12.5)" in terminal(made)
+    assert "(12.5)" in render(made)
     assert dict(made.rows)["S", "IR"][1].reference is None
 
 
@@ -107,7 +116,7 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
     cell = TableCell(0.5, 0.4, 0.6, 10)
     made = Table("t", label, ("source", label), 1, (((label,), (cell,)),), True, (label,))
-    text = FORMATS[name][1](made, intervals=True)
+    text = render(made, name, Style(intervals=True))
     assert "\033" not in text
     assert "\r" not in text
     assert "\u202e" not in text
@@ -129,12 +138,12 @@ def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
     assert not any(line.lstrip().startswith("::") for line in lines)
 
 
-def test_every_format_shows_the_numbers(tmp_path: Path) -> None:
-    made = pivot(scores(), table(best="max"), "title", tmp_path, "file")
+def test_every_format_shows_the_numbers() -> None:
+    made = pivot(scores(), table(best="max"), "title", None, "file")
     expected = f"{100 * OUTCOMES['IR', 'X'].mean():.1f}"
-    for render in (terminal, markdown, latex):
-        assert expected in render(made)
-    rows = list(csv.DictReader(io.StringIO(comma_separated(made, intervals=True))))
+    for name in ("terminal", "markdown", "latex"):
+        assert expected in render(made, name)
+    rows = list(csv.DictReader(io.StringIO(render(made, "csv", Style(intervals=True)))))
     assert float(rows[1]["X"]) == pytest.approx(OUTCOMES["IR", "X"].mean())
     assert float(rows[1]["X low"]) < float(rows[1]["X"]) < float(rows[1]["X high"])
-    assert "\033[1m" in terminal(made, bold=True)
+    assert "\033[1m" in render(made, style=Style(bold=True))

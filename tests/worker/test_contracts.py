@@ -1,11 +1,14 @@
 """An attack that breaks its contract voids its cell, says why, and harms nothing after it."""
 
+import numpy as np
 import pytest
 import torch
 
-from bench_core.registry import Registry
+from bench_core.hookspecs import hookimpl
+from bench_core.registry import Origin, Registry
 from bench_core.run import run
-from tests.toys import MISBEHAVIOURS
+from bench_core.types import AttackRecipe, DataRecipe
+from tests.toys import MISBEHAVIOURS, Misbehaving, ToyImages
 
 INLINE = sorted(set(MISBEHAVIOURS) - {"exits"})
 
@@ -36,14 +39,48 @@ def test_the_process_is_put_back_after_a_misbehaving_attack(registry: Registry, 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_eight_bit_images_stay_inside_the_ball(registry: Registry, write_suite, tmp_path) -> None:
+class Grey:
+    """Offers a dataset of grey images and an attack that makes every pixel 8.29 grey levels brighter."""
+
+    @hookimpl
+    def bench_datasets(self):
+        def grey(level: float):
+            data = ToyImages()
+            data.pixels = (data.pixels * 0 + level / 255).astype(np.float32)
+            return data
+
+        return {"grey": DataRecipe(grey, "grey images")}
+
+    @hookimpl
+    def bench_attacks(self):
+        def brighter(budget):
+            return Misbehaving(budget, lambda _model, examples, limits: examples.images + limits.eps)
+
+        return {"brighter": AttackRecipe(brighter, "adds eps")}
+
+
+@pytest.mark.parametrize(
+    ("quantise", "level", "size"),
+    [
+        ("true", 100.0, 8.0),  # 108.29 is rounded to 108
+        ("true", 100.1, 7.9),
+        ("true", 99.6, 7.4),  # 107.89 would be rounded to 108, 8.4 levels away: outside, so it becomes 107
+        ("true", 100.3, 7.7),  # likewise 108.59 becomes 108, not 109
+        ("false", 100.3, 8.29),
+    ],
+)
+def test_eight_bit_images_stay_inside_the_ball(
+    quantise: str, level: float, size: float, registry: Registry, write_suite, tmp_path
+) -> None:
+    registry.register(Grey(), Origin("grey", "tests", "1", "grey-source"))
     suite = write_suite(
-        ("eps = 0.1", "eps = 0.0325"),
-        ("step_size = 0.03", "step_size = 0.0325"),
-        ('title = "toy"', 'title = "toy"\nquantise = true'),
+        ("eps = 0.1", f"eps = {8.29 / 255}"),
+        ('title = "toy"', f'title = "toy"\nquantise = {quantise}'),
+        ('kind = "toy_images"', f'kind = "grey"\nlevel = {level}'),
+        ('recipe = "pgd"', 'recipe = "brighter"'),
     )
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
-    # 0.0325 * 255 = 8.29 grey levels: rounded to the nearest level, an unlucky pixel would be 9 away.
     assert result.complete
     sizes = [row.arrays["linf"] for row in result.rows if row.metric == "attack"]
-    assert all((size <= 0.0325 + 1e-5).all() for size in sizes)
+    assert sizes
+    assert all(found * 255 == pytest.approx(size, abs=1e-3) for found in np.concatenate(sizes))

@@ -1,1 +1,1 @@
-"""The report of a run or of a comparison: one page that needs nothing but itself."""
+"""The report of a run or of a comparison: one self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""The plots of a run for its page: the suite's own, and curves over the steps where the suite draws none."""
+"""The plots on a run's page: the suite's own, and curves over the steps that the suite does not draw."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ...registry import Registry
     from ...result import Result
 
-LARGEST_SVG = 300_000  # bytes; a plot of more is drawn in pixels
+LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """`address` holds the picture itself; `missing` says why there is none."""
+    """`address` is a data URL with the picture; `missing` is the reason why there is none."""
 
     title: str
     kind: str
@@ -30,7 +30,7 @@ class Drawn:
 
 
 def figures(result: Result, registry: Registry) -> list[Drawn]:
-    """Draw all; without matplotlib, say so in the place of each."""
+    """Draw all plots. Without matplotlib, every plot is missing and names what to install."""
     plots = [*result.suite.plots, *step_curves(result)]
     try:
         import matplotlib as _  # noqa: F401
@@ -41,13 +41,14 @@ def figures(result: Result, registry: Registry) -> list[Drawn]:
 
 
 def step_curves(result: Result) -> Iterator[CurvesPlot]:
-    """Give a plot of every score that is told for each step, for each budget, that the suite itself does not draw."""
-    shown = {plot.value for plot in result.suite.plots}
-    steps = [each for each in result.scores if "step" in each.labels and each.metric not in shown and not each.void]
-    for value in dict.fromkeys(each.metric for each in steps):
-        for budget in dict.fromkeys(each.labels.get("budget") for each in steps if each.metric == value):
-            sources = {each.labels.get("source") for each in steps if each.metric == value}
-            binary = all(0 <= each.score.value <= 1 for each in steps if each.metric == value)
+    """Yield a plot for each budget of every score with a label `step` that the suite itself does not draw."""
+    drawn = {plot.value for plot in result.suite.plots}
+    steps = [score for score in result.scores.valid() if "step" in score.labels and score.metric not in drawn]
+    for value in dict.fromkeys(score.metric for score in steps):
+        own = [score for score in steps if score.metric == value]
+        for budget in dict.fromkeys(score.labels.budget for score in own):
+            sources = {score.labels.source for score in own}
+            binary = all(0 <= score.score.value <= 1 for score in own)
             yield CurvesPlot(
                 kind="curves", name=f"{value} {budget}", value=value, title=f"{value} at each step, {budget}",
                 panels=["source"] if len(sources) > 1 else [], mean_over=["target"], where={"budget": str(budget)},

@@ -1,43 +1,48 @@
-"""A few images to look at: clean, the perturbation made visible, adversarial, and what each target says of them.
+"""A few attacked images: clean, the perturbation made visible, adversarial, and each target's prediction.
 
-They are computed as any result is, by the same jobs, checks and store: the run's own attacks, on its first images.
+They are computed as every result is, with the same jobs, checks and store: the run's own attacks on its first images.
+Where the dataset or the networks are not on this machine, the gallery states that instead.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...clouds import is_cloud
-from ...errors import UsageError
+from ...errors import UsageError, one_line
 from ...executors.devices import find_device
 from ...executors.dispatch import Dispatcher
 from ...executors.inline import Inline
-from ...planning.planner import selected_jobs
+from ...planning.planner import is_white_box, selected_jobs
 from ...planning.resolve import resolve
 from ...planning.selection import Selection
 from ...progress import Silent
 from ...registry import Registry
 from ...result import Result
-from ...scores.summarise import RowSet, gather
+from ...runs.record import RunRecord
+from ...scores.rows import RowSet, complete_labels, gather
 from ...store import Store
-from ...suite.model import MetricTable, source_label
-from ...types import Json
+from ...suite.model import MetricTable, Suite, source_label
 from .clouds import picture
 
 MOST_ROWS = 8  # attacks under budgets that are shown
-LARGEST_PNG = 96  # pixels of a side; larger images are stored as JPEG, which the page says
+LARGEST_PNG = 96  # pixels of a side; larger images are saved as JPEG, which the page states
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a target says of one image, before and after."""
+class Prediction:
+    """A target's predictions of one image, clean and adversarial, each with its probability."""
 
     target: str
     before: str
@@ -47,7 +52,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Shown:
-    """One image under one attack; `clean`, `perturbation` and `adversarial` are data addresses."""
+    """One image under one attack; `clean`, `perturbation` and `adversarial` are data URLs."""
 
     image: int
     label: int
@@ -55,11 +60,13 @@ class Shown:
     perturbation: str
     adversarial: str
     scale: float
-    said: tuple[Said, ...]
+    predictions: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True)
 class GalleryRow:
+    """The images under one attack and budget, or the reason why they are void."""
+
     attack: str
     budget: str
     shown: tuple[Shown, ...]
@@ -68,7 +75,7 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class Gallery:
-    """`missing` says why there is nothing to see."""
+    """`missing` is the reason why there are no images; `left_out` counts the attacks that are not shown."""
 
     source: str = ""
     rows: tuple[GalleryRow, ...] = ()
@@ -77,77 +84,100 @@ class Gallery:
     missing: str = ""
 
 
-def make_gallery(result: Result, facts: Json, registry: Registry, count: int, source: str | None = None) -> Gallery:
-    """Show the first `count` images under each attack of one source, the suite's first by default."""
+def make_gallery(
+    result: Result, record: RunRecord, registry: Registry, count: int, source: str | None = None
+) -> Gallery:
+    """Show the first attacked images under each attack of one source.
+
+    Args:
+        result: The run.
+        record: The run's record.
+        registry: The installed plugins.
+        count: How many images to show.
+        source: The source's label; the suite's first source by default.
+    """
     suite = result.suite
     if count == 0 or not suite.sources or not suite.attacks:
         return Gallery(missing="the suite attacks nothing" if count else "left out (--gallery 0)")
-    chosen = next((s for s in suite.sources if source_label(s) == (source or source_label(suite.sources[0]))), None)
+    wanted = source or source_label(suite.sources[0])
+    chosen = next((other for other in suite.sources if source_label(other) == wanted), None)
     if chosen is None:
         return Gallery(missing=f"the suite has no source {source}")
-    looking = {name: MetricTable(recipe=name) for name in ("pictures", "predictions")}
-    narrowed = suite.model_copy(
-        update={
-            "metrics": looking,
-            "sources": [chosen],
-            "worst_case": {},
-            "correlations": {},
-            "tables": [],
-            "plots": [],
-            "gate": {},
-        }
-    )
+    selection = Selection(tuple(record.images.indices[:count]), tuple(record.images.ids[:count]))
     try:
-        resolved = resolve(narrowed, registry, device=find_device("auto"))
-        selection = Selection(*(tuple(facts["images"][key][:count]) for key in ("indices", "ids")))
-        if resolved.images is None:
-            return Gallery(missing=resolved.data_missing)
-        if tuple(resolved.images.ids[i] for i in selection.indices) != selection.ids:
-            return Gallery(missing="the dataset here is not the run's")
-        jobs = selected_jobs(resolved, selection)
-        kept = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
-        jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in kept[:MOST_ROWS]]
-        store = Store(result.folder.parent.parent / "store")
-        found, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
+        return _computed(_narrowed(suite, chosen), selection, registry, result.folder)
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
-    rows = gather(jobs, found, voids)
-    labels = [resolved.images.labels[i] for i in selection.indices]
-    made = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in kept[:MOST_ROWS])
-    shape = resolved.images.shape
-    lossy = max(shape[1:]) > LARGEST_PNG and not is_cloud(shape)
-    return Gallery(source_label(chosen), made, max(0, len(kept) - MOST_ROWS), lossy)
+    except OSError as error:  # a dataset or a network that was read where the run was made
+        return Gallery(missing=one_line(f"cannot read {error.filename or 'the dataset'}: {error.strerror or error}"))
 
 
-def _row(attack: str, budget: str, rows: list[RowSet], places: tuple[int, ...], labels: list[int]) -> GalleryRow:
-    own = [each for each in rows if each.labels.get("attack") == attack and each.labels.get("budget") == budget]
-    pictures = next(each for each in own if each.metric == "pictures")
+def _narrowed(suite: Suite, source: str | list[str]) -> Suite:
+    """Return the suite with one source, and with metrics that keep images and predictions."""
+    metrics = {name: MetricTable(recipe=name) for name in ("pictures", "predictions")}
+    nothing: dict[str, Any] = {"worst_case": {}, "correlations": {}, "tables": [], "plots": [], "gate": {}}
+    return suite.model_copy(update={"metrics": metrics, "sources": [source], **nothing})
+
+
+def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Path) -> Gallery:
+    resolved = resolve(suite, registry, device=find_device("auto"))
+    images = resolved.images
+    if images is None:
+        return Gallery(missing=resolved.data_missing)
+    if max(selection.indices) >= len(images.ids) or tuple(images.ids[i] for i in selection.indices) != selection.ids:
+        return Gallery(missing="the dataset here is not the run's")
+    jobs = selected_jobs(resolved, selection)
+    attacks = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
+    jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in attacks[:MOST_ROWS]]
+    with _store(folder) as store:
+        found, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
+    rows = gather(
+        jobs, found, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices
+    )
+    labels = [images.labels[index] for index in selection.indices]
+    made = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in attacks[:MOST_ROWS])
+    lossy = max(images.shape[1:]) > LARGEST_PNG and not is_cloud(images.shape)
+    return Gallery(source_label(suite.sources[0]), made, max(0, len(attacks) - MOST_ROWS), lossy)
+
+
+@contextmanager
+def _store(folder: Path) -> Iterator[Store]:
+    """Open the store beside a run's folder; a temporary one where the folder was moved away from its store."""
+    beside = folder.resolve().parent.parent / "store"
+    if beside.is_dir():
+        yield Store(beside)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Store(Path(temporary))
+
+
+def _row(attack: str, budget: str, rows: Sequence[RowSet], places: Sequence[int], labels: Sequence[int]) -> GalleryRow:
+    own = [row for row in rows if (row.labels.attack, row.labels.budget) == (attack, budget)]
+    pictures = next(row for row in own if row.metric == "pictures")
     if pictures.void:
         return GalleryRow(attack, budget, (), pictures.void)
     clean, adversarial = pictures.arrays["clean"], pictures.arrays["adversarial"]
     scale = float(f"{0.5 / max(float(np.abs(adversarial - clean).max()), 1e-6):.2g}")
-    said = [each for each in own if each.metric == "predictions" and not each.void]
+    predicted = [row for row in own if row.metric == "predictions" and not row.void]
     shown = tuple(
         Shown(
-            place, label, data_address(before), data_address(0.5 + scale * (after - before)), data_address(after),
-            scale, tuple(_said(each.labels["target"], each.arrays, i, label) for each in said),
+            place, label, data_url(before), data_url(0.5 + scale * (after - before)), data_url(after), scale,
+            tuple(_prediction(row.labels["target"], row.arrays, i, label) for row in predicted),
         )
         for i, (place, label, before, after) in enumerate(zip(places, labels, clean, adversarial, strict=True))
     )  # fmt: skip
     return GalleryRow(attack, budget, shown)
 
 
-def _said(target: str, arrays: Mapping[str, NDArray[Any]], i: int, label: int) -> Said:
-    before, after = (
-        f"{arrays[name][i]} ({100 * arrays[f'sure_{name}'][i]:.0f}%)" for name in ("before", "after")
-    )  # fmt: skip
-    return Said(target, before, after, bool(arrays["after"][i] != label))
+def _prediction(target: str, arrays: Mapping[str, NDArray[Any]], i: int, label: int) -> Prediction:
+    before, after = (f"{arrays[name][i]} ({100 * arrays[f'sure_{name}'][i]:.0f}%)" for name in ("before", "after"))
+    return Prediction(target, before, after, bool(arrays["after"][i] != label))
 
 
-def data_address(image: NDArray[np.float32]) -> str:
-    """Write an image [c, h, w], clipped to [0, 1], as a data address; equal images give equal text.
+def data_url(image: NDArray[np.float32]) -> str:
+    """Encode an image [c, h, w], clipped to [0, 1], as a data URL; a point cloud is drawn first.
 
-    Of a point cloud it is a picture.
+    Equal images give equal text.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Puts a report together."""
+"""Builds the page of a run or of a comparison."""
 
 from __future__ import annotations
 
@@ -11,72 +11,82 @@ from typing import Any
 from ...errors import one_line
 from ...gate.compare import Comparison, explain
 from ...gate.formats import sheet
-from ...gate.snapshot import read_facts, run_folder
 from ...registry import Registry, discover
-from ...result import load_result
+from ...runs.folder import run_folder
+from ...runs.load import load_result
+from ...runs.record import RunRecord, read_record
 from ...scores.warnings import flags
-from ...tables.html import Field, HtmlTable, of_sheet, of_table, page, templates
-from ...types import Json
+from ...suite.model import source_label
+from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
+from ...tables.sheet import sheet_of
 from .figures import figures
 from .gallery import make_gallery
 
 
 def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, source: str | None = None) -> str:
-    """Give the page of a run. Raises UsageError where the folder is no run."""
+    """Return the page of a run.
+
+    Args:
+        path: The run's folder, or a file in it.
+        registry: The installed plugins; they are discovered by default.
+        gallery: How many of the attacked images are shown.
+        source: The source whose attacks are shown; the suite's first by default.
+
+    Raises:
+        UsageError: The folder is not a run's.
+    """
     registry = registry or discover()
     folder = run_folder(path)
-    facts, result = read_facts(folder), load_result(folder, registry)
+    record, result = read_record(folder), load_result(folder, registry)
     suite = result.suite
-    warned = flags(result.scores, result.warned)
     return _page(
         "run.html", suite.title,
-        tables=[of_table(table) for table in result.tables],
+        tables=[html_table(sheet_of(table)) for table in result.tables],
         figures=figures(result, registry),
-        gallery=make_gallery(result, facts, registry, gallery, source),
-        flags=warned,
-        facts=_facts(facts),
-        environment=_listing("Environment", _environment(facts)),
-        networks=_listing("Networks", {name: _short(entry["identity"]) for name, entry in facts["models"].items()}),
-        suite=json.dumps(facts["suite"], indent=2, ensure_ascii=False),
-        reproduce=facts["reproduce"],
+        gallery=make_gallery(result, record, registry, gallery, source),
+        flags=flags(result.scores, result.warned),
+        facts=_facts(record),
+        environment=_listing("Environment", _environment(record)),
+        networks=_listing("Networks", {name: _short(entry["identity"]) for name, entry in record.models.items()}),
+        suite=json.dumps(record.suite.model_dump(mode="json"), indent=2, ensure_ascii=False),
+        reproduce=record.reproduce,
     )  # fmt: skip
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """Give the page of a comparison."""
+    """Return the page of a comparison."""
     return _page(
         "comparison.html", f"{comparison.new} against {comparison.base}",
-        tables=[of_sheet(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
+        tables=[html_table(sheet(comparison))], passed=not comparison.failures, explained=explain(comparison),
         suite_name=comparison.suite,
     )  # fmt: skip
 
 
 def _page(template: str, title: str, **parts: Any) -> str:
-    """Render with the one script that may run there: the page's policy names its digest, and allows no request."""
+    """Render a page. Its content policy allows no request, and only the one script, by its digest."""
     script = templates().get_template("report.js").render()
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return page(template, title=one_line(title), script=script, allowed=allowed, **parts)
 
 
-def _facts(facts: Json) -> list[tuple[str, str]]:
-    """Give what a reader wants to know first."""
-    suite, images = facts["suite"], facts["images"]
-    sources = ["+".join(s) if isinstance(s, list) else s for s in suite["sources"]]
-    budgets = [f"{name}: {b['norm']}, eps {b['eps']:.4g}, {b['steps']} steps" for name, b in suite["budgets"].items()]
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the facts at the head of the page."""
+    suite, images = record.suite, record.images
+    budgets = [f"{name}: {b.norm}, eps {b.eps:.4g}, {b.steps} steps" for name, b in suite.budgets.items()]
     pairs = [
-        ("Images", f"{len(images['ids'])} of {facts['dataset']['count']}, digest {images['digest'][:12]}"),
-        ("Chosen", suite["images"]["rule"].replace("_", " ")),
-        ("Sources", ", ".join(sources)),
-        ("Targets", ", ".join(suite["targets"])),
-        ("Attacks", ", ".join(suite["attacks"])),
+        ("Images", f"{len(images.ids)} of {record.dataset.count}, digest {images.digest[:12]}"),
+        ("Chosen", suite.images.rule.replace("_", " ")),
+        ("Sources", ", ".join(map(source_label, suite.sources))),
+        ("Targets", ", ".join(suite.targets)),
+        ("Attacks", ", ".join(suite.attacks)),
         ("Budgets", "; ".join(budgets)),
-        ("Profile", suite["profile"]),
+        ("Profile", suite.profile),
     ]
     return [(name, text) for name, text in pairs if text]
 
 
-def _environment(facts: Json) -> dict[str, str]:
-    everything = {**facts["environment"], **facts["versions"], "code": facts["host"], "seed": facts["seed"]}
+def _environment(record: RunRecord) -> dict[str, str]:
+    everything = {**record.environment, **record.versions, "code": record.host, "seed": record.seed}
     return {name: str(value) for name, value in everything.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""The norm balls: how to start in one, which way to step, how to come back into it. Each image on its own."""
+"""The norm balls: random starts, steepest directions and projections, image by image."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .draw import Draw
+    from .step_rng import StepRng
 
 
 @dataclass(frozen=True)
 class Ball:
-    """`sample(draw, like, eps)`, uniform in the ball; `direction(gradient)`, the steepest unit step; `project`."""
+    """The ball of one norm.
 
-    sample: Callable[[Draw, Tensor, float], Tensor]
+    `sample(rng, like, eps)` draws perturbations uniformly in the ball, `direction(gradient)` returns the steepest step
+    of length 1, and `project(delta, eps)` returns the nearest perturbations inside the ball.
+    """
+
+    sample: Callable[[StepRng, Tensor, float], Tensor]
     direction: Callable[[Tensor], Tensor]
     project: Callable[[Tensor, float], Tensor]
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """Shape values [n] so that they broadcast over images [n, c, h, w]."""
+    """Return values [n] in a shape that broadcasts over images [n, c, h, w]."""
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
@@ -41,13 +45,13 @@ def shrink(delta: Tensor, eps: float) -> Tensor:
     return delta * (eps / length.where(length > eps, eps)).clamp(max=1) if eps > 0 else delta * 0
 
 
-def sample_linf(draw: Draw, like: Tensor, eps: float) -> Tensor:
-    return (2 * draw.uniform("start", like.shape[1:]) - 1) * eps
+def sample_linf(rng: StepRng, like: Tensor, eps: float) -> Tensor:
+    return (2 * rng.uniform("start", like.shape[1:]) - 1) * eps
 
 
-def sample_l2(draw: Draw, like: Tensor, eps: float) -> Tensor:
-    direction = unit(draw.normal("start", like.shape[1:]))
-    radius = draw.uniform("start radius", ()) ** (1 / like[0].numel())
+def sample_l2(rng: StepRng, like: Tensor, eps: float) -> Tensor:
+    direction = unit(rng.normal("start", like.shape[1:]))
+    radius = rng.uniform("start radius", ()) ** (1 / like[0].numel())
     return direction * per_image(radius, like) * eps
 
 

@@ -1,8 +1,8 @@
-"""Finds the residual branches of a network by the structure of its blocks, not by name or class.
+"""Find the residual branches of a network by the structure of its blocks, not by name or class.
 
-Known are: a module with an attribute `branch` (and `shortcut`, an `nn.Identity` or absent unless it projects), which is
-how a network of one's own can say where its branches are; the blocks of torchvision's and timm's residual networks
-(`downsample`, `conv1`), squeeze-and-excitation included; torchvision's and timm's dense layers.
+Recognised are the blocks of torchvision's and timm's residual networks (`downsample`, `conv1`), with or without
+squeeze-and-excitation; torchvision's and timm's dense layers; and any module with an attribute `branch`, by which a
+network of the user's own marks its branches. The `shortcut` of such a module is an `nn.Identity` or a projection.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-RESIDUAL, DENSE = 0.2, 0.5  # the authors' gamma for either kind
-LAST_OF_A_BRANCH = ("drop_path", "se", "se_module", "bn3", "bn2")  # the last that a block has is the branch's end
+RESIDUAL, DENSE = 0.2, 0.5  # the authors' gamma for each kind
+LAST_OF_A_BRANCH = ("drop_path", "se", "se_module", "bn3", "bn2")  # the first of these that a block has ends its branch
 
 
 def branches(model: nn.Module, projections: bool = False) -> list[tuple[nn.Module, float]]:
-    """Give the modules whose outputs are those of residual branches, each with the usual gamma of its kind.
+    """Return the modules whose outputs are those of residual branches, each with the usual gamma of its kind.
 
-    Blocks whose shortcut is a projection come only with `projections`.
+    Blocks whose shortcut is a projection are included only with `projections`.
     """
     found = []
     for module in model.modules():
@@ -33,19 +33,19 @@ def branches(model: nn.Module, projections: bool = False) -> list[tuple[nn.Modul
 
 
 def branch_end(block: nn.Module) -> nn.Module | None:
-    """Give the module whose output is that of the block's branch; None where the block is none that is known."""
+    """Return the module whose output is that of the block's branch, None where the block is not recognised."""
     children = block._modules
     if "branch" in children:
         return children["branch"]
     if is_dense(block):
-        return block  # which gives the new features alone
+        return block  # its output is the new features alone
     if hasattr(block, "downsample") and "conv1" in children:
         return next((end for name in LAST_OF_A_BRANCH if (end := children.get(name)) is not None), None)
     return None
 
 
 def is_dense(block: nn.Module) -> bool:
-    """Whether a block's branch is concatenated to its input rather than added."""
+    """Return whether a block's branch is concatenated to its input and not added."""
     children = block._modules
     if "branch" in children:
         return not hasattr(block, "shortcut")
@@ -53,6 +53,6 @@ def is_dense(block: nn.Module) -> bool:
 
 
 def projects(block: nn.Module) -> bool:
-    """Whether a block's shortcut is more than the identity."""
+    """Return whether a block's shortcut is more than the identity."""
     shortcut = getattr(block, "shortcut", getattr(block, "downsample", None))
     return not (shortcut is None or isinstance(shortcut, torch.nn.Identity))

@@ -1,50 +1,75 @@
-"""Makes an attack of parts: each adds its term, filter or surrogate to plain ascent of the loss."""
+"""Attacks made of parts: each part adds its idea to projected gradient ascent of the loss."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
 
 from bench_core.types import AttackRecipe, Budget
 
-from .descent import Descent
+from .gradient_attack import GradientAttack
 
-Part = Callable[..., Descent]
-SMALL: Mapping[str, Any] = {"grid": 3, "cells": 3, "samples": 3, "copies": 4, "kernel": 5}  # checked in a second
+Part = Callable[..., GradientAttack]  # keyword arguments are the options of a suite: types, bounds, defaults
+Count = Annotated[int, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def options_of(part: Part) -> list[inspect.Parameter]:
-    signature = inspect.signature(part, eval_str=True)
-    return [each for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
+    """Return the options of a part, which are its keyword-only parameters."""
+    parameters = inspect.signature(part, eval_str=True).parameters.values()
+    return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-def composed(summary: str, *chosen: Part) -> AttackRecipe:
-    """Make the recipe that applies some parts, in order, to plain ascent of the loss; its options are all of theirs.
+def first_line(documented: Any) -> str:
+    return (documented.__doc__ or "").strip().splitlines()[0]
 
-    Raises ValueError where two parts are one, have an option of one name, or set the same thing.
+
+def recipe(part: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
+    """Return the attack of one part, summarised by the first line of its docstring. For `small`, see `composed`."""
+    return composed(first_line(part), part, small=small)
+
+
+def composed(summary: str, *parts: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
+    """Return the attack that applies some parts, in order, to plain ascent of the loss.
+
+    Args:
+        summary: One line for `bench plugins`.
+        parts: The parts. The options of the attack are the options of all of them.
+        small: Options with which `bench check` runs the attack in a second, where its defaults take long.
+
+    Raises:
+        ValueError: Two parts are the same, have an option of the same name, or set the same thing.
     """
-    owned = {part: [each.name for each in options_of(part)] for part in chosen}
-    parameters = list(chain.from_iterable(options_of(part) for part in chosen))
-    for what, names in (("part", [part.__name__ for part in chosen]), ("option", [each.name for each in parameters])):
+    owned = {part: [option.name for option in options_of(part)] for part in parts}
+    parameters = list(chain.from_iterable(options_of(part) for part in parts))
+    for what, names in (
+        ("part", [part.__name__ for part in parts]),
+        ("option", [option.name for option in parameters]),
+    ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two parts of one attack both have the {what} {', '.join(twice)}")
 
-    def build(budget: Budget, **options: Any) -> Descent:
-        descent = Descent.plain(budget)
-        for part in chosen:
-            descent = part(descent, **{name: options[name] for name in owned[part] if name in options})
-        return descent
+    def build(budget: Budget, **options: Any) -> GradientAttack:
+        attack = GradientAttack.plain(budget)
+        for part in parts:
+            attack = part(attack, **{name: options[name] for name in owned[part] if name in options})
+        return attack
 
     first = inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Budget)
     build.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
-    build(Budget("l2", 1, 1, 1))  # parts that cannot be together say so now
-    small = {each.name: SMALL[each.name] for each in parameters if each.name in SMALL}
-    return AttackRecipe(build, summary, parts=chosen, join=join, examples=[small] if small else ())
+    build(Budget("l2", 1, 1, 1))  # raises now where parts exclude each other
+    return AttackRecipe(build, summary, parts=parts, join=join, examples=[dict(small)] if small else ())
 
 
 def join(recipes: Sequence[AttackRecipe]) -> AttackRecipe:
-    """Combine recipes into one that has the parts of all."""
-    return composed("a composition", *chain.from_iterable(recipe.parts for recipe in recipes))
+    """Return the attack that has the parts of all recipes. Raises ValueError as `composed` does."""
+    parts = chain.from_iterable(recipe.parts for recipe in recipes)
+    small = {name: value for recipe in recipes for example in recipe.examples for name, value in example.items()}
+    return composed("A composition.", *parts, small=small)

@@ -1,4 +1,4 @@
-"""In which contexts strongly interacting cells interact: figures 2 and 8 of arXiv:2103.07364."""
+"""Maps of the contexts in which cells interact strongly: figures 2 and 8 of arXiv:2103.07364."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def weighted_contexts(
 
     Returns:
         The interactions `I_ij^(m)`, float64 [n, k]; the maps [n, k, players]; and control maps [n, k, players], which
-        combine the weights with the contexts of another pair and so show what chance alone gives.
+        combine the weights with the contexts of another pair and so show the size of chance effects.
     """
-    own = torch.nn.functional.one_hot(pairs, game.players).sum(2).bool()
+    members = torch.nn.functional.one_hot(pairs, game.players).sum(2).bool()
     expected = order / (game.players - 2)
     total, drawn = torch.zeros(()), 0
     weight, seen, control = (torch.zeros(2, 1, 1), torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1))
     for _, context, change in sampled_derivatives([game], [order], pairs, contexts, rng):
         total, drawn = total + change[..., 0], drawn + 1
         by_sign = torch.stack([change[..., 0].clamp(min=0), -change[..., 0].clamp(max=0)])
-        present = (context.double() - expected).masked_fill(own, 0.0)
+        present = (context.double() - expected).masked_fill(members, 0.0)
         weight, seen = weight + by_sign, seen + by_sign[..., None] * present
         control = control + by_sign[..., None] * present.roll(1, 1)
     weight = weight.clamp(min=torch.finfo(torch.float64).tiny)[..., None]
     positive = (total > 0)[..., None]
-    maps, control_maps = (torch.where(positive, both[0], both[1]) for both in (seen / weight, control / weight))
+    maps, control_maps = (torch.where(positive, up, down) for up, down in (seen / weight, control / weight))
     return total / drawn, maps, control_maps
 
 
@@ -77,7 +77,7 @@ class ContextMaps:
         contexts: Contexts per pair.
         among: Draw from `all` pairs of cells or only from `neighbours`.
         strongest: Share of the pairs to keep, by `|I^(m)|`.
-        baseline: What absent cells show.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     order: int | float = 0.5

@@ -46,6 +46,7 @@ def fisher(
 
 
 def _ratio(*moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the ratio of resamples, [k], from the means of c, a, c^2, a^2 and the sampling variance, [k] each."""
     clean, adversarial, clean_squares, adversarial_squares, added = moments
     within = clean_squares - clean**2 + adversarial_squares - adversarial**2 - added
     result: NDArray[np.float64] = np.divide(

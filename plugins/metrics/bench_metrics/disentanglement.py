@@ -52,8 +52,8 @@ def disentangled(
         orders with fewer than `contexts` different contexts, where the value would depend on how few there are.
     """
     gathered: list[list[Tensor]] = [[] for _ in orders]
-    for place, _, change in sampled_derivatives([game], orders, pairs, contexts, rng):
-        gathered[place].append(change[..., 0])
+    for index, _, change in sampled_derivatives([game], orders, pairs, contexts, rng):
+        gathered[index].append(change[..., 0])
     plug_in, corrected = [], []
     for order, changes in zip(orders, gathered, strict=True):
         change = torch.stack(changes, -1)
@@ -74,8 +74,8 @@ class Disentanglement:
     Each pair needs contexts of its own, so a run takes `4 pairs contexts` forward passes per image and order.
 
     Scores, labelled by `order`: `corrected`, 0 for noise and 1 for pairs that always act alike; `plug_in`, the paper's,
-    about 1 / sqrt(contexts) for noise; `different_contexts`, the number of contexts an order has: with fewer than
-    `contexts` it has no D. Rows: `corrected` and `plug_in`, [n, orders].
+    about 1 / sqrt(contexts) for noise; `different_contexts`, the number of contexts that an order has; D is NaN with
+    fewer than `contexts`. Rows: `corrected` and `plug_in`, [n, orders].
 
     Attributes:
         grid: Cells per side.
@@ -83,7 +83,7 @@ class Disentanglement:
         pairs: Random pairs per image.
         contexts: Contexts per pair and order.
         among: Draw from `all` pairs of cells or only from `neighbours`.
-        baseline: What absent cells show.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -117,11 +117,12 @@ class Disentanglement:
         return {"plug_in": plug_in.nanmean(-1), "corrected": corrected.nanmean(-1)}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
-        for place, (order, m) in enumerate(zip(self.orders, self.context_sizes, strict=True)):
+        for index, (order, m) in enumerate(zip(self.orders, self.context_sizes, strict=True)):
             labels = {"order": f"{order}"}
             for name in ("corrected", "plug_in"):
-                values = np.asarray(rows[name], np.float64)[:, place]
-                yield mean(name, values[np.isfinite(values)], labels)
+                values = np.asarray(rows[name], np.float64)[:, index]
+                known = np.isfinite(values)
+                yield mean(name, values[known], labels, known)
             count = float(distinct_contexts(self.grid**2, 2, m))
             yield Score("different_contexts", count, count, count, len(rows["corrected"]), labels)
 

@@ -22,7 +22,7 @@ else:
 
 
 def pixels_left(rate: float, pixels: int) -> int:
-    """Return `floor((1 - rate) pixels)`, with the rate as it is written in decimal (arXiv:2103.07364, app. H)."""
+    """Return `floor((1 - rate) pixels)`, computed exactly from the decimal rate (arXiv:2103.07364, app. H)."""
     return math.floor((1 - Fraction(str(rate))) * pixels)
 
 
@@ -141,7 +141,7 @@ class DropoutCorrection:
         fooled = rows["fooled"].astype(bool)
         yield proportion("fooled", fooled)
         for index, operation in enumerate(self.operations):
-            yield proportion("corrected", rows["corrected"][fooled, index], {"operation": operation})
+            yield proportion("corrected", rows["corrected"][fooled, index], {"operation": operation}, fooled)
             yield proportion("kept", rows["kept"][:, index], {"operation": operation})
 
 

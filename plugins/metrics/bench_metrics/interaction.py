@@ -55,8 +55,8 @@ class Interaction:
         game = perturbation_game(source, clean, adversarial, self.grid)
         chosen = None
         if self.cells:
-            inside = rng.subsets("interaction cells", 0, 1, game.players, self.cells)[:, 0]
-            chosen = inside.nonzero()[:, 1].view(len(inside), self.cells)
+            drawn = rng.subsets("interaction cells", 0, 1, game.players, self.cells)[:, 0]
+            chosen = drawn.nonzero()[:, 1].view(len(drawn), self.cells)
         return {"per_cell": interaction_sums(game, chosen)}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
@@ -64,8 +64,9 @@ class Interaction:
         unscaled = per_cell.mean(1)
         yield mean("mean", unscaled / (self.grid**2 - 1))
         yield mean("unscaled", unscaled)
-        left_out = 1 - per_cell.shape[1] / self.grid**2
-        variance = per_cell.var(1, ddof=1) / per_cell.shape[1] * left_out
+        # the finite population correction: cells are drawn without replacement
+        correction = 1 - per_cell.shape[1] / self.grid**2
+        variance = per_cell.var(1, ddof=1) / per_cell.shape[1] * correction
         yield sampling_error(np.sqrt(variance))
 
 

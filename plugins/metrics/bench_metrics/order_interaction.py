@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from bench_core.grid import grid_fault
 
-from .coalitions.image_games import BaselineName, ClassName, OutputName, baseline, image_game, watched_classes
+from .coalitions.image_games import BaselineName, ClassName, OutputName, baseline, game_classes, image_game
 from .coalitions.mean_interaction import Effort, mean_interaction
 from .coalitions.orders import context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
@@ -34,13 +34,13 @@ class OrderInteraction:
         grid: Cells per side.
         orders: Cells in a context (int), or shares of grid^2 - 2 (float); those of table 2 by default.
         pairs: Random pairs per image and order; 100 if `forwards_each` is not given either.
-        forwards_each: Forward passes per image and order, instead of `pairs`.
+        forwards_each: Forward passes per image and order, clean and adversarial together; instead of `pairs`.
         error: Standard error at which to stop sampling an order of an image; 0 to use all pairs.
         contexts: Contexts per pair.
         among: Draw from `all` pairs of cells or only from `neighbours`.
-        output: Value of the logits that the game takes.
-        of: Class that the game is about: the `true` one, or the `target` of the attack.
-        baseline: What absent cells show.
+        output: Value of the game: `log_prob`, `others`, `logit` or `margin`; see `image_games.OUTPUTS`.
+        of: Class of the game: the `true` one, or the `target` of the attack; see `image_games.game_classes`.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -80,7 +80,7 @@ class OrderInteraction:
     def observe(
         self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams, data_mean: Tensor
     ) -> Mapping[str, Tensor]:
-        classes = watched_classes(self.of, clean, adversarial, source)
+        classes = game_classes(self.of, clean, adversarial, source)
         games = [
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, self.output, classes)
             for images in (clean.images, adversarial)

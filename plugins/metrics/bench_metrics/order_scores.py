@@ -56,22 +56,22 @@ def scores_by_order(rows: Rows, orders: Sequence[int | float], players: int) -> 
         standard error of `change` due to sampling. `forwards`, without labels, are the forward passes per image.
     """
     interaction, change = np.asarray(rows["interaction"], np.float64), np.asarray(rows["change"], np.float64)
-    for place, (order, m) in enumerate(zip(orders, context_sizes(orders, players - 2), strict=True)):
-        for which, images in enumerate(IMAGES):
+    for index, (order, m) in enumerate(zip(orders, context_sizes(orders, players - 2), strict=True)):
+        for column, images in enumerate(IMAGES):
             labels = {"order": f"{order}", "images": images}
-            yield mean("interaction", interaction[:, place, which], labels)
+            yield mean("interaction", interaction[:, index, column], labels)
         by_order = {"order": f"{order}"}
-        yield mean("change", change[:, place], by_order)
-        yield mean("delta_j", (players - 1 - m) / (players * (players - 1)) * change[:, place], by_order)
-        yield mean("utility", (players - 1 - m) * change[:, place], by_order)
-        yield _share(change, place, by_order)
-        yield replace(sampling_error(rows["change_error"][:, place]), labels=by_order)
+        yield mean("change", change[:, index], by_order)
+        yield mean("delta_j", (players - 1 - m) / (players * (players - 1)) * change[:, index], by_order)
+        yield mean("utility", (players - 1 - m) * change[:, index], by_order)
+        yield _share(change, index, by_order)
+        yield replace(sampling_error(rows["change_error"][:, index]), labels=by_order)
     yield mean("forwards", rows["forwards"])
 
 
-def _share(change: NDArray[np.float64], place: int, labels: Mapping[str, str]) -> Score:
+def _share(change: NDArray[np.float64], index: int, labels: Mapping[str, str]) -> Score:
     """Build the score `|Delta I^(m)| / sum_m' |Delta I^(m')|` of means over images, its interval a bootstrap."""
-    found = np.abs(change.mean(0))
+    sizes = np.abs(change.mean(0))
     drawn = np.abs(np.stack([bootstrap_means(values) for values in change.T], axis=1))
-    low, high = np.quantile(drawn[:, place] / drawn.sum(1), [0.025, 0.975])
-    return Score("share", float(found[place] / found.sum()), float(low), float(high), len(change), labels)
+    low, high = np.quantile(drawn[:, index] / drawn.sum(1), [0.025, 0.975])
+    return Score("share", float(sizes[index] / sizes.sum()), float(low), float(high), len(change), labels)

@@ -36,7 +36,7 @@ class OrderSeparation:
         orders: Cells in a context (int), or shares of grid^2 - 2 (float).
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
-        baseline: What absent cells show.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -64,17 +64,17 @@ class OrderSeparation:
             for images in (clean.images, adversarial)
         ]
         sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
-        found = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
-        return {"interaction": found.mean, "error": found.error}
+        estimate = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
+        return {"interaction": estimate.mean, "error": estimate.error}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         interaction = np.asarray(rows["interaction"], np.float64)
-        added = np.square(np.asarray(rows["error"], np.float64)).sum(-1)
-        for place, order in enumerate(self.orders):
+        sampling = np.square(np.asarray(rows["error"], np.float64)).sum(-1)
+        for index, order in enumerate(self.orders):
             labels = {"order": f"{order}"}
-            clean, adversarial = interaction[:, place].T
+            clean, adversarial = interaction[:, index].T
             yield fisher(clean, adversarial, labels)
-            exact = fisher(clean, adversarial, labels, sampling=added[:, place])
+            exact = fisher(clean, adversarial, labels, sampling=sampling[:, index])
             yield replace(exact, name="fisher_exact")
             yield auroc(clean, adversarial, labels)
 

@@ -1,4 +1,4 @@
-"""How the change that an attack causes grows with its iterations: table 3 of arXiv:2103.07364."""
+"""How the change of interactions grows with the iterations of an attack: table 3 of arXiv:2103.07364."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OrderStrength:
         iterations: Steps after which to measure, counted from 1.
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
-        baseline: What absent cells show.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -85,8 +85,8 @@ class OrderStrength:
     def summarise(self, rows: Rows) -> Iterator[Score]:
         change = np.asarray(rows["change"], np.float64)
         reached = [k for k in self.iterations if k <= change.shape[1]]
-        for place, order in enumerate(self.orders):
-            changes = [change[:, k - 1, place] for k in reached]
+        for index, order in enumerate(self.orders):
+            changes = [change[:, k - 1, index] for k in reached]
             for k, values in zip(reached, changes, strict=True):
                 yield mean("change", values, {"order": f"{order}", "iterations": k})
             if len(reached) > 1:
@@ -99,6 +99,7 @@ def _pearson(iterations: list[int], changes: list[NDArray[np.float64]], labels: 
     drawn = np.stack([np.append(bootstrap_means(values), values.mean()) for values in changes], axis=1)
     x, drawn = x - x.mean(), drawn - drawn.mean(1, keepdims=True)
     r = drawn @ x / np.sqrt((x @ x) * (drawn**2).sum(1))
+    # a resample without any change has no correlation
     low, high = np.nanquantile(r[:-1], [0.025, 0.975])
     return Score("pearson", float(r[-1]), float(low), float(high), len(changes[0]), labels)
 

@@ -53,7 +53,7 @@ class PairwiseInteraction:
     @property
     def forwards(self) -> float:
         """Forward passes per image."""
-        return 4 * self.pairs * self.contexts or 2 ** (self.grid**2)
+        return 4 * self.pairs * self.contexts if self.pairs else 2 ** (self.grid**2)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
         game = perturbation_game(source, clean, adversarial, self.grid)

@@ -1,7 +1,7 @@
 """Offers every metric of this package: each module beside this one that has a `METRICS` mapping.
 
 A module's `METRICS` maps names of recipes to the classes that build them; `EXAMPLES`, which is optional, maps some of
-these names to options that are small enough to be checked in a second.
+these names to options with which `bench check` takes less than a second.
 """
 
 import importlib

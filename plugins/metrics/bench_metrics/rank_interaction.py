@@ -27,7 +27,7 @@ else:
 
 
 def kept_rank(share: float, side: int) -> int:
-    """Return a share of the full rank as a whole number, rounded to the nearest, at least 1."""
+    """Return a share of the full rank, rounded to the nearest integer, at least 1."""
     return max(1, round(share * side))
 
 
@@ -62,7 +62,7 @@ class RankInteraction:
         orders: Cells in a context (int), or shares of grid^2 - 2 (float).
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
-        baseline: What absent cells show.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     ranks: tuple[Annotated[float, Gt(0), Le(1)], ...] = (1.0, 0.25, 0.0625)
@@ -98,15 +98,15 @@ class RankInteraction:
             for cut in (images if share == 1 else cut_to_rank(images, share) for share in self.ranks)
         ]
         sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
-        found = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
-        return {"interaction": found.mean.unflatten(-1, (2, len(self.ranks)))}
+        estimate = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
+        return {"interaction": estimate.mean.unflatten(-1, (2, len(self.ranks)))}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         interaction = np.asarray(rows["interaction"], np.float64)
-        for place, order in enumerate(self.orders):
-            for which, share in enumerate(self.ranks):
+        for index, order in enumerate(self.orders):
+            for rank, share in enumerate(self.ranks):
                 labels = {"rank": f"{share:g}", "order": f"{order}"}
-                cut, full = interaction[:, place, :, which], interaction[:, place, :, 0]
+                cut, full = interaction[:, index, :, rank], interaction[:, index, :, 0]
                 for column, images in enumerate(("clean", "adversarial")):
                     yield mean("interaction", cut[:, column], labels | {"images": images})
                     yield mean("effect", (cut - full)[:, column], labels | {"images": images})

@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from bench_core.clouds import is_cloud, regions
 
-from .coalitions.image_games import OUTPUTS, ClassName, OutputName, watched_classes
+from .coalitions.image_games import OUTPUTS, ClassName, OutputName, game_classes
 from .coalitions.mean_interaction import Effort, mean_interaction
 from .coalitions.orders import context_sizes, orders_fault
 from .coalitions.region_games import RegionGame
@@ -36,8 +36,8 @@ class RegionInteraction:
         pairs: Random pairs per cloud and order.
         contexts: Contexts per pair.
         error: Standard error at which to stop sampling an order of a cloud; 0 to use all pairs.
-        output: Value of the logits that the game takes.
-        of: Class that the game is about: the `true` one, or the `target` of the attack.
+        output: Value of the game: `log_prob`, `others`, `logit` or `margin`; see `image_games.OUTPUTS`.
+        of: Class of the game: the `true` one, or the `target` of the attack; see `image_games.game_classes`.
     """
 
     regions: Annotated[int, Ge(3)] = 32
@@ -65,9 +65,10 @@ class RegionInteraction:
         return len(IMAGES) * 4 * Effort(self.pairs).draws * self.contexts * len(self.orders)
 
     def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
-        classes, own = watched_classes(self.of, clean, adversarial, source), regions(clean.images, self.regions)
+        classes = game_classes(self.of, clean, adversarial, source)
+        region_of_point = regions(clean.images, self.regions)
         games = [
-            RegionGame(source, clouds, own, self.regions, OUTPUTS[self.output], classes)
+            RegionGame(source, clouds, region_of_point, self.regions, OUTPUTS[self.output], classes)
             for clouds in (clean.images, adversarial)
         ]
         sizes = context_sizes(self.orders, self.regions - 2)

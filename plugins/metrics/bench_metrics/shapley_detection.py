@@ -51,8 +51,8 @@ class ShapleyDetection:
         grid: Cells per side.
         orders: Cells in a context (int), or shares of n - 1 (float).
         contexts: Contexts per cell and order.
-        output: Value of the logits that the game takes.
-        baseline: What absent cells show.
+        output: Value of the game: `log_prob`, `others`, `logit` or `margin`; see `image_games.OUTPUTS`.
+        baseline: What absent cells show; see `image_games.baseline`.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -89,9 +89,9 @@ class ShapleyDetection:
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         phi = np.asarray(rows["phi"], np.float64)
-        for place, order in enumerate(self.orders):
+        for index, order in enumerate(self.orders):
             for name, statistic in STATISTICS.items():
-                clean, adversarial = (statistic(phi[:, place, :, which]) for which in (0, 1))
+                clean, adversarial = (statistic(phi[:, index, :, image]) for image in (0, 1))
                 yield auroc(clean, adversarial, {"order": f"{order}", "statistic": name})
 
 

@@ -26,7 +26,7 @@ for (const table of document.querySelectorAll("table.data")) {
 }
 for (const input of document.querySelectorAll("input[data-filters]")) {
   const rows = [...document.getElementById(input.dataset.filters).tBodies[0].rows];
-  const told = document.querySelector(`output[data-counts="${input.dataset.filters}"]`);
+  const counter = document.querySelector(`output[data-counts="${input.dataset.filters}"]`);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
@@ -35,6 +35,6 @@ for (const input of document.querySelectorAll("input[data-filters]")) {
       row.hidden = !words.every((word) => text.includes(word));
       count += row.hidden ? 0 : 1;
     }
-    told.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
+    counter.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
   });
 }

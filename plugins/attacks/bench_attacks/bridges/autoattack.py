@@ -1,8 +1,8 @@
 """AutoAttack by its authors' own code, `recipe = "autoattack"` (Croce and Hein, 2020; arXiv:2003.01690).
 
-It has its own numbers of steps: of a budget only norm and eps reach it. `torchattacks:AutoAttack` is no substitute:
+It has its own numbers of steps and uses only the norm and eps of a budget. `torchattacks:AutoAttack` is no substitute:
 torchattacks 3.5 runs its parts with 10 steps instead of 100. It draws from the host's seed for each micro-batch, so its
-draws depend on which images are together.
+draws depend on which images share a batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, Streams
+from bench_core.types import AttackRecipe, Budget, Examples, Rejection, Streams
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ else:
 LIBRARY = "pyautoattack"
 BENCH_DEPENDS = (LIBRARY,)
 NORMS = {"linf": "Linf", "l2": "L2"}
-TARGETS = 9  # wrong classes that the targeted parts aim at, the strongest first
+TARGETS = 9  # wrong classes that the targeted parts try, the strongest first
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('pyautoattack is not installed (would do: pip install "adversarial-bench[autoattack]")')
@@ -35,11 +35,11 @@ if importlib.util.find_spec(LIBRARY) is None:
 
 @dataclass(frozen=True)
 class AutoAttack:
-    """The ensemble `version`, or `only` the parts that are named; an image that none fools comes back as it was.
+    """The ensemble `version`, or `only` the named parts. An image that no part fools is returned unchanged.
 
     `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square; `plus` adds
-    restarts and the untargeted forms, `rand` averages gradients for networks that draw. A network of fewer than ten
-    classes is aimed at all of its wrong ones; the DLR loss wants four.
+    restarts and the untargeted forms, `rand` averages gradients for randomised networks. With fewer than ten classes
+    the targeted parts try all wrong ones; the DLR loss needs at least four classes.
     """
 
     budget: Budget
@@ -49,16 +49,16 @@ class AutoAttack:
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "batch_independence": "the library draws for the whole batch",
-            "cost": "what it costs depends on how soon an image is fooled",
-            "first_step": "it has its own steps, and gives back what it does not fool as it was",
-            "ascent": "it gives back what it does not fool as it was",
+            "cost": "its cost depends on how soon an image is fooled",
+            "first_step": "it has its own steps, and returns unchanged what it does not fool",
+            "ascent": "it returns unchanged what it does not fool",
             "random_start": "it has its own",
-            "batching": "APGD goes back to the best images so far and asks about them again",
+            "batching": "APGD goes back to the best images so far and evaluates them again",
         }
     )
 
-    def check(self, _shape: tuple[int, int, int]) -> str | None:
-        return "recipe: autoattack cannot be targeted" if self.budget.targeted else None
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        return Rejection("recipe", "autoattack cannot be targeted") if self.budget.targeted else None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from pyautoattack.autoattack import AutoAttack as Theirs

@@ -1,4 +1,4 @@
-"""The network as other libraries want it: they flatten its gradient with `view`, which asks for contiguous memory."""
+"""A network for other libraries, which flatten its gradient with `view` and so need it in contiguous memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 
 class Contiguous(nn.Module):
-    """A network whose gradient in the images is contiguous, in whatever layout it computes itself.
+    """A network whose gradient in the images is contiguous, whatever layout it computes in.
 
-    The network is only asked, so that the host counts its passes; it keeps its mode, which libraries set and put back.
+    The network is called and not copied, so that the host counts its passes. It starts in the network's mode, which
+    libraries change and restore.
     """
 
     def __init__(self, network: nn.Module) -> None:

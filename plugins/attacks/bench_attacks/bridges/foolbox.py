@@ -1,10 +1,10 @@
 """Attacks of foolbox, by their name there: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-Offered are those whose name begins with a norm that budgets have, and DDN, less Brendel and Bethge's: it wants starting
-points that fool, looks for them with noise, and stops without a word at the first batch with an image that noise does
-not fool. The budget gives their constructors `steps`, the step size and the random start, whichever they take, and eps
-bounds what comes back, which foolbox cuts off at the ball; the losses are the library's, whatever the suite's `loss`.
-They draw from the global generators, which the host seeds anew for each micro-batch.
+Offered are the attacks whose name begins with a norm of budgets, and DDN. Brendel and Bethge's is left out: it looks
+for adversarial starting points with noise, and stops without an error at the first batch with an image that noise does
+not fool. The budget sets the number of steps, the step size and the random start where the constructor has them, and
+eps bounds the result, which foolbox clips to the ball. The losses are the library's, whatever the suite's `loss`. The
+attacks draw from the global generators, which the host seeds for each micro-batch.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, Streams
+from bench_core.library_index import library_index
+from bench_core.types import AttackRecipe, Budget, Examples, Json, Rejection, Streams
 
-from .sources import TYPES, aliases, reexported
+from .options import parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,77 +31,74 @@ if TYPE_CHECKING:
 LIBRARY = "foolbox"
 BENCH_DEPENDS = (LIBRARY,)
 
-found = importlib.util.find_spec(LIBRARY)
-if found is None or found.origin is None:
+if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('foolbox is not installed (would do: pip install "adversarial-bench[foolbox]")')
-ATTACKS = Path(found.origin).parent / "attacks"
 NORMS = {"linf": ("Linf", "LInf"), "l2": ("L2", "DDN")}  # how names begin
-UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # refuse a target, or go to the nearest classes whatever it is
-NAMES = [
-    name
-    for name in (*reexported(ATTACKS, ""), *aliases(ATTACKS))
+UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # reject a target, or ignore it
+INDEX = {
+    name: described
+    for name, described in library_index(LIBRARY, "bench_attacks.bridges.foolbox_index").items()
     if name.startswith(sum(NORMS.values(), ())) and "BrendelBethge" not in name
-]
-GIVEN: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
+}
+SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
     {
         "steps": lambda budget: budget.steps,
         "abs_stepsize": lambda budget: budget.step_size,
         "random_start": lambda budget: budget.random_start,
     }
 )
-OURS = {*GIVEN, "rel_stepsize"}
-SIMPLE = {*TYPES.values(), *(kind | None for kind in TYPES.values())}
+NO_OPTIONS = {*SET_BY_BUDGET, "rel_stepsize"}
 
 
 @dataclass(frozen=True)
 class Foreign:
     """An attack of foolbox under a budget.
 
-    One that searches for the smallest perturbation has failed where what is left of it inside the ball does not fool:
-    that image comes back as it was.
+    A search for the smallest perturbation has failed where its result, clipped to the ball, does not fool the network:
+    it returns the clean image there.
     """
 
     name: str
     budget: Budget
     options: Mapping[str, Any]
-    takes: frozenset[str]
+    described: Json
     global_seed: ClassVar[bool] = True
 
     @property
     def searches(self) -> bool:
-        attacks = importlib.import_module(f"{LIBRARY}.attacks")
-        return issubclass(getattr(attacks, self.name), attacks.base.MinimizationAttack)
+        """Whether it searches for the smallest perturbation."""
+        return bool(self.described["searches"])
 
     @property
     def deviations(self) -> dict[str, str]:
-        """What the library's attacks are not made to keep."""
+        """The rules of `bench check` that the library's attacks cannot keep."""
         search = self.searches or "Repeated" in self.name
-        odd = {
-            **dict.fromkeys(
-                ("first_step", "ascent", "targeted"), "a search gives back what it does not fool as it was"
-            ),
+        of_search = {
+            **dict.fromkeys(("first_step", "ascent", "targeted"), "a search returns the clean image where it fails"),
             "random_start": "a search has no random start",
-            "batching": "a search asks about the same images again",
+            "batching": "a search evaluates the same images again",
         }
         return {
             "batch_independence": "the library draws for the whole batch",
-            "cost": "the library does not say what its attacks cost",
-            **(odd if search else {}),
+            "cost": "the library does not declare what its attacks cost",
+            **(of_search if search else {}),
         }
 
-    def check(self, _shape: tuple[int, int, int]) -> str | None:
-        """Say why a budget will not do."""
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why a budget cannot be used, None if it can."""
         if not self.name.startswith(NORMS[self.budget.norm]):
-            return f"recipe: {self.name} is bounded in another norm than the budget, which is in {self.budget.norm}"
+            norm = self.budget.norm
+            return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
         if self.budget.targeted and self.name.endswith(UNTARGETED):
-            return f"recipe: {self.name} cannot be targeted"
+            return Rejection("recipe", f"{self.name} cannot be targeted")
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from .contiguous import Contiguous
 
         library = importlib.import_module(LIBRARY)
-        given = {name: value(self.budget) for name, value in GIVEN.items() if name in self.takes}
+        taken = {option["name"] for option in self.described["options"]}
+        given = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in taken}
         attack = getattr(library.attacks, self.name)(**given, **self.options)
         wrapped = library.PyTorchModel(Contiguous(model), bounds=(0, 1), device=examples.images.device)
         aim = library.criteria.Misclassification(examples.labels.clone())
@@ -116,29 +112,20 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Builds an attack of foolbox; the library, which brings no torch, is imported when somebody asks what it takes."""
+    """Builds an attack of foolbox."""
 
     name: str
 
     @property
-    def parameters(self) -> list[inspect.Parameter]:
-        made = getattr(importlib.import_module(f"{LIBRARY}.attacks"), self.name).__init__
-        types = typing.get_type_hints(made)
-        return [
-            inspect.Parameter(each.name, each.KEYWORD_ONLY, default=each.default, annotation=types.get(each.name))
-            for each in inspect.signature(made).parameters.values()
-            if each.name != "self" and types.get(each.name) in SIMPLE
-        ]
-
-    @property
     def __signature__(self) -> inspect.Signature:
-        options = [each for each in self.parameters if each.name not in OURS]
+        taken = parameters(INDEX[self.name]["options"])
+        options = [option for option in taken if option.name not in NO_OPTIONS]
         return inspect.Signature([inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD), *options])
 
     def __call__(self, budget: Budget, **options: Any) -> Foreign:
-        return Foreign(self.name, budget, options, frozenset(each.name for each in self.parameters))
+        return Foreign(self.name, budget, options, INDEX[self.name])
 
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
-    return {f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of foolbox, with its own loss.") for name in NAMES}
+    return {f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of foolbox, with its own loss.") for name in INDEX}

@@ -1,9 +1,8 @@
 """Every attack of torchattacks, by its name there: `recipe = "torchattacks:MIFGSM"` (Kim, 2020; arXiv:2010.01950).
 
-The budget gives its constructor `eps`, `alpha`, `steps`, `norm` and `random_start`, whichever it has; all else are
-options, with their defaults; the losses are the library's, whatever the suite's `loss`. It draws from the global
-generators, which the host seeds anew for each micro-batch: its draws, unlike those of bench's own attacks, depend on
-which images are together.
+The budget sets `eps`, `alpha`, `steps`, `norm` and `random_start` where the constructor has them. Its other parameters
+are options, with their defaults. The losses are the library's, whatever the suite's `loss`. The library draws from the
+global generators, which the host seeds for each micro-batch, so that its draws depend on which images share a batch.
 """
 
 from __future__ import annotations
@@ -11,19 +10,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, Streams
+from bench_core.library_index import library_index
+from bench_core.types import AttackRecipe, Budget, Examples, Json, Rejection, Streams
 
-from .sources import Description, describe, reexported
+from .options import parameters
 
 if TYPE_CHECKING:
     import torch
@@ -36,14 +34,13 @@ else:
 LIBRARY = "torchattacks"
 BENCH_DEPENDS = (LIBRARY,)
 
-found = importlib.util.find_spec(LIBRARY)
-if found is None or found.origin is None:
+if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('torchattacks is not installed (would do: pip install "adversarial-bench[torchattacks]")')
-FILES = reexported(Path(found.origin).parent, "attacks")
+INDEX = library_index(LIBRARY, "bench_attacks.bridges.torchattacks_index")
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 SIZES = ("eps", "max_epsilon")
-GIVEN: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
+SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
     {
         **dict.fromkeys(SIZES, lambda budget: budget.eps),
         **dict.fromkeys(("steps", "num_iter_set"), lambda budget: budget.steps),
@@ -53,21 +50,21 @@ GIVEN: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
         "verbose": lambda _budget: False,
     }
 )
-THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels are made for them
-ALONE = {"batching": "the library attacks one image after the other"}
-ODD: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
-    "DeepFool": ALONE,
-    "SparseFool": ALONE,
-    "EOTPGD": {"batching": "it asks about the same images again, for networks whose answers are random"},
-    "Jitter": {"targeted": "its loss is a distance to the one-hot answer, which may rise while the target falls"},
+THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels have three channels
+ONE_BY_ONE = {"batching": "the library attacks one image after the other"}
+DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
+    "DeepFool": ONE_BY_ONE,
+    "SparseFool": ONE_BY_ONE,
+    "EOTPGD": {"batching": "it evaluates the same images again, for networks whose outputs are random"},
+    "Jitter": {"targeted": "its loss is a distance to the one-hot output, which may rise while the target falls"},
 }
-GIVEN_LATER = ("model", "n_classes", "seed")
+SET_AT_RUN_TIME = ("n_classes", "seed")
 Count = Annotated[int, Ge(1)]
 COUNTS = (
     "n_restarts", "eot_iter", "n_queries", "N", "m", "max_iterations", "restarts", "nb_iter", "nb_sample",
     "max_batch_size", "batch_max", "noise_batch_size", "inf_batch", "pixels", "popsize", "len_kernel",
 )  # fmt: skip
-CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # those that its source compares with
+CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # the values that its source compares with
     {
         ("AutoAttack", "version"): Literal["standard", "plus", "rand"],
         ("APGD", "loss"): Literal["ce", "dlr"],
@@ -84,19 +81,19 @@ CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # those that its sou
 class Foreign:
     """An attack of torchattacks under a budget.
 
-    One that is bounded by no eps (a search for the smallest perturbation, say) has failed on an image where it ends
-    outside the ball: that image comes back as it was.
+    An attack that no eps bounds (for example a search for the smallest perturbation) has failed where it ends outside
+    the ball: it returns the clean image there.
     """
 
     name: str
     budget: Budget
     options: Mapping[str, Any]
-    described: Description
+    described: Json
     global_seed: ClassVar[bool] = True
 
     @property
     def takes(self) -> set[str]:
-        return {each.name for each in self.described.parameters}
+        return {option["name"] for option in self.described["options"]}
 
     @property
     def bounded(self) -> bool:
@@ -104,34 +101,33 @@ class Foreign:
 
     @property
     def deviations(self) -> dict[str, str]:
-        """What the library's attacks are not made to keep."""
-        search = "a search, or noise, whose image comes back as it was where it would leave the ball"
+        """The rules of `bench check` that the library's attacks cannot keep."""
+        search = "a search, or noise, that returns the clean image where it would leave the ball"
         return {
             "batch_independence": "the library draws for the whole batch",
-            "cost": "the library does not say what its attacks cost",
+            "cost": "the library does not declare what its attacks cost",
             **({} if "random_start" in self.takes else {"random_start": "the library's attack has none"}),
             **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
-            **ODD.get(self.name, {}),
+            **DEVIATIONS.get(self.name, {}),
         }
 
-    def check(self, shape: tuple[int, int, int]) -> str | None:
-        """Say why images or a budget will not do, as far as the library's source tells."""
+    def check(self, shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why images or a budget cannot be used, as far as the library documents it; None if they can."""
         if self.name in THREE_CHANNELS and shape[0] != 3:
-            return f"recipe: {self.name} takes three channels, the images have {shape[0]}"
+            return Rejection("recipe", f"{self.name} takes three channels, the images have {shape[0]}")
         if self.bounded and self.budget.norm == "l2" and self.budget.eps == 0:
-            return f"recipe: {self.name} divides by the length of the perturbation, and the budget's eps is 0"
-        measures = re.search(r"Distance Measure : (.*)", self.described.doc)
-        if self.bounded and measures and NORMS[self.budget.norm] not in measures.group(1):
-            return f"recipe: {self.name} is bounded in {measures.group(1).strip()}, the budget in {self.budget.norm}"
-        modes = re.search(r"supported_mode = (.*)", self.described.text)
-        if self.budget.targeted and modes and "targeted" not in modes.group(1):
-            return f"recipe: {self.name} cannot be targeted"
+            return Rejection("recipe", f"{self.name} divides by the length of the perturbation, and eps is 0")
+        norms = self.described["norms"]
+        if self.bounded and norms and NORMS[self.budget.norm] not in norms:
+            return Rejection("recipe", f"{self.name} is bounded in {norms}, the budget in {self.budget.norm}")
+        if self.budget.targeted and not self.described["targeted"]:
+            return Rejection("recipe", f"{self.name} cannot be targeted")
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from .contiguous import Contiguous
 
-        given = {name: value(self.budget) for name, value in GIVEN.items() if name in self.takes}
+        given = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.takes}
         if "n_classes" in self.takes:
             with torch.no_grad():
                 given["n_classes"] = model(examples.images[:1]).shape[-1]
@@ -144,9 +140,10 @@ class Foreign:
             attack.set_mode_targeted_by_label(quiet=True)
             aims = examples.targets
         reached: Tensor = attack(examples.images.clone(), aims.clone())
-        yield reached if self.bounded else self.within(reached, examples.images)
+        yield reached if self.bounded else self.inside(reached, examples.images)
 
-    def within(self, reached: Tensor, clean: Tensor) -> Tensor:
+    def inside(self, reached: Tensor, clean: Tensor) -> Tensor:
+        """Return the images that are inside the ball, and the clean image in place of each other."""
         delta = (reached - clean).flatten(1)
         size = delta.abs().amax(1) if self.budget.norm == "linf" else delta.norm(dim=1)
         return reached.where((size <= self.budget.eps).view(-1, 1, 1, 1), clean)
@@ -154,31 +151,28 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Builds an attack of torchattacks; its source is read when somebody asks what it takes."""
+    """Builds an attack of torchattacks."""
 
     name: str
 
     @property
-    def described(self) -> Description:
-        return describe(FILES[self.name], self.name)
-
-    @property
     def __signature__(self) -> inspect.Signature:
-        host = {*GIVEN, *GIVEN_LATER}
-        options = [self.narrowed(each) for each in self.described.parameters if each.name not in host]
+        fixed = {*SET_BY_BUDGET, *SET_AT_RUN_TIME}
+        taken = parameters(INDEX[self.name]["options"])
+        options = [self.narrowed(option) for option in taken if option.name not in fixed]
         return inspect.Signature([inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD), *options])
 
     def narrowed(self, option: inspect.Parameter) -> inspect.Parameter:
-        """Say which values of an option will do where its type says too little."""
+        """Return an option with its bounds or choices, which the library checks too late or not at all."""
         usual = Count if option.name in COUNTS else option.annotation
         return option.replace(annotation=CHOICES.get((self.name, option.name), usual))
 
     def __call__(self, budget: Budget, **options: Any) -> Foreign:
-        return Foreign(self.name, budget, options, self.described)
+        return Foreign(self.name, budget, options, INDEX[self.name])
 
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
     return {
-        f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of torchattacks, with its own loss.") for name in FILES
+        f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of torchattacks, with its own loss.") for name in INDEX
     }

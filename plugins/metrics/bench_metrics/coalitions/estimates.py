@@ -1,4 +1,4 @@
-"""Means with their standard errors, accumulated round by round; several games share their draws, so they are paired."""
+"""Means with their standard errors, accumulated round by round; games share their draws, so differences are paired."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Tally:
         self.total = torch.zeros(*shape, games, dtype=torch.float64)
         self.products = torch.zeros(*shape, games, games, dtype=torch.float64)
 
-    def add(self, place: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
-        """Add draws [*place, k, games] at an index of the shape."""
-        self.count[place] += drawn.shape[-2]
-        self.total[place] += drawn.sum(-2)
-        self.products[place] += drawn.mT @ drawn
+    def add(self, index: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
+        """Add k draws [..., k, games] to the sums at `index`, an index into the shape."""
+        self.count[index] += drawn.shape[-2]
+        self.total[index] += drawn.sum(-2)
+        self.products[index] += drawn.mT @ drawn
 
     def mean(self) -> Tensor:
         return self.total / self.count[..., None]
@@ -61,8 +61,8 @@ class Tally:
         """Return the covariance of the means; infinite after a single draw."""
         mean, count = self.mean(), self.count[..., None, None].double()
         scatter = self.products - count * mean[..., :, None] * mean[..., None, :]
-        known = scatter / (count * (count - 1).clamp(min=1))
-        return torch.where(count > 1, known, torch.inf)
+        covariance = scatter / (count * (count - 1).clamp(min=1))
+        return torch.where(count > 1, covariance, torch.inf)
 
 
 class Strata:
@@ -73,16 +73,19 @@ class Strata:
         self.total = torch.zeros(*shape, games, dtype=torch.float64)
         self.products = torch.zeros(*shape, games, games, dtype=torch.float64)
 
-    def add(self, place: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
-        """Add strata [*place, k, 2, games] at an index of the shape."""
+    def add(self, index: tuple[Tensor | int | slice, ...], drawn: Tensor) -> None:
+        """Add k strata of two draws, [..., k, 2, games], to the sums at `index`, an index into the shape."""
         first, second = drawn.unbind(-2)
-        self.count[place] += drawn.shape[-3]
-        self.total[place] += (first + second).sum(-2) / 2
-        self.products[place] += (first - second).mT @ (first - second) / 4
+        self.count[index] += drawn.shape[-3]
+        self.total[index] += (first + second).sum(-2) / 2
+        self.products[index] += (first - second).mT @ (first - second) / 4
 
     def mean(self) -> Tensor:
         return self.total / self.count[..., None]
 
     def covariance(self) -> Tensor:
-        """Return the covariance of the means: that of a stratum is a quarter of its squared difference, on average."""
+        """Return the covariance of the means.
+
+        A quarter of the squared difference of its two draws estimates the variance of a stratum's mean without bias.
+        """
         return self.products / self.count[..., None, None].double() ** 2

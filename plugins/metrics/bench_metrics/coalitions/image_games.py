@@ -1,4 +1,7 @@
-"""The game of an image: the network's output when only the cells of a coalition are shown, the others a baseline."""
+"""The game of an image: the network's output when the cells of a coalition show the image, the others a baseline.
+
+The game of a perturbation is the same with the adversarial image, and the clean image as the baseline.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ else:
 BaselineName = Literal["channel_mean", "pixel_mean", "zero", "blur"]
 OutputName = Literal["log_prob", "others", "logit", "margin"]
 ClassName = Literal["true", "target"]
-BLUR = 1 / 8  # standard deviation as a share of the side: no shape is left of an image of 28 or 224 pixels
+BLUR = 1 / 8  # standard deviation as a share of the side; wide enough to blur away all shapes at 28 and 224 pixels
 
 
 def baseline(name: BaselineName, images: Tensor, data_mean: Tensor) -> Tensor:
@@ -69,17 +72,18 @@ def others(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.scatter(-1, classes[:, None], -torch.inf).logsumexp(-1)
 
 
+# `margin` is negated, so that it grows with the evidence for class y, as `log_prob` and `logit` do
 OUTPUTS: Mapping[OutputName, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
     {"log_prob": log_prob, "others": others, "logit": pick, "margin": lambda h, y: -margin(h, y)}
 )
 
 
-def watched_classes(of: ClassName, clean: Examples, adversarial: Tensor, source: Model) -> Tensor:
+def game_classes(name: ClassName, clean: Examples, adversarial: Tensor, source: Model) -> Tensor:
     """Return the class that each image's game is about.
 
     Args:
-        of: `true`, the label; `target`, the class of a targeted attack. Without one, `target` is the class predicted
-            for the adversarial image, or the strongest wrong class if it is still recognised (arXiv:2103.07364,
+        name: `true`, the label; `target`, the class of a targeted attack. Without one, `target` is the class predicted
+            for the adversarial image or, if that is the label, the strongest wrong class (arXiv:2103.07364,
             sec. 4.1).
         clean: The clean images.
         adversarial: The adversarial images [n, c, h, w].
@@ -88,7 +92,7 @@ def watched_classes(of: ClassName, clean: Examples, adversarial: Tensor, source:
     Returns:
         Classes, int64 [n].
     """
-    if of == "true":
+    if name == "true":
         return clean.labels
     if clean.targets is not None:
         return clean.targets

@@ -49,7 +49,7 @@ class Effort:
 
     @classmethod
     def of_forwards(cls, forwards: int, games: int, contexts: int = 1, error: float = 0.0) -> Effort:
-        """Return the effort that a number of forward passes pays for, but at least two pairs.
+        """Return the effort that a number of forward passes allows, with at least two pairs.
 
         Args:
             forwards: Forward passes per image and order, all games together.
@@ -68,11 +68,11 @@ class Effort:
         return self.pairs // 2 * 2
 
     def rounds(self, listed: int) -> Sequence[Tensor]:
-        """Divide the sampling of a list of pairs into rounds of strata.
+        """Divide the draws from a list of pairs into rounds of strata.
 
-        The list is cut into strata of at least `PAIRS_PER_STRATUM` pairs; if there are draws for more strata than that
-        gives, it is cut several times. With early stopping, a round is a complete cut, because half a cut would leave
-        out half of the pairs.
+        The list is cut into strata of at least `PAIRS_PER_STRATUM` pairs; if there are draws for more strata than one
+        cut gives, it is cut several times. With early stopping, a round is a complete cut, because half a cut would
+        leave out half of the pairs.
 
         Args:
             listed: Number of pairs in the list.
@@ -81,10 +81,10 @@ class Effort:
             For each round, the position of each stratum in its cut and the number of strata of that cut, [k, 2].
         """
         count = self.pairs // 2
-        most = min(STRATA_PER_ROUND if self.error else count, max(1, listed // PAIRS_PER_STRATUM))
-        cuts = math.ceil(count / most)
+        strata_per_cut = min(STRATA_PER_ROUND if self.error else count, max(1, listed // PAIRS_PER_STRATUM))
+        cuts = math.ceil(count / strata_per_cut)
         sizes = [count // cuts + (cut < count % cuts) for cut in range(cuts)]
-        strata = torch.tensor([(place, size) for size in sizes for place in range(size)], dtype=torch.float64)
+        strata = torch.tensor([(position, size) for size in sizes for position in range(size)], dtype=torch.float64)
         rounds: Sequence[Tensor] = strata.split(sizes if self.error else STRATA_PER_ROUND)
         return rounds
 
@@ -119,13 +119,13 @@ def mean_interaction(
             active = torch.ones(len(teams), len(orders), dtype=torch.bool)
         teams = teams.repeat_interleave(effort.contexts, 1)
         ranks = random_ranks(teams, players, "context", step, rng)
-        for place, order in enumerate(orders):
-            rows = active[:, place].nonzero()[:, 0]
+        for index, order in enumerate(orders):
+            rows = active[:, index].nonzero()[:, 0]
             if len(rows):
                 active_games = games if len(rows) == len(teams) else [game.take(rows) for game in games]
                 contexts = ranks[rows] < order
                 change = torch.stack([discrete_derivative(game, teams[rows], contexts) for game in active_games], -1)
-                tally.add((rows, place), change.unflatten(1, (len(strata), 2, effort.contexts)).mean(3))
+                tally.add((rows, index), change.unflatten(1, (len(strata), 2, effort.contexts)).mean(3))
         if effort.error:
             error = tally.covariance().diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=0).sqrt()
             active = (error > effort.error) | (tally.count < MIN_STRATA)

@@ -14,10 +14,10 @@ from fractions import Fraction
 def context_size(order: float, largest: int) -> int:
     """Return the number of players in a context of an order, rounded to the nearest.
 
-    The share is taken as it is written in decimal: 0.29 of 100 is 29, although `0.29 * 100 < 29`.
+    A share counts as the decimal number that was written: 0.29 of 100 is 29, although `0.29 * 100 < 29`.
 
     Args:
-        order: An int is a number of players already, a float is a share of `largest`.
+        order: A number of players (int) or a share of `largest` (float).
         largest: The largest possible context.
 
     Returns:
@@ -53,10 +53,10 @@ def orders_fault(orders: Sequence[float], largest: int, option: str = "orders") 
             return f"{option}: found {order} (try shares from 0.0 to 1.0, or numbers of players from 0 to {largest})"
     if not orders:
         return f"{option}: found none (try [0.1, 0.5, 0.9])"
-    for place, size in enumerate(sizes):
-        if size in sizes[:place]:
+    for index, size in enumerate(sizes):
+        if size in sizes[:index]:
             earlier = orders[sizes.index(size)]
-            return f"{option}: {earlier} and {orders[place]} are both {size} of {largest} players (remove one)"
+            return f"{option}: {earlier} and {orders[index]} are both {size} of {largest} players (remove one)"
     return None
 
 

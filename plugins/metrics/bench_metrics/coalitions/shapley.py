@@ -33,8 +33,8 @@ def interaction_sums(game: Game, cells: Tensor | None = None) -> Tensor:
     alone = torch.eye(game.players, dtype=torch.bool)[None]
     if cells is not None:
         alone = alone[0][cells.cpu()]
-    ends = torch.tensor([True, False])[:, None].expand(len(alone), 2, game.players)
-    values = game(torch.cat([ends, ~alone, alone], dim=1))
+    all_and_empty = torch.tensor([True, False])[:, None].expand(len(alone), 2, game.players)
+    values = game(torch.cat([all_and_empty, ~alone, alone], dim=1))
     count = alone.shape[1]
     v_all, v_empty, v_without, v_alone = values.split([1, 1, count, count], dim=1)
     total: Tensor = v_all - v_without - v_alone + v_empty

@@ -40,10 +40,10 @@ def sampled_derivatives(
     for step in range(contexts):
         ranks = random_ranks(teams, players, "context of a team", step, rng)
         expanded = teams.expand(len(ranks), -1, -1)
-        for place, order in enumerate(orders):
+        for index, order in enumerate(orders):
             if step == 0 or distinct_contexts(players, members, order) > 1:
                 context = ranks < order
-                yield place, context, torch.stack([discrete_derivative(game, expanded, context) for game in games], -1)
+                yield index, context, torch.stack([discrete_derivative(game, expanded, context) for game in games], -1)
 
 
 def team_effects(games: Sequence[Game], orders: Sequence[int], teams: Tensor, contexts: int, rng: Streams) -> Estimate:
@@ -64,9 +64,9 @@ def team_effects(games: Sequence[Game], orders: Sequence[int], teams: Tensor, co
     players, members = games[0].players, teams.shape[-1]
     single = torch.tensor([distinct_contexts(players, members, order) == 1 for order in orders])
     tally: Tally | None = None
-    for place, _, change in sampled_derivatives(games, orders, teams, contexts, rng):
+    for index, _, change in sampled_derivatives(games, orders, teams, contexts, rng):
         tally = tally or Tally((len(change), len(orders), teams.shape[1]), len(games))
-        tally.add((slice(None), place), change[:, :, None])
+        tally.add((slice(None), index), change[:, :, None])
     assert tally is not None
     covariance = tally.covariance().masked_fill(single[:, None, None, None], 0.0)
     forwards = 2**members * len(games) * tally.count.sum((1, 2))

@@ -1,0 +1,71 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..types import Precision
+
+RESULTS = Path("results")
+BASELINES = RESULTS / "baselines"
+
+
+def memory_size(text: str) -> int:
+    """Return a size such as 800M or 4G in bytes.
+
+    Raises:
+        UsageError: The text is no size, or this system does not report the memory of a process.
+    """
+    from ..errors import Fault, UsageError
+    from ..executors.watchdog import MEASURABLE
+
+    found = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    if not found or int(found[1]) == 0:
+        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (would do: 800M, 4G)'))
+    if not MEASURABLE:
+        raise UsageError(Fault("--cell-memory", "", "this system does not report the memory of a process (no /proc)"))
+    return int(found[1]) << 10 * (1 + "KMGT".index(found[2].upper()))
+
+
+def with_data(overrides: Sequence[str] | None, data: str | None) -> list[str]:
+    """Return the overrides of a suite, with `--data` as one of them."""
+    return [*(overrides or []), *([f"data.root={json.dumps(data)}"] if data is not None else [])]
+
+
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", show_default=False, help="A suite file, or the name of a built-in suite.")
+]
+Profile = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The profile to use. Defaults to the first one of the suite.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the suite. Repeatable.")
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="The folder of results.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use at most N images.")]
+Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images. Defaults to $BENCH_DATA.")]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Precise = Annotated[
+    Precision,
+    typer.Option(
+        help="The precision of the attacks' gradients. bfloat16 is faster but finds other perturbations. "
+        "Outcomes are always evaluated in float32."
+    ),
+]
+Threads = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Threads per worker. Results of different settings are stored apart.")
+]
+Format = Annotated[
+    str,
+    typer.Option(metavar="FORMAT", help="terminal, markdown, csv, latex, html, json, or the format of a plugin."),
+]
+Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
+NoWarnings = Annotated[bool, typer.Option("--no-warnings", help="Do not print warnings.")]
+Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots as SVG and PNG in the folder of the run.")]
+Baselines = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="The folder of baselines.")]

@@ -1,0 +1,50 @@
+"""Prints sheets in the format that the user asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..registry import Registry
+    from ..result import Result
+    from ..tables.sheet import Sheet
+
+Printer = Callable[[Sequence["Sheet"]], None]
+
+
+def printer(form: str, registry: Registry | None = None, intervals: bool = False, more: Iterable[str] = ()) -> Printer:
+    """Return a function that prints sheets.
+
+    Args:
+        form: The name of the format.
+        registry: The installed plugins. By default they are loaded if bench itself has no such format.
+        intervals: Whether to print the 95% intervals.
+        more: Other formats that the command has, for the message about an unknown one.
+
+    Raises:
+        UsageError: No format has this name. Call `printer` before any long work.
+    """
+    from ..registry import Registry, discover
+    from ..tables.formats import FORMATS, find_format
+    from ..tables.sheet import Style
+
+    registry = registry or (Registry() if form in FORMATS else discover())
+    render, style = find_format(form, registry.manager, more), Style(intervals, bold=sys.stdout.isatty())
+
+    def show(sheets: Sequence[Sheet]) -> None:
+        print("\n".join(render(sheet, style) for sheet in sheets), end="")
+
+    return show
+
+
+def save_plots(result: Result, registry: Registry) -> None:
+    """Save the plots of a run and report where they are."""
+    from ..errors import one_line
+    from ..plots import write_plots
+
+    files = write_plots(result, registry)
+    where = one_line(str(result.folder / "plots"))
+    message = f"saved {len(files) // 2} plots in {where}" if files else "the suite has no plots"
+    print(f"bench: {message}", file=sys.stderr)

@@ -1,0 +1,76 @@
+"""`bench plan`: shows what a run would compute."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from .options import (
+    RESULTS,
+    Data,
+    Device,
+    Format,
+    Limit,
+    Out,
+    Overrides,
+    Precise,
+    Profile,
+    SuiteName,
+    Threads,
+    with_data,
+)  # fmt: skip
+
+
+def plan(
+    suite: SuiteName,
+    profile: Profile = None,
+    set_: Overrides = None,
+    out: Out = RESULTS,
+    limit: Limit = None,
+    data: Data = None,
+    device: Device = "auto",
+    precision: Precise = "float32",
+    threads: Threads = 1,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="Estimate time and memory by running a short piece of each attack."),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Estimate the time for this number of workers.")
+    ] = None,
+    format: Format = "terminal",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Show what a run would compute and what is already stored.
+
+    Costs are passes through the source network: forwards and backwards of the attacks, and the evaluations of the
+    targets.
+    """
+    from ..errors import Fault, UsageError
+    from ..executors.calibrate import estimate
+    from ..planning.describe import plan_record
+    from ..planning.plan import make_plan
+    from ..progress import for_stream
+    from ..reports.plan import plan_sheet
+    from ..run import resolve_suite
+    from ..store import Store
+    from ..suite.load import load_suite
+    from .output import printer
+
+    as_json = as_json or format == "json"
+    show = printer(format)
+    resolved = resolve_suite(
+        load_suite(suite, profile, with_data(set_, data)),
+        device=device, precision=precision, threads=threads, limit=limit,
+    )  # fmt: skip
+    if cost and resolved.images is None:
+        message = f"cannot be estimated without images: {resolved.data_missing}"
+        raise UsageError(Fault(resolved.suite.file, "--cost", message))
+    made = make_plan(resolved, Store(out / "store"))
+    record = plan_record(made, estimate(made, out, workers, for_stream()) if cost else None)
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        show([plan_sheet(record)])

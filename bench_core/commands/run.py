@@ -1,0 +1,106 @@
+"""`bench run`: runs a suite and prints its tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from .options import (
+    RESULTS,
+    Data,
+    Device,
+    Format,
+    Intervals,
+    Limit,
+    NoWarnings,
+    Out,
+    Overrides,
+    Plots,
+    Precise,
+    Profile,
+    SuiteName,
+    Threads,
+    memory_size,
+    with_data,
+)  # fmt: skip
+
+
+def run(
+    suite: SuiteName,
+    profile: Profile = None,
+    set_: Overrides = None,
+    out: Out = RESULTS,
+    limit: Limit = None,
+    data: Data = None,
+    executor: Annotated[
+        str, typer.Option(metavar="NAME", help="What runs the jobs: local, inline, ray, or a plugin's executor.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The address of the executor's cluster; `auto` finds one for ray."),
+    ] = None,
+    executor_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of the executor. Repeatable.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The number of workers. Defaults to one per core.")
+    ] = None,
+    device: Device = "auto",
+    precision: Precise = "float32",
+    threads: Threads = 1,
+    cell_timeout: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="Void a job that takes longer than this.")
+    ] = None,
+    cell_memory: Annotated[
+        int | None,
+        typer.Option(parser=memory_size, metavar="SIZE", help="Void a job that uses more memory, e.g. 800M or 4G."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first void result with exit code 3.")] = False,
+    format: Format = "terminal",
+    ci: Intervals = False,
+    no_warnings: NoWarnings = False,
+    plots: Plots = False,
+) -> None:
+    """Run a suite and print its tables.
+
+    All results are saved in DIR/SUITE/PROFILE. Whatever DIR/store already has is not computed again, so an interrupted
+    run continues where it stopped.
+    """
+    from ..errors import one_line
+    from ..executors import Limits
+    from ..progress import for_stream
+    from ..registry import discover
+    from ..run import run as run_suite
+    from ..suite.load import load_suite
+    from ..tables.sheet import sheet_of
+    from .output import printer, save_plots
+
+    registry = discover()
+    show = printer(format, registry, ci)
+    result = run_suite(
+        load_suite(suite, profile, with_data(set_, data)),
+        out=out, limit=limit, executor=executor, executor_options=executor_options(executor_option, address),
+        workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
+        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
+    )  # fmt: skip
+    show([sheet_of(table) for table in result.tables])
+    print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
+    if plots:
+        save_plots(result, registry)
+    if not result.complete:
+        for reason in sorted(set(result.voids.values())):
+            print(f"bench: void: {one_line(reason)}", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+def executor_options(given: Sequence[str] | None, address: str | None) -> dict[str, Any]:
+    """Return the options of an executor, read as TOML values or plain text."""
+    from ..suite.merge import read_override
+
+    options: dict[str, Any] = {} if address is None else {"address": address}
+    for text in given or []:
+        options |= read_override(text, "--executor-option")
+    return options

@@ -1,0 +1,54 @@
+"""`bench show`: prints the tables of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import RESULTS, Format, Intervals, NoWarnings, Out, Plots, Profile
+
+
+def show(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", show_default=False, help="A suite that was run, or the folder of a run.")
+    ],
+    profile: Profile = None,
+    out: Out = RESULTS,
+    format: Format = "terminal",
+    ci: Intervals = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Print published values, and the differences from them, as columns.")
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="LABELS", help="Use these labels as rows, separated by commas: target,attack."),
+    ] = None,
+    no_warnings: NoWarnings = False,
+    plots: Plots = False,
+) -> None:
+    """Print the tables of a finished run.
+
+    Nothing is computed: the tables are derived from the rows that the run has saved.
+    """
+    from ..registry import discover
+    from ..runs.folder import safe_name
+    from ..runs.load import load_result
+    from ..runs.scoring import pivots
+    from ..suite.load import load_suite
+    from ..tables.sheet import sheet_of
+    from ..tables.views import beside_published
+    from .output import printer, save_plots
+
+    folder = Path(suite)
+    if not (folder / "run.json").is_file():
+        loaded = load_suite(suite, profile)
+        folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
+    registry = discover()
+    print_sheets = printer(format, registry, ci)
+    result = load_result(folder, registry, not no_warnings)
+    tables = result.tables if by is None else pivots(result, by.split(","))
+    print_sheets([sheet_of(beside_published(table) if reference else table) for table in tables])
+    if plots:
+        save_plots(result, registry)

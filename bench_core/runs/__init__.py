@@ -1,0 +1,1 @@
+"""A run's folder: the record, written and read back."""

@@ -1,0 +1,28 @@
+"""The files of a run's folder, and how folders are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RECORD_FILE, ROWS_FILE, SCORES_FILE = "run.json", "rows.safetensors", "scores.jsonl"
+
+
+def safe_name(name: str) -> str:
+    """Return a name that is harmless as a file's: letters, digits, dot, dash and underscore, never only dots."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:100]
+    return plain if plain.strip(".") else f"_{plain}"
+
+
+def run_folder(path: Path) -> Path:
+    """Return the folder of a run, given the folder or a file in it."""
+    return path.parent if path.is_file() and path.name in (RECORD_FILE, ROWS_FILE, SCORES_FILE) else path
+
+
+def find_runs(out: Path) -> list[Path]:
+    """Return the folders of all runs below a results folder."""
+    return [path.parent for path in sorted(out.glob(f"*/*/{RECORD_FILE}"))]
+
+
+def published_file(folder: Path, table: str) -> Path:
+    """Return where a run's folder keeps the published values of a table."""
+    return folder / "published" / f"{safe_name(table)}.csv"

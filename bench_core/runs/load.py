@@ -1,0 +1,54 @@
+"""A run's folder -> its result, without the suite's file, the dataset or the networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import Fault, UsageError, stop_at_faults
+from ..registry import Registry, discover
+from ..result import Result
+from ..scores.rows import unpack_rows
+from ..suite.model import Suite
+from ..types import Metric
+from .folder import RECORD_FILE, ROWS_FILE, published_file
+from .record import read_record
+from .scoring import score_run
+
+
+def load_result(folder: Path, registry: Registry | None = None, warn: bool = True) -> Result:
+    """Read a run's folder and derive its scores and tables again. Needs neither the networks nor torch.
+
+    Args:
+        folder: The folder of a run, wherever it was moved to.
+        registry: The installed plugins; they are discovered by default.
+        warn: Whether warnings are wanted.
+
+    Raises:
+        UsageError: The folder is not a run's, or a metric of it is not installed.
+    """
+    record = read_record(folder)
+    suite = record.suite
+    metrics = build_metrics(suite, registry or discover(), str(folder / RECORD_FILE))
+    rows = unpack_rows(str(folder / ROWS_FILE))
+    published = {table.name: _published(folder, table.name) for table in suite.tables if table.reference}
+    return score_run(suite, folder, rows, metrics, record.images.indices, record.truth, published, {}, warn)
+
+
+def build_metrics(suite: Suite, registry: Registry, where: str) -> dict[str, Metric]:
+    """Build a suite's metrics by their labels. Raises UsageError that names the file `where`."""
+    metrics: dict[str, Metric] = {}
+    for label, entry in suite.metrics.items():
+        offer = registry.find("metrics", entry.recipe, where, f"metrics.{label}.recipe")
+        options, faults = offer.check(entry.options, where, f"metrics.{label}")
+        stop_at_faults(faults)
+        metrics[label] = offer.build(**options)
+    return metrics
+
+
+def _published(folder: Path, table: str) -> str:
+    path = published_file(folder, table)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "damaged"
+        raise UsageError(Fault(str(path), "", f"cannot read: {reason} (run the suite again)")) from None

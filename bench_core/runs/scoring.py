@@ -1,0 +1,79 @@
+"""Rows -> a result: scores, derived scores, warnings and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import Fault, UsageError
+from ..result import Result
+from ..scores.derived import derive
+from ..scores.rows import RowSet, Voids
+from ..scores.scored import Scores
+from ..scores.summarise import summarise
+from ..scores.warnings import flags, warnings
+from ..suite.model import Suite
+from ..suite.outputs import TableTable
+from ..tables.pivot import pivot
+from ..tables.table import Table
+from ..types import Metric
+
+
+def score_run(
+    suite: Suite,
+    folder: Path,
+    rows: Sequence[RowSet],
+    metrics: Mapping[str, Metric],
+    selected: Sequence[int],
+    truth: Sequence[int],
+    published: Mapping[str, str],
+    voids: Voids,
+    warn: bool,
+) -> Result:
+    """Compute everything that follows from the rows of a run.
+
+    Args:
+        suite: The suite.
+        folder: The run's folder.
+        rows: The rows of every metric.
+        metrics: The metrics, by their labels.
+        selected: The places of the attacked images in the dataset.
+        truth: The classes of the attacked images.
+        published: The text of the CSV file of published values, for each table that has one.
+        voids: The reason of every void cell.
+        warn: Whether warnings are wanted.
+    """
+    summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
+    scores = Scores([*summarised, *derive(Scores(summarised), suite)])
+    warned = warnings(rows, scores, suite.budgets) if warn else []
+    result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published)
+    return replace(result, tables=[make_table(result, table) for table in suite.tables])
+
+
+def make_table(result: Result, spec: TableTable) -> Table:
+    """Build one table of a result, with the warnings about its scores as notes."""
+    table = pivot(result.scores, spec, result.suite.title, result.published.get(spec.name), result.suite.file)
+    concerned = flags(result.scores.select(spec.value, spec.where), result.warned)
+    return replace(table, notes=(*table.notes, *(line for line in concerned if line.startswith("W: "))))
+
+
+def pivots(result: Result, rows: Sequence[str]) -> list[Table]:
+    """Pivot again every table that has these labels, with them as rows and its other labels as columns.
+
+    Raises UsageError where no table has them all.
+    """
+    suite, made = result.suite, []
+    for spec in suite.tables:
+        dimensions = [*spec.rows, *spec.columns]
+        if not set(rows) <= set(dimensions):
+            continue
+        columns = [name for name in dimensions if name not in rows]
+        baseline = spec.baseline if set(spec.baseline) <= set(rows) else {}
+        turned = spec.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
+        made.append(make_table(result, turned))
+    if not made:
+        known = sorted({name for table in suite.tables for name in (*table.rows, *table.columns)})
+        message = f"no table has {' and '.join(rows)} (known: {', '.join(known)})"
+        raise UsageError(Fault("--by", "", message))
+    return made

@@ -1,0 +1,110 @@
+"""A result -> its folder: rows, scores, tables, published values, and the record."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from ..digests import digest
+from ..errors import Fault, UsageError
+from ..executors.hardware import processor
+from ..result import Result
+from ..scores.rows import pack_rows
+from ..store import write_atomically
+from ..suite.load import command
+from ..suite.model import Suite
+from ..tables.formats import saved_files
+from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
+from .record import Dataset, RunRecord, SelectedImages
+
+if TYPE_CHECKING:
+    from ..planning.resolve import ResolvedSuite
+    from ..planning.selection import Selection
+
+PACKAGES = ("adversarial-bench", "torch", "torchvision", "numpy", "safetensors")
+
+
+def selected_truth(resolved: ResolvedSuite, selection: Selection) -> list[int]:
+    """Return the classes of the selected images."""
+    assert resolved.images is not None
+    return [resolved.images.labels[index] for index in selection.indices]
+
+
+def read_published(suite: Suite) -> dict[str, str]:
+    """Read the CSV files of published values that a suite's tables name, by the tables' names."""
+    found = {}
+    for table in suite.tables:
+        if table.reference:
+            path = Path(suite.file).parent / table.reference.file
+            try:
+                found[table.name] = path.read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8"
+                key = f"tables.{table.name}.reference.file"
+                raise UsageError(Fault(suite.file, key, f"cannot read {path}: {reason}")) from None
+    return found
+
+
+def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -> RunRecord:
+    """Collect what a run was made from."""
+    assert resolved.images is not None
+    suite, ids = result.suite, list(resolved.images.ids)
+    machine = {"python": platform.python_version(), "system": platform.system()}
+    offers = {offer.origin for offer in resolved.registry.offers.values()}
+    return RunRecord(
+        suite=suite,
+        images=SelectedImages(indices=list(selection.indices), ids=list(selection.ids), digest=selection.digest),
+        dataset=Dataset(count=len(ids), digest=digest(ids)),
+        truth=selected_truth(resolved, selection),
+        models={label: dict(model.description) for label, model in resolved.models.items()},
+        environment={**resolved.environment.to_json(), **machine, "processor": processor(resolved.environment.device)},
+        versions={name: _version(name) for name in PACKAGES},
+        plugins=sorted({f"{o.plugin} {o.package} {o.version} {o.source}" for o in offers}),
+        host=resolved.host,
+        seed=suite.seed,
+        limit=resolved.limit,
+        global_seed=sorted({attack for (attack, _, _), use in resolved.attacks.items() if use.global_seed}),
+        deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
+        voids=sorted(set(result.voids.values())),
+        warnings=[f"{warning.kind}: {warning}" for warning in result.warned],
+        reproduce=reproduce(suite, resolved.limit),
+    )
+
+
+def write(result: Result, record: RunRecord, manager: pluggy.PluginManager) -> None:
+    """Write the run's folder. Every file is complete, or the one from before; the record is written last."""
+    folder = result.folder
+    write_atomically(folder / ROWS_FILE, pack_rows(result.rows))
+    lines = "".join(json.dumps(score) + "\n" for score in result.records())
+    write_atomically(folder / SCORES_FILE, lines.encode())
+    for table, text in result.published.items():
+        write_atomically(published_file(folder, table), text.encode())
+    write_tables(result, manager)
+    text = json.dumps(record.model_dump(mode="json"), indent=1) + "\n"
+    write_atomically(folder / RECORD_FILE, text.encode())
+
+
+def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
+    """Write every table in every format, those of plugins included, and as CSV with the intervals."""
+    for table in result.tables:
+        for suffix, text in saved_files(table, manager):
+            write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
+
+
+def reproduce(suite: Suite, limit: int | None) -> str:
+    """Return the command that runs the suite again."""
+    limits: Sequence[str] = ["--limit", str(limit)] if limit else []
+    return command("run", suite, *limits)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,140 @@
+"""The results of jobs -> rows: all per-image arrays of one metric under one set of labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from ..errors import Fault, UsageError
+from ..planning.jobs import Cell, PlannedJob
+from ..suite.model import Suite, members, source_label
+from .images import ImageSet, Over
+from .labels import Labels, Relation
+
+Arrays = Mapping[str, NDArray[Any]]
+Found = Mapping[str, Mapping[str, Arrays]]  # job's address -> cell's key -> name -> array
+Voids = Mapping[tuple[str, str], str]  # job's address and cell's key -> reason
+Complete = Callable[[PlannedJob, Cell], Labels]
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """All per-image rows of one metric under one set of labels, or the reason why there are none.
+
+    Every array has the images of `images` along its first dimension, in their order.
+    """
+
+    metric: str
+    labels: Labels
+    images: ImageSet
+    arrays: Arrays = field(default_factory=dict)
+    void: str | None = None
+
+
+def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], bool]) -> Complete:
+    """Return a function that completes the labels of a job's cell: norm, relation, and swept options.
+
+    Args:
+        suite: The suite that the jobs are of.
+        is_white_box: Returns whether a target is the source with these members, or one of them.
+    """
+    sources = {source_label(source): source for source in suite.sources}
+
+    def complete(job: PlannedJob, cell: Cell) -> Labels:
+        given = Labels.of({**job.labels, **({"target": cell.target} if cell.target else {})})
+        added: dict[str, Any] = {}
+        if given.budget is not None:
+            added["norm"] = suite.budgets[given.budget].norm
+        if given.source is not None and given.target is not None:
+            white = is_white_box(members(sources[given.source]), given.target)
+            added["relation"] = Relation.WHITE_BOX if white else Relation.BLACK_BOX
+        if given.attack is not None:
+            added |= suite.attacks[given.attack].swept
+        return Labels.of({**given, **added})
+
+    return complete
+
+
+def gather(
+    jobs: Iterable[PlannedJob], found: Found, voids: Voids, complete: Complete, over: Over, listed: Sequence[int]
+) -> list[RowSet]:
+    """Join the cells of all micro-batches, in the order of the jobs. A set with a void part is void as a whole.
+
+    Args:
+        jobs: Jobs over the dataset, or jobs over the selection; not both.
+        found: The computed arrays.
+        voids: The reasons of the cells that have none.
+        complete: Returns the complete labels of a cell (see `complete_labels`).
+        over: Whether the jobs are over the dataset or over the selection.
+        listed: The places in the dataset of the images that the indices of an image set count: those of the selection,
+            or all.
+    """
+    place = {index: position for position, index in enumerate(listed)}
+    parts: dict[tuple[str, Labels], list[Arrays]] = {}
+    images: dict[tuple[str, Labels], list[int]] = {}
+    reasons: dict[tuple[str, Labels], str] = {}
+    for job in jobs:
+        for cell in job.cells:
+            key = cell.metric, complete(job, cell)
+            images.setdefault(key, []).extend(place[index] for index in job.job.batch.indices)
+            part = found.get(job.address, {}).get(cell.key)
+            if part is None:
+                reasons.setdefault(key, voids.get((job.address, cell.key), "not computed"))
+            else:
+                parts.setdefault(key, []).append(part)
+    rows = []
+    for key in dict.fromkeys([*parts, *reasons]):
+        metric, labels = key
+        if key in reasons:
+            rows.append(RowSet(metric, labels, ImageSet.of(over, []), void=reasons[key]))
+            continue
+        arrays = {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]}
+        rows.append(RowSet(metric, labels, ImageSet.of(over, images[key]), arrays))
+    return rows
+
+
+def pack_rows(rows: Sequence[RowSet]) -> bytes:
+    """Serialise rows as one safetensors file, with their index in the header."""
+    index = [
+        {"metric": row.metric, "labels": dict(row.labels), "void": row.void, "over": row.images.over} for row in rows
+    ]
+    arrays = {f"{place}/{name}": array for place, row in enumerate(rows) for name, array in row.arrays.items()}
+    indices = {f"{place}/": row.images.indices.astype(np.int32) for place, row in enumerate(rows) if not _plain(row)}
+    packed = {name: np.ascontiguousarray(array) for name, array in {**arrays, **indices}.items()}
+    return save(packed, metadata={"index": json.dumps(index)})
+
+
+def _plain(row: RowSet) -> bool:
+    """Return whether a set's images are the first of their list, as nearly always; others are stored as `PLACE/`."""
+    return np.array_equal(row.images.indices, np.arange(_length(row.arrays)))
+
+
+def _length(arrays: Arrays) -> int:
+    return len(next(iter(arrays.values()))) if arrays else 0
+
+
+def unpack_rows(path: str) -> list[RowSet]:
+    """Read a file that `pack_rows` made. Raises UsageError where it is missing or damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            index = json.loads(file.metadata()["index"])
+            arrays: list[dict[str, NDArray[Any]]] = [{} for _ in index]
+            for key in file.keys():  # noqa: SIM118  (not a mapping)
+                place, _, name = key.partition("/")
+                arrays[int(place)][name] = file.get_tensor(key)
+        return [_unpacked(entry, own) for entry, own in zip(index, arrays, strict=True)]
+    except Exception as error:
+        raise UsageError(Fault(path, "", f"cannot read the rows: {error} (run the suite again)")) from None
+
+
+def _unpacked(entry: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> RowSet:
+    indices = arrays.pop("", None)
+    images = ImageSet.of(entry["over"], np.arange(_length(arrays)) if indices is None else indices)
+    return RowSet(entry["metric"], Labels.of(entry["labels"]), images, arrays, entry["void"])

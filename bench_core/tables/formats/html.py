@@ -1,0 +1,106 @@
+"""A sheet as HTML, through jinja2 with everything escaped: a fragment, or a table of the report's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ...errors import one_line
+from ..escapes import no_commands
+from ..sheet import Column, Entry, Sheet, Style, cell_text, interval_text, plain
+from ..table import TableCell
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+@dataclass(frozen=True)
+class Field:
+    """One entry of an HTML table.
+
+    Attributes:
+        text: What is shown.
+        sort: The text or number to sort by; an empty one sorts last.
+        style: The names of its CSS classes.
+        title: The tooltip.
+        detail: What is shown smaller below the text.
+    """
+
+    text: str
+    sort: str = ""
+    style: str = ""
+    title: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class HtmlTable:
+    """A table as its template needs it. The first `labels` columns name a row."""
+
+    title: str
+    header: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    labels: int
+    rows: tuple[tuple[Field, ...], ...]
+    notes: tuple[str, ...]
+
+
+def render(sheet: Sheet, _style: Style) -> str:
+    """Render a sheet as a fragment of a page; intervals are always included."""
+    return no_commands(templates().get_template("table.html").render(table=html_table(sheet), id="") + "\n")
+
+
+def html_table(sheet: Sheet) -> HtmlTable:
+    rows = tuple(
+        tuple(_field(column, entry, index in sheet.strong) for column, entry in zip(sheet.columns, row, strict=True))
+        for index, row in enumerate(sheet.rows)
+    )
+    notes = (*sheet.intro, *sheet.notes)
+    return HtmlTable(sheet.heading, tuple(sheet.header), tuple(sheet.numeric), sheet.labels, rows, notes)
+
+
+def _field(column: Column, entry: Entry, strong: bool) -> Field:
+    if isinstance(entry, TableCell):
+        return _cell_field(entry, column.kind == "percent")
+    value = plain(entry)
+    sort = "" if value is None else value if isinstance(value, str) else f"{value:.10g}"
+    return Field(column.text(entry), sort, "best" if strong else "")
+
+
+def _cell_field(cell: TableCell, percent: bool) -> Field:
+    """Put the interval of a cell below its value."""
+    text = cell_text(replace(cell, low=math.nan), percent, intervals=False)
+    if cell.void or math.isnan(cell.value):
+        return Field(text, style="void" if cell.void else "", title=cell.void or "")
+    style = " ".join(name for name, on in (("best", cell.best), ("white-box", cell.white_box)) if on)
+    return Field(text, f"{cell.value:.10g}", style, f"N = {cell.n}", interval_text(cell, percent))
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """Return the templates of the report, all with escaping on; an undefined name is an error."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("bench_core.reports.page", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+
+
+def _printable(value: Any) -> Any:
+    """Escape control characters; line breaks in the texts of bench's own templates stay."""
+    if type(value) is str:
+        return "\n".join(map(one_line, value.split("\n")))
+    return value
+
+
+def page(name: str, tables: Iterable[HtmlTable] = (), **parts: Any) -> str:
+    """Render a complete page by the name of its template."""
+    return templates().get_template(name).render(tables=list(tables), **parts)

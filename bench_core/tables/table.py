@@ -1,0 +1,56 @@
+"""A pivoted table as data: what a suite's `[[tables]]` entry becomes, and what a plugin's format is given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One value of a table.
+
+    Attributes:
+        value: The number; NaN in a void or empty cell.
+        low: The lower bound of the 95% interval; NaN if there is none.
+        high: The upper bound of the 95% interval.
+        n: The number of images behind the value.
+        white_box: Whether the target is the source, or a member of it.
+        best: Whether the value is the best of its group of rows.
+        reference: The published value.
+        void: Why there is no value; None in all other cells.
+        signed: Whether the value is a difference, which is printed with its sign.
+    """
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    white_box: bool = False
+    best: bool = False
+    reference: float | None = None
+    void: str | None = None
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of labels and cells.
+
+    Attributes:
+        name: The table's name in its suite.
+        title: Its caption.
+        header: The names of the label columns, then of the value columns.
+        dimensions: The number of label columns.
+        rows: The labels and the cells of each row.
+        percent: Whether all values are shares, to be printed in per cent.
+        notes: The lines below the table.
+    """
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    dimensions: int
+    rows: tuple[tuple[tuple[str, ...], tuple[TableCell, ...]], ...]
+    percent: bool
+    notes: tuple[str, ...]

@@ -1,0 +1,111 @@
+"""An attack to check: built as in a suite, run as in a worker, with the contract checked at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..registry import Offer
+from ..types import Attack, Budget, Examples, Json, Norm
+from ..worker.attack_run import AttackRun
+from ..worker.contracts import check_images
+from ..worker.instrument import PassCounter
+from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
+from .verdicts import Skipped, with_input
+
+
+@dataclass(frozen=True)
+class AttackCase:
+    """An attack with its options under one norm. Its exceptions become Broken or Skipped."""
+
+    offer: Offer
+    options: Json
+    norm: Norm
+    kind: ClassVar[str] = "attacks"
+
+    @property
+    def name(self) -> str:
+        options = "".join(f" {key}={value}" for key, value in self.options.items())
+        return f"attack {self.offer.name}{options} ({self.norm})"
+
+    def attack(self, limits: Budget) -> Attack:
+        """Build the attack. Raises Skipped if it rejects the budget."""
+        try:
+            built: Attack = self.offer.build(limits, **self.options)
+        except ValueError as error:
+            raise Skipped(f"it rejects the budget: {error}") from error
+        return built
+
+    def declared(self) -> Mapping[str, str]:
+        """Return the deviations that the attack declares, with their reasons."""
+        attack = self.attack(budget(self.norm))
+        deviations = dict(getattr(attack, "deviations", {}))
+        if getattr(attack, "global_seed", False):
+            deviations.setdefault("batch_independence", "it uses the global random generators (global_seed = True)")
+        return deviations
+
+    def refuses(self) -> str | None:
+        """Return the reason why the attack accepts no budget of this norm, or None."""
+        try:
+            self.shape()
+        except Skipped as refusal:
+            return str(refusal)
+        return None
+
+    def shape(self, channels: int | None = None, odd: bool = False, **changes: Any) -> tuple[int, int, int]:
+        """Return the first shape (c, h, w) that the attack accepts. Raises Skipped if it rejects all."""
+        candidates = ODD_SHAPES if odd else SHAPES[channels] if channels else ALL_SHAPES
+        check = getattr(self.attack(budget(self.norm, **changes)), "check", None)
+        reasons = []
+        for shape in candidates:
+            reason = check(shape) if check else None
+            if not reason:
+                return shape
+            reasons.append(reason)
+        raise Skipped(f"it rejects such images: {reasons[0]}")
+
+    def inputs(
+        self, channels: int | None = None, count: int = 4, odd: bool = False, inplace: bool = False, **changes: Any
+    ) -> tuple[nn.Module, Examples, Budget]:
+        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack."""
+        limits = budget(self.norm, **changes)
+        shape = self.shape(channels, odd, **changes)
+        model = network(shape[0], inplace=inplace)
+        rejection = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
+        if rejection:
+            raise Skipped(f"it rejects the kit's network: {rejection}")
+        return model, examples(model, shape, count, limits.targeted), limits
+
+    def uses_gradient(self) -> bool:
+        """Return whether the attack runs a backward pass."""
+        model, batch, limits = self.inputs()
+        passes = PassCounter(model)
+        self.run(model, batch, limits, passes=passes)
+        return passes.backwards > 0
+
+    def run(
+        self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
+        passes: PassCounter | None = None, extra: str = "",
+    ) -> list[Tensor]:  # fmt: skip
+        """Run the attack and return the images [n, c, h, w] of every step, each checked against the contract."""
+        with with_input(describe(batch, limits, seed, extra)):
+            return list(self.live(model, batch, limits, seed, attack, passes))
+
+    def live(
+        self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
+        passes: PassCounter | None = None,
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """Yield the images [n, c, h, w] of every step, each checked against the contract."""
+        attack = self.attack(limits) if attack is None else attack
+        counted, empty = passes or PassCounter(model), True
+        with torch.no_grad():
+            for images in AttackRun(attack, model, batch, streams(batch, seed), counted).steps():
+                check_images(batch.images, images, limits)
+                empty = False
+                yield images
+        if empty:
+            raise RuntimeError("the attack yielded no images")

@@ -1,0 +1,158 @@
+"""The inputs of the rules: small networks for images of any size, images at the border of [0, 1], random streams."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..types import Budget, Examples, Norm
+from ..worker.streams import ImageStreams
+
+CLASSES = 10
+SHAPES: dict[int, list[tuple[int, int, int]]] = {
+    channels: [(channels, side, side) for side in (12, 16, 28, 32, 224)] for channels in (1, 3)
+}
+ALL_SHAPES = [*SHAPES[1], *SHAPES[3], (3, 96, 1)]  # the last is a cloud of 96 points
+ODD_SHAPES = [(3, 15, 9), (1, 9, 15), (3, 21, 35), (1, 11, 13)]
+
+
+class Block(nn.Module):
+    """A residual block, `activation(x + branch(x))`."""
+
+    def __init__(self, branch: nn.Module, activation: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.activation = branch, activation
+
+    def forward(self, features: Tensor) -> Tensor:
+        activated: Tensor = self.activation(features + self.branch(features))
+        return activated
+
+
+class ZeroGradient(nn.Module):
+    """A network with the right logits and a gradient of exactly zero, until `awake` is set."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.awake = inner, False
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.inner(images)
+        return logits if self.awake or not logits.requires_grad else logits.detach() + 0 * logits
+
+
+class Failing(nn.Module):
+    """A network that raises at call number `at`."""
+
+    def __init__(self, inner: nn.Module, at: int) -> None:
+        super().__init__()
+        self.inner, self.at, self.calls = inner, at, 0
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.inner(images)
+        self.calls += 1
+        if self.calls == self.at:
+            raise RuntimeError("the network fails, on purpose")
+        return logits
+
+
+class Recording(nn.Module):
+    """A network that records its calls and the digest of every input image."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.calls = inner, 0
+        self.inputs: list[bytes] = []
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls += 1
+        self.inputs += [hashlib.sha256(image.detach().cpu().numpy().tobytes()).digest() for image in images]
+        logits: Tensor = self.inner(images)
+        return logits
+
+
+def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0) -> nn.Module:
+    """Build a frozen residual network with random weights, for images of any size.
+
+    It is smooth, so that the sign of a gradient is never decided by rounding.
+
+    Args:
+        channels: the number of channels of the images.
+        seed: the seed of the weights.
+        inplace: use ReLUs that overwrite the features, each twice, instead of smooth activations.
+        shift: the number of identity modules put first, which changes the names of the others.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        activation: nn.Module = nn.ReLU(inplace=True) if inplace else nn.Softplus()
+        branches = [
+            nn.Sequential(
+                nn.Conv2d(6, 6, 3, padding=1),
+                nn.BatchNorm2d(6),
+                activation,
+                nn.Conv2d(6, 6, 1),
+                *[activation] * inplace,
+            )
+            for _ in range(2)
+        ]
+        made = nn.Sequential(
+            *[nn.Identity() for _ in range(shift)],
+            *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus()),
+            *(Block(branch, activation) for branch in branches),
+            *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, CLASSES)),
+        )
+        made.get_parameter(f"{len(made) - 1}.weight").data.mul_(20)  # losses as large as on trained networks
+    made.eval().requires_grad_(False)
+    made.get_parameter(f"{len(made) - 1}.bias").sub_(
+        made(torch.full((1, channels, 8, 8), 0.5))[0]
+    )  # so that all classes occur
+    return made
+
+
+def examples(
+    model: nn.Module, shape: Sequence[int], count: int = 4, targeted: bool = False, dtype: Any = torch.float32
+) -> Examples:
+    """Make images of 256 grey levels, labelled as `model` classifies them; the first two are black and white.
+
+    Args:
+        model: images [n, c, h, w] -> logits [n, 10].
+        shape: the shape (c, h, w) of an image.
+        count: the number of images; a single one is neither black nor white.
+        targeted: whether to add target classes.
+        dtype: the dtype of the images and of the model, which is converted in place.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = (torch.rand(max(count, 4), *shape, generator=generator) * 255).round() / 255
+    images[0], images[1] = 0, 1
+    images = images[:count] if count > 1 else images[2:3]
+    ids = tuple(hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in images)
+    with torch.no_grad():
+        labels = model.to(dtype)(images.to(dtype)).argmax(1)
+    return Examples(images.to(dtype), labels, ids, (labels + 1) % CLASSES if targeted else None)
+
+
+def streams(given: Examples, seed: int = 0) -> ImageStreams:
+    """Return the random streams of a batch, as a worker passes them to an attack or a metric."""
+    return ImageStreams(seed, given.ids)
+
+
+def budget(norm: Norm, **changes: Any) -> Budget:
+    """Return a budget in which three steps do not reach the border of the ball; `changes` replace its fields."""
+    size = (16 / 255, 5 / 255) if norm == "linf" else (1.0, 0.3)
+    return Budget(**{"norm": norm, "eps": size[0], "step_size": size[1], "steps": 3, **changes})
+
+
+def describe(given: Examples, limits: Budget | None = None, seed: int = 0, extra: str = "") -> str:
+    """Return a short description of an input, for messages."""
+    count, *shape = given.images.shape
+    words = [f"{count} image{'s' * (count != 1)} {'x'.join(map(str, shape))} {str(given.images.dtype).split('.')[-1]}"]
+    if limits:
+        words += [f"{limits.norm} eps {limits.eps:.4g} step {limits.step_size:.4g} steps {limits.steps}"]
+        words += [name.replace("_", " ") for name in ("random_start", "targeted") if getattr(limits, name)]
+    return ", ".join([*words, f"seed {seed}", *filter(None, [extra])])

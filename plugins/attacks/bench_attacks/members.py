@@ -1,0 +1,43 @@
+"""Logits of a network, or of each member of an ensemble whose losses are averaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.types import Model
+else:
+    from bench_core.lazy import torch
+
+
+def averages_losses(model: Model) -> bool:
+    """Return whether a network is an ensemble by losses: each member then has a loss, and a gradient, of its own."""
+    return getattr(model, "combine", None) == "losses"
+
+
+def member_logits(model: Model, images: Tensor, by_member: bool) -> Tensor:
+    """Return logits [n, members, classes]. Any network but an ensemble by losses counts as one member."""
+    logits: Tensor = model(images, separately=True) if by_member else model(images)[:, None]
+    return logits
+
+
+def plain_member_logits(model: Model, images: Tensor) -> Tensor:
+    """Return logits [n, members, classes] without a graph."""
+    with torch.no_grad():
+        return member_logits(model, images, averages_losses(model))
+
+
+def combined(logits: Tensor) -> Tensor:
+    """Return the logits [n, classes] of an ensemble by losses as one network, from its members' [n, members, classes].
+
+    They are the mean of the members' log-probabilities, as the ensemble itself returns.
+    """
+    return logits[:, 0] if logits.shape[1] == 1 else logits.log_softmax(-1).mean(1)
+
+
+def plain_logits(model: Model, images: Tensor) -> Tensor:
+    """Return the logits [n, classes] of a network, or of an ensemble as one network, without a graph."""
+    return combined(plain_member_logits(model, images))

@@ -1,0 +1,20 @@
+"""Named compositions of parts. Each depends on the code of its parts, and on no other's."""
+
+from __future__ import annotations
+
+from ..compose import composed
+from .ir import SMALL, ir
+from .mi import mi
+from .sgm import sgm
+from .ti import ti
+from .vr import vr
+
+RECIPES = {
+    "sgm_ir": composed("Skip gradients and interaction reduction.", sgm, ir, small=SMALL),
+    "ti_ir": composed("Translation invariance and interaction reduction.", ti, ir, small={"kernel": 5, **SMALL}),
+    "hybrid_ir": composed(
+        "Momentum, variance reduction, skip gradients and interaction reduction (arXiv:2010.04055, sec. 5).",
+        *(mi, vr, sgm, ir),
+        small={"copies": 4, **SMALL},
+    ),
+}

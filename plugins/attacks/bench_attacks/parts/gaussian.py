@@ -1,0 +1,71 @@
+"""Gaussian noise of a given Euclidean length: a perturbation that does not depend on any network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Gt
+
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
+
+from ..balls import per_image
+from ..step_rng import StepRng
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.types import Model
+else:
+    from bench_core.lazy import torch
+
+HALVINGS = 60  # of an interval of scales: enough for float64
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Gaussian noise of a given Euclidean `length`, inside the ball and the image range.
+
+    The noise of each image is scaled so that after clipping it has that length, or as much of it as the ball and the
+    image range allow. Without a length it has the budget's: eps in L2; in L-inf the noise is scaled so that its largest
+    entry is eps.
+    """
+
+    budget: Budget
+    length: float | None
+    cost: ClassVar[Cost] = Cost(0, 0)
+
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        if self.length is None or self.budget.norm != "l2" or self.length <= self.budget.eps:
+            return None
+        return Rejection("length", f"found {self.length:g}, more than the budget's eps {self.budget.eps:g}")
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+        clean, eps = examples.images, self.budget.eps
+        noise = StepRng(rng, 0, clean).normal("noise", clean.shape[1:]).double()
+        if self.length is None and self.budget.norm == "linf":
+            largest = per_image(noise.flatten(1).abs().amax(1), noise)
+            yield (clean + (eps * noise / largest).to(clean)).clamp(0, 1)
+            return
+        wanted = eps if self.length is None else self.length
+
+        def clipped(scale: Tensor) -> Tensor:
+            within = (scale * noise).clamp(-eps, eps) if self.budget.norm == "linf" else scale * noise
+            return (clean + within).clamp(0, 1) - clean
+
+        low = torch.zeros_like(per_image(noise.flatten(1)[:, 0], noise))
+        high = low + 1 / noise.abs().amin().clamp(min=1e-9)  # at which every entry that can be clipped is
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            short = per_image(clipped(middle).flatten(1).norm(dim=1), noise) < wanted
+            low, high = middle.where(short, low), high.where(short, middle)
+        yield (clean + clipped(low).to(clean)).clamp(0, 1)
+
+
+def gaussian_noise(budget: Budget, length: Annotated[float, Gt(0)] | None = None) -> GaussianNoise:
+    return GaussianNoise(budget, length)
+
+
+RECIPES = {"gaussian": AttackRecipe(gaussian_noise, "Gaussian noise of a given Euclidean length.")}

@@ -1,0 +1,24 @@
+"""Interaction reduction without the loss (arXiv:2010.04055, sec. 5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..compose import Count, recipe
+from ..gradient_attack import GradientAttack
+from .ir import SMALL, Interaction
+
+
+def interaction_only(
+    attack: GradientAttack, *, grid: Count = 16, samples: Count = 32, cells: Count = 32
+) -> GradientAttack:
+    """Reduce the interaction and nothing else (arXiv:2010.04055, sec. 5).
+
+    It always starts at a random point of the ball, the one that `random_start` gives every attack: at the image
+    itself, the interaction of no perturbation and its gradient are zero.
+    """
+    started = replace(attack, budget=replace(attack.budget, random_start=True))
+    return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells))
+
+
+RECIPES = {"interaction_only": recipe(interaction_only, small=SMALL)}

@@ -1,0 +1,58 @@
+"""Momentum (Dong et al., 2018; arXiv:1710.06081)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from annotated_types import Ge
+
+from ..balls import per_image, unit
+from ..compose import recipe
+from ..gradient_attack import GradientAttack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..run_state import RunState
+
+
+class Accumulated(NamedTuple):
+    """The momentum [n, c, h, w], and how many gradients of each image were not zero [n, 1, 1, 1]."""
+
+    momentum: Tensor
+    nonzero: Tensor
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """`g <- decay * g + gradient / norm_1(gradient)`, image by image; a gradient of zero leaves `g` as it is.
+
+    With the decay "average", `g <- (t-1)/t * g + 1/t * gradient` for the t-th gradient that is not zero, the mean of
+    all of those so far (arXiv:2010.04055, eq. 33).
+    """
+
+    decay: float | Literal["average"]
+
+    def init(self, images: Tensor) -> Accumulated:
+        return Accumulated(images.new_zeros(images.shape), images.new_zeros((len(images), 1, 1, 1)))
+
+    def update(self, gradient: Tensor, state: Accumulated, _run: RunState) -> tuple[Tensor, Accumulated]:
+        direction = unit(gradient)  # scaled first, because the 1-norm of tiny numbers underflows
+        length = per_image(direction.flatten(1).abs().sum(1), gradient)
+        nonzero = state.nonzero + (length > 0).to(gradient)
+        if self.decay == "average":
+            total = nonzero.clamp(min=1)
+            fresh = (total - 1) / total * state.momentum + gradient / total
+        else:
+            fresh = self.decay * state.momentum + direction / length.where(length > 0, 1)
+        momentum = fresh.where(length > 0, state.momentum)
+        return momentum, Accumulated(momentum, nonzero)
+
+
+def mi(attack: GradientAttack, *, decay: Annotated[float, Ge(0)] | Literal["average"] = 1.0) -> GradientAttack:
+    """Momentum (Dong et al., 2018); decay "average" is the form of arXiv:2010.04055, eq. 33."""
+    return attack.with_filters(*attack.filters, Momentum(decay))
+
+
+RECIPES = {"mi": recipe(mi)}

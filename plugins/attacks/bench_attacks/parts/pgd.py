@@ -1,0 +1,7 @@
+"""Projected gradient ascent (Madry et al., 2018; arXiv:1706.06083): the loop without any part."""
+
+from __future__ import annotations
+
+from ..compose import composed
+
+RECIPES = {"pgd": composed("Projected gradient ascent of the loss (Madry et al., 2018).")}

@@ -1,0 +1,79 @@
+"""Skip gradients (Wu et al., 2020; arXiv:2002.05990)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench_core.types import Rejection
+
+from ..branches import branches
+from ..compose import Share, recipe
+from ..gradient_attack import GradientAttack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench_core.types import Model
+
+    from ..run_state import RunState
+
+NO_BRANCHES = (
+    "the source {name} has no residual branches that are known here: no ResNet or SENet block, no dense layer, "
+    "no module with an attribute `branch` (would do: such a source, budgets whose `sources` and `attacks` keep the "
+    "two apart, or a network whose blocks keep in `branch` the module whose output is added)"
+)
+
+
+@dataclass(frozen=True)
+class SkipGradient:
+    """The network with the gradient through each residual branch multiplied by `gamma`.
+
+    For a block `y = shortcut(x) + branch(x)` the gradient in x becomes `shortcut'(x) g + gamma * branch'(x) g`; for a
+    dense layer `y = [x, branch(x)]` the gradient of the new features is scaled. The factor is applied once a branch, at
+    its output, whatever is inside; the logits do not change. Without `gamma` it is 0.2 for residual blocks and 0.5 for
+    dense layers. Blocks whose shortcut is a projection are left as they are unless `projections`.
+    """
+
+    gamma: float | None
+    projections: bool
+
+    def check(self, model: Model) -> Rejection | None:
+        if branches(model, self.projections):
+            return None
+        return Rejection("gamma", NO_BRANCHES.format(name=type(model).__name__))
+
+    @contextmanager
+    def apply(self, model: Model, _run: RunState) -> Iterator[Model]:
+        found = branches(model, self.projections)
+        if not found:
+            raise ValueError(str(self.check(model)))
+        with ExitStack() as hooks:
+            for module, usual in found:
+                hook = scaling(usual if self.gamma is None else self.gamma)
+                hooks.callback(module.register_forward_hook(hook).remove)
+            yield model
+
+
+def scaling(gamma: float) -> Callable[[Any, Any, Tensor], None]:
+    """Return a hook that scales the gradient of a module's output.
+
+    It must be a hook on the tensor: one on the module would fail where a block changes that tensor in place.
+    """
+
+    def scale(_module: Any, _inputs: Any, output: Tensor) -> None:
+        if output.requires_grad:
+            output.register_hook(lambda gradient: gamma * gradient)
+
+    return scale
+
+
+def sgm(attack: GradientAttack, *, gamma: Share | None = None, projections: bool = False) -> GradientAttack:
+    """Scale the gradient through residual branches by gamma (Wu et al., 2020)."""
+    # first, because its hooks need the network itself
+    return attack.with_surrogates(SkipGradient(gamma, projections), *attack.surrogates)
+
+
+RECIPES = {"sgm": recipe(sgm)}

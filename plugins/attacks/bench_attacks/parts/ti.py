@@ -1,0 +1,48 @@
+"""Translation invariance (Dong et al., 2019; arXiv:1904.02884)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..compose import Count, recipe
+from ..gradient_attack import GradientAttack
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..run_state import RunState
+else:
+    from bench_core.lazy import torch
+
+
+@dataclass(frozen=True)
+class TranslationKernel:
+    """The gradient convolved, channel by channel, with a Gaussian kernel, zero outside the image.
+
+    The kernel has `side` x `side` pixels over +-3 standard deviations.
+    """
+
+    side: int
+
+    def init(self, _images: Tensor) -> None:
+        return None
+
+    def update(self, gradient: Tensor, _state: None, _run: RunState) -> tuple[Tensor, None]:
+        weights = (-(torch.linspace(-3, 3, self.side, dtype=torch.float64) ** 2) / 2).exp()
+        kernel, reach = (weights / weights.sum()).to(gradient), self.side // 2
+        planes = gradient.flatten(0, 1)[:, None]
+        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(reach, 0))
+        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, reach))
+        return planes.view_as(gradient), None
+
+
+def ti(attack: GradientAttack, *, kernel: Count = 15) -> GradientAttack:
+    """Smooth the gradient with a Gaussian kernel, before any momentum (Dong et al., 2019)."""
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel: found {kernel} (would do: an odd number of pixels)")
+    return attack.with_filters(TranslationKernel(kernel), *attack.filters)
+
+
+RECIPES = {"ti": recipe(ti, small={"kernel": 5})}

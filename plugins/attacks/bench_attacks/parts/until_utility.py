@@ -1,0 +1,61 @@
+"""Stop at a stated attacking utility (arXiv:2103.07364, sec. 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from bench_core.logits import pick
+
+from ..compose import recipe
+from ..gradient_attack import GradientAttack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench_core.types import Examples
+
+
+@dataclass(frozen=True)
+class Utility:
+    """An attacking utility within `tolerance` of `utility`, in logits (arXiv:2103.07364, sec. 4.1):
+
+    `h_y(x) - h_y(x_adv)`, or for an attack that aims at the class t `(h_t - h_y)(x_adv) - (h_t - h_y)(x)`.
+    """
+
+    utility: float
+    tolerance: float
+    uses_clean: bool = True
+
+    def utilities(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Tensor:
+        """Return the utility [n] of images with `logits` [n, classes], whose clean images have `clean` [n, classes]."""
+        assert clean is not None
+        gained = logits - clean
+        own = pick(gained, examples.labels)
+        return -own if examples.targets is None else pick(gained, examples.targets) - own
+
+    def side(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Tensor:
+        excess = self.utilities(logits, clean, examples) - self.utility
+        return excess.sign().where(excess.abs() > self.tolerance, 0.0)
+
+    def report(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Mapping[str, Tensor]:
+        return {
+            "reached": self.side(logits, clean, examples) == 0,
+            "utility": self.utilities(logits, clean, examples),
+        }
+
+
+def until_utility(
+    attack: GradientAttack, *, utility: Annotated[float, Gt(0)] = 8.0, tolerance: Annotated[float, Gt(0)] = 0.1
+) -> GradientAttack:
+    """Bring each image to one attacking utility, halving the step that overshoots (arXiv:2103.07364, sec. 4.1).
+
+    An image that cannot reach it within the budget ends where the budget does; the score `attack.reached` shows it.
+    """
+    return attack.set_once(goal=Utility(utility, tolerance))
+
+
+RECIPES = {"until_utility": recipe(until_utility)}

@@ -1,0 +1,61 @@
+"""The random numbers of one step, on the device of the images and in their number type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench_core.types import Streams
+
+
+@dataclass(frozen=True)
+class StepRng:
+    """Random numbers with one row for each row of images; every image has a stream of its own.
+
+    Where an estimator asks about several points of each image (`points` > 1), each point has its own numbers; a second
+    and third ask of a step (`ask` > 0) draw fresh ones. `rows` are the rows left by `take`.
+    """
+
+    streams: Streams
+    step: int
+    like: Tensor
+    ask: int = 0
+    points: int = 1
+    rows: slice | None = None
+
+    def take(self, rows: slice) -> StepRng:
+        """Return the random numbers of the rows `rows`, a slice with a start and a stop."""
+        first, last = rows.start // self.points, -(-rows.stop // self.points)
+        left = slice(rows.start - first * self.points, rows.stop - first * self.points)
+        return replace(self, streams=self.streams.take(slice(first, last)), rows=left)
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Return standard normal numbers [n, *shape]."""
+        drawn = self.streams.normal(self._key(purpose), self.step, self._shape(shape))
+        return self._by_row(drawn).to(self.like)
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Return uniform numbers in [0, 1), [n, *shape]."""
+        drawn = self.streams.uniform(self._key(purpose), self.step, self._shape(shape))
+        return self._by_row(drawn).to(self.like)
+
+    def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
+        """Return `count` random sets of `size` distinct players, bool [n, count, players]."""
+        drawn = self.streams.subsets(self._key(purpose), self.step, self.points * count, players, size)
+        return self._by_row(drawn if self.points == 1 else drawn.unflatten(1, (-1, count))).to(self.like.device)
+
+    def _key(self, purpose: str) -> str:
+        return f"{purpose}, ask {self.ask}" if self.ask else purpose
+
+    def _shape(self, shape: Sequence[int]) -> Sequence[int]:
+        return shape if self.points == 1 else (self.points, *shape)
+
+    def _by_row(self, drawn: Tensor) -> Tensor:
+        if self.points == 1:
+            return drawn
+        by_row = drawn.flatten(0, 1)
+        return by_row if self.rows is None else by_row[self.rows]

@@ -1,0 +1,109 @@
+"""An idea is one file under `parts/`: found by itself, and no other attack's results depend on it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench_attacks
+
+NEW = '''"""A part that somebody adds."""
+
+from __future__ import annotations
+
+from ..compose import recipe
+from ..gradient_attack import GradientAttack
+
+
+def mine(attack: GradientAttack, *, factor: float = 1.0) -> GradientAttack:
+    """Do nothing."""
+    return attack
+
+
+RECIPES = {"mine": recipe(mine)}
+'''
+CODES = """
+import json
+from bench_core.registry import discover
+registry = discover()
+print(json.dumps({name: offer.code for (kind, name), offer in registry.offers.items() if kind == "attacks"}
+    | {"mi+vr": registry.compose(["mi", "vr"], "", "").code, "ir+ti": registry.compose(["ir", "ti"], "", "").code}))
+"""
+
+
+def run_python(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, env=os.environ)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, imported in its place by new processes."""
+    copied = tmp_path / "copy" / "bench_attacks"
+    shutil.copytree(Path(bench_attacks.__path__[0]), copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "copy"), *filter(None, sys.path)]))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("BENCH_BLOCK_PLUGINS", "metrics,models,timm,robustbench")
+    return copied
+
+
+def codes() -> dict[str, str]:
+    done = run_python(CODES)
+    assert not done.returncode, done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_a_new_file_is_found_and_changes_no_other_digest(package: Path) -> None:
+    before = codes()
+    (package / "parts" / "mine.py").write_text(NEW)
+    after = codes()
+    assert set(after) - set(before) == {"mine"}
+    assert not changed(before, after)
+
+
+@pytest.mark.parametrize(
+    ("file", "stale"),
+    [
+        ("parts/mi.py", {"mi", "hybrid_ir", "mi+vr"}),
+        ("parts/ir.py", {"ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "ir+ti"}),
+        ("branches.py", {"sgm", "sgm_ir", "hybrid_ir"}),
+        ("parts/recover.py", {"recover"}),
+        ("parts/compositions.py", set()),
+        ("plugin.py", set()),
+    ],
+)
+def test_an_edit_makes_stale_what_has_the_part_and_nothing_else(package: Path, file: str, stale: set[str]) -> None:
+    before = codes()
+    with (package / file).open("a") as edited:
+        edited.write("\nEDITED = True\n")
+    assert changed(before, codes()) == stale
+
+
+def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path) -> None:
+    before = codes()
+    with (package / "evaluation.py").open("a") as edited:
+        edited.write("\nEDITED = True\n")
+    others = {name for name in before if ":" in name} | {"autoattack", "noise", "gaussian"}
+    assert changed(before, codes()) == set(before) - others
+
+
+def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
+    (package / "parts" / "mine.py").write_text(NEW.replace('"mine"', '"mi"'))
+    done = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
+    assert done.returncode == 2
+    assert "both bench_attacks.parts.mi and bench_attacks.parts.mine offer it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_offers_nothing_is_an_error(package: Path) -> None:
+    (package / "parts" / "mine.py").write_text("x = 1\n")
+    done = run_python("import bench_attacks.plugin")
+    assert "bench_attacks.parts.mine: RECIPES: found none" in done.stderr

@@ -1,0 +1,172 @@
+"""Parts that read the run or ask about several points, each against a loop that spells it out in float64."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_attacks.balls import per_image
+from bench_attacks.compose import composed, recipe
+from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.kinds import Answer, Ask, TermInputs
+from bench_attacks.loss import classification_loss
+from bench_attacks.parts.ir import ir
+from bench_attacks.parts.mi import Momentum, mi
+from bench_attacks.parts.until_success import until_success
+from bench_attacks.parts.vr import vr
+from bench_attacks.run_state import RunState
+from bench_core.types import Examples, LossName
+from bench_core.worker.instrument import PassCounter
+
+from .scene import budget, examples, network, run, run_state, streams
+
+
+@dataclass(frozen=True)
+class LookAhead:
+    """The loss at `x + step_size * decay * m`, with the momentum `m` scaled to a mean absolute value of 1."""
+
+    loss: LossName
+    decay: float
+    count: int = 1
+    uses_image: bool = False
+    uses_clean: bool = False
+
+    def check(self, _shape: tuple[int, int, int]) -> None:
+        return None
+
+    def points(self, images: Tensor, run: RunState) -> Tensor:
+        offset = run.momentum * images[0].numel()  # Momentum divides by the sum, the paper's code by the mean
+        return (images + per_image(run.step_size, images) * self.decay * offset)[:, None]
+
+    def value(self, inputs: TermInputs, examples: Examples) -> Tensor:
+        return classification_loss(self.loss, inputs.points[:, 0], examples)
+
+
+def ni(attack: GradientAttack, *, decay: float = 1.0) -> GradientAttack:
+    """Nesterov's look-ahead (Lin et al., 2020; arXiv:1908.06281)."""
+    attack = attack.set_once(loss=LookAhead(attack.budget.loss, decay))
+    return attack.with_filters(*attack.filters, Momentum(decay))
+
+
+def loss_gradient(model: nn.Module, image: Tensor, label: Tensor) -> Tensor:
+    image = image.clone().requires_grad_(True)
+    (found,) = torch.autograd.grad(nn.functional.cross_entropy(model(image[None]), label[None]), image)
+    return found
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0])
+def test_a_look_ahead_reads_the_momentum(decay: float) -> None:
+    given, model = examples(), network()
+    trajectory = run(recipe(ni).build(budget(steps=5, loss="cross_entropy"), decay=decay), model, given)
+    for i, clean in enumerate(given.images):
+        image, momentum = clean, torch.zeros_like(clean)
+        for reached in trajectory:
+            slope = loss_gradient(model, image + 0.03 * decay * momentum, given.labels[i])
+            momentum = decay * momentum + slope / slope.abs().mean()
+            image = (clean + (image + 0.03 * momentum.sign() - clean).clamp(-0.1, 0.1)).clamp(0, 1)
+            torch.testing.assert_close(reached[i], image, rtol=0, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The gradient plus the variance of the step before, and after a second ask the mean of both (VMI and IE)."""
+
+    neighbours: int
+    radius: float
+
+    @property
+    def asked_points(self) -> int:
+        return 2 + self.neighbours
+
+    def init(self, images: Tensor) -> Tensor:
+        return torch.zeros_like(images)
+
+    def estimate(
+        self, images: Tensor, variance: Tensor, run: RunState
+    ) -> Generator[Ask, Answer, tuple[Tensor, Tensor]]:
+        noise = self.radius * (2 * run.rng.uniform("neighbours", (self.neighbours, *images.shape[1:])) - 1)
+        answer = yield Ask(torch.cat([images[:, None], images[:, None] + noise], dim=1))
+        first, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
+        ahead = yield Ask((images + 0.01 * first.sign())[:, None])
+        return (first + variance + ahead.gradients[:, 0]) / 2, around - first
+
+
+def tuned(attack: GradientAttack) -> GradientAttack:
+    """Two asks, one of them about several points, and a memory."""
+    return attack.set_once(estimator=Tuned(3, 0.05))
+
+
+def test_an_estimator_asks_twice_and_remembers() -> None:
+    given, model = examples(), network()
+    trajectory = run(composed("", tuned, mi).build(budget("l2", steps=4, loss="cross_entropy")), model, given)
+    for i, clean in enumerate(given.images):
+        label, image, momentum, variance = given.labels[i], clean, torch.zeros_like(clean), torch.zeros_like(clean)
+        for step, reached in enumerate(trajectory, 1):
+            noise = streams(given).uniform("neighbours", step, (3, *clean.shape))[i].double()
+            first = loss_gradient(model, image, label)
+            around = torch.stack([loss_gradient(model, image + 0.05 * (2 * one - 1), label) for one in noise]).mean(0)
+            slope = (first + variance + loss_gradient(model, image + 0.01 * first.sign(), label)) / 2
+            variance, momentum = around - first, momentum + slope / slope.abs().sum()
+            delta = image + 0.3 * momentum / momentum.norm() - clean
+            image = (clean + delta * min(1, 0.9 / float(delta.norm()))).clamp(0, 1)
+            torch.testing.assert_close(reached[i], image, rtol=0, atol=1e-9)
+
+
+def test_every_point_of_every_ask_has_terms_with_draws_of_its_own() -> None:
+    """Smoothed losses and interactions at several points: one point after the other gives the same."""
+    given, model = examples(), network()
+    attack = composed("", vr, ir).build(budget(), copies=2, grid=3, samples=2, cells=3)
+    points = given.images[:, None] + torch.linspace(0, 0.1, 3, dtype=torch.float64).view(1, 3, 1, 1, 1)
+    clean, state = model(given.images)[:, None], run_state(given)
+    found = attack.evaluation.answer(Ask(points), model, given, state, clean)
+    again = attack.evaluation.answer(Ask(points), model, given, state, clean, index=1)
+    assert found.gradients.shape == points.shape
+    assert found.values.shape == (4, 3)
+    assert not torch.allclose(found.gradients, again.gradients), "a second ask draws anew"
+    same = attack.evaluation.answer(Ask(points[:, :1].expand_as(points)), model, given, state, clean)
+    assert not torch.allclose(same.gradients[:, 0], same.gradients[:, 1]), "two points share their draws"
+    one = given.take(slice(2, 3))
+    single = attack.evaluation.answer(Ask(points[2:3]), model, one, run_state(one), clean[2:3])
+    torch.testing.assert_close(single.gradients[0], found.gradients[2], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("parts", [(tuned,), (tuned, vr), (tuned, until_success), (ni,)])
+def test_asks_cost_what_is_declared(parts: tuple[object, ...]) -> None:
+    given, model = examples(), network()
+    attack, passes = composed("", *parts).build(budget(eps=1e-4, step_size=1e-5)), PassCounter(model)
+    with passes.counting():
+        run(attack, model, given)
+    assert (passes.forwards / 4, passes.backwards / 4) == attack.cost.total(3)
+
+
+def test_an_estimator_that_asks_more_than_it_declares_is_an_error() -> None:
+    @dataclass(frozen=True)
+    class Greedy(Tuned):
+        asked_points: int = 1  # type: ignore[assignment]
+
+    given, model = examples(), network()
+    attack = GradientAttack.plain(budget()).set_once(estimator=Greedy(3, 0.05))
+    with pytest.raises(ValueError, match="asked about 5 points of each image, and declares 1"):
+        run(attack, model, given)
+
+
+def test_two_estimators_exclude_each_other() -> None:
+    def other(attack: GradientAttack) -> GradientAttack:
+        return attack.set_once(estimator=Tuned(1, 0.1))
+
+    with pytest.raises(ValueError, match="both set the estimator"):
+        composed("", tuned, other)
+
+
+def test_large_asks_go_through_in_parts_that_cut_across_images() -> None:
+    """Three images of 40 points, 64 inputs at once: the second part begins inside the points of an image."""
+    given, model = examples(3, (1, 28, 28)), network()
+    attack = composed("", vr).build(budget(), copies=1)
+    points = given.images[:, None].expand(-1, 40, -1, -1, -1)
+    together = attack.evaluation.answer(Ask(points), model, given, run_state(given), None).gradients
+    for i in range(3):
+        one = given.take(slice(i, i + 1))
+        alone = attack.evaluation.answer(Ask(points[i : i + 1]), model, one, run_state(one), None).gradients
+        torch.testing.assert_close(together[i], alone[0], rtol=1e-9, atol=1e-12)
