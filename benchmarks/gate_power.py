@@ -17,7 +17,7 @@ import numpy as np
 from bench_core.gate.compare import ALPHA, POWER, compare
 from bench_core.gate.snapshot import GatedScore, Snapshot
 from bench_core.statistics import wilson
-from bench_core.suite.outputs import GateTable
+from bench_core.suite.outputs import GateEntry
 
 SCORE = "simulated.score"
 Runs = tuple[list[Any], list[Any]]
@@ -27,7 +27,7 @@ def snapshot(name: str, values: list[Any]) -> Snapshot:
     """Return a run with one score per array of values, all over the same images."""
     ids = tuple(str(image) for image in range(len(values[0])))
     scores = tuple(GatedScore(SCORE, {"attack": str(i)}, each.astype(float), ids) for i, each in enumerate(values))
-    gate = {SCORE: GateTable(better="higher")}
+    gate = {SCORE: GateEntry(better="higher")}
     dataset = {"count": len(ids), "digest": "0" * 64}
     return Snapshot(name, "simulated", "simulated", gate, {}, {"run": name}, ids, dataset, scores)
 

@@ -20,7 +20,7 @@ from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Registry
 from ..runs.folder import RECORD_FILE, safe_name
 from ..store import write_atomically
-from ..suite.outputs import GateTable
+from ..suite.outputs import GateEntry
 from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def load_baseline(path: Path) -> Snapshot:
         ids = tuple(image for line in record["images"] for image in line.split())
         dataset = record["dataset"]
         whole = tuple(whole_id(dataset, place) for place in range(dataset["count"]))
-        gate = {name: GateTable(**given) for name, given in record["gate"].items()}
+        gate = {name: GateEntry(**given) for name, given in record["gate"].items()}
         scores = tuple(_unpacked(score, ids, whole) for score in record["scores"])
         return Snapshot(
             f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],

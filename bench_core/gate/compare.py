@@ -19,7 +19,7 @@ from ..errors import Fault, UsageError, stop_at_faults
 from ..scores.paired import bootstrap_p, holm, mcnemar, smallest_drop, smallest_mean_drop
 from ..scores.scored import covers
 from ..statistics import bootstrap
-from ..suite.outputs import GateTable
+from ..suite.outputs import GateEntry
 from .snapshot import GatedScore, Snapshot, shortened
 
 ALPHA, POWER = 0.05, 0.8
@@ -181,7 +181,7 @@ def aligned(a: GatedScore, b: GatedScore) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _verdict(
-    a: GatedScore, b: GatedScore | None, gate: GateTable, identical: bool, level: float, power: float
+    a: GatedScore, b: GatedScore | None, gate: GateEntry, identical: bool, level: float, power: float
 ) -> Verdict:
     blank = Verdict(a.metric, a.labels, "missing", gate.better)
     if b is None:

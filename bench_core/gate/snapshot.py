@@ -19,7 +19,7 @@ from ..runs.record import RunRecord, read_record
 from ..scores.images import ImageSet, Unpairable
 from ..scores.scored import LabelledScore, covers
 from ..suite.model import Suite
-from ..suite.outputs import GateTable
+from ..suite.outputs import GateEntry
 from ..types import Json
 
 THREAT = ("budgets", "loss", "random_start", "targeted", "quantise")
@@ -82,7 +82,7 @@ class Snapshot:
     name: str
     suite: str
     profile: str
-    gate: Mapping[str, GateTable]
+    gate: Mapping[str, GateEntry]
     threat: Json
     fingerprint: Json
     ids: tuple[str, ...]
@@ -92,12 +92,12 @@ class Snapshot:
     made_with: Json = field(default_factory=dict)
 
 
-def default_gate(suite: Suite) -> dict[str, GateTable]:
+def default_gate(suite: Suite) -> dict[str, GateEntry]:
     """Return a suite's `[gate]`; by default, no score of a table that marks its best may get worse."""
     if suite.gate:
         return dict(suite.gate)
     better = {"max": "higher", "min": "lower"}
-    return {t.value: GateTable(better=better[t.best]) for t in suite.tables if t.best}  # type: ignore[arg-type]
+    return {t.value: GateEntry(better=better[t.best]) for t in suite.tables if t.best}  # type: ignore[arg-type]
 
 
 def fingerprint(record: RunRecord) -> dict[str, str]:

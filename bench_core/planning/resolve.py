@@ -12,7 +12,7 @@ from functools import cached_property
 from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
-from ..suite.model import AttackTable, Suite, source_label
+from ..suite.model import AttackEntry, Suite, source_label
 from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .host_digest import host_digest
@@ -179,11 +179,11 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
-def _names(entry: AttackTable) -> tuple[str, ...]:
+def _names(entry: AttackEntry) -> tuple[str, ...]:
     return (entry.recipe,) if entry.recipe is not None else tuple(entry.parts or ())
 
 
-def _find_attack(entry: AttackTable, registry: Registry, file: str, key: str) -> Offer:
+def _find_attack(entry: AttackEntry, registry: Registry, file: str, key: str) -> Offer:
     if entry.recipe is not None:
         return registry.find("attacks", entry.recipe, file, f"{key}.recipe")
     return registry.compose(_names(entry), file, f"{key}.parts")

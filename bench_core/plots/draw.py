@@ -16,14 +16,14 @@ from ..registry import Registry, discover
 from ..runs.folder import safe_name
 from ..store import write_atomically
 from ..suite.outputs import (
-    AnyPlot,
-    CurvesPlot,
-    HeatmapPlot,
-    HistogramPlot,
-    MapsPlot,
-    ParetoPlot,
-    ScatterPlot,
-    StackedPlot,
+    CurvesPlotEntry,
+    HeatmapPlotEntry,
+    HistogramPlotEntry,
+    MapsPlotEntry,
+    ParetoPlotEntry,
+    PlotEntry,
+    ScatterPlotEntry,
+    StackedPlotEntry,
 )
 from .heatmap import draw_heatmap
 from .histogram import draw_histogram
@@ -59,24 +59,24 @@ def draw_all(result: Result, registry: Registry | None) -> list[Path]:
     return files
 
 
-def draw(result: Result, plot: AnyPlot, registry: Registry | None = None) -> Figure:
+def draw(result: Result, plot: PlotEntry, registry: Registry | None = None) -> Figure:
     """Draw one plot. Raises ValueError where its dimensions do not distinguish its scores."""
     title = plot.title or result.suite.title
     match plot:
-        case HeatmapPlot():
+        case HeatmapPlotEntry():
             return draw_heatmap(result.scores, plot, title)
-        case CurvesPlot():
+        case CurvesPlotEntry():
             return draw_lines(result.scores, plot, title)
-        case ParetoPlot():
+        case ParetoPlotEntry():
             return draw_pareto(result.scores, plot, title)
-        case StackedPlot():
+        case StackedPlotEntry():
             return draw_stacked(result.scores, plot, title)
-        case ScatterPlot():
+        case ScatterPlotEntry():
             table = result.suite.correlations[plot.value]
             return draw_scatter(result.scores, plot, table, {"attack", *result.suite.swept}, title)
-        case HistogramPlot():
+        case HistogramPlotEntry():
             return draw_histogram(result.rows, plot, title)
-        case MapsPlot():
+        case MapsPlotEntry():
             return draw_maps(result.rows, plot, clean_images(result, plot.images, registry), title)
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import HeatmapPlot
+from ..suite.outputs import HeatmapPlotEntry
 from .layout import finish, panels
 from .series import counted, grouped, key_of, wanted
 from .style import text
@@ -18,7 +18,7 @@ from .style import text
 FIELD = (0.72, 0.4)  # inches
 
 
-def draw_heatmap(scores: Scores, plot: HeatmapPlot, title: str) -> Figure:
+def draw_heatmap(scores: Scores, plot: HeatmapPlotEntry, title: str) -> Figure:
     """Draw scores as shades of grey, one field for each pair of labels. White-box fields have a dashed frame."""
     chosen = wanted(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
@@ -61,7 +61,7 @@ def draw_heatmap(scores: Scores, plot: HeatmapPlot, title: str) -> Figure:
     return figure
 
 
-def check_one_a_field(scores: Sequence[LabelledScore], plot: HeatmapPlot) -> None:
+def check_one_a_field(scores: Sequence[LabelledScore], plot: HeatmapPlotEntry) -> None:
     """Raise ValueError where two scores fall in one field."""
     for same in grouped(scores, [*plot.rows, *plot.columns]).values():
         differ = sorted(name for name in same[0].labels if same[0].labels[name] != same[-1].labels.get(name))

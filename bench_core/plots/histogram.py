@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..scores.rows import RowSet
-from ..suite.outputs import HistogramPlot
+from ..suite.outputs import HistogramPlotEntry
 from .layout import finish, panels
 from .rows import grouped_rows
 from .series import counted
@@ -18,7 +18,7 @@ from .style import look, text
 KEPT = 0.98  # share of all values, around the median, that the axis shows
 
 
-def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlot, title: str) -> Figure:
+def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlotEntry, title: str) -> Figure:
     """Draw an outline for each label of `lines`, with common bins.
 
     A bin's height is its share of all of the line's values, those outside the axis included.
@@ -53,5 +53,5 @@ def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlot, title: str) -> F
     return figure
 
 
-def _shown(row: RowSet, plot: HistogramPlot) -> bool:
+def _shown(row: RowSet, plot: HistogramPlotEntry) -> bool:
     return bool(grouped_rows([row], plot, plot.lines))

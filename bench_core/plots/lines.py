@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import CurvesPlot, SweepPlot
+from ..suite.outputs import CurvesPlotEntry, SweepPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .series import Point, counted, grouped, line, numeric, wanted
 from .style import Look, look, text
 
 
-def draw_lines(scores: Scores, plot: CurvesPlot, title: str) -> Figure:
+def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
     """Draw scores against a numeric label, with a line for each label of `lines`."""
     chosen = wanted(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
@@ -26,7 +26,7 @@ def draw_lines(scores: Scores, plot: CurvesPlot, title: str) -> Figure:
     figure, axes = panels(list(by_panel))
     legend: dict[str, Any] = {}
     counts: list[int] = []
-    sweep = isinstance(plot, SweepPlot)
+    sweep = isinstance(plot, SweepPlotEntry)
     for key, members in by_panel.items():
         for name, own in grouped(members, plot.lines).items():
             placed = [score for score in own if numeric(score.labels.get(plot.x, "")) is not None]

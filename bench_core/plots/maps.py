@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..scores.rows import RowSet
-from ..suite.outputs import MapsPlot
+from ..suite.outputs import MapsPlotEntry
 from .layout import finish
 from .rows import grouped_rows
 from .series import counted
@@ -25,7 +25,7 @@ SHADES = "PuOr_r"  # not distinct in grey, so the strongest cells carry their si
 CLIPPED = 0.98  # quantile of the absolute values at which the colours saturate
 
 
-def draw_maps(rows: Sequence[RowSet], plot: MapsPlot, clean: NDArray[np.float32], title: str) -> Figure:
+def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.float32], title: str) -> Figure:
     """Draw a row of maps for each panel label.
 
     Args:

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from ..scores.pareto import AttackKey, attack_of, front, passes
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import ParetoPlot
+from ..suite.outputs import ParetoPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .lines import band, check_one_a_point, error_bars
 from .series import Point, counted, grouped, numeric, point, wanted
@@ -22,7 +22,7 @@ STEP = "step"
 FRONT_COLOUR = "#BBBBBB"
 
 
-def draw_pareto(scores: Scores, plot: ParetoPlot, title: str) -> Figure:
+def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
     """Draw scores against passes through the source, with a line of one point, or of one for each step, per label.
 
     Raises ValueError where several scores fall in one point.
@@ -62,7 +62,7 @@ def draw_pareto(scores: Scores, plot: ParetoPlot, title: str) -> Figure:
     return figure
 
 
-def curve(own: Sequence[LabelledScore], plot: ParetoPlot, cost: Mapping[AttackKey, float]) -> list[Point]:
+def curve(own: Sequence[LabelledScore], plot: ParetoPlotEntry, cost: Mapping[AttackKey, float]) -> list[Point]:
     """Return the points of one line in the order of their cost.
 
     A score of the k-th of n steps costs k/n of the attack's total; a mean over several sources the mean of their costs.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..scores.rows import RowSet
-from ..suite.outputs import Plot
+from ..suite.outputs import BasePlotEntry
 from ..tables.pivot import in_order
 from .series import Key
 
 
-def grouped_rows(rows: Sequence[RowSet], plot: Plot, dimensions: Sequence[str]) -> dict[Key, list[RowSet]]:
+def grouped_rows(rows: Sequence[RowSet], plot: BasePlotEntry, dimensions: Sequence[str]) -> dict[Key, list[RowSet]]:
     """Group the rows of a plot's metric by some labels, without voids. Raises ValueError where it has no such row."""
     metric, _, name = plot.value.partition(".")
     groups: dict[Key, list[RowSet]] = {}

@@ -13,14 +13,16 @@ from matplotlib.figure import Figure
 from ..scores.derived import Pair, points
 from ..scores.scored import Scores
 from ..statistics import pearson, regression
-from ..suite.outputs import CorrelationTable, ScatterPlot
+from ..suite.outputs import CorrelationEntry, ScatterPlotEntry
 from ..types import Score
 from .layout import finish, mark_white_boxes, panels
 from .series import Key, counted, key_of
 from .style import look, text
 
 
-def draw_scatter(scores: Scores, plot: ScatterPlot, table: CorrelationTable, varying: set[str], title: str) -> Figure:
+def draw_scatter(
+    scores: Scores, plot: ScatterPlotEntry, table: CorrelationEntry, varying: set[str], title: str
+) -> Figure:
     """Draw one axes for each group of points of a correlation. Raises ValueError where two groups share one."""
     by_panel: dict[Key, list[Pair]] = {}
     for group in points(scores, table, varying).values():
@@ -50,7 +52,7 @@ def draw_scatter(scores: Scores, plot: ScatterPlot, table: CorrelationTable, var
     return figure
 
 
-def _label(plot: ScatterPlot, name: Key) -> str:
+def _label(plot: ScatterPlotEntry, name: Key) -> str:
     return ", ".join(
         f"{dimension} = {text(value)}" if value else f"no {dimension}"
         for dimension, value in zip(plot.markers, name, strict=True)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..scores.images import Unpairable, joined
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
-from ..suite.outputs import StackedPlot
+from ..suite.outputs import StackedPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .series import counted, grouped, key_of, wanted
 from .style import text
@@ -24,7 +24,7 @@ WRITTEN = 0.08  # of the tallest bar: a lower part has no room for its name
 BAR = 0.62  # of the space between two bars
 
 
-def draw_stacked(scores: Scores, plot: StackedPlot, title: str) -> Figure:
+def draw_stacked(scores: Scores, plot: StackedPlotEntry, title: str) -> Figure:
     """Draw a bar for each label of `bars`, with a part for each label of `parts`, and a diamond at the parts' sum.
 
     Raises ValueError where two scores fall in one part.
@@ -64,7 +64,7 @@ def draw_stacked(scores: Scores, plot: StackedPlot, title: str) -> Figure:
     return figure
 
 
-def _heights(scores: Sequence[LabelledScore], plot: StackedPlot) -> list[float]:
+def _heights(scores: Sequence[LabelledScore], plot: StackedPlotEntry) -> list[float]:
     return [
         sum(score.score.value for score in own if (score.score.value >= 0) == up)
         for own in grouped(scores, plot.bars).values()

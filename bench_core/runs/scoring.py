@@ -14,7 +14,7 @@ from ..scores.scored import Scores
 from ..scores.summarise import summarise
 from ..scores.warnings import flags, warnings
 from ..suite.model import Suite
-from ..suite.outputs import TableTable
+from ..suite.outputs import TableEntry
 from ..tables.pivot import pivot
 from ..tables.table import Table
 from ..types import Metric
@@ -51,7 +51,7 @@ def score_run(
     return replace(result, tables=[make_table(result, table) for table in suite.tables])
 
 
-def make_table(result: Result, spec: TableTable) -> Table:
+def make_table(result: Result, spec: TableEntry) -> Table:
     """Build one table of a result, with the warnings about its scores as notes."""
     table = pivot(result.scores, spec, result.suite.title, result.published.get(spec.name), result.suite.file)
     concerned = flags(result.scores.select(spec.value, spec.where), result.warned)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..statistics import mean, pearson, proportion, regression
 from ..suite.model import Suite
-from ..suite.outputs import CorrelationTable, WorstCaseTable
+from ..suite.outputs import CorrelationEntry, WorstCaseEntry
 from ..types import Score
 from .images import Unpairable, joined
 from .labels import Labels
@@ -31,7 +31,7 @@ def derive(scores: Scores, suite: Suite) -> list[LabelledScore]:
 
 
 def worst_case(
-    scores: Scores, label: str, table: WorstCaseTable, attacks: Sequence[str], varying: Collection[str]
+    scores: Scores, label: str, table: WorstCaseEntry, attacks: Sequence[str], varying: Collection[str]
 ) -> Iterator[LabelledScore]:
     """Take for each image the worst value that any of the attacks reached on it.
 
@@ -70,7 +70,7 @@ def worst_case(
         yield LabelledScore(table.value, labels, made, images=series[0].images)
 
 
-def points(scores: Scores, table: CorrelationTable, varying: Collection[str]) -> dict[Labels, list[Pair]]:
+def points(scores: Scores, table: CorrelationEntry, varying: Collection[str]) -> dict[Labels, list[Pair]]:
     """Pair the scores of `x` and `y`, grouped by the labels of `y` without the attack's: one pair for each attack.
 
     A score of `x` with fewer labels (an interaction on the source has no target) is paired with every `y` that agrees
@@ -87,7 +87,7 @@ def points(scores: Scores, table: CorrelationTable, varying: Collection[str]) ->
 
 
 def correlation(
-    scores: Scores, label: str, table: CorrelationTable, varying: Collection[str]
+    scores: Scores, label: str, table: CorrelationEntry, varying: Collection[str]
 ) -> Iterator[LabelledScore]:
     """Yield Pearson's r with Fisher's interval and the slope of the regression, for each group of points."""
     for labels, pairs in points(scores, table, varying).items():

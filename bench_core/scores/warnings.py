@@ -11,7 +11,7 @@ import numpy as np
 
 from ..reserved import EXAMINED, RECORD
 from ..statistics import bootstrap
-from ..suite.model import ENSEMBLE_MARK, BudgetTable
+from ..suite.model import ENSEMBLE_MARK, BudgetEntry
 from .images import Unpairable, difference
 from .labels import Labels
 from .rows import Arrays, RowSet
@@ -73,7 +73,7 @@ def _listed(warned: Sequence[Warned]) -> str:
 
 
 def warnings(
-    rows: Sequence[RowSet], scores: Sequence[LabelledScore], budgets: Mapping[str, BudgetTable]
+    rows: Sequence[RowSet], scores: Sequence[LabelledScore], budgets: Mapping[str, BudgetEntry]
 ) -> list[Warned]:
     """Return all warnings about a run's numbers."""
     records = {attacked(row.labels): row for row in rows if row.metric == RECORD and not row.void}
@@ -108,7 +108,7 @@ def _of_networks(rows: Sequence[RowSet]) -> Iterator[Warned]:
                 yield Warned(kind, f"{100 * share:.0f}% of {examined.sum()} images", network)
 
 
-def _of_record(arrays: Arrays, budget: BudgetTable) -> Iterator[tuple[str, str]]:
+def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:
     """Warn about what the host recorded of one attack on one source."""
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
@@ -161,7 +161,7 @@ def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
             yield Warned(LOST, found, attacked=attacked(last.labels))
 
 
-def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetTable]) -> Iterator[Warned]:
+def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetEntry]) -> Iterator[Warned]:
     """Warn where the attack that should be the stronger of two on one source is the weaker, image by image."""
     for strong, ours in records.items():
         for weak, theirs in records.items():
@@ -181,6 +181,6 @@ def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetTa
                 yield Warned(kind, found, attacked=strong)
 
 
-def _larger(one: BudgetTable, other: BudgetTable) -> bool:
+def _larger(one: BudgetEntry, other: BudgetEntry) -> bool:
     """Return whether the first of two budgets has the larger eps, of the same norm and with as many steps."""
     return one.norm == other.norm and one.steps >= other.steps and one.eps > other.eps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -10,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..types import LossName, Norm
 from .fields import Label, Number, Strict
-from .outputs import AnyPlot, CorrelationTable, GateTable, TableTable, WorstCaseTable
+from .outputs import CorrelationEntry, GateEntry, PlotEntry, TableEntry, WorstCaseEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
 ENSEMBLE_MARK = "+"
 
 
-class BudgetTable(Strict):
+class BudgetEntry(Strict):
     """`[budgets.NAME]`; `sources` and `attacks` restrict where the budget is used: everywhere by default."""
 
     norm: Norm
@@ -28,7 +27,7 @@ class BudgetTable(Strict):
     attacks: list[Label] | None = None
 
     @model_validator(mode="after")
-    def in_image_range(self) -> BudgetTable:
+    def in_image_range(self) -> BudgetEntry:
         if self.norm == "linf" and self.eps > 1:
             raise ValueError(f'found eps {self.eps:g}, but images are in [0, 1] (try "{self.eps:g}/255")')
         return self
@@ -44,7 +43,7 @@ class Open(BaseModel):
         return dict(self.model_extra or {})
 
 
-class AttackTable(Open):
+class AttackEntry(Open):
     """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`.
 
     `by_source` overrides options for a source. `sweep = { OPTION = [VALUES] }` stands for one attack for each
@@ -57,13 +56,13 @@ class AttackTable(Open):
     sweep: dict[Label, Annotated[list[int | float | str], Field(min_length=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def one_of_two(self) -> AttackTable:
+    def one_of_two(self) -> AttackEntry:
         if (self.recipe is None) == (self.parts is None):
             raise ValueError('found both or neither of "recipe" and "parts", expected one')
         return self
 
     @model_validator(mode="after")
-    def swept_once(self) -> AttackTable:
+    def swept_once(self) -> AttackEntry:
         given = {*super().options, *(option for options in self.by_source.values() for option in options)}
         for option in self.sweep:
             if option in given or option in OWN_DIMENSIONS:
@@ -80,19 +79,19 @@ class AttackTable(Open):
         return super().options | {option: values[0] for option, values in self.sweep.items()}
 
 
-class RecipeTable(Open):
+class RecipeEntry(Open):
     """`[metrics]` and `[models]`: `{ recipe = NAME, ... }`."""
 
     recipe: str
 
 
-class ModelTable(RecipeTable):
+class ModelEntry(RecipeEntry):
     """`[models]`: a run stops if the accuracy on the clean images differs from `expected_accuracy`."""
 
     expected_accuracy: Annotated[Number, Ge(0), Le(1)] | None = None
 
 
-class MetricTable(RecipeTable):
+class MetricEntry(RecipeEntry):
     """`[metrics]`.
 
     Attributes:
@@ -105,13 +104,13 @@ class MetricTable(RecipeTable):
     models: list[Label] | None = None
 
 
-class DataTable(Open):
+class DataEntry(Open):
     """`[data]`: `kind`, then the options of that dataset."""
 
     kind: str
 
 
-class ImagesTable(Strict):
+class ImagesEntry(Strict):
     """`[images]`: the images of the dataset that are attacked.
 
     Attributes:
@@ -128,7 +127,7 @@ class ImagesTable(Strict):
     digest: str | None = None
 
 
-class ComputeTable(Strict):
+class ComputeEntry(Strict):
     """`[compute]`: `micro_batch` images are one unit of work. Every address includes it: results may depend on it."""
 
     micro_batch: Annotated[int, Gt(0)] = 32
@@ -148,20 +147,20 @@ class Suite(Strict):
     targeted: bool = False
     quantise: bool = False
     ensemble: Literal["logits", "probabilities", "losses"] = "logits"
-    budgets: dict[Label, BudgetTable] = Field(default_factory=dict)
-    attacks: dict[Label, AttackTable] = Field(default_factory=dict)
-    metrics: Annotated[dict[Label, MetricTable], Field(min_length=1)]
-    models: Annotated[dict[Label, ModelTable], Field(min_length=1)]
-    data: DataTable
-    images: ImagesTable
-    compute: ComputeTable = ComputeTable()
+    budgets: dict[Label, BudgetEntry] = Field(default_factory=dict)
+    attacks: dict[Label, AttackEntry] = Field(default_factory=dict)
+    metrics: Annotated[dict[Label, MetricEntry], Field(min_length=1)]
+    models: Annotated[dict[Label, ModelEntry], Field(min_length=1)]
+    data: DataEntry
+    images: ImagesEntry
+    compute: ComputeEntry = ComputeEntry()
     sources: list[SourceName] = Field(default_factory=list)
     targets: list[Label] = Field(default_factory=list)
-    worst_case: dict[Label, WorstCaseTable] = Field(default_factory=dict)
-    correlations: dict[Label, CorrelationTable] = Field(default_factory=dict)
-    tables: list[TableTable] = Field(default_factory=list)
-    plots: list[AnyPlot] = Field(default_factory=list)
-    gate: dict[Label, GateTable] = Field(default_factory=dict)
+    worst_case: dict[Label, WorstCaseEntry] = Field(default_factory=dict)
+    correlations: dict[Label, CorrelationEntry] = Field(default_factory=dict)
+    tables: list[TableEntry] = Field(default_factory=list)
+    plots: list[PlotEntry] = Field(default_factory=list)
+    gate: dict[Label, GateEntry] = Field(default_factory=dict)
 
     @property
     def all_models(self) -> list[str]:
@@ -181,10 +180,3 @@ def members(source: str | list[str]) -> list[str]:
 
 def source_label(source: str | list[str]) -> str:
     return ENSEMBLE_MARK.join(members(source))
-
-
-def __getattr__(name: str) -> Any:
-    """Find what has moved to `suite.load`. To be deleted once nothing imports it from here."""
-    if name in ("command", "find_suite", "load_suite", "own_suites", "suites_folder"):
-        return getattr(importlib.import_module(".load", __package__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

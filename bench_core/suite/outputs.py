@@ -9,10 +9,10 @@ from pydantic import Field
 
 from .fields import Label, Number, Strict
 
-Labels = Annotated[list[Label], Field(min_length=1)]
+LabelList = Annotated[list[Label], Field(min_length=1)]
 
 
-class ReferenceTable(Strict):
+class ReferenceEntry(Strict):
     """Published values: a CSV file in the suite's folder, joined on the columns that are labels."""
 
     file: str
@@ -21,11 +21,11 @@ class ReferenceTable(Strict):
     where: dict[str, str] = Field(default_factory=dict)
 
 
-class TableTable(Strict):
+class TableEntry(Strict):
     """`[[tables]]`: a pivot table of scores."""
 
     name: Label
-    rows: Labels
+    rows: LabelList
     columns: list[Label]
     value: Label
     title: str | None = None
@@ -34,21 +34,21 @@ class TableTable(Strict):
     mean: bool = False
     baseline: dict[Label, Label] = Field(default_factory=dict)
     where: dict[Label, Label | int] = Field(default_factory=dict)
-    reference: ReferenceTable | None = None
+    reference: ReferenceEntry | None = None
 
 
-class WorstCaseTable(Strict):
+class WorstCaseEntry(Strict):
     """`[worst_case.LABEL]`: a score that takes, for each image, the worst value of several attacks (by default all).
 
     The worst value is the largest, or with `take = "min"` the smallest.
     """
 
     value: Label
-    attacks: Labels | None = None
+    attacks: LabelList | None = None
     take: Literal["max", "min"] = "max"
 
 
-class CorrelationTable(Strict):
+class CorrelationEntry(Strict):
     """`[correlations.LABEL]`: Pearson's r and the regression slope of two scores, with one point per attack."""
 
     x: Label
@@ -56,7 +56,7 @@ class CorrelationTable(Strict):
     where: dict[Label, Label | int] = Field(default_factory=dict)
 
 
-class GateTable(Strict):
+class GateEntry(Strict):
     """`[gate]`, one line per score.
 
     Attributes:
@@ -69,7 +69,7 @@ class GateTable(Strict):
     margin: Annotated[Number, Ge(0)] | None = None
 
 
-class Plot(Strict):
+class BasePlotEntry(Strict):
     """`[[plots]]`: keys that all kinds of plot have. Each label of the dimensions `panels` gets axes of its own."""
 
     name: Label
@@ -84,12 +84,12 @@ class Plot(Strict):
         return [*self.panels, *self.where]
 
 
-class HeatmapPlot(Plot):
+class HeatmapPlotEntry(BasePlotEntry):
     """A matrix of scores, with the number in each field."""
 
     kind: Literal["heatmap"]
-    rows: Labels = Field(default=["source"])
-    columns: Labels = Field(default=["target"])
+    rows: LabelList = Field(default=["source"])
+    columns: LabelList = Field(default=["target"])
     format: Literal["percent", "number"] = "number"
 
     @property
@@ -97,12 +97,12 @@ class HeatmapPlot(Plot):
         return [*super().dimensions, *self.rows, *self.columns]
 
 
-class CurvesPlot(Plot):
+class CurvesPlotEntry(BasePlotEntry):
     """Scores with their intervals against a numeric label; means over the black-box scores of `mean_over`, if given."""
 
     kind: Literal["curves"]
     x: Label = "step"
-    lines: Labels = Field(default=["attack"])
+    lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
     format: Literal["percent", "number"] = "number"
 
@@ -111,22 +111,22 @@ class CurvesPlot(Plot):
         return [*super().dimensions, self.x, *self.lines, *self.mean_over]
 
 
-class SweepPlot(CurvesPlot):
+class SweepPlotEntry(CurvesPlotEntry):
     """Scores against an option that attacks sweep, with error bars."""
 
     kind: Literal["sweep"]  # type: ignore[assignment]
     x: Label
-    lines: Labels = Field(default=["source"])
+    lines: LabelList = Field(default=["source"])
 
 
-class ParetoPlot(Plot):
+class ParetoPlotEntry(BasePlotEntry):
     """Scores against their cost in passes, one line per label of `lines`, and the Pareto front.
 
     A score of every step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
     """
 
     kind: Literal["pareto"]
-    lines: Labels = Field(default=["attack"])
+    lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
     format: Literal["percent", "number"] = "number"
 
@@ -135,12 +135,12 @@ class ParetoPlot(Plot):
         return [*super().dimensions, *self.lines, *self.mean_over]
 
 
-class StackedPlot(Plot):
+class StackedPlotEntry(BasePlotEntry):
     """Stacked bars of scores: one bar per label of `bars`, made of one segment per label of `parts`."""
 
     kind: Literal["stacked"]
-    bars: Labels = Field(default=["source"])
-    parts: Labels
+    bars: LabelList = Field(default=["source"])
+    parts: LabelList
     format: Literal["percent", "number"] = "number"
 
     @property
@@ -148,7 +148,7 @@ class StackedPlot(Plot):
         return [*super().dimensions, *self.bars, *self.parts]
 
 
-class ScatterPlot(Plot):
+class ScatterPlotEntry(BasePlotEntry):
     """The points of the correlation that `value` names, with the regression line, its 95% band, and r."""
 
     kind: Literal["scatter"]
@@ -160,11 +160,11 @@ class ScatterPlot(Plot):
         return [*super().dimensions, *self.markers]
 
 
-class HistogramPlot(Plot):
+class HistogramPlotEntry(BasePlotEntry):
     """The distribution of a metric's rows (`value` is METRIC.ROW), one outline per label of `lines`."""
 
     kind: Literal["histogram"]
-    lines: Labels = Field(default=["attack"])
+    lines: LabelList = Field(default=["attack"])
     bins: Annotated[int, Gt(0)] = 60
 
     @property
@@ -172,7 +172,7 @@ class HistogramPlot(Plot):
         return [*super().dimensions, *self.lines]
 
 
-class MapsPlot(Plot):
+class MapsPlotEntry(BasePlotEntry):
     """Maps of a metric's rows over the cells of an image (`value` is METRIC.ROW): the first images and the mean."""
 
     kind: Literal["maps"]
@@ -180,7 +180,14 @@ class MapsPlot(Plot):
     images: Annotated[int, Ge(0)] = 4
 
 
-AnyPlot = Annotated[
-    HeatmapPlot | CurvesPlot | SweepPlot | ParetoPlot | StackedPlot | ScatterPlot | HistogramPlot | MapsPlot,
+PlotEntry = Annotated[
+    HeatmapPlotEntry
+    | CurvesPlotEntry
+    | SweepPlotEntry
+    | ParetoPlotEntry
+    | StackedPlotEntry
+    | ScatterPlotEntry
+    | HistogramPlotEntry
+    | MapsPlotEntry,
     Field(discriminator="kind"),
 ]

@@ -10,7 +10,7 @@ from ..errors import Fault, did_you_mean, nearest
 from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .model import ENSEMBLE_MARK, OWN_DIMENSIONS, Suite, source_label
-from .outputs import HistogramPlot, MapsPlot, ScatterPlot
+from .outputs import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
 
 
 def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
@@ -150,12 +150,12 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         key = f"plots.{index}"
         if plot.name in names[:index]:
             yield f"{key}.name", f'another plot is named "{plot.name}"'
-        if isinstance(plot, ScatterPlot):
+        if isinstance(plot, ScatterPlotEntry):
             if plot.value not in suite.correlations:
                 known = did_you_mean(plot.value, suite.correlations)
                 yield f"{key}.value", f'no correlation "{plot.value}" {known}'
         else:
-            of_rows = isinstance(plot, HistogramPlot | MapsPlot)
+            of_rows = isinstance(plot, HistogramPlotEntry | MapsPlotEntry)
             yield from _unknown_output(f"{key}.value", plot.value, rows if of_rows else all_scores)
         yield from _unknown_dimensions(key, plot.dimensions, suite, plot.value, all_scores)
 

@@ -13,13 +13,13 @@ from ..errors import Fault, UsageError
 from ..scores.images import Unpairable, difference, mean_interval, mean_of
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
-from ..suite.outputs import ReferenceTable, TableTable
+from ..suite.outputs import ReferenceEntry, TableEntry
 from .table import Table, TableCell
 
 Key = tuple[str, ...]
 
 
-def pivot(scores: Scores, table: TableTable, title: str, published: str | None, where: str) -> Table:
+def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, where: str) -> Table:
     """Arrange scores as a suite's `[[tables]]` entry states.
 
     Args:
@@ -52,7 +52,7 @@ def pivot(scores: Scores, table: TableTable, title: str, published: str | None, 
     )  # fmt: skip
 
 
-def _placed(scores: Scores, table: TableTable, where: str) -> dict[tuple[Key, Key], LabelledScore]:
+def _placed(scores: Scores, table: TableEntry, where: str) -> dict[tuple[Key, Key], LabelledScore]:
     """Return the scores by row and column."""
     placed: dict[tuple[Key, Key], LabelledScore] = {}
     for score in scores:
@@ -93,7 +93,7 @@ def _cell(score: LabelledScore | None, references: Sequence[tuple[Mapping[str, s
     return TableCell(s.value, s.low, s.high, s.n, score.white_box, reference=reference)
 
 
-def _references(reference: ReferenceTable, published: str) -> list[tuple[Mapping[str, str], float]]:
+def _references(reference: ReferenceEntry, published: str) -> list[tuple[Mapping[str, str], float]]:
     lines = csv.DictReader(io.StringIO(published, newline=""))
     rows = [row for row in lines if all(row.get(k) == v for k, v in reference.where.items())]
     skip = {reference.value, *reference.where}
@@ -120,7 +120,7 @@ def _difference(
     rows: Sequence[Key],
     columns: Sequence[Key],
     placed: Mapping[tuple[Key, Key], LabelledScore],
-    table: TableTable,
+    table: TableEntry,
 ) -> TableCell:
     """Return the mean difference from the baseline row over the black-box columns of both, paired image by image.
 
@@ -167,7 +167,7 @@ def _with_best(
     return tuple(result)
 
 
-def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: TableTable) -> tuple[str, ...]:
+def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: TableEntry) -> tuple[str, ...]:
     counts = sorted({score.score.n for score in scores.valid()})
     unit = " and ".join(sorted({score.unit for score in scores}))
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []

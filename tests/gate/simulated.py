@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench_core.gate.snapshot import GatedScore, Snapshot
-from bench_core.suite.outputs import GateTable
+from bench_core.suite.outputs import GateEntry
 
 DATASET = {"count": 1000, "digest": "d" * 64}
-GATE = {"transfer.success": GateTable(better="higher"), "utility.utility": GateTable(better="higher")}
+GATE = {"transfer.success": GateEntry(better="higher"), "utility.utility": GateEntry(better="higher")}
 
 
 def snapshot(values: dict[str, NDArray], name: str = "base", metric: str = "transfer.success", **changes) -> Snapshot:

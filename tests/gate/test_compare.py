@@ -13,7 +13,7 @@ from bench_core.errors import UsageError
 from bench_core.gate.compare import Comparison, compare
 from bench_core.gate.formats import COMPARISON_FORMATS
 from bench_core.gate.snapshot import GatedScore
-from bench_core.suite.outputs import GateTable
+from bench_core.suite.outputs import GateEntry
 
 from .simulated import means, shares, snapshot
 
@@ -48,7 +48,7 @@ def test_a_real_drop_is_a_regression_of_that_score_alone() -> None:
 
 
 def test_the_same_drop_is_good_where_lower_is_better() -> None:
-    gate = {"transfer.success": GateTable(better="lower")}
+    gate = {"transfer.success": GateEntry(better="lower")}
     base, new = snapshot(OUTCOMES, gate=gate), snapshot(changed({"IR": (fooled("IR", 30), False)}), "new", gate=gate)
     assert not compare(base, new).failures
     assert [each.labels["attack"] for each in compare(new, base).failures] == ["IR"]
@@ -57,7 +57,7 @@ def test_the_same_drop_is_good_where_lower_is_better() -> None:
 def test_a_drop_within_the_margin_passes_however_significant() -> None:
     new = snapshot(changed({"IR": (fooled("IR", 30), False)}), "new")
     for margin, failed in ((0.0999, True), (0.1, False)):
-        gate = {"transfer.success": GateTable(better="higher", margin=margin)}
+        gate = {"transfer.success": GateEntry(better="higher", margin=margin)}
         assert bool(compare(snapshot(OUTCOMES, gate=gate), new).failures) is failed
 
 

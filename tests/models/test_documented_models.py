@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench_core.registry import Registry
-from bench_core.suite.model import ModelTable
+from bench_core.suite.model import ModelEntry
 from bench_models.ensemble import Ensemble
 from bench_models.libraries.preprocessing import Preprocessed
 
@@ -25,7 +25,7 @@ ENTRIES = {
 
 @pytest.mark.parametrize("label", ENTRIES)
 def test_an_entry_of_the_page_is_accepted(label: str, installed: Registry) -> None:
-    entry = ModelTable(**ENTRIES[label])
+    entry = ModelEntry(**ENTRIES[label])
     if entry.recipe not in installed.names("models"):
         pytest.skip(f"{entry.recipe} is not installed")
     offer = installed.find("models", entry.recipe, "", "")

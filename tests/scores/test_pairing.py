@@ -22,7 +22,7 @@ from bench_core.scores.rows import RowSet
 from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.scores.summarise import images_of, summarise
 from bench_core.statistics import bootstrap, proportion
-from bench_core.suite.outputs import CorrelationTable, TableTable, WorstCaseTable
+from bench_core.suite.outputs import CorrelationEntry, TableEntry, WorstCaseEntry
 from bench_core.tables.pivot import pivot
 from bench_core.types import Score
 from bench_metrics.disentanglement import Disentanglement
@@ -114,14 +114,14 @@ def test_corrections_of_different_images_have_no_difference_worst_case_or_mean()
     corrected = scores.select("dropout.corrected")
     assert {score.score.n for score in corrected} == {6}
     assert [score.images.indices.tolist() for score in corrected] == [list(range(6)), list(range(6, 12))]
-    table = TableTable(
+    table = TableEntry(
         name="t", rows=["attack"], columns=["operation"], value="dropout.corrected", baseline={"attack": "PGD"}
     )
     made = pivot(scores, table, "", None, "file")
     cell = dict(made.rows)["IR",][-1]
     assert np.isnan(cell.value)
     assert cell.void == "no difference from PGD: the values are of different images (6 and 6)"
-    (worst,) = worst_case(scores, "any", WorstCaseTable(value="dropout.corrected"), ["PGD", "IR"], {"attack"})
+    (worst,) = worst_case(scores, "any", WorstCaseEntry(value="dropout.corrected"), ["PGD", "IR"], {"attack"})
     assert "different images" in str(worst.void)
     with pytest.raises(Unpairable, match="different images"):
         corrected.mean_per_image()
@@ -130,7 +130,7 @@ def test_corrections_of_different_images_have_no_difference_worst_case_or_mean()
 
 
 def test_a_correlation_over_attacks_of_different_images_is_void() -> None:
-    table = CorrelationTable(x="dropout.fooled", y="dropout.corrected")
+    table = CorrelationEntry(x="dropout.fooled", y="dropout.corrected")
     fooled = [
         LabelledScore(s.metric, s.labels.without({"operation"}), s.score, images=s.images) for s in dropout_scores()
     ]
@@ -168,7 +168,7 @@ def judged_by_target() -> Scores:
 def test_a_mean_over_targets_judged_on_different_images_resamples_their_union() -> None:
     scores = judged_by_target()
     assert {score.score.n for score in scores} == {8}
-    table = TableTable(
+    table = TableEntry(
         name="t", rows=["attack"], columns=["target"], value="transfer.success", mean=True, baseline={"attack": "PGD"}
     )
     cells = dict(pivot(scores, table, "", None, "file").rows)

@@ -12,7 +12,7 @@ from bench_core.plots.pareto import curve
 from bench_core.plots.series import grouped
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.scores.pareto import attack_of, front, passes
-from bench_core.suite.outputs import ParetoPlot
+from bench_core.suite.outputs import ParetoPlotEntry
 
 NUMBERS = st.integers(0, 5).map(float) | st.just(math.nan)
 PGD = '"PGD" = { recipe = "pgd" }'
@@ -44,7 +44,7 @@ def test_a_curve_stands_at_its_last_step_at_what_was_counted(result) -> None:
     cost = passes(result.scores)
     assert cost["A", "PGD", "linf"] == 4 + 4
     assert cost["A", "VR", "linf"] == 3 * (4 + 4)
-    plot = ParetoPlot(name="price", value="transfer.at_step", kind="pareto", mean_over=["source", "target"])
+    plot = ParetoPlotEntry(name="price", value="transfer.at_step", kind="pareto", mean_over=["source", "target"])
     steps = [each for each in result.scores if each.metric == "transfer.at_step"]
     for (attack,), own in grouped(steps, ["attack"]).items():
         points = curve(own, plot, cost)

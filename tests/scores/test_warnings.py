@@ -20,7 +20,7 @@ from bench_core.scores.labels import Labels
 from bench_core.scores.rows import RowSet
 from bench_core.scores.scored import LabelledScore
 from bench_core.scores.warnings import NETWORKS, flags, warnings
-from bench_core.suite.model import BudgetTable
+from bench_core.suite.model import BudgetEntry
 from bench_core.types import ModelRecipe, Score
 from tests.toys import toy_network
 
@@ -157,7 +157,7 @@ def recorded(source: str, attack: str, budget: str, arrays: dict[str, np.ndarray
 def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
     rows = [recorded("S", attack, budget, arrays) for (attack, budget), arrays in records.items()]
     budgets = {
-        name: BudgetTable(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
+        name: BudgetEntry(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
     return {f"{each.attacked[1]} {each.attacked[2]}: {each.kind}" for each in warnings(rows, [], budgets)}
 
@@ -190,7 +190,7 @@ def test_what_an_attack_should_not_do_raises_its_flag_and_what_it_may_does_not(r
 
 def test_a_flag_names_a_few_and_counts_the_rest() -> None:
     rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
-    budgets = {"b": BudgetTable(norm="linf", eps=0.03, step_size=0.01, steps=20)}
+    budgets = {"b": BudgetEntry(norm="linf", eps=0.03, step_size=0.01, steps=20)}
     own = [LabelledScore("attack.linf", each.labels, Score("linf", 0.1, 0.1, 0.1, N)) for each in rows]
     (line,) = flags(own, warnings(rows, [], budgets))
     assert line.startswith("W: noise of the same size does as well: PGD on S0, b (")

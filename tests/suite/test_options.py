@@ -6,9 +6,9 @@ from pydantic import BaseModel
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
 from bench_core.suite.load import load_suite
-from bench_core.suite.model import AttackTable, DataTable, MetricTable, ModelTable
+from bench_core.suite.model import AttackEntry, DataEntry, MetricEntry, ModelEntry
 
-TABLES = {"attacks": AttackTable, "metrics": MetricTable, "models": ModelTable, "datasets": DataTable}
+TABLES = {"attacks": AttackEntry, "metrics": MetricEntry, "models": ModelEntry, "datasets": DataEntry}
 
 
 @pytest.mark.parametrize(("kind", "table"), TABLES.items())

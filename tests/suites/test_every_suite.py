@@ -22,7 +22,7 @@ from bench_core.store import Store
 from bench_core.suite.load import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import members
-from bench_core.suite.outputs import HistogramPlot, MapsPlot
+from bench_core.suite.outputs import HistogramPlotEntry, MapsPlotEntry
 
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such
@@ -161,7 +161,7 @@ def test_a_glance_gives_every_table_and_plot(name: str, installed: Registry, tmp
     assert all(path.stat().st_size > 5000 for path in files)
     for plot in result.suite.plots:
         metric, _, name = plot.value.partition(".")
-        if isinstance(plot, HistogramPlot | MapsPlot):
+        if isinstance(plot, HistogramPlotEntry | MapsPlotEntry):
             arrays = [rows.arrays[name] for rows in result.rows if rows.metric == metric and name in rows.arrays]
             assert any(np.isfinite(array).any() for array in arrays), plot.name
         elif "." in plot.value:  # a score; a scatter plot names a correlation

@@ -14,7 +14,7 @@ from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.statistics import bootstrap, proportion
-from bench_core.suite.outputs import ReferenceTable, TableTable
+from bench_core.suite.outputs import ReferenceEntry, TableEntry
 from bench_core.tables.formats import FORMATS, render
 from bench_core.tables.pivot import pivot
 from bench_core.tables.sheet import Style
@@ -45,7 +45,7 @@ def scores() -> Scores:
     return Scores(made)
 
 
-def table(**changes) -> TableTable:
+def table(**changes) -> TableEntry:
     given = {
         "name": "t",
         "rows": ["source", "attack"],
@@ -53,7 +53,7 @@ def table(**changes) -> TableTable:
         "value": "transfer.success",
         "format": "percent",
     }
-    return TableTable(**{**given, **changes})
+    return TableEntry(**{**given, **changes})
 
 
 def test_a_pivot_has_each_score_in_its_place() -> None:
@@ -99,7 +99,7 @@ def test_a_void_is_shown_with_its_reason_and_never_averaged() -> None:
 
 def test_published_values_stand_beside_the_measured_ones() -> None:
     published = "table,source,attack,target,percent\nt1,S,IR,X,12.5\nt2,S,IR,X,99\n"
-    reference = ReferenceTable(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
+    reference = ReferenceEntry(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
     made = pivot(scores(), table(reference=reference), "", published, "file")
     assert dict(made.rows)["S", "IR"][0].reference == 0.125
     assert "(12.5)" in render(made)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...suite.outputs import AnyPlot, CurvesPlot
+from ...suite.outputs import CurvesPlotEntry, PlotEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def figures(result: Result, registry: Registry) -> list[Drawn]:
     return [_drawn(result, plot, registry) for plot in plots]
 
 
-def step_curves(result: Result) -> Iterator[CurvesPlot]:
+def step_curves(result: Result) -> Iterator[CurvesPlotEntry]:
     """Yield a plot for each budget of every score with a label `step` that the suite itself does not draw."""
     drawn = {plot.value for plot in result.suite.plots}
     steps = [score for score in result.scores.valid() if "step" in score.labels and score.metric not in drawn]
@@ -49,18 +49,18 @@ def step_curves(result: Result) -> Iterator[CurvesPlot]:
         for budget in dict.fromkeys(score.labels.budget for score in own):
             sources = {score.labels.source for score in own}
             binary = all(0 <= score.score.value <= 1 for score in own)
-            yield CurvesPlot(
+            yield CurvesPlotEntry(
                 kind="curves", name=f"{value} {budget}", value=value, title=f"{value} at each step, {budget}",
                 panels=["source"] if len(sources) > 1 else [], mean_over=["target"], where={"budget": str(budget)},
                 format="percent" if binary else "number",
             )  # fmt: skip
 
 
-def _title(plot: AnyPlot) -> str:
+def _title(plot: PlotEntry) -> str:
     return plot.title or f"{plot.name}: {plot.value}"
 
 
-def _drawn(result: Result, plot: AnyPlot, registry: Registry) -> Drawn:
+def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> Drawn:
     import warnings
 
     from ...errors import UsageError

@@ -33,7 +33,7 @@ from ...result import Result
 from ...runs.record import RunRecord
 from ...scores.rows import RowSet, complete_labels, gather
 from ...store import Store
-from ...suite.model import MetricTable, Suite, source_label
+from ...suite.model import MetricEntry, Suite, source_label
 from .clouds import picture
 
 MOST_ROWS = 8  # attacks under budgets that are shown
@@ -114,7 +114,7 @@ def make_gallery(
 
 def _narrowed(suite: Suite, source: str | list[str]) -> Suite:
     """Return the suite with one source, and with metrics that keep images and predictions."""
-    metrics = {name: MetricTable(recipe=name) for name in ("pictures", "predictions")}
+    metrics = {name: MetricEntry(recipe=name) for name in ("pictures", "predictions")}
     nothing: dict[str, Any] = {"worst_case": {}, "correlations": {}, "tables": [], "plots": [], "gate": {}}
     return suite.model_copy(update={"metrics": metrics, "sources": [source], **nothing})
 
