@@ -60,18 +60,20 @@ def _imports(module: str, file: Path, tree: ast.Module) -> Iterator[str]:
 
 
 @cache
-def _read(module: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return the source of a module and the names it imports. Raises Untraceable."""
+def _read(module: str) -> tuple[bytes, tuple[str, ...], bool]:
+    """Return the source of a module, the names it imports, and whether it imports others by names made at run time.
+
+    Raises Untraceable if it has no source file.
+    """
     file = _file(module)
     if file is None:
         raise Untraceable(module)
     content = file.read_bytes()
-    if b"import_module(" in content or b"__import__(" in content:
-        raise Untraceable(module)
-    return content, tuple(_imports(module, file, ast.parse(content)))
+    dynamic = b"import_module(" in content or b"__import__(" in content
+    return content, tuple(_imports(module, file, ast.parse(content))), dynamic
 
 
-def source_files(roots: Iterable[str]) -> dict[str, bytes]:
+def source_files(roots: Iterable[str], strict: bool = True) -> dict[str, bytes]:
     """Collect the sources of modules and of everything they import, directly or indirectly.
 
     Only imports within the modules' own packages and bench's plugin packages are followed; libraries are identified by
@@ -79,6 +81,8 @@ def source_files(roots: Iterable[str]) -> dict[str, bytes]:
 
     Args:
         roots: Full names of modules.
+        strict: Whether a module that imports others by names made at run time is an error. If not, those imports are
+            left out.
 
     Returns:
         Sources by module name.
@@ -92,16 +96,18 @@ def source_files(roots: Iterable[str]) -> dict[str, bytes]:
         module = waiting.pop()
         if module in found:
             continue
-        content, imported = _read(module)
+        content, imported, dynamic = _read(module)
+        if dynamic and strict:
+            raise Untraceable(module)
         found[module] = content
         parents = [module.rpartition(".")[0]] if "." in module else []
         waiting += [name for name in (*imported, *parents) if name.partition(".")[0] in followed and _file(name)]
     return found
 
 
-def closure_digest(roots: Iterable[str]) -> str:
+def closure_digest(roots: Iterable[str], strict: bool = True) -> str:
     """Return the SHA-256 of the sources that `source_files` collects. Raises Untraceable."""
     state = hashlib.sha256()
-    for module, content in sorted(source_files(roots).items()):
+    for module, content in sorted(source_files(roots, strict).items()):
         state.update(f"{module} {len(content)}\n".encode() + content)
     return state.hexdigest()

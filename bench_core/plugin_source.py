@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .code_digest import closure_digest
 from .digests import digest, folder_digest
 from .types import API_OLDEST, API_VERSION
 
@@ -24,24 +24,16 @@ def check_api(wanted: Any) -> None:
 
 
 def source_digest(plugin: Any) -> str:
-    """Return the SHA-256 of all Python files that a plugin has, and of the versions that it depends on."""
+    """Return the SHA-256 of a plugin's Python files and dependencies; "unknown" if it is not a module with a file.
+
+    The files are all those of the package that the plugin is a module of, and what these import from packages of
+    plugins, as far as imports are written out.
+    """
     if not isinstance(plugin, ModuleType) or plugin.__file__ is None:
         return "unknown"
-    return digest([folder_digest(_source(plugin)), *dependencies(plugin)])
-
-
-def _source(plugin: ModuleType) -> Path:
-    """Return the folder of the outermost package that a plugin is in, or the plugin's file if it is in none.
-
-    A namespace package has no file and does not count, because other distributions may share it.
-    """
-    file, package = Path(plugin.__file__ or ""), plugin.__package__
-    if not package:
-        return file
-    parts = package.split(".")
-    packages = [sys.modules.get(".".join(parts[:length])) for length in range(1, len(parts) + 1)]
-    files = [package_file for module in packages if (package_file := getattr(module, "__file__", None))]
-    return Path(files[0]).parent if files else file.parent
+    file = Path(plugin.__file__)
+    source = file.parent if plugin.__package__ else file
+    return digest([folder_digest(source), closure_digest([plugin.__name__], strict=False), *dependencies(plugin)])
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:

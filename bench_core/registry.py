@@ -136,6 +136,9 @@ class Registry:
         """Call the hooks of one plugin that offer recipes. Raises UsageError if a name is taken."""
         alone = new_manager()
         alone.register(plugin)
+        unmarked = [name for kind in KINDS if hasattr(plugin, name := f"bench_{kind}") and not _is_marked(plugin, name)]
+        if unmarked:
+            raise RuntimeError(f"{', '.join(unmarked)}: not marked as a hook (try @hookimpl above it)")
         offered, faults = dict[tuple[str, str], Offer](), list[Fault]()
         for kind in KINDS:
             for recipes in getattr(alone.hook, f"bench_{kind}")():
@@ -199,6 +202,10 @@ def new_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("bench")
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+def _is_marked(plugin: Any, name: str) -> bool:
+    return hasattr(getattr(plugin, name), "bench_impl")
 
 
 def describe(origin: Origin) -> str:

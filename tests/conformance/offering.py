@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from types import SimpleNamespace
 
+from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry, discover
 from bench_core.testing import Verdict, applicable, judge, offers, subjects
 from bench_core.types import Recipe
@@ -12,7 +13,7 @@ from bench_core.types import Recipe
 
 def offering(kind: str, recipe: Recipe, name: str = "mine") -> Registry:
     registry = discover()
-    plugin = SimpleNamespace(**{f"bench_{kind}": lambda: {name: recipe}})
+    plugin = SimpleNamespace(**{f"bench_{kind}": hookimpl(lambda: {name: recipe})})
     registry.register(plugin, Origin("my_plugin", "my-package", "1", ""))
     return registry
 

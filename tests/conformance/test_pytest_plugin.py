@@ -12,6 +12,7 @@ import pytest
 TESTS = """
 import pytest
 from types import SimpleNamespace
+from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin
 from bench_core.testing import pytest_plugin
 from bench_core.types import AttackRecipe
@@ -25,7 +26,7 @@ offered = {
     "wrong": AttackRecipe(lambda budget: Ascent(budget, gradient=one_mask_of_the_first), "wrong"),
     "frank": AttackRecipe(lambda budget: Frank(budget, gradient=one_mask_of_the_first), "frank"),
 }
-plugin = SimpleNamespace(bench_attacks=lambda: offered)
+plugin = SimpleNamespace(bench_attacks=hookimpl(lambda: offered))
 pytest_plugin.installed().register(plugin, Origin("mine", "mine", "1", ""))
 
 @pytest.mark.bench("right")

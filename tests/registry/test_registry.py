@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,3 +181,9 @@ def test_a_recipe_is_built_with_its_options(registry: Registry) -> None:
     assert not faults
     assert options == {"seed": 3}
     assert isinstance(registry.find("attacks", "pgd", "", "").recipe, AttackRecipe)
+
+
+def test_a_hook_without_its_mark_is_an_error_and_not_silence() -> None:
+    plugin = SimpleNamespace(bench_attacks=dict)
+    with pytest.raises(RuntimeError, match="bench_attacks: not marked as a hook"):
+        discover().register(plugin, Origin("mine", "mine", "1", ""))
