@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench_core import code_digest
 from bench_core.digests import folder_digest
 from bench_core.errors import UsageError
 from bench_core.plugin_source import source_digest
@@ -83,24 +84,19 @@ def test_two_plugins_with_one_name_are_an_error_that_names_both(install) -> None
     assert discover(blocked=["two"]).find("attacks", "same", "", "").origin.plugin == "one"
 
 
-MARKED_AND_UNMARKED = """
+MARKED = """
 from bench_core.hookspecs import hookimpl
 from bench_core.types import AttackRecipe
 
 @hookimpl(specname="bench_attacks")
 def my_attacks():
     return {"renamed": AttackRecipe(lambda budget: None, "offered by a function of another name")}
-
-def bench_attacks():
-    return {"unmarked": AttackRecipe(lambda budget: None, "offered by a function that is no hook")}
 """
 
 
-def test_only_functions_marked_as_hooks_offer_anything_whatever_their_name(install) -> None:
-    install("marked", MARKED_AND_UNMARKED)
-    registry = discover()
-    assert not [plugin for plugin in registry.unavailable if plugin.plugin == "marked"]
-    assert [name for name in registry.names("attacks") if name in ("renamed", "unmarked")] == ["renamed"]
+def test_a_function_marked_as_a_hook_may_have_another_name(install) -> None:
+    install("marked", MARKED)
+    assert "renamed" in discover().names("attacks")
 
 
 def test_one_plugin_that_offers_a_name_twice_is_an_error(install) -> None:
@@ -112,7 +108,9 @@ def test_one_plugin_that_offers_a_name_twice_is_an_error(install) -> None:
         discover()
 
 
-def test_the_digest_of_a_plugin_covers_its_outermost_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_a_plugin_covers_what_it_imports_outside_its_own_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     inner = tmp_path / "namespace" / "outer" / "inner"
     inner.mkdir(parents=True)
@@ -127,6 +125,7 @@ def test_the_digest_of_a_plugin_covers_its_outermost_package(tmp_path: Path, mon
 
     def source(changed: Path, text: str) -> str:
         folder_digest.cache_clear()
+        code_digest._read.cache_clear()
         changed.write_text(text)
         return source_digest(plugin)
 
