@@ -104,7 +104,7 @@ def run(
         raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
     stop_at_faults(missing)
     if limits and not getattr(computing, "limits", False):
-        message = f'"{executor}" cannot limit the time or memory of a job (would do: local)'
+        message = f'"{executor}" cannot limit the time or memory of a job (try local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
     dispatcher = Dispatcher(store, computing, progress or Silent(), registry, limits, strict)

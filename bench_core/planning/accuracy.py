@@ -62,7 +62,7 @@ def likely_cause(
         expected: Expected accuracy.
     """
     if is_near(predicted - 1 == truth, expected):
-        return "it is right if classes are counted one lower (would do: label_offset = 1 of a checkpoint)"
+        return "it is right if classes are counted one lower (try label_offset = 1 of a checkpoint)"
     if is_near(predicted + 1 == truth, expected):
         return "it is right if classes are counted one higher (do the labels begin with 1?)"
     right = predicted == truth

@@ -66,7 +66,7 @@ class ModelResolver:
         """Resolve the models that an option names, by one label or a list of labels."""
         labels = named if isinstance(named, list) else [named]
         if not labels or not all(isinstance(label, str) for label in labels):
-            self.faults.append(Fault(self.suite.file, key, f"found {named!r} (would do: the label of a model)"))
+            self.faults.append(Fault(self.suite.file, key, f"found {named!r} (try the label of a model)"))
             return None
         for label in labels:
             if label not in self.suite.models:
@@ -86,7 +86,7 @@ class ModelResolver:
         """Add a fault for an expected accuracy of a model that is only a part of another: it is never measured."""
         if self.suite.models[label].expected_accuracy is None or label in self.suite.all_models:
             return
-        message = f'"{label}" is only a part of "{whole}" and is not measured (would do: "{label}" in targets as well)'
+        message = f'"{label}" is only a part of "{whole}" and is not measured (try "{label}" in targets as well)'
         self.faults.append(Fault(self.suite.file, f"models.{label}.expected_accuracy", message))
 
 
