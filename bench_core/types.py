@@ -206,8 +206,8 @@ class Metric(Protocol):
 
     The names of the parameters of `observe` declare what it needs, and it receives only these: `clean: Examples`,
     `adversarial: Tensor`, `step: Step`, `source: Model`, `target: Model`, `rng: Streams` and `data_mean: Tensor` (the
-    mean image of the dataset, [c, h, w]). It returns the rows, tensors [n, ...] by name. With `step` it
-    is called after every step of an attack, where `adversarial` are that step's images, and the host stacks the rows to
+    mean image of the dataset, [c, h, w]). It returns the rows, tensors [n, ...] by name. With `step` it is
+    called after every step of an attack, where `adversarial` are that step's images, and the host stacks the rows to
     [n, steps, ...].
 
     These attributes and methods are optional:
