@@ -24,16 +24,16 @@ def check_api(wanted: Any) -> None:
 
 
 def source_digest(plugin: Any) -> str:
-    """Return the SHA-256 of all Python files that a plugin has, and of the versions that it depends on."""
+    """Return the SHA-256 of a plugin's Python files and dependencies; "unknown" if it is not a module with a file."""
     if not isinstance(plugin, ModuleType) or plugin.__file__ is None:
         return "unknown"
     return digest([folder_digest(_source(plugin)), *dependencies(plugin)])
 
 
 def _source(plugin: ModuleType) -> Path:
-    """Return the folder of the outermost package that a plugin is in, or the plugin's file if it is in none.
+    """Return the folder of the outermost package that contains a plugin, or the plugin's file if it is in none.
 
-    A namespace package has no file and does not count, because other distributions may share it.
+    A namespace package has no file and is ignored, because other distributions may share it.
     """
     file, package = Path(plugin.__file__ or ""), plugin.__package__
     if not package:
@@ -45,5 +45,5 @@ def _source(plugin: ModuleType) -> Path:
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Return names and versions of the distributions in a plugin's `BENCH_DEPENDS`, whose results it passes on."""
+    """Return names and versions of the distributions in `BENCH_DEPENDS`, on which the plugin's results depend."""
     return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))

@@ -81,7 +81,7 @@ class AttackDiagnostics:
             self.before = self.attack_margin(images)
 
     def rows(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return the attack margins [n] of the last images, of earlier ones, and of noise as large as the budget allows.
+        """Return the attack margins [n] of the last images, of earlier ones, and of noise of the size eps.
 
         The earlier images are those of `step_before`; their margins are NaN if the attack has too few steps.
         """
