@@ -121,7 +121,7 @@ def test_a_blocked_one_is_named_where_it_is_missed(bench: Bench) -> None:
     ("old", "new", "reason"),
     [
         ("BENCH_API_VERSION = 1", "BENCH_API_VERSION = 2", "made for plugin API 2, this host has 1"),
-        ("BENCH_API_VERSION = 1", "BENCH_API_VERSION = 0", "made for plugin API 0, this host takes 1 to 1"),
+        ("BENCH_API_VERSION = 1", "BENCH_API_VERSION = 0", "made for plugin API 0, this host supports 1 to 1"),
         ("BENCH_API_VERSION = 1", "import acme_base", "No module named 'acme_base'"),
         ("def bench_attacks", "def bench_atacks", "bench_atacks"),
     ],
