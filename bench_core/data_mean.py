@@ -8,22 +8,23 @@ from numpy.typing import NDArray
 from .digests import digest
 from .types import Images
 
-SAMPLED = 1000  # images; the mean of a pixel is then known to a hundredth of the range
-BATCH = 100
+SAMPLED = 1000  # images; the standard error of a pixel's mean is then about a hundredth of the range
+BATCH = 100  # images loaded at once
 
 
 def sampled(total: int) -> list[int]:
-    """Choose images evenly over a dataset that may be sorted by class; all images of a small one."""
-    return [place * total // min(total, SAMPLED) for place in range(min(total, SAMPLED))]
+    """Return the indices of the images to average: evenly spaced, because the dataset may be sorted by class."""
+    count = min(total, SAMPLED)
+    return [place * total // count for place in range(count)]
 
 
 def data_mean_digest(images: Images) -> str:
-    """Identify a mean image without computing it: return the digest of the ids that it averages."""
+    """Return the digest of the ids of the averaged images, which identifies the mean image without computing it."""
     return digest([images.ids[index] for index in sampled(len(images.ids))])
 
 
 def data_mean(images: Images) -> NDArray[np.float32]:
-    """Compute the mean image, float32 [c, h, w]."""
+    """Compute the mean image, float32 [c, h, w] in [0, 1]."""
     chosen = sampled(len(images.ids))
     total = np.zeros(images.shape, np.float64)
     for start in range(0, len(chosen), BATCH):

@@ -1,4 +1,4 @@
-"""Errors, and faults: a user's mistakes, which are collected and reported together without a traceback."""
+"""Errors, and faults: mistakes of the user, which are collected and reported together without a traceback."""
 
 import difflib
 import sys
@@ -35,11 +35,11 @@ class UsageError(Exception):
 
 
 class ContractError(Exception):
-    """A plugin broke its contract, so the cell is void. The message is the reason shown on the leaderboard."""
+    """A plugin broke its contract, so its cell is void. The message is the reason that the leaderboard shows."""
 
 
 def one_line(text: str) -> str:
-    """Escape control characters and break up commands to a CI log, so that any text is one harmless line."""
+    """Escape control characters and CI workflow commands (`##[...]`), so that any text is one harmless line."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return plain.replace("##[", "# #[")
 
@@ -48,16 +48,16 @@ NOT_A_PLUGIN = sys.stdlib_module_names | {"bench_core", "numpy", "torch"}
 
 
 def raised(error: BaseException) -> str:
-    """Describe in one line what a plugin raised, and the innermost line of the plugin or of a library it uses."""
+    """Describe in one line what a plugin raised, with the innermost line outside the host, NumPy and torch."""
     text = f"{type(error).__name__}: {error}".removesuffix(": ")
     lines = [(str(frame.f_globals.get("__name__", "")), line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [(module, line) for module, line in lines if module.partition(".")[0] not in NOT_A_PLUGIN]
-    where = " (in {}, line {})".format(*own[-1]) if own else ""
+    outside = [(module, line) for module, line in lines if module.partition(".")[0] not in NOT_A_PLUGIN]
+    where = " (in {}, line {})".format(*outside[-1]) if outside else ""
     return f"raised {one_line(text)[:400]}{where}"
 
 
 def nearest(found: str, known: Iterable[str]) -> str | None:
-    """Return the known name that a misspelt one resembles most; None if it resembles none."""
+    """Return the known name that is most similar to a misspelt one; None if none is similar."""
     return next(iter(difflib.get_close_matches(found, sorted(known), n=1, cutoff=0.5)), None)
 
 

@@ -1,4 +1,4 @@
-"""Every hook of bench, on one page. A plugin implements those it needs with `@hookimpl`."""
+"""The hooks of bench. A plugin implements those that it needs with `@hookimpl`."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ hookimpl = pluggy.HookimplMarker("bench")
 
 @hookspec
 def bench_attacks() -> Mapping[str, AttackRecipe]:  # type: ignore[empty-body]
-    """Offer attacks, by the name that a suite's `recipe = ` uses."""
+    """Return attacks by the name that a suite's `recipe = ` uses."""
 
 
 @hookspec
 def bench_metrics() -> Mapping[str, MetricRecipe]:  # type: ignore[empty-body]
-    """Offer metrics."""
+    """Return metrics by the name that a suite's `recipe = ` uses."""
 
 
 @hookspec
 def bench_models() -> Mapping[str, ModelRecipe]:  # type: ignore[empty-body]
-    """Offer models."""
+    """Return models by the name that a suite's `recipe = ` uses."""
 
 
 @hookspec
 def bench_datasets() -> Mapping[str, DataRecipe]:  # type: ignore[empty-body]
-    """Offer datasets, by the name that `[data] kind = ` uses."""
+    """Return datasets by the name that `[data] kind = ` uses."""
 
 
 @hookspec
 def bench_executors() -> Mapping[str, ExecutorRecipe]:  # type: ignore[empty-body]
-    """Offer executors, by the name that `--executor` uses."""
+    """Return executors by the name that `--executor` uses."""
 
 
 @hookspec
 def bench_run_started(plan: PlanView) -> None:
-    """Called before a run computes anything."""
+    """Called before a run computes anything, with its plan."""
 
 
 @hookspec
 def bench_cell_done(job: JobView, rows: Mapping[str, Any] | None, reason: str | None) -> None:
-    """Called after a job, with its rows (cell -> row -> array) and, if some or all cells are void, the reason."""
+    """Called after a job, with its arrays (by cell key, then row name) and the reason if any of its cells is void."""
 
 
 @hookspec
@@ -56,9 +56,9 @@ def bench_run_finished(result: ResultView) -> None:
 
 @hookspec
 def bench_formats() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Return the formats of tables that every run saves, by the name that `--format` uses, and their file suffixes."""
+    """Return file suffixes by the name that `--format` uses. Every run saves its tables in each of these formats."""
 
 
 @hookspec(firstresult=True)
 def bench_render(table: TableView, format: str, intervals: bool) -> str | None:
-    """Render a table in a format of the plugin's; return None for any other. `intervals`: whether `--ci` is given."""
+    """Render a table in one of the plugin's formats; return None for others. `intervals`: whether `--ci` is given."""

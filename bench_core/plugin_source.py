@@ -37,5 +37,5 @@ def source_digest(plugin: Any) -> str:
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Return names and versions of the distributions in a plugin's `BENCH_DEPENDS`, whose results it passes on."""
+    """Return names and versions of the distributions in `BENCH_DEPENDS`, on which the plugin's results depend."""
     return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))

@@ -1,7 +1,8 @@
-"""What plugins offer: recipes, which build attacks, metrics, models, datasets and executors. Imported as `types.NAME`.
+"""Recipes: plugins offer them to build attacks, metrics, models, datasets and executors. Import them from `types`.
 
 The parameters of `build` are the options that a suite may set; their types, bounds and defaults are read from the
-signature. `examples` of a recipe are options with which `bench check` builds it, in place of none.
+signature. `bench check` builds a recipe with each of its `examples`, which are options; without examples, it builds it
+with the defaults.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class AttackRecipe:
     Attributes:
         build: `build(budget, **options) -> Attack`.
         summary: One line for `bench plugins`.
-        parts: What `join` needs to combine this recipe with others.
+        parts: What `join` uses to combine this recipe with others.
         join: Combines recipes into one: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. Only recipes with the
             same `join` can be combined.
         examples: Options for `bench check`.
@@ -50,11 +51,11 @@ class WeightsFile:
     """A file that a model is loaded from.
 
     Attributes:
-        path: Where the model's library looks for it.
-        url: Where it can be downloaded; empty if only the user can provide it.
-        size: Bytes, where known before the download.
-        sha256: The digest or its beginning, where known before the download.
-        download: Has the library itself put the file into its cache, where that is more than one file at a path.
+        path: The path where the model's library looks for it.
+        url: The address of the download; empty if only the user can provide the file.
+        size: Its size in bytes, if known before the download.
+        sha256: Its hexadecimal digest or the beginning of it, if known before the download.
+        download: Lets the library download into its own cache, if that takes more than one file at a path.
     """
 
     path: str
@@ -73,10 +74,10 @@ class ModelRecipe:
         identity: `identity(**options)` returns a JSON mapping (weights digest, library version) that is part of the
             address of every result. It raises UsageError if the weights are wrong.
         summary: One line for `bench plugins`.
-        made_of: The options that name other models of the suite, by one label or a list. In their place, `build` gets
-            those models and `identity` their identities. In `examples`, where there is no suite, each is a recipe with
-            its options, `{"recipe": NAME, ...}`.
-        files: `files(**options)` lists the files that the user or `bench fetch` provides. A plan says which are
+        made_of: The options that name other models of the suite, by one label or a list. `build` receives those models
+            as the options' values, and `identity` their identities. In `examples`, where there is no suite, each model
+            is a recipe with its options, `{"recipe": NAME, ...}`.
+        files: `files(**options)` lists the files that the user or `bench fetch` provides. A plan lists those that are
             missing, and a run does not start without them.
         examples: Options for `bench check`.
         card: `card(**options)` returns what is known of the model: `shape` (c, h, w), `classes`, and `accuracy` on the

@@ -1,4 +1,4 @@
-"""Discover plugins, load each in isolation, and find the recipes that they offer by name."""
+"""Discovers plugins, loads each in isolation, and finds the recipes that they offer by name."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Origin:
         plugin: The name of its entry point.
         package: Its distribution.
         version: The distribution's version.
-        source: Digest of its source files, see `source_digest`.
-        depends: Names and versions of the distributions that it depends on, see `dependencies`.
+        source: The digest of its source files; see `source_digest`.
+        depends: Names and versions of the distributions that it depends on; see `dependencies`.
     """
 
     plugin: str
@@ -45,7 +45,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A plugin that is not loaded, and the reason."""
+    """A plugin that is not loaded, with the reason."""
 
     plugin: str
     package: str
@@ -65,8 +65,8 @@ class Offer:
     def code(self) -> str:
         """SHA-256 of all code that the recipe can run: a change of it makes stored results stale.
 
-        It covers the modules of `build` and of the recipe's `parts` with everything they import; the complete plugin
-        if that cannot be traced.
+        It covers the modules of `build` and of the recipe's `parts` with everything that they import, or the complete
+        plugin if imports cannot be traced.
         """
         makers = [self.recipe.build, *getattr(self.recipe, "parts", ())]
         modules = {getattr(getattr(maker, "func", maker), "__module__", None) or "" for maker in makers}
@@ -88,7 +88,7 @@ class Offer:
         ]
 
     def build(self, *given: Any, **options: Any) -> Any:
-        """Build what the recipe describes."""
+        """Call the recipe's `build`."""
         return self.recipe.build(*given, **options)
 
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
@@ -134,19 +134,20 @@ class Registry:
 
     def _offered(self, plugin: Any, origin: Origin) -> dict[tuple[str, str], Offer]:
         """Call the hooks of one plugin that offer recipes. Raises UsageError if a name is taken."""
-        alone = new_manager()
-        alone.register(plugin)
+        manager = new_manager()  # one with this plugin only
+        manager.register(plugin)
         unmarked = [name for kind in KINDS if hasattr(plugin, name := f"bench_{kind}") and not _is_marked(plugin, name)]
         if unmarked:
             raise RuntimeError(f"{', '.join(unmarked)}: not marked as a hook (try @hookimpl above it)")
         offered, faults = dict[tuple[str, str], Offer](), list[Fault]()
         for kind in KINDS:
-            for recipes in getattr(alone.hook, f"bench_{kind}")():
+            for recipes in getattr(manager.hook, f"bench_{kind}")():
                 for name, recipe in recipes.items():
                     taken = self.offers.get((kind, name)) or offered.get((kind, name))
                     if taken:
-                        message = f"both {describe(taken.origin)} and {describe(origin)} offer it; block one"
-                        faults.append(Fault("plugins", f"{kind}.{name}", message))
+                        message = f"both {describe(taken.origin)} and {describe(origin)} offer it"
+                        hint = f"(try BENCH_BLOCK_PLUGINS={origin.plugin})"
+                        faults.append(Fault("plugins", f"{kind}.{name}", f"{message} {hint}"))
                     offered[kind, name] = Offer(kind, name, recipe, origin)
         stop_at_faults(faults)
         return offered
@@ -161,41 +162,41 @@ class Registry:
             kind: One of `KINDS`.
             name: The recipe's name.
             where: The file that names it, for errors.
-            key: The key under which the file names it, for errors.
+            key: The key in the file, for errors.
 
         Raises:
-            UsageError: if nothing has that name, with the most similar name and all unavailable plugins.
+            UsageError: if the name is unknown, with the most similar name and all unavailable plugins.
         """
-        found = self.offers.get((kind, name))
-        if found:
-            return found
+        offer = self.offers.get((kind, name))
+        if offer:
+            return offer
         hint = did_you_mean(name, self.names(kind))
         broken = "".join(f"; plugin {plugin.plugin} is unavailable: {plugin.reason}" for plugin in self.unavailable)
         raise UsageError(Fault(where, key, f'unknown {kind[:-1]} "{name}" {hint}{broken}'))
 
     def compose(self, names: Sequence[str], where: str, key: str) -> Offer:
-        """Return an attack that combines several, as a suite's `parts = [...]` asks for.
+        """Return the offer of an attack that combines several, as in a suite's `parts = [...]`.
 
         Args:
             names: Names of attacks.
             where: The file that names them, for errors.
-            key: The key under which the file names them, for errors.
+            key: The key in the file, for errors.
 
         Raises:
             UsageError: if a name is unknown or the attacks cannot be combined.
         """
         if not names:
             raise UsageError(Fault(where, key, 'found an empty list, expected names of attacks (try ["mi", "ir"])'))
-        found = [self.find("attacks", name, where, key) for name in names]
-        joins = {getattr(offer.recipe, "join", None) for offer in found}
+        offers = [self.find("attacks", name, where, key) for name in names]
+        joins = {getattr(offer.recipe, "join", None) for offer in offers}
         join = joins.pop() if len(joins) == 1 else None
         if join is None:
             raise UsageError(Fault(where, key, f"these attacks cannot be combined: {', '.join(names)}"))
         try:
-            recipe = join([offer.recipe for offer in found])
+            recipe = join([offer.recipe for offer in offers])
         except ValueError as error:
             raise UsageError(Fault(where, key, str(error))) from None
-        return Offer("attacks", "+".join(names), recipe, found[0].origin)
+        return Offer("attacks", "+".join(names), recipe, offers[0].origin)
 
 
 def new_manager() -> pluggy.PluginManager:

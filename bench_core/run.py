@@ -1,4 +1,4 @@
-"""The whole flow, seen only here: plan, compute what the store lacks, score, write the run's folder."""
+"""Runs a suite from start to end: plan, compute what the store lacks, score, write the run's folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def resolve_suite(
     remote: bool = False,
     with_images: bool = True,
 ) -> ResolvedSuite:
-    """Find everything that a suite names, as `planning.resolve.resolve`, on the device that `device` means here."""
+    """Resolve a suite for a device; see `planning.resolve.resolve`, and `find_device` for `device` and `remote`."""
     return resolve(
         suite, registry or discover(), device=find_device(device, remote), precision=precision, threads=threads,
         limit=limit, with_images=with_images,
@@ -70,32 +70,35 @@ def run(
     strict: bool = False,
     warn: bool = True,
 ) -> Result:
-    """Run a suite and write `<out>/<suite>/<profile>/`. What the store `<out>/store` has is not computed again.
+    """Run a suite and write `<out>/<suite>/<profile>/`. Results that the store `<out>/store` has are reused.
 
     Args:
-        suite: The suite, or its file or name.
+        suite: The suite, or its file, or the name of a suite that comes with bench.
         out: The folder of all results.
-        limit: The largest number of images to attack, to try a suite out.
-        executor: What computes the jobs.
+        limit: The largest number of images to attack, for a quick trial of a suite.
+        executor: The name of the executor that computes the jobs.
         executor_options: The executor's options, as `bench plugins executors` lists them.
-        workers: The number of workers; the executor's own choice by default.
+        workers: The number of workers; by default the executor chooses it.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: The number type of the attacks' gradients.
         threads: Threads of each worker.
-        registry: The plugins; all that are installed by default.
-        progress: Where progress is shown; nowhere by default.
+        registry: The plugins; by default all that are installed.
+        progress: Where progress is shown; by default nowhere.
         limits: Time and memory that a job may take before it is void.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
 
+    Returns:
+        The scores and tables, which are also written to the folder.
+
     Raises:
-        UsageError: if the suite, the models' files or an option is wrong.
+        UsageError: if the suite, a model's file or an option is wrong.
         Interrupted: on Ctrl-C; what finished is stored.
         Incomplete: if the run cannot go on; what finished is stored.
     """
     suite = load_suite(suite) if isinstance(suite, str) else suite
     registry = registry or discover()
-    computing, remote = make_executor(registry, executor, executor_options or {}, workers)
+    executor_instance, remote = make_executor(registry, executor, executor_options or {}, workers)
     resolved = resolve_suite(
         suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote
     )
@@ -103,26 +106,26 @@ def run(
     if resolved.images is None:
         raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
     stop_at_faults(missing)
-    if limits and not getattr(computing, "limits", False):
-        message = f'"{executor}" cannot limit the time or memory of a job (would do: local)'
+    if limits and not getattr(executor_instance, "limits", False):
+        message = f'"{executor}" cannot limit the time or memory of a job (try local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
-    dispatcher = Dispatcher(store, computing, progress or Silent(), registry, limits, strict)
+    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict)
     published = read_published(suite)
-    plugin_formats(registry.manager)  # raises if two plugins clash, before the work and not after it
+    plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
     clean = clean_jobs(resolved)
-    with closing(computing):
-        found, reasons = dispatcher.compute("clean images", clean)
+    with closing(executor_instance):
+        clean_arrays, reasons = dispatcher.compute("clean images", clean)
         stop_without_predictions(clean, reasons)
-        predictions = predictions_of(clean, found)
+        predictions = predictions_of(clean, clean_arrays)
         stop_at_faults(accuracy_faults(suite, predictions, resolved.images.labels))
         selection = select(resolved, predictions)
         attacks = selected_jobs(resolved, selection)
-        more, more_reasons = dispatcher.compute("attacks", attacks)
-    complete = complete_labels(suite, partial(is_white_box, resolved))
-    rows = gather(clean, found, reasons, complete, "all", range(len(resolved.images.ids)))
-    rows += gather(attacks, more, more_reasons, complete, "selected", selection.indices)
+        attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks)
+    labels_of = complete_labels(suite, partial(is_white_box, resolved))
+    rows = gather(clean, clean_arrays, reasons, labels_of, "all", range(len(resolved.images.ids)))
+    rows += gather(attacks, attack_arrays, attack_reasons, labels_of, "selected", selection.indices)
     folder, truth = out / safe_name(suite.name) / safe_name(suite.profile), selected_truth(resolved, selection)
     result = score_run(
         suite,
@@ -132,7 +135,7 @@ def run(
         selection.indices,
         truth,
         published,
-        reasons | more_reasons,
+        reasons | attack_reasons,
         warn,
     )
     try:
@@ -163,7 +166,7 @@ def closing(executor: Executor) -> Iterator[None]:
 
 
 def writable(out: Path) -> Path:
-    """Make the folder of all results. Raises UsageError if it is not writable."""
+    """Create the folder of all results and return it. Raises UsageError if it is not writable."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -173,7 +176,7 @@ def writable(out: Path) -> Path:
 
 
 def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:
-    """Raise Incomplete if a model has no predictions: the images to attack are selected by them."""
+    """Raise Incomplete if a model has no predictions, because the images to attack are selected by them."""
     failed = {
         cell.target: reason
         for job in jobs

@@ -1,4 +1,4 @@
-"""What hooks get of a run: the attributes that plugins may rely on, whichever classes of the host have them."""
+"""Protocols of the objects that hooks receive: plugins may rely on these attributes and on no others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CellView(Protocol):
-    """One result of a job: its key within the job's store entry, the metric's label and the target's."""
+    """One result of a job: its key within the job's store entry, and the labels of its metric and target."""
 
     @property
     def key(self) -> str: ...
@@ -22,7 +22,7 @@ class CellView(Protocol):
 
 
 class JobView(Protocol):
-    """What one pass computes. `labels` are the source, attack and budget, or the target."""
+    """A batch of images with one attack, or with none. `labels` are the source, attack and budget, or the target."""
 
     @property
     def address(self) -> str: ...
@@ -35,7 +35,7 @@ class JobView(Protocol):
 
 
 class PlanView(Protocol):
-    """Everything that a run computes, and how much of it is in the store already."""
+    """The jobs of a run, the number of their cells, and how many of these are in the store already."""
 
     @property
     def jobs(self) -> Sequence[JobView]: ...
@@ -46,7 +46,11 @@ class PlanView(Protocol):
 
 
 class TableCellView(Protocol):
-    """An entry of a table. A void has no value and a reason, an empty one neither: `value` is then NaN."""
+    """A cell of a table.
+
+    `value` is NaN if the cell is empty or void; a void cell has the reason in `void`. `low` and `high` are the ends of
+    the 95% interval, `n` is the number of images, `reference` is the published value.
+    """
 
     @property
     def value(self) -> float: ...
@@ -69,7 +73,7 @@ class TableCellView(Protocol):
 
 
 class TableView(Protocol):
-    """A table. `header` names the row labels and then the columns; each row is its labels and its cells."""
+    """A table. `header` names the `dimensions` row labels and then the columns; a row is its labels and its cells."""
 
     @property
     def name(self) -> str: ...
@@ -88,7 +92,7 @@ class TableView(Protocol):
 
 
 class ResultView(Protocol):
-    """What came out of a run; `folder` has all of it as files."""
+    """The results of a run; `folder` has all of them as files."""
 
     @property
     def folder(self) -> Path: ...
@@ -101,4 +105,4 @@ class ResultView(Protocol):
         """Return all scores as flat records."""
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
-        """Return the per-image rows of one metric under some labels."""
+        """Return the per-image rows [n, ...] of one metric by name, for the attack and models that `labels` choose."""

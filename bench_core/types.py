@@ -1,6 +1,6 @@
 """What plugins and the host share: values, and the protocols of attacks, metrics, datasets and random streams.
 
-Importing this module imports no torch, so that a plugin can be listed without it.
+Importing this module does not import torch, so that plugins are listed quickly.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     Model = nn.Module  # images [n, c, h, w] in [0, 1] -> logits [n, classes]; includes its own preprocessing
     Rows = Mapping[str, NDArray[Any]]
 
-API_VERSION = 1  # of `bench_core.types`, `hookspecs` and `testing`; a plugin states its own as BENCH_API_VERSION
-API_OLDEST = 1  # the oldest version of a plugin that this host accepts; also that of a plugin that states none
+API_VERSION = 1  # of `bench_core.types`, `hookspecs` and `testing`; a plugin declares BENCH_API_VERSION
+API_OLDEST = 1  # the oldest version that this host supports, and the version of a plugin that declares none
 Norm = Literal["linf", "l2"]
 LossName = Literal["cross_entropy", "margin"]
 Precision = Literal["float32", "bfloat16"]
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Budget:
-    """The threat model of a suite. Every attack gets the same, so that a comparison compares the attacks alone.
+    """The threat model and the steps, the same for every attack, so that differences in scores come from the attacks.
 
     Attributes:
         norm: The norm of the ball.
@@ -71,8 +71,8 @@ class Examples:
     Attributes:
         images: Float [n, c, h, w] in [0, 1].
         labels: The true classes, int64 [n].
-        ids: The images' SHA-256 digests.
-        targets: The classes that a targeted attack aims at, int64 [n]; None if the attack is not targeted.
+        ids: SHA-256 digests of the images, hexadecimal.
+        targets: The classes that a targeted attack aims at, int64 [n]; None for an untargeted attack.
     """
 
     images: Tensor
@@ -81,7 +81,7 @@ class Examples:
     targets: Tensor | None = None
 
     def take(self, rows: slice) -> Examples:
-        """Return some of the examples."""
+        """Return the examples of a slice of the batch."""
         targets = None if self.targets is None else self.targets[rows]
         return Examples(self.images[rows], self.labels[rows], self.ids[rows], targets)
 
@@ -94,7 +94,7 @@ class Streams(Protocol):
     """
 
     def take(self, rows: slice) -> Streams:
-        """Return the streams of some of the images."""
+        """Return the streams of a slice of the batch."""
 
     def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
         """Return standard normal numbers [n, *shape]."""
@@ -108,7 +108,7 @@ class Streams(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes through the source network for one image: `forwards` and `backwards` at each step, the others once."""
+    """Passes of one image through the source network: `forwards` and `backwards` at each step, the `_once` per run."""
 
     forwards: float = 1
     backwards: float = 1
@@ -116,13 +116,13 @@ class Cost:
     backwards_once: float = 0
 
     def total(self, steps: int) -> tuple[float, float]:
-        """Return the forwards and backwards of a run of `steps` steps."""
+        """Return the forwards and backwards of an attack of `steps` steps."""
         return self.forwards * steps + self.forwards_once, self.backwards * steps + self.backwards_once
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an attack or a metric cannot be used: the name of the `option` at fault, "" for none, and a `message`."""
+    """The reason that an attack or a metric cannot be used: a `message`, and the wrong `option` ("" for none)."""
 
     option: str
     message: str
@@ -132,9 +132,9 @@ class Rejection:
 
     @classmethod
     def of(cls, reason: Rejection | str | None) -> Rejection | None:
-        """Return what a `check` returned as a Rejection, or None if nothing is wrong.
+        """Convert what a `check` returned to a Rejection, or to None if nothing is wrong.
 
-        A text "OPTION: MESSAGE" names the option. Any other text, with or without a colon, is all message.
+        A text "OPTION: MESSAGE" names the option. Any other text, with or without a colon, is the message.
         """
         if not reason or isinstance(reason, Rejection):
             return reason or None
@@ -146,14 +146,14 @@ class Rejection:
 class Attack(Protocol):
     """An attack, called once for each batch: a generator of images, one tensor for each step.
 
-    The generator may return rows that become scores beside the passes: `zero_gradients` [n], the steps with a gradient
+    The generator may return a mapping of rows, which become scores: `zero_gradients` [n], the steps with a gradient
     of zero; `reached` bool [n], the images that reached the attack's goal; `utility` [n], how far they got, in logits.
 
     These attributes and methods are optional:
 
     | member | meaning | default |
     | --- | --- | --- |
-    | `cost: Cost` | passes of a run, for the plan and the leaderboard | one of each a step, marked as assumed |
+    | `cost: Cost` | its passes, for the plan and the leaderboard | one of each per step, marked as assumed |
     | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be attacked | None |
     | `check_source(model) -> Rejection or str or None` | why a source network cannot be attacked | None |
     | `asks_source: bool` | whether `check_source` must be called before the run | true with a `check_source` |
@@ -184,11 +184,11 @@ class Score:
         value: The value.
         low: The lower end of the interval.
         high: The upper end.
-        n: The number of images that it is from.
-        labels: Labels that the metric adds, as the step.
-        per_image: The values [n] that `value` is the mean of, by which the host pairs two attacks image by image; None
-            if it is no such mean.
-        images: Which rows `per_image` is of, bool [rows] or their positions [n]; None for all rows in their order.
+        n: The number of images that it is computed from.
+        labels: Labels that the metric adds, such as the step.
+        per_image: The values [n] whose mean is `value`, from which the host computes paired differences of attacks;
+            None if `value` is not a mean over images.
+        images: The rows that `per_image` belongs to: a mask, bool [rows], or positions [n]; None for all rows in order.
     """
 
     name: str
@@ -202,20 +202,21 @@ class Score:
 
 
 class Metric(Protocol):
-    """A metric in two halves: `observe` computes rows beside the models, `summarise` is arithmetic on all rows.
+    """A metric in two parts: a worker calls `observe` for each batch; `summarise` computes scores from all rows.
 
-    The parameters of `observe` say what it needs, and the plan runs the metric only over those: `clean: Examples`,
+    The names of the parameters of `observe` declare what it needs, and it receives only these: `clean: Examples`,
     `adversarial: Tensor`, `step: Step`, `source: Model`, `target: Model`, `rng: Streams` and `data_mean: Tensor` (the
-    mean image of the dataset, [c, h, w]). It returns rows, name -> [n, ...]. With `step` it is called after every step
-    of an attack, where `adversarial` are that step's images, and the host stacks the rows to [n, steps, ...].
+    mean image of the dataset, [c, h, w]). It returns the rows, tensors [n, ...] by name. With `step` it is
+    called after every step of an attack, where `adversarial` are that step's images, and the host stacks the rows to
+    [n, steps, ...].
 
     These attributes and methods are optional:
 
     | member | meaning | default |
     | --- | --- | --- |
     | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be observed | None |
-    | `forwards: float` | images that one observation of one image puts through a network, for the plan | 1 |
-    | `steps: Sequence[int]` | the steps whose rows are not NaN, of a metric with `step` | every step |
+    | `forwards: float` | forward passes of one observation of one image, for the plan | 1 |
+    | `steps: Sequence[int]` | the steps that a metric with `step` observes; other rows are NaN | every step |
     | `scores: tuple[str, ...]` | the names of its scores, to check tables before a run | unchecked |
     | `labels: tuple[str, ...]` | the labels that its scores add | none |
     | `rows: tuple[str, ...]` | the names of the rows that plots may show | unchecked |
@@ -224,7 +225,7 @@ class Metric(Protocol):
     observe: Callable[..., Mapping[str, Tensor]]
 
     def summarise(self, rows: Rows) -> Iterable[Score]:
-        """Return the scores of one source, attack, budget and target, from the rows of all their images."""
+        """Return the scores of one source, attack, budget and target, from the rows of all images."""
 
 
 class Images(Protocol):
@@ -247,14 +248,14 @@ class Images(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """The digests of the images that `load` returns. They may be computed when they are first read."""
+        """SHA-256 digests of the images that `load` returns. They may be computed when they are first read."""
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
-        """Return images [n, c, h, w] in [0, 1]."""
+        """Return images, float32 [n, c, h, w] in [0, 1]."""
 
 
 def __getattr__(name: str) -> Any:
-    """Return the aliases made of torch's and NumPy's types to those who import them at run time."""
+    """Return the aliases `Model` and `Rows`, which are defined for type checkers only, when they are imported."""
     if name == "Model":
         from torch import nn
 

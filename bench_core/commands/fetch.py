@@ -57,7 +57,7 @@ def announce(label: str, file: WeightsFile) -> int | None:
     """Print what will be downloaded; return its size in bytes where it is known."""
     from ..errors import one_line
     from ..planning.fetch import published_size
-    from ..planning.weights import human
+    from ..planning.weights import readable_size
 
     size = None
     if file.url:
@@ -65,7 +65,7 @@ def announce(label: str, file: WeightsFile) -> int | None:
             size = published_size(file)
         except OSError:
             size = None  # the download itself reports a server that does not answer
-    size_text = human(size) if size else "size unknown"
+    size_text = readable_size(size) if size else "size unknown"
     print(
         one_line(f"bench: {label}: {size_text}: {file.url or 'no URL: put it there yourself'} -> {file.path}"),
         file=sys.stderr,

@@ -41,12 +41,12 @@ def module_name(name: str, kind: str) -> str:
     module = name.strip().lower().replace("-", "_")
     plain = module.isascii() and module.isidentifier() and not module.startswith("_") and len(module) <= 60
     if not plain or keyword.iskeyword(module):
-        raise UsageError(Fault("new", "NAME", f'found "{name}" (would do: letters, digits and -, say my-attack)'))
+        raise UsageError(Fault("new", "NAME", f'found "{name}" (try letters, digits and -, such as my-attack)'))
     registry = discover()
     plugins = {offer.origin.plugin for offer in registry.offers.values()}
     offered = (kind, module) in registry.offers or module in plugins
     if offered or module in sys.stdlib_module_names or module in ("torch", "numpy", "tests"):
-        raise UsageError(Fault("new", "NAME", f'"{module}" is taken (would do: another name)'))
+        raise UsageError(Fault("new", "NAME", f'"{module}" is taken (try another name)'))
     return module
 
 
@@ -57,7 +57,7 @@ def write_package(kind: str, module: str, folder: Path) -> list[Path]:
     from ..errors import Fault, UsageError
 
     if folder.exists():
-        raise UsageError(Fault("new", "NAME", f"{folder} already exists (would do: another name, or --into)"))
+        raise UsageError(Fault("new", "NAME", f"{folder} already exists (try another name, or --into)"))
     title = module.replace("_", " ").capitalize()
     names = {"kind": kind, "module": module, "distribution": folder.name, "title": title, "name": class_name(module)}
     files = {

@@ -27,7 +27,7 @@ def memory_size(text: str) -> int:
 
     found = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
     if not found or int(found[1]) == 0:
-        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (would do: 800M, 4G)'))
+        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (try 800M, 4G)'))
     if not MEASURABLE:
         raise UsageError(Fault("--cell-memory", "", "this system does not report the memory of a process (no /proc)"))
     return int(found[1]) << 10 * (1 + "KMGT".index(found[2].upper()))

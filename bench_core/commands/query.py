@@ -28,7 +28,7 @@ def query(
         return
     if not sql:
         example = "SELECT metric, avg(value) FROM scores GROUP BY 1"
-        raise UsageError(Fault("bench query", "", f'no SQL (would do: "{example}")'))
+        raise UsageError(Fault("bench query", "", f'no SQL (try "{example}")'))
     show = printer(format)
     records = reports.query(sql, out)
     names = list(records[0]) if records else []

@@ -40,7 +40,7 @@ def report(
 
     expected = 2 if compare else 1
     if len(runs) != expected:
-        message = f"found {len(runs)} runs (would do: {'BASE NEW' if compare else 'one RUN'})"
+        message = f"found {len(runs)} runs (try {'BASE NEW' if compare else 'one RUN'})"
         raise UsageError(Fault("bench report", "", message))
     if compare:
         from ..gate.baselines import snapshot

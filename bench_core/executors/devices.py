@@ -32,10 +32,10 @@ def find_device(wanted: str, remote: bool = False) -> str:
     missing = {"cuda": not nvidia, "mps": not apple}
     kind = wanted.partition(":")[0]
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", wanted):
-        raise UsageError(Fault("--device", "", f'found "{wanted}" (would do: auto, cpu, cuda, cuda:N, mps)'))
+        raise UsageError(Fault("--device", "", f'found "{wanted}" (try auto, cpu, cuda, cuda:N, mps)'))
     if missing.get(kind) and not remote:
         reason = {"cuda": "no NVIDIA driver", "mps": "no Apple GPU"}[kind]
-        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is {reason} here (would do: cpu)'))
+        raise UsageError(Fault("--device", "", f'found "{wanted}", but there is {reason} here (try cpu)'))
     number, count = wanted.partition(":")[2], gpus()
     if number and count and int(number) >= count and not remote:
         message = f'found "{wanted}", but the last GPU here is cuda:{count - 1}'

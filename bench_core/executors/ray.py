@@ -59,7 +59,7 @@ class Ray:
         """Return what a worker reserves. Raises UsageError for a device that ray cannot assign."""
         device, threads = environment["device"], environment["threads"]
         if device not in ("cpu", "cuda"):
-            message = f'found "{device}", but ray chooses the GPU of each worker (would do: cuda)'
+            message = f'found "{device}", but ray chooses the GPU of each worker (try cuda)'
             raise UsageError(Fault("--device", "", message))
         gpus = self.gpus if self.gpus is not None else float(device == "cuda")
         return Request(self.cpus if self.cpus is not None else float(threads), gpus)

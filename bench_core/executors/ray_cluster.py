@@ -122,7 +122,7 @@ def probe(address: str) -> None:
     if address != "auto":
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or "/" in address:
-            raise UsageError(Fault("--address", address, "no address of a cluster (would do: local, auto, HOST:PORT)"))
+            raise UsageError(Fault("--address", address, "no address of a cluster (try local, auto, HOST:PORT)"))
         try:
             socket.create_connection((host.strip("[]"), int(port)), PROBE_SECONDS).close()
         except (OSError, OverflowError) as error:

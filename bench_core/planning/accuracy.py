@@ -1,17 +1,18 @@
-"""Compares the clean accuracy of networks with the one that a suite expects, before any attack runs."""
+"""Compares the clean accuracy of networks with the accuracy that a suite expects, before any attack runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import Fault
 from ..statistics import wilson
 from ..suite.model import Suite
 
-Z = 3.29  # quantile of a 99.9% interval: one of a thousand correct networks is rejected
-ALLOWANCE = 0.01  # the published accuracy may be measured with another JPEG decoder or resizing
+Z = 3.29  # quantile of a 99.9% interval: one in a thousand correct networks is rejected
+ALLOWANCE = 0.01  # the expected accuracy may have been measured with another JPEG decoder or resizing
 
 
 def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> list[Fault]:
@@ -27,33 +28,29 @@ def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labe
     """
     truth = np.asarray(labels)
     faults = []
-    for label, predicted in predictions.items():
+    for label, classes in predictions.items():
+        predicted = np.asarray(classes)
         expected = suite.models[label].expected_accuracy
-        if expected is None or is_near(np.asarray(predicted) == truth, expected):
+        if expected is None or is_near(predicted == truth, expected):
             continue
-        found = np.mean(np.asarray(predicted) == truth)
-        message = f"expected {expected:.1%}, found {found:.1%} of {len(truth)} clean images"
-        cause = likely_cause(np.asarray(predicted), truth, expected)
+        message = f"expected {expected:.1%}, found {np.mean(predicted == truth):.1%} of {len(truth)} clean images"
+        cause = likely_cause(predicted, truth, expected)
         faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", f"{message}: {cause}"))
     return faults
 
 
-def is_near(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], expected: float) -> bool:
-    """Return whether an accuracy may be the expected one, which may have been measured on other images.
+def is_near(correct: NDArray[np.bool_], expected: float) -> bool:
+    """Return whether an accuracy agrees with the expected one, which may have been measured on other images.
 
     Args:
-        right: Whether each image is classified correctly, bool [n].
+        correct: Whether each image is classified correctly, bool [n].
         expected: Expected accuracy.
     """
-    low, high = wilson(int(right.sum()), len(right), Z)
+    low, high = wilson(int(correct.sum()), len(correct), Z)
     return low - ALLOWANCE <= expected <= high + ALLOWANCE
 
 
-def likely_cause(
-    predicted: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    truth: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    expected: float,
-) -> str:
+def likely_cause(predicted: NDArray[np.int64], truth: NDArray[np.int64], expected: float) -> str:
     """Return the likely cause of an unexpected accuracy.
 
     Args:
@@ -62,11 +59,11 @@ def likely_cause(
         expected: Expected accuracy.
     """
     if is_near(predicted - 1 == truth, expected):
-        return "it is right if classes are counted one lower (would do: label_offset = 1 of a checkpoint)"
+        return "it agrees if classes are counted one lower (try label_offset = 1 for a checkpoint)"
     if is_near(predicted + 1 == truth, expected):
-        return "it is right if classes are counted one higher (do the labels begin with 1?)"
-    right = predicted == truth
+        return "it agrees if classes are counted one higher (do the labels begin with 1?)"
+    correct = predicted == truth
     classes = max(int(truth.max()), int(predicted.max())) + 1
-    if wilson(int(right.sum()), len(right), Z)[0] <= 1 / classes:
+    if wilson(int(correct.sum()), len(correct), Z)[0] <= 1 / classes:
         return "no better than guessing: other weights, or another order of classes (data.classes)"
     return "wrong normalisation (mean, std), input side or interpolation, other weights, or other images"

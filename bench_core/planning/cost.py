@@ -55,8 +55,8 @@ class Estimate:
 
     def pace(self, job: PlannedJob) -> Pace | None:
         """Return the pace of the job's group; None if it failed or was not measured."""
-        found = self.paces.get(group_of(job))
-        return None if found is None or found.void else found
+        pace = self.paces.get(group_of(job))
+        return None if pace is None or pace.void else pace
 
     def seconds(self, job: PlannedJob) -> float:
         """Return the seconds that one worker needs for a job; 0 if unknown."""

@@ -1,4 +1,4 @@
-"""A plan as JSON: what a run would compute, what is stored, and what it costs."""
+"""Converts a plan to JSON: what a run would compute, what is stored, and what it costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .cost import Estimate
 from .jobs import PlannedJob
 from .plan import Plan
 from .planner import evaluations
-from .weights import fetching
+from .weights import fetch_command
 
 GROUPS = ("source", "attack", "budget")
 PASSES = ("forwards", "backwards", "evaluations")
@@ -33,7 +33,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
             {"model": label, "file": file.path, "url": file.url, "bytes": file.size}
             for label, files in resolved.missing_weights.items() for file in files
         ],
-        "fetch": fetching(resolved.suite),
+        "fetch": fetch_command(resolved.suite),
         "selection": plan.selection.digest if plan.selection else None,
         "selected": len(plan.selection.ids) if plan.selection else resolved.count,
         "jobs": len(plan.jobs),
@@ -59,7 +59,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
 
 
 def grouped(plan: Plan, estimate: Estimate | None) -> list[Group]:
-    """Sum the jobs of each source, attack and budget. `assumed`: the attack declares no cost."""
+    """Sum the jobs of each source, attack and budget. `assumed`: the passes are neither declared nor counted."""
     groups: dict[tuple[str, ...], Group] = defaultdict(lambda: defaultdict(float))
     for job in plan.jobs:
         labels = job.labels
@@ -83,7 +83,7 @@ def grouped(plan: Plan, estimate: Estimate | None) -> list[Group]:
 def passes_of(job: PlannedJob, plan: Plan, estimate: Estimate | None) -> tuple[dict[str, float], bool]:
     """Return the passes of a job, and whether they are assumed.
 
-    They are those that the attack declares, else those that the estimate counted, else one per step.
+    The passes are those that the attack declares, else those that the estimate counted, else one of each per step.
     """
     passes = dict(zip(PASSES, (*job.cost, job.evaluations), strict=True))
     if "attack" not in job.labels:
@@ -96,14 +96,14 @@ def passes_of(job: PlannedJob, plan: Plan, estimate: Estimate | None) -> tuple[d
 
 
 def unplanned(plan: Plan) -> list[Group]:
-    """Return the passes for the number of images that the suite uses, if the images are missing."""
+    """Return the groups if the images are missing, with the passes for as many images as the suite uses."""
     resolved = plan.resolved
-    made: list[Group] = []
+    groups: list[Group] = []
     for (attack, source, budget), use in resolved.attacks.items():
         steps = resolved.suite.budgets[budget].steps
         per_image = dict(zip(PASSES, (*use.cost.total(steps), evaluations(resolved, steps)), strict=True))
         total = {name: count * resolved.count for name, count in per_image.items()}
         to_do = {"forwards_to_do": total["forwards"] + total["evaluations"], "backwards_to_do": total["backwards"]}
         group = {"source": source, "attack": attack, "budget": budget, "images": resolved.count}
-        made.append({**group, **total, **to_do, "assumed": use.cost_assumed})
-    return made
+        groups.append({**group, **total, **to_do, "assumed": use.cost_assumed})
+    return groups

@@ -1,4 +1,4 @@
-"""Downloads weights; an incomplete or wrong download leaves no file."""
+"""Downloads weights. An incomplete or wrong download leaves no file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def published_size(file: WeightsFile) -> int | None:
     """Return a file's size in bytes, as published or from its server, or None if unknown. Raises OSError."""
     if file.size:
         return file.size
-    with urllib.request.urlopen(urllib.request.Request(file.url, method="HEAD"), timeout=TIMEOUT) as answer:
-        length = answer.headers.get("Content-Length")
-        page = answer.headers.get_content_type() == "text/html"  # an HTML page in place of the file
+    with urllib.request.urlopen(urllib.request.Request(file.url, method="HEAD"), timeout=TIMEOUT) as response:
+        length = response.headers.get("Content-Length")
+        page = response.headers.get_content_type() == "text/html"  # an HTML page in place of the file
     return int(length) if length and not page else None
 
 
@@ -30,13 +30,13 @@ def fetch(label: str, file: WeightsFile, size: int | None, progress: Progress) -
 
     Args:
         label: Label of the model, for progress and messages.
-        file: The file.
-        size: Its size in bytes, for progress, if known.
+        file: The file to download.
+        size: The file's size in bytes, for progress; None if unknown.
         progress: Where progress is shown.
 
     Raises:
-        UsageError: The download is incomplete or has a wrong digest.
-        OSError: The download failed. A library's own downloader may raise other errors.
+        UsageError: if the download is incomplete or has a wrong digest.
+        OSError: if the download fails. A library's own downloader may raise other errors.
     """
     if file.download:
         with progress.stage(label, 1) as advance:
@@ -47,9 +47,9 @@ def fetch(label: str, file: WeightsFile, size: int | None, progress: Progress) -
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        found, digest = _copy(label, file.url, part, size, progress)
-        if found is not None:
-            raise UsageError(Fault("fetch", label, f"{file.url} broke off after {found} bytes; nothing was kept"))
+        broken_at, digest = _copy(label, file.url, part, size, progress)
+        if broken_at is not None:
+            raise UsageError(Fault("fetch", label, f"{file.url} broke off after {broken_at} bytes; nothing was kept"))
         if not digest.startswith(file.sha256.lower()):
             message = f"{file.url} has the digest {digest}, not {file.sha256}; nothing was kept"
             raise UsageError(Fault("fetch", label, message))
@@ -59,16 +59,17 @@ def fetch(label: str, file: WeightsFile, size: int | None, progress: Progress) -
 
 
 def _copy(label: str, url: str, part: Path, size: int | None, progress: Progress) -> tuple[int | None, str]:
-    """Copy a URL to a file; return where it broke off (None if complete) and the SHA-256 of what was received."""
-    state, done = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open("wb") as out:
-        promised = answer.headers.get("Content-Length")
-        with progress.stage(label, int(promised or size or 1)) as advance:
-            while block := answer.read(BLOCK):
+    """Copy a URL to a file; return its bytes if incomplete (None if complete), and the SHA-256 of what was received."""
+    state, size_received = hashlib.sha256(), 0
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, part.open("wb") as out:
+        announced = response.headers.get("Content-Length")
+        with progress.stage(label, int(announced or size or 1)) as advance:
+            while block := response.read(BLOCK):
                 out.write(block)
                 state.update(block)
-                done += len(block)
+                size_received += len(block)
                 advance(len(block))
         out.flush()
         os.fsync(out.fileno())
-    return (done if promised and done < int(promised) else None), state.hexdigest()
+    incomplete = announced and size_received < int(announced)
+    return (size_received if incomplete else None), state.hexdigest()

@@ -1,4 +1,4 @@
-"""A resolved suite becomes jobs of content-addressed cells, with their cost. No torch, no tables."""
+"""Turns a resolved suite into jobs of content-addressed cells, with their cost. No torch, no tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .selection import Selection
 from .specs import EXAMINATION, PREDICTION, MetricSpec
 from .uses import AttackUse
 
-CLEAN_BATCH = 250  # images of a job without attack, at least
+CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
 
 
 def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[Batch]:
@@ -21,7 +21,7 @@ def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[
     images, data = resolved.images, resolved.data
     assert images is not None
     assert data is not None
-    aims = getattr(images, "targets", None)
+    targets = getattr(images, "targets", None)
     parts = [indices[start : start + size] for start in range(0, len(indices), size)]
     return [
         Batch(
@@ -29,7 +29,7 @@ def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[
             tuple(part),
             tuple(images.ids[i] for i in part),
             tuple(images.labels[i] for i in part),
-            None if aims is None else tuple(aims[i] for i in part),
+            None if targets is None else tuple(targets[i] for i in part),
         )
         for part in parts
     ]
@@ -43,20 +43,20 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
     parts = batches(resolved, range(len(resolved.images.ids)), size)
     jobs: list[PlannedJob] = []
     for model in resolved.suite.all_models:
-        used = [(PREDICTION.recipe, PREDICTION, 1.0), *_clean_metrics(resolved, model, "all")]
-        examined = (EXAMINATION.recipe, EXAMINATION, 1.0)
-        jobs += _clean_jobs(resolved, parts[:1], model, [examined, *used])
-        jobs += _clean_jobs(resolved, parts[1:], model, used)
+        metrics = [(PREDICTION.recipe, PREDICTION, 1.0), *_clean_metrics(resolved, model, "all")]
+        examination = (EXAMINATION.recipe, EXAMINATION, 1.0)
+        jobs += _clean_jobs(resolved, parts[:1], model, [examination, *metrics])
+        jobs += _clean_jobs(resolved, parts[1:], model, metrics)
     return jobs
 
 
 def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[PlannedJob]:
-    """Return the jobs over the selected images: the metrics that need no attack, and the attacks with theirs."""
+    """Return the jobs over the selected images: metrics that need no attack, and attacks with the metrics on them."""
     parts = batches(resolved, selection.indices, resolved.suite.compute.micro_batch)
     jobs: list[PlannedJob] = []
     for model in dict.fromkeys([*resolved.suite.targets, *resolved.suite.all_models]):
-        used = _clean_metrics(resolved, model, "selected")
-        jobs += _clean_jobs(resolved, parts, model, used) if used else []
+        metrics = _clean_metrics(resolved, model, "selected")
+        jobs += _clean_jobs(resolved, parts, model, metrics) if metrics else []
     sources = {source_label(source): source for source in resolved.suite.sources}
     observed = _observed_attack(resolved)
     for (attack, source, budget), use in resolved.attacks.items():
@@ -87,20 +87,21 @@ def _clean_metrics(resolved: ResolvedSuite, model: str, over: str) -> list[Clean
 
 
 def _clean_jobs(
-    resolved: ResolvedSuite, parts: Sequence[Batch], model: str, used: Sequence[CleanMetric]
+    resolved: ResolvedSuite, parts: Sequence[Batch], model: str, metrics: Sequence[CleanMetric]
 ) -> Iterator[PlannedJob]:
     spec = resolved.models[model]
-    observed = [observation(metric, model, spec) for _, metric, _ in used]
-    cells = tuple(Cell(one.key, label, model) for one, (label, _, _) in zip(observed, used, strict=True))
-    forwards = 1 + sum(forwards - 1 for _, _, forwards in used)  # they share the pass of the images themselves
+    observations = [observation(metric, model, spec) for _, metric, _ in metrics]
+    cells = tuple(Cell(item.key, label, model) for item, (label, _, _) in zip(observations, metrics, strict=True))
+    forwards = 1 + sum(forwards - 1 for _, _, forwards in metrics)  # all share one forward of the clean images
+    unique = _unique(observations)
     for part in parts:
-        job = CleanJob(part, {model: spec}, _unique(observed), resolved.suite.seed, resolved.environment, resolved.host)
+        job = CleanJob(part, {model: spec}, unique, resolved.suite.seed, resolved.environment, resolved.host)
         yield PlannedJob(job, cells, {"target": model}, evaluations=forwards * len(part))
 
 
 @dataclass(frozen=True)
 class _Observed:
-    """What is observed of an attack, whichever it is."""
+    """What every attack job observes: the same for all attacks."""
 
     cells: tuple[Cell, ...]
     observations: tuple[Observation, ...]
@@ -112,15 +113,15 @@ def _observed_attack(resolved: ResolvedSuite) -> _Observed:
         if not use.needs_attack:
             continue
         for target in resolved.suite.targets if "target" in use.needs else [None]:
-            observed = observation(use.spec, target, resolved.models[target] if target else None)
-            cells.append(Cell(observed.key, use.label, target))
-            observations.append(observed)
+            item = observation(use.spec, target, resolved.models[target] if target else None)
+            cells.append(Cell(item.key, use.label, target))
+            observations.append(item)
     return _Observed(tuple(cells), _unique(observations))
 
 
 def _unique(observations: Sequence[Observation]) -> tuple[Observation, ...]:
     """Drop duplicates: two labels of one model, or of one metric, share their cells."""
-    return tuple({observed.key: observed for observed in observations}.values())
+    return tuple({item.key: item for item in observations}.values())
 
 
 def _attack_jobs(
@@ -132,7 +133,7 @@ def _attack_jobs(
     observed: _Observed,
 ) -> Iterator[PlannedJob]:
     suite, budget = resolved.suite, resolved.budget(labels["budget"])
-    targets = [one.target for one in observed.observations if one.target]
+    targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
     forwards, backwards = use.cost.total(budget.steps)
     metrics = evaluations(resolved, budget.steps)
@@ -146,6 +147,6 @@ def _attack_jobs(
 
 
 def is_white_box(resolved: ResolvedSuite, source: Sequence[str], target: str) -> bool:
-    """Return whether a target is, by its weights, the source or one of its members."""
+    """Return whether a target has the weights of the source, or of one of its members."""
     identities = [resolved.models[name].identity for name in source]
     return resolved.models[target].identity in identities

@@ -1,4 +1,4 @@
-"""A suite with everything that it names found in the registry and checked. No torch."""
+"""Finds everything that a suite names in the registry, and checks it. No torch."""
 
 from __future__ import annotations
 
@@ -25,19 +25,22 @@ AttackKey = tuple[str, str, str]  # attack, source, budget
 
 
 def environment(device: str, precision: Precision, threads: int) -> Environment:
-    """Return what results may depend on beside code and data."""
+    """Return the environment, with the installed version of torch and the type of this machine."""
     return Environment(importlib.metadata.version("torch"), platform.machine(), device, precision, threads)
 
 
 @dataclass
 class ResolvedSuite:
-    """A suite and everything that it names. `resolve` makes one.
+    """A suite and everything that it names, as `resolve` returns it.
 
     Attributes:
+        host: The digest of the host's code that computes results.
         limit: The largest number of images to attack, or None.
         uses: The metrics, without what depends on the images (see `metrics`).
+        models: The models by label.
         weights: The files that each model is loaded from, by its label.
-        images: The dataset; None where it is not on this machine, for the reason `data_missing`.
+        attacks: The attacks by the labels of attack, source and budget.
+        images: The dataset; None if it is not on this machine, for the reason `data_missing`.
     """
 
     suite: Suite
@@ -55,7 +58,7 @@ class ResolvedSuite:
 
     @cached_property
     def metrics(self) -> list[MetricUse]:
-        """The metrics, completed by what depends on the images, whose ids are only read where a metric needs them."""
+        """The metrics, with the digest of the mean image where they need it; reading the ids for it may be slow."""
         return self.uses if self.images is None else [_on_data(use, self.images) for use in self.uses]
 
     @property
@@ -64,7 +67,7 @@ class ResolvedSuite:
 
     @property
     def missing_weights(self) -> dict[str, list[WeightsFile]]:
-        """The files that are not where the models look for them, by the models' labels."""
+        """The weights files that are not on this machine, by the models' labels."""
         return missing_weights(self.weights)
 
     @property
@@ -78,8 +81,8 @@ class ResolvedSuite:
 
 
 def budget_of(suite: Suite, label: str) -> Budget:
-    table = suite.budgets[label]
-    return Budget(table.norm, table.eps, table.step_size, table.steps, suite.random_start, suite.loss, suite.targeted)
+    entry = suite.budgets[label]
+    return Budget(entry.norm, entry.eps, entry.step_size, entry.steps, suite.random_start, suite.loss, suite.targeted)
 
 
 def resolve(
@@ -97,14 +100,14 @@ def resolve(
     Args:
         suite: The suite.
         registry: Where its names are looked up.
-        device: Where results are computed.
+        device: The name of the device that computes results, as torch names it.
         precision: The number type of the attacks' gradients.
         threads: Threads of each worker.
         limit: The largest number of images to attack.
         with_images: Whether to open the dataset.
 
     Raises:
-        UsageError: with everything that is wrong with the suite.
+        UsageError: with all faults of the suite.
     """
     resolved = ResolvedSuite(suite, registry, environment(device, precision, threads), host_digest(), limit)
     models = ModelResolver(suite, registry)
@@ -121,25 +124,25 @@ def _resolve_metrics(resolved: ResolvedSuite) -> list[Fault]:
     suite, faults = resolved.suite, list[Fault]()
     for label, entry in suite.metrics.items():
         key = f"metrics.{label}"
-        known = find_with_options(resolved.registry, "metrics", entry.recipe, entry.options, suite.file, key, faults)
-        if known is None:
+        match = find_with_options(resolved.registry, "metrics", entry.recipe, entry.options, suite.file, key, faults)
+        if match is None:
             continue
-        offer, options = known
+        offer, options = match
         metric = offer.build(**options)
         needs = frozenset(inspect.signature(metric.observe).parameters)
         unknown = sorted(needs - set(NEEDS))
         if unknown:
             faults.append(Fault(suite.file, key, f"`observe` has the parameters {unknown}; known: {', '.join(NEEDS)}"))
-        usual = suite.all_models if entry.over == "all" else suite.targets
-        observed = usual if entry.models is None else entry.models
+        default_models = suite.all_models if entry.over == "all" else suite.targets
+        models = default_models if entry.models is None else entry.models
         spec = MetricSpec(entry.recipe, options, offer.code)
         forwards = getattr(metric, "forwards", 1)
-        resolved.uses.append(MetricUse(label, spec, needs, entry.over, metric, forwards, observed))
+        resolved.uses.append(MetricUse(label, spec, needs, entry.over, metric, forwards, models))
     return faults
 
 
 def _on_data(use: MetricUse, images: Images) -> MetricUse:
-    """Complete a metric by what depends on the images."""
+    """Add the digest of the mean image to a metric that needs it."""
     if "data_mean" not in use.needs:
         return use
     return replace(use, spec=replace(use.spec, data_mean=data_mean_digest(images)))
@@ -156,14 +159,14 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
             continue
         for source, budget in combinations(suite, label):
             given = entry.options | entry.by_source.get(source, {})
-            options, wrong = offer.check(given, suite.file, key)
-            faults += wrong
-            if wrong:
+            options, option_faults = offer.check(given, suite.file, key)
+            faults += option_faults
+            if option_faults:
                 continue
             try:
                 attack = offer.build(budget_of(suite, budget), **options)
             except ValueError as error:
-                rejection = Rejection.of(str(error)) or Rejection("", "refuses its options without a reason")
+                rejection = Rejection.of(str(error)) or Rejection("", "rejects its options without a reason")
                 faults.append(Fault(suite.file, f"{key}.{rejection.option}".rstrip("."), rejection.message))
                 continue
             spec = AttackSpec(_names(entry), entry.parts is not None, options, offer.code)
@@ -192,19 +195,19 @@ def _find_attack(entry: AttackEntry, registry: Registry, file: str, key: str) ->
 def combinations(suite: Suite, attack: str) -> Iterator[tuple[str, str]]:
     """Yield the sources and budgets under which an attack runs."""
     for source in map(source_label, suite.sources):
-        for budget, table in suite.budgets.items():
-            if source in (table.sources or [source]) and attack in (table.attacks or [attack]):
+        for budget, entry in suite.budgets.items():
+            if source in (entry.sources or [source]) and attack in (entry.attacks or [attack]):
                 yield source, budget
 
 
 def _open_data(resolved: ResolvedSuite) -> list[Fault]:
     suite, faults = resolved.suite, list[Fault]()
-    known = find_with_options(
+    match = find_with_options(
         resolved.registry, "datasets", suite.data.kind, suite.data.options, suite.file, "data", faults, under="kind"
     )
-    if known is None:
+    if match is None:
         return faults
-    offer, options = known
+    offer, options = match
     resolved.data = DatasetSpec(suite.data.kind, options)
     try:
         images: Images = offer.build(**options)

@@ -1,4 +1,4 @@
-"""The models of a suite, found in the registry with everything that they are made of."""
+"""Finds the models of a suite in the registry, with all models that they are made of."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .specs import ModelSpec
 
 @dataclass
 class ModelResolver:
-    """Resolves labels to models. After `resolve_all`, `models` and `weights` are by label and `faults` has all errors.
+    """Resolves labels to models. After `resolve_all`, `models` and `weights` are by label, and `faults` has all faults.
 
-    A model that appears several times, on its own and as a part of others, adds its faults once.
+    A model may appear several times, on its own and as a part of others; its faults are listed once.
     """
 
     suite: Suite
@@ -35,14 +35,14 @@ class ModelResolver:
         self.faults = list(dict.fromkeys(self.faults))
 
     def resolve(self, label: str, within: tuple[str, ...]) -> ModelSpec | None:
-        """Return the model of a label, a part of the models `within`; None after adding what is wrong to `faults`."""
+        """Return the model of a label, a part of the models `within`; None if it has faults, which are added."""
         entry, key = self.suite.models[label], f"models.{label}"
-        known = find_with_options(
+        match = find_with_options(
             self.registry, "models", entry.recipe, entry.options, self.suite.file, key, self.faults
         )
-        if known is None:
+        if match is None:
             return None
-        offer, options = known
+        offer, options = match
         recipe = cast(ModelRecipe, offer.recipe)
         parts: dict[str, ModelSpec | tuple[ModelSpec, ...]] = {}
         for option in recipe.made_of:
@@ -50,23 +50,23 @@ class ModelResolver:
             if part is None:
                 return None
             parts[option] = part
-        own = {name: value for name, value in options.items() if name not in parts}
-        given = own | {option: _identity(part) for option, part in parts.items()}
+        own_options = {name: value for name, value in options.items() if name not in parts}
+        arguments = own_options | {option: _identity(part) for option, part in parts.items()}
         try:
-            identity = dict(recipe.identity(**given))
-            self.weights[label] = recipe.files(**given) if recipe.files else []
+            identity = dict(recipe.identity(**arguments))
+            self.weights[label] = recipe.files(**arguments) if recipe.files else []
         except UsageError as error:
             self.faults += [
                 Fault(self.suite.file, f"{key}.{fault.key}".rstrip("."), fault.message) for fault in error.faults
             ]
             return None
-        return ModelSpec(entry.recipe, own, identity, offer.code, parts)
+        return ModelSpec(entry.recipe, own_options, identity, offer.code, parts)
 
     def resolve_parts(self, named: Any, key: str, within: tuple[str, ...]) -> ModelSpec | tuple[ModelSpec, ...] | None:
         """Resolve the models that an option names, by one label or a list of labels."""
         labels = named if isinstance(named, list) else [named]
         if not labels or not all(isinstance(label, str) for label in labels):
-            self.faults.append(Fault(self.suite.file, key, f"found {named!r} (would do: the label of a model)"))
+            self.faults.append(Fault(self.suite.file, key, f"found {named!r} (try the label of a model)"))
             return None
         for label in labels:
             if label not in self.suite.models:
@@ -77,16 +77,16 @@ class ModelResolver:
                 self.faults.append(Fault(self.suite.file, key, f'"{label}" is made of itself'))
                 return None
             self.check_measured(label, within[-1])
-        found = [part for label in labels if (part := self.resolve(label, within)) is not None]
-        if len(found) < len(labels):
+        parts = [part for label in labels if (part := self.resolve(label, within)) is not None]
+        if len(parts) < len(labels):
             return None
-        return tuple(found) if isinstance(named, list) else found[0]
+        return tuple(parts) if isinstance(named, list) else parts[0]
 
     def check_measured(self, label: str, whole: str) -> None:
-        """Add a fault for an expected accuracy of a model that is only a part of another: it is never measured."""
+        """Add a fault if a model has an expected accuracy but is only a part of another, and so is never measured."""
         if self.suite.models[label].expected_accuracy is None or label in self.suite.all_models:
             return
-        message = f'"{label}" is only a part of "{whole}" and is not measured (would do: "{label}" in targets as well)'
+        message = f'"{label}" is only a part of "{whole}" and is not measured (try "{label}" in targets as well)'
         self.faults.append(Fault(self.suite.file, f"models.{label}.expected_accuracy", message))
 
 

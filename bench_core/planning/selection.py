@@ -1,4 +1,4 @@
-"""The frozen list of images that attacks get."""
+"""Selects the images that are attacked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .resolve import ResolvedSuite
 
 @dataclass(frozen=True)
 class Selection:
-    """Positions in the dataset, and the images' digests."""
+    """The selected images: their positions in the dataset, and their digests."""
 
     indices: tuple[int, ...]
     ids: tuple[str, ...]
@@ -25,7 +25,7 @@ class Selection:
 
 
 def first_images(resolved: ResolvedSuite) -> Selection:
-    """Return a selection of the right size, for the cost of a plan whose own selection is not known yet."""
+    """Return a selection of the expected size, to estimate costs before the predictions that select are known."""
     assert resolved.images is not None
     indices = tuple(range(min(resolved.count, len(resolved.images.ids))))
     return Selection(indices, tuple(resolved.images.ids[i] for i in indices))
@@ -39,22 +39,20 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
         predictions: The class that each model predicts for every image of the dataset, by the model's label.
 
     Raises:
-        UsageError: if no image is left, or the list is not the one whose digest the suite pins.
+        UsageError: if no image is admitted, or the list has another digest than the one that the suite pins.
     """
     assert resolved.images is not None
     suite, images = resolved.suite, resolved.images
-    judges = suite.images.models or suite.all_models
-    if suite.images.rule != "correct_by_all":
-        judges = []
-    correct = [
+    models = (suite.images.models or suite.all_models) if suite.images.rule == "correct_by_all" else []
+    admitted = [
         index
         for index, label in enumerate(images.labels)
-        if all(predictions[judge][index] == label for judge in judges)
+        if all(predictions[model][index] == label for model in models)
     ]
-    indices = tuple(correct[: resolved.count])
+    indices = tuple(admitted[: resolved.count])
     selection = Selection(indices, tuple(images.ids[i] for i in indices))
     if not indices:
-        reason = "no image is classified correctly by every model" if judges else "the dataset has no image to attack"
+        reason = "no image is classified correctly by every model" if models else "the dataset has no image to attack"
         raise UsageError(Fault(suite.file, "images.rule", reason))
     pinned = suite.images.digest
     if pinned and resolved.limit is None and selection.digest != pinned:

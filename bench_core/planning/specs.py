@@ -12,7 +12,7 @@ from ..types import Json, Precision
 
 @dataclass(frozen=True)
 class Environment:
-    """What results may depend on beside code and data: library, machine type, device, number type, threads."""
+    """What results may depend on besides code and data: torch's version, machine type, device, number type, threads."""
 
     torch: str
     machine: str
@@ -39,7 +39,7 @@ class DatasetSpec:
 class ModelSpec:
     """How a model is built. `parts` are the models that it is made of, by the option that names them.
 
-    `identity` tells its weights apart from others', `code` is the digest of the code that builds it.
+    `identity` distinguishes its weights from others, `code` is the digest of the code that builds it.
     """
 
     recipe: str
@@ -50,10 +50,10 @@ class ModelSpec:
 
     @cached_property
     def description(self) -> Json:
-        """Everything that its outputs depend on, as JSON."""
+        """Everything that its outputs depend on, as JSON; models with equal descriptions are the same model."""
         parts = {
-            option: [part.description for part in used] if isinstance(used, tuple) else used.description
-            for option, used in self.parts.items()
+            option: [part.description for part in value] if isinstance(value, tuple) else value.description
+            for option, value in self.parts.items()
         }
         return {
             "recipe": self.recipe,
@@ -64,17 +64,17 @@ class ModelSpec:
 
     def to_json(self) -> Json:
         parts = {
-            option: [part.to_json() for part in used] if isinstance(used, tuple) else used.to_json()
-            for option, used in self.parts.items()
+            option: [part.to_json() for part in value] if isinstance(value, tuple) else value.to_json()
+            for option, value in self.parts.items()
         }
-        own = {"recipe": self.recipe, "options": self.options, "identity": self.identity, "code": self.code}
-        return {**own, "parts": parts}
+        fields_json = {"recipe": self.recipe, "options": self.options, "identity": self.identity, "code": self.code}
+        return {**fields_json, "parts": parts}
 
     @classmethod
     def from_json(cls, given: Json) -> ModelSpec:
         parts = {
-            option: tuple(map(cls.from_json, used)) if isinstance(used, list) else cls.from_json(used)
-            for option, used in given["parts"].items()
+            option: tuple(map(cls.from_json, value)) if isinstance(value, list) else cls.from_json(value)
+            for option, value in given["parts"].items()
         }
         return cls(**{**given, "parts": parts})
 
@@ -89,8 +89,8 @@ class MetricSpec:
     data_mean: str | None = None
 
     def to_json(self) -> Json:
-        own = {"recipe": self.recipe, "options": self.options, "code": self.code}
-        return own if self.data_mean is None else {**own, "data_mean": self.data_mean}
+        fields_json = {"recipe": self.recipe, "options": self.options, "code": self.code}
+        return fields_json if self.data_mean is None else {**fields_json, "data_mean": self.data_mean}
 
 
 PREDICTION = MetricSpec(PREDICTED, {}, "")
@@ -99,7 +99,7 @@ EXAMINATION = MetricSpec(EXAMINED, {}, "")
 
 @dataclass(frozen=True)
 class AttackSpec:
-    """How an attack is built: one recipe, or the parts `names` joined into one (`joined`)."""
+    """How an attack is built: from the recipe in `names` or, if `joined`, from these recipes combined."""
 
     names: tuple[str, ...]
     joined: bool

@@ -1,4 +1,4 @@
-"""Missing weights: which files, and the command that fetches them."""
+"""Reports missing weights files, with the command that fetches them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ..types import WeightsFile
 Missing = Mapping[str, Sequence[WeightsFile]]  # by the model's label
 
 
-def human(size: int) -> str:
+def readable_size(size: int) -> str:
+    """Format a number of bytes as KB or MB."""
     return f"{size / 2**20:,.1f} MB" if size >= 2**19 else f"{size / 2**10:,.1f} KB"
 
 
-def fetching(suite: Suite) -> str:
-    """Return the command that fetches a suite's weights; it needs no options of the dataset."""
+def fetch_command(suite: Suite) -> str:
+    """Return the command line that fetches a suite's weights; it omits overrides of the dataset as irrelevant."""
     return command("fetch", suite, without="data.")
 
 
@@ -26,7 +27,7 @@ def missing_faults(suite: Suite, missing: Missing) -> list[Fault]:
     faults = []
     for label, files in missing.items():
         for file in files:
-            how = f"{fetching(suite)} gets it" if file.url else "only you can put it there"
-            message = f"weights are not on this machine: looked for {file.path} ({how})"
+            hint = f"try {fetch_command(suite)}" if file.url else "it has no download, so put it there yourself"
+            message = f"weights are not on this machine: looked for {file.path} ({hint})"
             faults.append(Fault(suite.file, f"models.{label}", message))
     return faults

@@ -18,6 +18,6 @@ def grouped_rows(rows: Sequence[RowSet], plot: BasePlotEntry, dimensions: Sequen
         if row.metric != metric or row.void or not row.labels.matches(plot.where):
             continue
         if name not in row.arrays:
-            raise ValueError(f'no row "{name}" (would do: {", ".join(sorted(row.arrays))})')
+            raise ValueError(f'no row "{name}" (try {", ".join(sorted(row.arrays))})')
         groups.setdefault(tuple(str(row.labels.get(label, "")) for label in dimensions), []).append(row)
     return {key: groups[key] for key in in_order(groups)}

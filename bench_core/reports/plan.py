@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..planning.cost import Estimate
 from ..planning.describe import GROUPS, PASSES, plan_record
 from ..planning.plan import Plan
-from ..planning.weights import human
+from ..planning.weights import readable_size
 from ..tables.formats import render
 from ..tables.sheet import Approximate, Column, Entry, Sheet, duration
 from ..types import Json
@@ -57,7 +57,7 @@ def missing_weights(record: Json) -> Iterator[str]:
     count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
     yield f"weights: {count} missing (`{record['fetch']}` downloads those with a URL)"
     for file in missing:
-        size = f", {human(file['bytes'])}" if file["bytes"] else ""
+        size = f", {readable_size(file['bytes'])}" if file["bytes"] else ""
         yield f"  {file['model']}: {file['file']} ({file['url'] or 'no URL: put it there yourself'}{size})"
 
 

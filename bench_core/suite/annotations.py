@@ -1,4 +1,4 @@
-"""Type annotations of options and fields: their names for users, and the types inside them."""
+"""Type annotations of options and fields: their names for users, and the types that they contain."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def type_name(annotation: Any) -> str:
 
 
 def with_arithmetic(annotation: Any) -> Any:
-    """Replace every float in a type by `Number`, which may be written as arithmetic; keep bounds."""
+    """Replace every float in a type by `Number`, which users may write as arithmetic; keep bounds."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is float:
         return Number
@@ -47,7 +47,7 @@ def with_arithmetic(annotation: Any) -> Any:
 
 
 def members_of(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union; any other type is its own only member."""
+    """Return the members of a union, or the type itself if it is not a union."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return members_of(arguments[0])
@@ -55,7 +55,7 @@ def members_of(annotation: Any) -> tuple[Any, ...]:
 
 
 def type_at(annotation: Any, key: int | str) -> Any:
-    """Return the type of what a table or a list holds under a key or an index; None if unknown."""
+    """Return the type of the value at a key of a table or an index of a list; None if unknown."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return type_at(arguments[0], key)

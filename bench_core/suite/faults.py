@@ -1,4 +1,4 @@
-"""Errors of pydantic, as faults with dotted keys and hints."""
+"""Converts pydantic's errors to faults with dotted keys and hints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from ..errors import Fault, did_you_mean
 from .annotations import is_table, keys_at, members_of, type_at, type_name
 
-VALIDATORS = ("function-before", "constrained-float")  # parts of pydantic's paths that are no keys
+VALIDATORS = ("function-before", "constrained-float")  # parts of pydantic's paths that are not keys
 
 
 def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix: str = "") -> list[Fault]:
@@ -19,9 +19,9 @@ def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix
 
     Args:
         error: What pydantic raised.
-        table: The table that was validated.
+        table: The class of the table that was validated.
         where: The file, for the faults.
-        prefix: The key of the table in the file.
+        prefix: The dotted key of the table in the file; "" for the complete file.
 
     Returns:
         One fault for each value that is wrong.
@@ -44,7 +44,7 @@ def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix
 
 
 def _one_per_value(errors: Sequence[ErrorDetails], table: type[BaseModel]) -> list[ErrorDetails]:
-    """Keep one error about a value of a union type: pydantic reports at least one for each member of the union."""
+    """Keep one error per value of a union type, because pydantic reports at least one for each member of the union."""
     kept: dict[object, ErrorDetails] = {}
     for index, detail in enumerate(errors):
         depth, expected = _union_on(table, detail["loc"])
@@ -54,10 +54,10 @@ def _one_per_value(errors: Sequence[ErrorDetails], table: type[BaseModel]) -> li
 
 
 def _union_on(table: type[BaseModel], path: Sequence[int | str]) -> tuple[int, str]:
-    """Return the length of a path up to a value of a union type, and the type's name; if there is none, all and "".
+    """Return the length of a path up to a value of a union type, and the type's name; the full length and "" if none.
 
-    After such a value, pydantic's path goes on with its own name of a member. Unions of tables do not count: their
-    members are told apart by a key.
+    Below such a value, pydantic's path contains names of the union's members, which are not keys. Unions of tables do
+    not count, because the key `kind` decides which member is meant.
     """
     current: Any = table
     for depth, part in enumerate(path):

@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def number(value: Any) -> Any:
-    """Evaluate arithmetic such as "16/255" or "16*sqrt(150528)/255"; return any value that is no text unchanged.
+    """Evaluate arithmetic such as "16/255" or "16*sqrt(150528)/255"; return any other type unchanged.
 
-    Raises ValueError if a text is no such arithmetic.
+    Raises ValueError if a text is not a product or quotient of numbers and square roots.
     """
     if not isinstance(value, str):
         return value
@@ -40,6 +40,6 @@ Label = Annotated[str, Field(min_length=1, max_length=120)]
 
 
 class Strict(BaseModel):
-    """A table in which unknown keys are faults and values are not converted between types."""
+    """A table that rejects unknown keys and does not convert values between types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,4 +1,4 @@
-"""Read a suite by file or by name, with its profile and overrides."""
+"""Loads a suite by file or by name, with its profile and overrides."""
 
 from __future__ import annotations
 
@@ -48,27 +48,27 @@ def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
     """Return the command line that runs a `bench` command on a suite as it was loaded.
 
     Args:
-        verb: The command, as "run".
-        suite: The suite; its profile and overrides are repeated.
-        options: More options of the command line.
-        without: Overrides that begin with this text are left out.
+        verb: The command, such as "run".
+        suite: The suite, whose profile and overrides are repeated.
+        options: Further options of the command line.
+        without: A prefix of overrides that are omitted; "" for none.
     """
     shipped = Path(suite.file) == own_suites().get(suite.name)
     overrides = [f"--set={text}" for text in suite.overrides if not without or not text.startswith(without)]
-    named = ["bench", verb, suite.name if shipped else suite.file, "--profile", suite.profile]
-    return shlex.join([*named, *options, *overrides])
+    name = suite.name if shipped else suite.file
+    return shlex.join(["bench", verb, name, "--profile", suite.profile, *options, *overrides])
 
 
 def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
-    """Read a suite and validate it.
+    """Load a suite and validate it.
 
     Args:
         name: The suite's file, or the name of one of bench's own.
         profile: One of the suite's profiles; the first that it lists by default.
-        overrides: Texts of the form `key=value`, which replace what the file and the profile give.
+        overrides: Texts of the form `key=value`, which override the file and the profile.
 
     Raises:
-        UsageError: with all faults of the file, the profile and the overrides, each with its origin and key.
+        UsageError: with all faults, each with its key and the file, profile or override that it comes from.
     """
     path = find_suite(name)
     where = str(path)
@@ -82,25 +82,28 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
         for key in by_profile
         if key not in profiles
     ]
-    # a section for a misspelt profile is validated as the section that it was meant to be
-    meant = [by_profile[key] for key in by_profile if key == chosen or nearest(key, profiles) == chosen]
+    # a section for a misspelt profile is validated too, so that its other faults are reported at once
+    sections = [by_profile[key] for key in by_profile if key == chosen or nearest(key, profiles) == chosen]
     given = _read_overrides(overrides)
-    layers = [*_profile_file(path.parent, chosen), (where, table), *((where, section) for section in meant)]
-    overriding: dict[str, Any] = reduce(merged, (override for _, override in given), {})  # in any order
+    layers = [*_profile_file(path.parent, chosen), (where, table), *((where, section) for section in sections)]
+    # merged on their own first, so that an override of an option may precede that of its recipe
+    overriding: dict[str, Any] = reduce(merged, (override for _, override in given), {})
     tables = expand_sweeps(reduce(merged, [*(layer for _, layer in layers), overriding], {}))
     layers += given
-    found = [Fault(where, key, "not a key of a suite") for key in SET_BY_LOADING if tables.pop(key, None) is not None]
+    suite_faults = [
+        Fault(where, key, "not a key of a suite") for key in SET_BY_LOADING if tables.pop(key, None) is not None
+    ]
     try:
         suite = Suite(**tables, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
     except ValidationError as error:
-        found += faults_of(error, Suite, where)
-    found += name_faults(tables)
-    stop_at_faults(faults + [replace(fault, where=origin(fault.key, layers, where)) for fault in found])
+        suite_faults += faults_of(error, Suite, where)
+    suite_faults += name_faults(tables)
+    stop_at_faults(faults + [replace(fault, where=origin(fault.key, layers, where)) for fault in suite_faults])
     return suite
 
 
 def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Remove and return a file's list of profiles and its section for each. Raises UsageError."""
+    """Remove and return a file's list of profiles and its sections `on`. Raises UsageError if one is malformed."""
     profiles, by_profile, faults = table.pop("profiles", None), table.pop("on", {}), list[Fault]()
     if not (isinstance(profiles, list) and profiles and all(isinstance(name, str) for name in profiles)):
         message = f"found {profiles!r}, expected a list of names, the default first"
@@ -112,7 +115,7 @@ def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[s
 
 
 def _profile_file(folder: Path, profile: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the file that suites share for a profile, if there is one: beside the suite, or else among bench's own."""
+    """Read the file `profiles/PROFILE.toml`, if there is one, beside the suite or else among bench's own suites."""
     for parent in (folder, suites_folder()):
         file = parent / "profiles" / f"{profile}.toml"
         if file.is_file():
@@ -121,7 +124,7 @@ def _profile_file(folder: Path, profile: str) -> list[tuple[str, dict[str, Any]]
 
 
 def _read_overrides(overrides: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Read all overrides. Raises UsageError with every one that cannot be read."""
+    """Parse all overrides. Raises UsageError with a fault for each that is malformed."""
     given, faults = [], list[Fault]()
     for text in overrides:
         try:

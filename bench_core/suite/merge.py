@@ -1,4 +1,4 @@
-"""Read the layers of a suite (files, profile, overrides), merge them, and find the layer that a key comes from."""
+"""Reads the layers of a suite (files, profile, overrides), merges them, and finds the layer that a key comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import Fault, UsageError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises UsageError if that fails."""
+    """Read a TOML file. Raises UsageError if it cannot be read or parsed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
@@ -25,43 +25,43 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
     `option` names the command-line option in the error.
     """
     key, equals, value = text.partition("=")
-    for written in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
+    for literal in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
         try:
             if equals:
-                return tomllib.loads(f"{key} = {written}")
+                return tomllib.loads(f"{key} = {literal}")
         except (tomllib.TOMLDecodeError, RecursionError):
             continue
     raise UsageError(Fault(option, text, "not of the form key=value"))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a table into another: nested tables are merged, all other values are replaced.
+    """Merge the table `over` into `base`: nested tables are merged, all other values are replaced.
 
-    A table that names another kind, recipe or parts than the one below replaces it, because options of one recipe mean
-    nothing to another.
+    A table that names another kind, recipe or parts replaces the one in `base`, because options of one recipe have no
+    meaning for another.
     """
     if _chosen(base) and _chosen(over) and _chosen(base) != _chosen(over):
         return dict(over)
     result = dict(base)
     for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if both and below is not None else value
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(old, value) if both and old is not None else value
     return result
 
 
 def _chosen(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a table that select what its other entries are options of."""
+    """Return the entries of a table that choose a recipe or kind; its other entries are the options of that."""
     return {key: table[key] for key in ("kind", "recipe", "parts") if key in table}
 
 
 def origin(key: str, layers: Sequence[tuple[str, dict[str, Any]]], default: str) -> str:
-    """Return the name of the last layer that has a dotted key, or else the longest prefix of the key.
+    """Return the name of the last layer that has a dotted key, or else the longest prefix of it.
 
     Args:
         key: A dotted key.
-        layers: Names and tables, the last one wins.
-        default: Returned if no layer has any prefix.
+        layers: Pairs of name and table, in order of increasing priority.
+        default: The name to return if no layer has any prefix.
     """
     parts = key.split(".")
     for length in range(len(parts), 0, -1):

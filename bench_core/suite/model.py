@@ -12,12 +12,12 @@ from .fields import Label, Number, Strict
 from .outputs import CorrelationEntry, GateEntry, PlotEntry, TableEntry, WorstCaseEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
-OWN_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")
+COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
 ENSEMBLE_MARK = "+"
 
 
 class BudgetEntry(Strict):
-    """`[budgets.NAME]`; `sources` and `attacks` restrict where the budget is used: everywhere by default."""
+    """`[budgets.NAME]`. `sources` and `attacks` restrict where the budget is used; by default it is used everywhere."""
 
     norm: Norm
     eps: Annotated[Number, Ge(0)]
@@ -34,7 +34,7 @@ class BudgetEntry(Strict):
 
 
 class Open(BaseModel):
-    """A table whose other keys are options of the recipe or the kind that it names."""
+    """A table whose additional keys are options of the recipe or the kind that it names."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -65,8 +65,10 @@ class AttackEntry(Open):
     def swept_once(self) -> AttackEntry:
         given = {*super().options, *(option for options in self.by_source.values() for option in options)}
         for option in self.sweep:
-            if option in given or option in OWN_DIMENSIONS:
-                raise ValueError(f'found "{option}" in the sweep, but it is also given, or a dimension of all scores')
+            if option in given or option in COMMON_DIMENSIONS:
+                raise ValueError(
+                    f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
+                )
         return self
 
     @property
@@ -95,8 +97,8 @@ class MetricEntry(RecipeEntry):
     """`[metrics]`.
 
     Attributes:
-        over: The images on which a metric that needs no attack is computed; one that needs an attack has the selected.
-        models: The models that a metric without an attack is computed for: by default all models of the suite over
+        over: The images that a metric without an attack observes; metrics on attacks observe the selected images.
+        models: The models that a metric without an attack observes. By default these are all models of the suite over
             all images, and the targets over the selected images.
     """
 
@@ -114,11 +116,12 @@ class ImagesEntry(Strict):
     """`[images]`: the images of the dataset that are attacked.
 
     Attributes:
-        count: Their number.
-        rule: Which images are selected.
+        count: The largest number of images.
+        rule: The images that are selected: those that `models` classify correctly, or all. With `correct_by_target`
+            all are selected, and each target is scored on those that it classifies correctly.
         models: The models that must classify an image correctly under the rule `correct_by_all`; all models of the
             suite by default. Suites with different models attack the same images if they name the same models here.
-        digest: Digest of the list of selected images; a run stops if it has another list.
+        digest: The digest of the list of selected images; a run stops if it selects other images.
     """
 
     count: Annotated[int, Gt(0)]
@@ -128,7 +131,7 @@ class ImagesEntry(Strict):
 
 
 class ComputeEntry(Strict):
-    """`[compute]`: `micro_batch` images are one unit of work. Every address includes it: results may depend on it."""
+    """`[compute]`: a job has `micro_batch` images. Its address depends on it, because results may depend on it."""
 
     micro_batch: Annotated[int, Gt(0)] = 32
 
@@ -170,13 +173,15 @@ class Suite(Strict):
 
     @property
     def swept(self) -> list[str]:
-        """The options that attacks sweep: labels of their scores."""
+        """The options that attacks sweep, which are labels of their scores."""
         return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
 
 
 def members(source: str | list[str]) -> list[str]:
+    """Return the labels of a source's models: several for an ensemble."""
     return [source] if isinstance(source, str) else source
 
 
 def source_label(source: str | list[str]) -> str:
+    """Return the label of a source; that of an ensemble joins its members' labels."""
     return ENSEMBLE_MARK.join(members(source))

@@ -1,4 +1,4 @@
-"""Options of a recipe: the parameters of its `build`, listed and checked."""
+"""Lists and validates the options of a recipe, which are the parameters of its `build`."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def check_options(
         build: The recipe's `build`.
         given: Options by name, as read from the suite.
         where: The suite's file, for faults.
-        key: The suite's key under which the options are, for faults.
+        key: The suite's key of the table with the options, for faults.
         host_gives: The parameters that the host passes.
 
     Returns:
-        All options, defaults included, each of its type; empty if there are faults. And the faults.
+        All options, converted to their types and with defaults (empty if there are faults), and the faults.
     """
     fields: dict[str, Any] = {
         p.name: (with_arithmetic(p.annotation), ... if p.default is p.empty else p.default)
@@ -64,7 +64,7 @@ def check_options(
 
 
 def _parameters(build: Build, host_gives: Sequence[str]) -> list[inspect.Parameter]:
-    """Read a signature. Only the options' types are evaluated: others may be imported for type checkers alone."""
+    """Return the parameters that are options. Only their types are evaluated: other types may not exist at run time."""
     names = vars(sys.modules[build.__module__])
     return [
         p.replace(annotation=eval(p.annotation, names) if isinstance(p.annotation, str) else p.annotation)

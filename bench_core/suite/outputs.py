@@ -1,4 +1,4 @@
-"""The outputs of a suite: tables, plots, the gate, and scores derived from several others."""
+"""The outputs of a suite: tables, plots, the gate, and scores that are derived from other scores."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class TableEntry(Strict):
 
 
 class WorstCaseEntry(Strict):
-    """`[worst_case.LABEL]`: a score that takes, for each image, the worst value of several attacks (by default all).
+    """`[worst_case.LABEL]`: a score of the worst value per image over several attacks (by default all).
 
-    The worst value is the largest, or with `take = "min"` the smallest.
+    The worst value is the largest, or the smallest with `take = "min"`.
     """
 
     value: Label
@@ -57,11 +57,11 @@ class CorrelationEntry(Strict):
 
 
 class GateEntry(Strict):
-    """`[gate]`, one line per score.
+    """`[gate]`: one line per score.
 
     Attributes:
         better: Which direction is an improvement.
-        margin: The largest change for the worse that passes; by default 0.01 (one percentage point) for a share of
+        margin: The largest deterioration that passes; by default 0.01 (one percentage point) for a share of
             images and 0 for any other mean.
     """
 
@@ -70,7 +70,7 @@ class GateEntry(Strict):
 
 
 class BasePlotEntry(Strict):
-    """`[[plots]]`: keys that all kinds of plot have. Each label of the dimensions `panels` gets axes of its own."""
+    """`[[plots]]`: keys that all kinds of plot have. Each label of the dimensions `panels` has separate axes."""
 
     name: Label
     value: Label
@@ -122,7 +122,7 @@ class SweepPlotEntry(CurvesPlotEntry):
 class ParetoPlotEntry(BasePlotEntry):
     """Scores against their cost in passes, one line per label of `lines`, and the Pareto front.
 
-    A score of every step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
+    A score per step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
     """
 
     kind: Literal["pareto"]

@@ -1,4 +1,4 @@
-"""Expand an attack with `sweep = { option = [values] }` to one attack for each combination of values."""
+"""Expands an attack with `sweep = { option = [values] }` to one attack for each combination of values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def swept_label(label: str, chosen: Mapping[str, Any]) -> str:
-    """Return the label of one attack of a sweep, as `relaxed c=0.1 p=2`."""
+    """Return the label of one attack of a sweep, such as `relaxed c=0.1 p=2`."""
     return " ".join([label, *(f"{option}={value}" for option, value in chosen.items())])
 
 
@@ -16,7 +16,7 @@ def expand_sweeps(suite: Mapping[str, Any]) -> dict[str, Any]:
     """Replace each attack that has a sweep by the attacks of the sweep, and its label wherever attacks are listed.
 
     The new attacks keep a sweep of one value for each option, which becomes a label of their scores. A malformed sweep
-    is kept for the schema to report.
+    is kept, so that validation reports it.
     """
     attacks = suite.get("attacks")
     if not isinstance(attacks, Mapping):

@@ -1,4 +1,4 @@
-"""Names that a suite uses: each must be defined by the suite itself or offered by one of its metrics."""
+"""Checks the names that a suite uses: the suite must define them, or one of its metrics offer them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import Fault, did_you_mean, nearest
 from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
-from .model import ENSEMBLE_MARK, OWN_DIMENSIONS, Suite, source_label
+from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
 from .outputs import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
 
 
@@ -17,9 +17,9 @@ def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
     """Find labels that a suite uses but does not define.
 
     Args:
-        tables: The merged tables of a suite, before they are validated, so that a mistake in one section hides none in
-            another. Values of a wrong type and sections whose name is misspelt are skipped: they have faults of their
-            own, and what they define is not known.
+        tables: The merged tables of a suite before validation, so that a mistake in one section does not hide one in
+            another. Values of a wrong type and sections with a misspelt name are skipped: they are reported elsewhere,
+            and what they define is unknown.
 
     Returns:
         Faults without a file.
@@ -47,7 +47,7 @@ def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
 
 
 class _Names:
-    """The labels in the merged tables of a suite that may have faults."""
+    """The labels in the merged tables of a suite, which may have faults."""
 
     def __init__(self, tables: Mapping[str, Any], misspelt: Collection[str | None]) -> None:
         self.tables, self.misspelt = tables, misspelt
@@ -59,31 +59,33 @@ class _Names:
         ]
         self.targets = _strings(tables.get("targets"))
         images = tables.get("images")
-        self.selecting = _strings(images.get("models")) if isinstance(images, Mapping) else []
+        self.image_models = _strings(images.get("models")) if isinstance(images, Mapping) else []
 
     def entries(self, section: str) -> dict[str, Mapping[str, Any]]:
         """Return the tables in a section by their labels."""
         tables = self.tables.get(section)
-        found = tables.items() if isinstance(tables, Mapping) else ()
-        return {label: table for label, table in found if isinstance(table, Mapping)}
+        items = tables.items() if isinstance(tables, Mapping) else ()
+        return {label: table for label, table in items if isinstance(table, Mapping)}
 
     def defined(self, section: str) -> Collection[str] | None:
-        """Return the labels that a section defines; None if they cannot be known."""
+        """Return the labels that a section defines; None if they are unknown."""
         table = self.tables.get(section, {})
         return table.keys() if isinstance(table, Mapping) and section not in self.misspelt else None
 
     def uses(self) -> Iterator[tuple[str, str, Collection[str] | None]]:
-        """Yield the key, the label and the defined labels (None if unknown) of every use of a label."""
+        """Yield every use of a label: its key, the label, and the labels that are defined there (None if unknown)."""
         models, attacks = self.defined("models"), self.defined("attacks")
         members = [name for source in self.sources for name in ([source] if isinstance(source, str) else source)]
         yield from (("sources", name, models) for name in members)
         yield from (("targets", name, models) for name in self.targets)
-        yield from (("images.models", name, models) for name in self.selecting)
-        used = (
-            None if {"sources", "targets", "images"} & {*self.misspelt} else {*members, *self.targets, *self.selecting}
+        yield from (("images.models", name, models) for name in self.image_models)
+        used_models = (
+            None
+            if {"sources", "targets", "images"} & {*self.misspelt}  # a misspelt section may name other models
+            else {*members, *self.targets, *self.image_models}
         )
         for label, metric in self.entries("metrics").items():
-            yield from ((f"metrics.{label}.models", name, used) for name in _strings(metric.get("models")))
+            yield from ((f"metrics.{label}.models", name, used_models) for name in _strings(metric.get("models")))
         # compared with all models, not with the sources: an override that removes a source must not cause a fault
         for label, budget in self.entries("budgets").items():
             for source in _strings(budget.get("sources")):
@@ -97,7 +99,7 @@ class _Names:
 
 
 def _strings(value: Any) -> list[str]:
-    """Return the strings in a list; nothing of any other value."""
+    """Return the strings in a list; an empty list for any other value."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
@@ -108,7 +110,7 @@ class Outputs(NamedTuple):
     dimensions: Sequence[str] = ()  # that it adds to its scores
 
 
-Offered = Mapping[str, Outputs | None]  # by label; None for a metric that could not be built: what it offers is unknown
+Offered = Mapping[str, Outputs | None]  # by label; None if unknown, because the metric could not be built
 
 
 def output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> list[Fault]:
@@ -116,8 +118,7 @@ def output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> list[Fault]:
 
     Args:
         suite: The suite.
-        metrics: The metrics by label. A metric of the suite that is missing here could not be built, and causes no
-            faults about what it offers.
+        metrics: The metrics by label. What a missing metric offers is unknown and not checked.
     """
     return [Fault(suite.file, key, message) for key, message in _output_faults(suite, metrics)]
 
@@ -139,8 +140,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
     for index, table in enumerate(suite.tables):
         key = f"tables.{index}"
         yield from _unknown_output(f"{key}.value", table.value, all_scores)
-        used = (*table.rows, *table.columns, *table.where, *table.baseline)
-        yield from _unknown_dimensions(key, used, suite, table.value, all_scores)
+        dimensions = (*table.rows, *table.columns, *table.where, *table.baseline)
+        yield from _unknown_dimensions(key, dimensions, suite, table.value, all_scores)
         if table.reference and not (Path(suite.file).parent / table.reference.file).is_file():
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
     for value in suite.gate:
@@ -176,16 +177,16 @@ def _unknown_output(key: str, value: str, offered: Offered) -> Iterator[tuple[st
 
 
 def _unknown_dimensions(
-    key: str, used: Sequence[str] | Mapping[str, Any], suite: Suite, value: str, offered: Offered
+    key: str, dimensions: Sequence[str] | Mapping[str, Any], suite: Suite, value: str, offered: Offered
 ) -> Iterator[tuple[str, str]]:
     """Yield a fault for each dimension that scores of `value` lack; if `value` is misspelt, that all scores lack."""
     label = value.partition(".")[0]
     sources = [offered[label]] if label in offered else list(offered.values())
-    known = {*OWN_DIMENSIONS, *suite.swept}
+    known = {*COMMON_DIMENSIONS, *suite.swept}
     for outputs in sources:
         if outputs is None:
             return
         known |= {*outputs.dimensions}
-    for name in dict.fromkeys(used):
+    for name in dict.fromkeys(dimensions):
         if name not in known:
             yield key, f'unknown dimension "{name}" (known: {", ".join(sorted(known))})'

@@ -1,4 +1,4 @@
-"""Runs one attack on one batch under the host's control: passes counted, inputs, model and process checked."""
+"""Runs one attack on one batch: counts its passes, and checks that it leaves inputs, network and process unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .streams import ImageStreams
 
 
 def with_targets(examples: Examples, source: nn.Module, rng: ImageStreams) -> Examples:
-    """Return examples with target classes: the dataset's, or for each image a random wrong class of its own."""
+    """Return examples with target classes: those of the dataset, or a random wrong class for each image."""
     if examples.targets is not None:
         return examples
     classes = source(examples.images[:1]).shape[-1]
@@ -25,7 +25,7 @@ def with_targets(examples: Examples, source: nn.Module, rng: ImageStreams) -> Ex
 
 
 def batch_seed(examples: Examples, seed: int) -> int:
-    """Return the seed of the global generators for one batch."""
+    """Return the seed of the global generators for a batch, derived from its first image."""
     return int(examples.ids[0][:12], 16) + seed
 
 
@@ -34,11 +34,11 @@ class AttackRun:
     """One run of an attack. Iterate over `steps` once; afterwards `passes` and `returned` are complete.
 
     Attributes:
-        attack: The attack, called once.
+        attack: The attack.
         source: The network that it attacks.
-        examples: The batch; the attack must not change it.
+        examples: The batch, which the attack must not change.
         rng: The batch's random streams.
-        passes: Counts the passes through the source.
+        passes: The counter of passes through the source.
         returned: The rows that the attack's generator returned.
     """
 
@@ -53,7 +53,7 @@ class AttackRun:
         """Yield the images [n, c, h, w] after each step.
 
         Raises:
-            ContractError: if the attack changed its inputs, the source or the process.
+            ContractError: if the attack changed its inputs, the source, or the settings of the process.
         """
         examples = self.examples
         images, labels = examples.images.clone(), examples.labels.clone()
@@ -70,6 +70,7 @@ class AttackRun:
                 raise ContractError("the attack changed its input images or labels in place")
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Yield an attack's images; count passes and enable gradients only while the attack itself runs."""
         while True:
             with self.passes.counting(), torch.enable_grad():
                 try:

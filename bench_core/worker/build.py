@@ -1,4 +1,4 @@
-"""Builds the networks, attacks and metrics that jobs name, and keeps the networks that were used last."""
+"""Builds the networks, attacks and metrics that jobs name, and keeps the most recently used networks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..types import Attack, Budget, Metric, Precision
 from .precision import InBfloat16
 
 MODELS_KEPT = 24
-MEMORY_FOR_MODELS = 0.5  # of a GPU's; the rest is for batches
+MEMORY_FOR_MODELS = 0.5  # share of a GPU's memory; the rest is for batches
 
 
 class Builder:
     """Builds what jobs name, and keeps the networks until `evict`.
 
-    Nothing is evicted within a job: a network that is built again would lack the hooks that the job has put on it.
+    Networks are not evicted within a job, because a rebuilt network would lack the hooks that the job has registered.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -29,17 +29,19 @@ class Builder:
         self.models: OrderedDict[str, nn.Module] = OrderedDict()
 
     def model(self, spec: ModelSpec, device: str) -> nn.Module:
-        """Return a network in evaluation mode with frozen parameters, built once while it is kept."""
+        """Return a network in evaluation mode with frozen parameters; build it unless it is kept."""
         key = repr((spec.recipe, spec.options, spec.parts, spec.identity))
         if key in self.models:
             self.models.move_to_end(key)
             return self.models[key]
         offer = self._offer("models", spec.recipe, spec.code)
         parts = {
-            option: [self.model(part, device) for part in used] if isinstance(used, tuple) else self.model(used, device)
-            for option, used in spec.parts.items()
+            option: [self.model(part, device) for part in value]
+            if isinstance(value, tuple)
+            else self.model(value, device)
+            for option, value in spec.parts.items()
         }
-        with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which the loaded ones replace
+        with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which loading replaces
             model: nn.Module = offer.build(**spec.options, **parts)
         model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
@@ -70,22 +72,22 @@ class Builder:
         return metric
 
     def evict(self, device: str) -> None:
-        """Evict the least recently used networks that are too many or too large; a later job builds them again."""
+        """Evict least recently used networks while there are too many or they are too large."""
         while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._too_large(device)):
             self.models.popitem(last=False)
 
     def clear(self) -> None:
-        """Drop all networks, so that the next job gets fresh ones."""
+        """Evict all networks, so that the next job builds them again."""
         self.models.clear()
 
     def _offer(self, kind: str, name: str, code: str) -> Offer:
         offer = self.registry.find(kind, name, "worker", kind)
         if offer.code != code:
-            raise UsageError(Fault("worker", f"{kind}.{name}", "the plugin here has other code than the plan's"))
+            raise UsageError(Fault("worker", f"{kind}.{name}", "the code of the plugin here differs from the plan's"))
         return offer
 
     def _too_large(self, device: str) -> bool:
-        """Return whether networks take more than their share of a GPU's memory. A CPU's memory is no limit."""
+        """Return whether networks take more than their share of a GPU's memory; on a CPU there is no limit."""
         if not device.startswith("cuda"):
             return False
         return sum(map(memory_of, self.models.values())) > MEMORY_FOR_MODELS * gpu_memory(device)

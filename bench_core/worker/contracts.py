@@ -1,4 +1,4 @@
-"""What the host checks of a dataset's images, a network's logits and an attack's images."""
+"""Checks a dataset's images, a network's logits and an attack's images against what the host expects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from ..errors import ContractError, Fault, UsageError
 from ..types import Budget
 
-TOLERANCE = 1e-5  # of float32 arithmetic on images in [0, 1]; an eighth of a grey level would be 4.9e-4
+TOLERANCE = 1e-5  # for float32 rounding on images in [0, 1]; an eighth of a grey level (1/255) is 4.9e-4
 
 
 def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) -> None:
     """Check a dataset's images.
 
     Args:
-        images: The images that it loaded, [n, c, h, w].
+        images: The images that the dataset loaded, [n, c, h, w].
         labels: Their classes, [n].
-        shape: The shape (c, h, w) that it declares.
+        shape: The shape (c, h, w) that the dataset declares.
 
     Raises:
         UsageError: if dtype, shape, range or a class is wrong.
@@ -41,7 +41,7 @@ def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None
         logits: The outputs, expected to be [n, classes].
         labels: The images' classes, [n].
         model: The model's label, for errors.
-        classes: The number of classes of the dataset, where it is known.
+        classes: The number of classes of the dataset; None if unknown.
 
     Raises:
         UsageError: if the outputs are not finite logits of the dataset's classes.
@@ -64,13 +64,14 @@ def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
     """Check an attack's images against the clean ones and the budget.
 
     Raises:
-        ContractError: with the first thing that is wrong.
+        ContractError: with the first mistake found.
     """
     if not isinstance(images, Tensor):
         raise ContractError(f"the attack returned {type(images).__name__}, not a tensor")
-    for what in ("shape", "dtype", "device"):
-        if getattr(images, what) != getattr(clean, what):
-            raise ContractError(f"{what} of the images changed: {getattr(clean, what)} to {getattr(images, what)}")
+    for attribute in ("shape", "dtype", "device"):
+        before, after = getattr(clean, attribute), getattr(images, attribute)
+        if before != after:
+            raise ContractError(f"{attribute} of the images changed: {before} to {after}")
     if not images.isfinite().all():
         raise ContractError("NaN or infinity in the images")
     low, high = images.amin().item(), images.amax().item()
@@ -78,29 +79,29 @@ def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
         raise ContractError(f"images outside [0, 1]: from {low:.6g} to {high:.6g}")
     sizes = perturbation_size(images - clean, budget.norm)
     worst = int(sizes.argmax())
-    if sizes[worst] > allowed(budget):
+    if sizes[worst] > size_limit(budget):
         raise ContractError(
             f"image {worst} lies outside the {budget.norm} ball: {sizes[worst]:.6g} > eps {budget.eps:.6g}"
         )
 
 
-def allowed(budget: Budget) -> float:
-    """Return the largest size of a perturbation that counts as inside the ball."""
+def size_limit(budget: Budget) -> float:
+    """Return the largest perturbation size that counts as inside the ball: eps, and a tolerance for rounding."""
     return budget.eps + TOLERANCE * max(1.0, budget.eps)
 
 
 def perturbation_size(delta: Tensor, norm: str) -> Tensor:
-    """Return the size [n] of each perturbation [n, c, h, w]."""
+    """Return the L-inf or L2 norms [n] of perturbations [n, c, h, w]."""
     flat = delta.flatten(1)
     return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
 
 
 def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
-    """Round images [n, c, h, w] to 8 bits as a file would hold them, each inside its ball.
+    """Round images [n, c, h, w] to the 256 levels of an 8-bit file, and keep each image inside its ball.
 
-    In the L-inf ball every pixel takes the nearest of its levels within eps. In the L2 ball an image is rounded to the
-    nearest levels, and where that leaves the ball, to those on the clean image's side. A clean pixel that is no level
-    itself, in a ball that holds none, keeps its nearest level; the check that follows then finds it outside.
+    In the L-inf ball every pixel takes the nearest level within eps. In the L2 ball an image is rounded to the nearest
+    levels or, if that leaves the ball, towards the clean image. If no level is within eps of a pixel, the pixel takes
+    its nearest level, and the check of the rounded images then finds it outside.
     """
     levels = (images * 255).round()
     if budget.norm == "linf":
@@ -108,7 +109,7 @@ def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
         lowest, highest = (255 * (clean - reach)).ceil(), (255 * (clean + reach)).floor()
         inside = torch.minimum(torch.maximum(levels, lowest), highest)
         return inside.where(lowest <= highest, levels).clamp(0, 255) / 255
-    outside = perturbation_size(levels / 255 - clean, "l2") > allowed(budget)
+    outside = perturbation_size(levels / 255 - clean, "l2") > size_limit(budget)
     inward = torch.where(images > clean, (images * 255).floor(), (images * 255).ceil())
     inward = torch.where((inward / 255 - clean) * (images - clean) < 0, (clean * 255).round(), inward)
     return levels.where(~outside.view(-1, *[1] * (clean.ndim - 1)), inward).clamp(0, 255) / 255

@@ -1,4 +1,4 @@
-"""Facts about a network and about an attack's progress, from which warnings are derived.
+"""Measures properties of a network and the progress of an attack, from which warnings are derived.
 
 The checks are those of arXiv:1802.00420 (sec. 3.1) and arXiv:1902.06705 (sec. 4); `scores/warnings.py` turns their
 rows into warnings.
@@ -15,39 +15,40 @@ from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .rng_state import is_randomised
 
-EXAMINED_IMAGES = 32  # of the dataset
-LAST_STEPS = 10
-REPEATS = 16  # forwards of a randomised network: two draws out of few, shared by a batch, may well be equal
-TOLERANCE = 1e-4  # of the largest logit: outputs for one image that differ by more are a randomised network's
+EXAMINED_IMAGES = 32  # the first of the dataset
+LAST_STEPS = 10  # steps over which progress is measured, or half of all steps if fewer
+REPEATS = 16  # forwards of a randomised network: two draws from a few possible values may be equal
+TOLERANCE = 1e-4  # share of the largest logit by which outputs of a deterministic network may differ
 
 
 def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     """Examine a network on the first images of a batch.
 
     Returns:
-        Rows bool [n]. `examined` marks the images that were used; on those, `softmax`: the outputs are probabilities;
-        `randomised`: a second forward differs; `no_gradient`: the network cannot be differentiated; `zero_gradient`:
-        the margin's input gradient is zero; `saturated`: only the cross entropy's is zero, in float32.
+        Rows, bool [n], which are false for images that were not used. `examined`: the image was used; `softmax`: the
+        outputs are probabilities; `randomised`: a repeated forward differs; `no_gradient`: the network cannot be
+        differentiated; `zero_gradient`: the input gradient of the margin is zero; `saturated`: only that of the cross
+        entropy is zero, in float32.
     """
-    count, some = len(examples.labels), examples.take(slice(0, EXAMINED_IMAGES))
-    first = network(some.images)
-    repeated = [network(some.images) for _ in range(REPEATS if is_randomised(network, some.images[:1]) else 1)]
-    gradients = {name: loss_gradient(network, some, name) for name in LOSSES}
-    every = torch.ones_like(some.labels, dtype=torch.bool)
-    zero = {name: ~every if size is None else size == 0 for name, size in gradients.items()}
-    found = {
-        "examined": every,
-        "no_gradient": every if gradients["margin"] is None else ~every,
+    count, sample = len(examples.labels), examples.take(slice(0, EXAMINED_IMAGES))
+    first = network(sample.images)
+    repeated = [network(sample.images) for _ in range(REPEATS if is_randomised(network, sample.images[:1]) else 1)]
+    gradients = {name: loss_gradient(network, sample, name) for name in LOSSES}
+    examined = torch.ones_like(sample.labels, dtype=torch.bool)
+    zero = {name: ~examined if size is None else size == 0 for name, size in gradients.items()}
+    rows = {
+        "examined": examined,
+        "no_gradient": examined if gradients["margin"] is None else ~examined,
         "softmax": (first >= 0).all(1) & ((first.sum(1) - 1).abs() < 1e-3),
         "randomised": (torch.stack(repeated) - first).abs().amax((0, 2)) > TOLERANCE * first.abs().amax(1),
         "zero_gradient": zero["margin"],
         "saturated": zero["cross_entropy"] & ~zero["margin"],
     }
-    return {name: torch.cat([row, row.new_zeros(count - len(row))]) for name, row in found.items()}
+    return {name: torch.cat([row, row.new_zeros(count - len(row))]) for name, row in rows.items()}
 
 
 def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor | None:
-    """Return the largest absolute input gradient [n] of a loss; None if the network cannot be differentiated."""
+    """Return the L-inf norms [n] of a loss's input gradients; None if the network cannot be differentiated."""
     with torch.enable_grad():
         images = examples.images.clone().requires_grad_(True)
         try:
@@ -58,7 +59,7 @@ def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor |
 
 
 class AttackDiagnostics:
-    """Measures on the source network how far an attack gets, with a few forwards for each image.
+    """Measures the progress of an attack on its source network, with a few forwards per image.
 
     The *attack margin* of an image, in logits, is the margin of the strongest wrong class, or of the target class. It
     is positive where the source is fooled.
@@ -80,8 +81,10 @@ class AttackDiagnostics:
             self.before = self.attack_margin(images)
 
     def rows(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Return the attack margins [n] of the last images, of those some steps earlier (NaN if there were too few
-        steps), and of noise as large as the budget allows."""
+        """Return the attack margins [n] of the last images, of earlier ones, and of noise of the size eps.
+
+        The earlier images are those of `step_before`; their margins are NaN if the attack has too few steps.
+        """
         noise = noise_of_size(self.examples.images, self.budget.norm, self.budget.eps, self.rng)
         return {
             "margin": self.attack_margin(images),
@@ -91,7 +94,7 @@ class AttackDiagnostics:
 
 
 def noise_of_size(images: Tensor, norm: Norm, eps: float, rng: Streams) -> Tensor:
-    """Add to each image noise as large as the ball allows, random signs or a random direction; clip to [0, 1]."""
+    """Add noise of size eps to each image, random signs (L-inf) or a random direction (L2); clip to [0, 1]."""
     drawn = rng.normal("noise of the host", 0, images.shape[1:]).to(images)
     size = drawn.flatten(1).norm(dim=1).view(-1, *[1] * (images.ndim - 1))
     noise = drawn.sign() if norm == "linf" else drawn / size

@@ -1,4 +1,4 @@
-"""Checks that an attack leaves the model and the process as they were."""
+"""Checks that an attack leaves the model and the process unchanged."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ HOOKS = (
 
 @contextmanager
 def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
-    """Run an attack on a model. Whatever happens, torch's settings and the global random states are restored.
+    """Check a block of code that runs an attack on a model; restore torch's settings and random states afterwards.
 
     Args:
         model: The network that the attack gets.
         seed: A seed for the global generators, if the attack may draw from them.
 
     Raises:
-        ContractError: naming everything about the model or the process that the attack changed.
+        ContractError: with a list of everything that the attack changed in the model or the process.
     """
     model_before, settings, states = ModelState.of(model), TorchSettings.current(), RandomStates()
     if seed is not None:
@@ -49,14 +49,14 @@ def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
 Compared = TypeVar("Compared", "ModelState", "TorchSettings")
 
 
-def differing(one: Compared, other: Compared) -> list[str]:
-    """Name the fields that differ."""
-    return [part.metadata["name"] for part in fields(one) if getattr(one, part.name) != getattr(other, part.name)]
+def differing(before: Compared, after: Compared) -> list[str]:
+    """Return the names of the fields that differ."""
+    return [part.metadata["name"] for part in fields(before) if getattr(before, part.name) != getattr(after, part.name)]
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """Everything about a model that an attack must leave as it was."""
+    """Everything about a model that an attack must not change."""
 
     mode: tuple[bool, ...] = field(metadata={"name": "mode"})
     structure: tuple[tuple[str, str, int], ...] = field(metadata={"name": "structure"})
@@ -69,20 +69,20 @@ class ModelState:
     @classmethod
     def of(cls, model: nn.Module) -> ModelState:
         modules = list(model.named_modules())
-        attributes = [vars(module) for _, module in modules]  # much faster than a module's look-up of what it lacks
+        attributes = [vars(module) for _, module in modules]  # a module's getattr is slow for missing attributes
         return cls(
             tuple(module.training for _, module in modules),
             tuple((name, type(module).__name__, id(module)) for name, module in modules),
             tuple(parameter.requires_grad for parameter in model.parameters()),
             tuple(parameter.grad is not None for parameter in model.parameters()),
-            tuple(tuple(own.get(kind, ())) for own in attributes for kind in HOOKS),
-            tuple("forward" in own for own in attributes),
+            tuple(tuple(values.get(kind, ())) for values in attributes for kind in HOOKS),
+            tuple("forward" in values for values in attributes),
             content_digest(model),
         )
 
 
 def content_digest(model: nn.Module) -> str:
-    """Return a digest of all parameters and buffers."""
+    """Return the SHA-256 of all parameters and buffers."""
     state = hashlib.sha256()
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -97,11 +97,9 @@ class TorchSettings:
     dtype: torch.dtype = field(metadata={"name": "default dtype"})
     grad: bool = field(metadata={"name": "grad mode"})
     threads: int = field(metadata={"name": "number of threads"})
-    deterministic: tuple[bool, bool] = field(
-        metadata={"name": "deterministic algorithms"}
-    )  # on or off, and whether they only warn
+    deterministic: tuple[bool, bool] = field(metadata={"name": "deterministic algorithms"})  # enabled, warn only
     benchmark: bool = field(metadata={"name": "cudnn benchmark"})
-    tf32: tuple[bool, bool] = field(metadata={"name": "TF32"})
+    tf32: tuple[bool, bool] = field(metadata={"name": "TF32"})  # matmul, cudnn
 
     @classmethod
     def current(cls) -> TorchSettings:

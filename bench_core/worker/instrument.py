@@ -1,4 +1,4 @@
-"""Wrappers around a network: one caches its last forward, one counts the images that pass through it."""
+"""Instruments of a network: a cache of its last forward, and a counter of the images that pass through it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batches import answered
+from ..batches import batched_forward
 
 
 class CachedForward(nn.Module):
-    """A network that keeps its last output, so that metrics that observe the same tensor share one forward.
+    """A network that caches its last output, so that metrics that observe the same tensor share one forward.
 
     A call that needs a gradient is never cached.
     """
@@ -28,11 +28,11 @@ class CachedForward(nn.Module):
             logits: Tensor = self.network(images)
             return logits
         if self.last is None or self.last[0] is not images:
-            self.last = images, answered(self.network, images)
+            self.last = images, batched_forward(self.network, images)
         return self.last[1]
 
     def __getattr__(self, name: str) -> Any:
-        """Return the network's own attribute, for metrics that look for one."""
+        """Return an attribute of the network, for metrics that use one."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -40,7 +40,7 @@ class CachedForward(nn.Module):
 
 
 class PassCounter:
-    """Counts the images that pass through a network, forwards and backwards, while `counting` is entered."""
+    """Counts the images that pass through a network, forwards and backwards, within `with counter.counting()`."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network, self.forwards, self.backwards = network, 0, 0

@@ -1,4 +1,4 @@
-"""Computes one job: one batch of images, one source and attack, and everything that is observed of it."""
+"""Computes one job: a batch of images, attacked or clean, and all metrics that observe it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .diagnostics import AttackDiagnostics, examine
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
-from .rng_state import own_streams
+from .rng_state import separate_streams
 from .streams import ImageStreams
 
 
 class Worker:
-    """Computes jobs. What they name is built once and kept."""
+    """Computes jobs. Networks and datasets are kept for later jobs."""
 
     def __init__(self, registry: Registry) -> None:
         self.builder, self.loader = Builder(registry), Loader(registry)
@@ -39,11 +39,11 @@ class Worker:
             wanted: The keys of the cells.
 
         Returns:
-            The bundle of the cells' rows, for the store. It is empty for a check of a source.
+            The arrays of the cells, packed for the store; none for a check of a source.
 
         Raises:
             ContractError: if a plugin broke its contract.
-            UsageError: if the user made a mistake that shows only here, as a source that the attack rejects.
+            UsageError: if the user made a mistake that only a worker finds, such as a source that the attack rejects.
         """
         parsed = job_from_json(spec)
         job = parsed.job if isinstance(parsed, SourceCheck) else parsed
@@ -52,7 +52,7 @@ class Worker:
             _configure_torch(job.environment.threads)
             examples = self.loader.examples(job.batch, device)
             networks = [self.builder.model(model, device) for model in job.models.values()]
-            with torch.no_grad(), own_streams(networks, examples.images[:1], batch_seed(examples, job.seed)):
+            with torch.no_grad(), separate_streams(networks, examples.images[:1], batch_seed(examples, job.seed)):
                 arrays = self._compute(parsed, examples, frozenset(wanted))
             self.builder.evict(device)
             return pack(arrays)
@@ -65,57 +65,55 @@ class Worker:
             case CleanJob():
                 return self._clean(job, examples, wanted)
             case AttackJob():
-                return self._attacked(job, examples, wanted)
+                return self._attack(job, examples, wanted)
             case SourceCheck(job=checked):
-                self._accepting(checked, self.builder.source(checked, checked.environment.dtype))
+                self._accepted_attack(checked, self.builder.source(checked, checked.environment.dtype))
         return {}
 
     def _clean(self, job: CleanJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
         networks = {label: self.builder.model(spec, job.environment.device) for label, spec in job.models.items()}
         cached = {label: CachedForward(network) for label, network in networks.items()}
         arrays: Arrays = {}
-        for observed in job.observe:
-            if observed.key not in wanted:
+        for observation in job.observe:
+            if observation.key not in wanted:
                 continue
-            assert observed.target is not None
-            target = cached[observed.target]
-            if observed.metric.recipe == PREDICTED:
+            assert observation.target is not None
+            target = cached[observation.target]
+            if observation.metric.recipe == PREDICTED:
                 logits = target(examples.images)
                 classes = getattr(self.loader.dataset(job.batch.data), "class_count", None)
-                check_logits(logits, examples.labels, observed.target, classes)
+                check_logits(logits, examples.labels, observation.target, classes)
                 rows = checked_rows({"predicted": logits.argmax(1)}, len(examples.ids))
-                arrays |= _named(observed.key, rows)
-            elif observed.metric.recipe == EXAMINED:
-                rows = checked_rows(examine(networks[observed.target], examples), len(examples.ids))
-                arrays |= _named(observed.key, rows)
+                arrays |= _named(observation.key, rows)
+            elif observation.metric.recipe == EXAMINED:
+                rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))
+                arrays |= _named(observation.key, rows)
             else:
-                observer = self._observer(job, observed.key, observed.metric, examples, target=target)
+                observer = self._observer(job, observation.key, observation.metric, examples, target=target)
                 observer.images(examples)
                 arrays |= observer.arrays()
         return arrays
 
-    def _attacked(self, job: AttackJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
-        source, budget = self.builder.source(job, "float32"), job.budget
+    def _attack(self, job: AttackJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
+        source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
         rng = ImageStreams(job.seed, examples.ids)
         examples = with_targets(examples, source, rng) if budget.targeted else replace(examples, targets=None)
         attacked = self.builder.source(job, job.environment.dtype)
-        attack = self._accepting(job, attacked)
-        labels = dict.fromkeys(observed.target for observed in job.observe if observed.target)
+        attack = self._accepted_attack(job, attacked)
+        labels = dict.fromkeys(observation.target for observation in job.observe if observation.target)
         targets = {
             label: CachedForward(self.builder.model(job.models[label], job.environment.device)) for label in labels
         }
         observers = [
-            self._observer(
-                job, observed.key, observed.metric, examples, source=source, target=targets.get(observed.target or "")
-            )
-            for observed in job.observe
-            if observed.key in wanted
+            self._observer(job, item.key, item.metric, examples, source=source, target=targets.get(item.target or ""))
+            for item in job.observe
+            if item.key in wanted
         ]
         run = AttackRun(attack, attacked, examples, rng, PassCounter(attacked))
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         images: Tensor | None = None
         for index, produced in enumerate(run.steps(), 1):
-            images = _judged(job, examples.images, produced)
+            images = _checked_images(job, examples.images, produced)
             diagnostics.step(index, images)
             for observer in observers:
                 observer.step(Step(index, images), examples)
@@ -127,8 +125,8 @@ class Worker:
             arrays |= observer.arrays()
         return arrays | _named(RECORD, checked_rows(_record(run, diagnostics, images), len(examples.ids)))
 
-    def _accepting(self, job: AttackJob, source: torch.nn.Module) -> Attack:
-        """Build the attack. Raises UsageError if it rejects the source."""
+    def _accepted_attack(self, job: AttackJob, source: torch.nn.Module) -> Attack:
+        """Build an attack. Raises UsageError if it rejects the source."""
         attack = self.builder.attack(job.attack, job.budget)
         rejection = Rejection.of(getattr(attack, "check_source", lambda _model: None)(source))
         if rejection:
@@ -149,12 +147,12 @@ def _configure_torch(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # a guard against bugs, which writes every tensor twice
+    # filling catches reads of uninitialised memory, but writes every tensor twice
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _judged(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
-    """Check an attack's images and return those that are judged: as they are, or rounded to 8 bits."""
+def _checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
+    """Check an attack's images and return them, rounded to 8 bits if the suite quantises."""
     check_images(clean, produced, job.budget)
     if not job.quantise:
         return produced

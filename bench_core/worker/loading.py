@@ -13,11 +13,11 @@ from ..registry import Registry
 from ..types import Examples, Images
 from .contracts import check_examples
 
-OTHER_IMAGES = Fault("data", "ids", "the images here are not those of the plan")
+OTHER_IMAGES = Fault("data", "ids", "the images here differ from those of the plan")
 
 
 class Loader:
-    """Opens each dataset once."""
+    """Loads images; opens each dataset once, and keeps it and its mean image."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -32,7 +32,7 @@ class Loader:
         return self.datasets[key]
 
     def examples(self, batch: Batch, device: str) -> Examples:
-        """Load a batch. Raises UsageError if the images here are not the plan's, or not what a dataset promises."""
+        """Load a batch. Raises UsageError if its images differ from the plan's or break the dataset's contract."""
         data = self.dataset(batch.data)
         if tuple(data.ids[i] for i in batch.indices) != batch.ids:
             raise UsageError(OTHER_IMAGES)
@@ -42,11 +42,11 @@ class Loader:
         check_examples(images, labels, data.shape)
         return Examples(images, labels, batch.ids, targets)
 
-    def data_mean(self, spec: DatasetSpec, wanted: str, device: str) -> Tensor:
-        """Return the mean image [c, h, w] whose digest is `wanted`, computed once."""
-        if wanted not in self.means:
+    def data_mean(self, spec: DatasetSpec, identity: str, device: str) -> Tensor:
+        """Return the mean image [c, h, w] whose digest is `identity`, computed once."""
+        if identity not in self.means:
             data = self.dataset(spec)
-            if data_mean_digest(data) != wanted:
+            if data_mean_digest(data) != identity:
                 raise UsageError(OTHER_IMAGES)
-            self.means[wanted] = torch.from_numpy(data_mean(data)).to(device)
-        return self.means[wanted]
+            self.means[identity] = torch.from_numpy(data_mean(data)).to(device)
+        return self.means[identity]

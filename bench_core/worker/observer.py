@@ -1,4 +1,4 @@
-"""Calls a metric's `observe`, and checks the rows that it returns."""
+"""Calls a metric's `observe` and checks the rows that it returns."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Observer:
-    """A metric within a job. Its rows are collected under `key`, at every step or once at the end.
+    """A metric within a job. It collects the metric's rows at every step, or once at the end.
 
     Args:
-        key: The key of the metric's cell.
-        metric: The metric, of whose `observe` the parameters name what it needs.
-        given: The values of those parameters that are the same at every step.
+        key: The key of the metric's cell in the store.
+        metric: The metric. The parameters of its `observe` name what it needs.
+        constants: The arguments of `observe` that are the same at every step.
     """
 
-    def __init__(self, key: str, metric: Metric, **given: Any) -> None:
-        self.key, self.given = key, given
+    def __init__(self, key: str, metric: Metric, **constants: Any) -> None:
+        self.key, self.constants = key, constants
         self.observe: Callable[..., Mapping[str, Tensor]] = metric.observe
         self.needs = tuple(inspect.signature(metric.observe).parameters)
         self.stepwise = "step" in self.needs
         self.collected: list[Arrays] = []
 
     def step(self, step: Step, clean: Examples) -> None:
-        """Observe the images after a step of an attack, if the metric observes steps."""
+        """Observe the images after a step of an attack, if the metric observes every step."""
         if self.stepwise:
             self._collect(len(clean.labels), clean=clean, step=step, adversarial=step.images)
 
     def end(self, adversarial: Tensor, clean: Examples) -> None:
-        """Observe the last images of an attack, if the metric observes no steps."""
+        """Observe the last images of an attack, if the metric does not observe every step."""
         if not self.stepwise:
             self._collect(len(clean.labels), clean=clean, adversarial=adversarial)
 
@@ -47,14 +47,14 @@ class Observer:
         """Observe clean images."""
         self._collect(len(clean.labels), clean=clean)
 
-    def _collect(self, count: int, **given: Any) -> None:
-        values = self.given | given
-        with torch.no_grad():  # even if an attack's generator, suspended within its own block, has enabled gradients
+    def _collect(self, count: int, **arguments: Any) -> None:
+        values = self.constants | arguments
+        with torch.no_grad():  # a suspended generator may have left gradients enabled
             rows = self.observe(**{name: values[name] for name in self.needs})
         self.collected.append(checked_rows(rows, count))
 
     def arrays(self) -> Arrays:
-        """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] of a metric that observes steps."""
+        """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] if the metric observes every step."""
         if not self.collected:
             return {}
         names = self.collected[0]
@@ -64,7 +64,7 @@ class Observer:
 
 
 def checked_rows(rows: Mapping[str, Tensor], count: int) -> Arrays:
-    """Convert rows to arrays, small whole numbers to 16 bits.
+    """Convert rows to arrays; non-negative integers below 2**15 become int16, to save space.
 
     Raises:
         ContractError: if a tensor does not have one row for each of the `count` images.

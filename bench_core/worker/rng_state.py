@@ -1,7 +1,7 @@
-"""The global random generators: saved, restored, and replaced while a randomised network runs.
+"""Saves and restores the global random generators, and swaps their states while a randomised network runs.
 
-A randomised defence draws from the global generators. Here each such network draws from a stream of its own, seeded for
-each job, so that its draws are the same on every worker and no attack is blamed for them.
+A randomised defence draws from the global generators. In a job, each such network has a separate stream with the job's
+seed, so that its draws are the same on every worker and are not mistaken for draws of an attack.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RandomStates:
         random.setstate(self.python)
 
     def differing(self, other: RandomStates) -> list[str]:
-        """Name the generators whose states differ."""
+        """Return the names of the generators whose states differ."""
         same = {
             "torch's global random state": torch.equal(self.torch, other.torch),
             "CUDA's global random state": all(map(torch.equal, self.cuda or (), other.cuda or ())),
@@ -68,19 +68,19 @@ def is_randomised(network: nn.Module, image: Tensor) -> bool:
 
 
 @contextmanager
-def own_streams(networks: Iterable[nn.Module], image: Tensor, seed: int) -> Iterator[None]:
-    """Let every randomised network draw from a stream of its own; the global generators do not move."""
+def separate_streams(networks: Iterable[nn.Module], image: Tensor, seed: int) -> Iterator[None]:
+    """Let every randomised network draw from a separate stream, so that the global generators do not advance."""
     with ExitStack() as stack:
-        for network in {id(one): one for one in networks}.values():
+        for network in {id(network): network for network in networks}.values():
             if is_randomised(network, image):
-                stream = _OwnStream(seed)
+                stream = _SeparateStream(seed)
                 stack.callback(network.register_forward_pre_hook(stream.enter).remove)
                 stack.callback(network.register_forward_hook(stream.leave, always_call=True).remove)
         yield
 
 
-class _OwnStream:
-    """Swaps the global random states for its own while a network's forward runs."""
+class _SeparateStream:
+    """Replaces the global random states while a network's forward runs, and keeps its own for the next forward."""
 
     def __init__(self, seed: int) -> None:
         self.outside = RandomStates()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class ImageStreams:
-    """The `Streams` of a batch of images with the digests `ids`."""
+    """Implements `types.Streams` for a batch of images with the digests `ids`."""
 
     def __init__(self, seed: int, ids: Sequence[str]) -> None:
         self.seed, self.ids = seed, tuple(ids)

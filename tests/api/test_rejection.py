@@ -19,7 +19,7 @@ from ..toys import ToyPlugin
         (None, None),
         ("", None),
         ("grid: found 3", Rejection("grid", "found 3")),
-        ("grid: found 3 (would do: 2)", Rejection("grid", "found 3 (would do: 2)")),
+        ("grid: found 3 (try 2)", Rejection("grid", "found 3 (try 2)")),
         ("images are too small", Rejection("", "images are too small")),
         ("too small: 3 x 3", Rejection("", "too small: 3 x 3")),
         ("grid: ", Rejection("", "grid: ")),

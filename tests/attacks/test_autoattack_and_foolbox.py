@@ -63,7 +63,7 @@ def test_without_a_library_its_plugin_says_what_to_install(module: str, extra: s
         f"try:\n    import bench_attacks.bridges.{module}\nexcept ImportError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f'is not installed (would do: pip install "adversarial-bench[{extra}]")' in done.stdout
+    assert f'is not installed (try pip install "adversarial-bench[{extra}]")' in done.stdout
 
 
 @pytest.mark.parametrize("budget", [LINF, L2], ids=["linf", "l2"])

@@ -76,7 +76,7 @@ def test_without_the_library_the_plugin_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert 'torchattacks is not installed (would do: pip install "adversarial-bench[torchattacks]")' in done.stdout
+    assert 'torchattacks is not installed (try pip install "adversarial-bench[torchattacks]")' in done.stdout
 
 
 @pytest.mark.parametrize("targeted", [False, True])

@@ -117,6 +117,6 @@ def test_no_diversity_is_plain_ascent_to_the_bit() -> None:
 
 def test_a_network_of_one_size_is_rejected_with_what_to_change() -> None:
     given, model = examples(), nn.Sequential(nn.Flatten(), nn.Linear(36, 4)).double().requires_grad_(False)
-    with pytest.raises(ValueError, match=r"resize: the network fails on 7 x 7 pixels \(would do: 0.9"):
+    with pytest.raises(ValueError, match=r"resize: the network fails on 7 x 7 pixels \(try 0.9"):
         run(build("di", budget(), probability=1.0), model, given)
     assert len(run(build("di", budget(), probability=1.0, resize=0.9), model, given)) == 3

@@ -123,7 +123,7 @@ def test_all_mistakes_in_a_file_are_reported_together(bench) -> None:
         ),
         (["run", "small.toml", "--executor", "rya"], 'unknown executor "rya"'),
         (["run", "small.toml", "--limit", "0"], "--limit"),
-        (["run", "small.toml", "--device", "gpu"], 'found "gpu" (would do: auto, cpu, cuda, cuda:N, mps)'),
+        (["run", "small.toml", "--device", "gpu"], 'found "gpu" (try auto, cpu, cuda, cuda:N, mps)'),
         (["run", "small.toml", "--precision", "float8"], "float8"),
         (["run", "small.toml", "--nonsense"], "--nonsense"),
         (["show", "small.toml"], "not the record of a run"),

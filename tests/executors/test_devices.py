@@ -47,7 +47,7 @@ def test_a_device_is_found(machine, vendor: str | None, wanted: str, found: str)
     ("vendor", "wanted", "why"),
     [
         (None, "cuda", "no NVIDIA driver"), ("apple", "cuda:1", "no NVIDIA driver"), ("nvidia", "mps", "no Apple GPU"),
-        ("nvidia", "gpu", "would do: auto"), ("nvidia", "cuda:x", "would do: auto"),
+        ("nvidia", "gpu", "try auto"), ("nvidia", "cuda:x", "try auto"),
     ],
 )  # fmt: skip
 def test_a_missing_device_is_a_mistake_of_the_user(machine, vendor: str | None, wanted: str, why: str) -> None:

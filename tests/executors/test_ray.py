@@ -56,7 +56,7 @@ def bench_attacks():
     return {"dies": AttackRecipe(dies, "is killed a number of times")}
 """
 ERRORS = [
-    ({"address": "nowhere"}, "no address of a cluster (would do: local, auto, HOST:PORT)"),
+    ({"address": "nowhere"}, "no address of a cluster (try local, auto, HOST:PORT)"),
     ({"address": "127.0.0.1:{closed}"}, "no Ray cluster answers there"),
     ({"gpsu": 1}, 'unknown key (did you mean "gpus"?)'),
     ({"cpus": -1}, "greater than or equal to 0"),

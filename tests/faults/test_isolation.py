@@ -118,7 +118,7 @@ def test_strict_stops_at_the_first_void(write_suite, tmp_path, capsys) -> None:
 
 
 def test_limits_that_cannot_be_enforced_or_read_are_rejected(write_suite, tmp_path) -> None:
-    with pytest.raises(UsageError, match=r"--executor: .inline. cannot.*would do: local"):
+    with pytest.raises(UsageError, match=r"--executor: .inline. cannot.*try local"):
         run(write_suite(), out=tmp_path, executor="inline", limits=Limits(seconds=6))
     assert (memory("800M"), memory("4G"), memory("2gib")) == (800 * 2**20, 4 * 2**30, 2 * 2**30)
     for wrong in ("", "4", "0G", "-1G", "4X", "G"):

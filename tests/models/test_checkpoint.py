@@ -60,7 +60,7 @@ def test_a_checkpoint_of_the_robustness_library_is_loaded(network, caches: Cache
     torch.save(whole, tmp_path / "a.ckpt")
     found = answers(tmp_path / "a.ckpt", prefix="module.model.", **PLAIN)
     torch.testing.assert_close(found, expected(network), atol=1e-4, rtol=1e-4)
-    with pytest.raises(UsageError, match=r'would do: prefix = "module\.(attacker\.)?model\."'):
+    with pytest.raises(UsageError, match=r'try prefix = "module\.(attacker\.)?model\."'):
         answers(tmp_path / "a.ckpt")
     with pytest.raises(UsageError, match="no state dict at ema; it holds: model, epoch, args, acc"):
         answers(tmp_path / "a.ckpt", key="ema", prefix="module.model.")
@@ -100,7 +100,7 @@ def test_the_digest_of_the_file_is_checked(network, caches: Caches, tmp_path: Pa
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ("resnet18", 'found "resnet18" \\(would do: "torchvision:resnet50"'),
+        ("resnet18", 'found "resnet18" \\(try "torchvision:resnet50"'),
         ("torchvision:resnet81", 'torchvision has no "resnet81"'),
         ("robustbench:cifar10/Linf/Nobody2020", 'unknown network "Nobody2020"'),
         ("robustbench:mnist/Linf/Standard", 'robustbench has no dataset "mnist"'),

@@ -112,7 +112,7 @@ def test_missing_weights_are_reported_in_one_line_offline(caches: Caches, tmp_pa
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "models.RN-18: weights are not on this machine: looked for" in line
-    assert "resnet18-f37072fd.pth (bench fetch one.toml --profile imagenet gets it)" in line
+    assert "resnet18-f37072fd.pth (try bench fetch one.toml --profile imagenet)" in line
 
 
 def test_the_cifar10_profile_runs_on_the_archive(

@@ -157,7 +157,7 @@ def test_the_plugin_of_a_missing_library_names_what_to_install(library: str) -> 
         "except ImportError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == f'{library} is not installed (would do: pip install "adversarial-bench[{library}]")'
+    assert done.stdout.strip() == f'{library} is not installed (try pip install "adversarial-bench[{library}]")'
 
 
 FOLDED = {"resnet18": 20, "densenet121": 59, "mobilenet_v2": 52, "vgg11_bn": 8, "googlenet": 57, "swin_t": 0}

@@ -46,4 +46,4 @@ def test_an_extra_alone_fits_together(extra: str, tmp_path: Path) -> None:
     assert brought <= there
     assert not brought & set(missing)
     for plugin in PLUGINS - there:
-        assert f'(would do: pip install "adversarial-bench[{plugin}]")' in missing[plugin]
+        assert f'(try pip install "adversarial-bench[{plugin}]")' in missing[plugin]

@@ -58,8 +58,8 @@ def test_an_accuracy_expected_of_an_unmeasured_part_is_an_error(registry, write_
     parts = '"C" = { recipe = "toy", seed = 3, expected_accuracy = 1 }\n[budgets.linf]'
     made = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
     changes = (('"B" = { recipe = "toy", seed = 2 }', made), ("[budgets.linf]", parts))
-    said = r'models\.C\.expected_accuracy: "C" is only a part of "B" and is not measured \(would do: "C" in targets'
-    with pytest.raises(UsageError, match=said):
+    message = r'models\.C\.expected_accuracy: "C" is only a part of "B" and is not measured \(try "C" in targets'
+    with pytest.raises(UsageError, match=message):
         resolve_suite(load_suite(write_suite(*changes)), registry)
     measured = write_suite(*changes, ('targets = ["A", "B"]', 'targets = ["A", "B", "C"]'))
     assert "C" in resolve_suite(load_suite(measured), registry).models

@@ -10,7 +10,7 @@ from bench_core import cli
 from bench_core.errors import Fault, UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.plan import make_plan
-from bench_core.planning.weights import fetching
+from bench_core.planning.weights import fetch_command
 from bench_core.registry import Origin, Registry
 from bench_core.reports.plan import plan_text
 from bench_core.run import resolve_suite, run
@@ -75,7 +75,7 @@ def test_fetching_needs_no_images(
     with pytest.raises(SystemExit) as left:
         cli.main(["fetch", suite, "--set", "images.count=3"])
     assert left.value.code == 3, "there is no server"
-    assert f"bench fetch {suite} --profile toy --set=images.count=3 gets it" in capsys.readouterr().err
+    assert f"(try bench fetch {suite} --profile toy --set=images.count=3)" in capsys.readouterr().err
 
 
 def test_a_command_names_the_file_and_the_overrides(write_suite: Callable[..., str]) -> None:
@@ -84,7 +84,7 @@ def test_a_command_names_the_file_and_the_overrides(write_suite: Callable[..., s
     assert shlex.split(command("run", loaded, "--limit", "2")) == [
         "bench", "run", path, "--profile", "toy", "--limit", "2", "--set=images.count=3", '--set=data.root="a b"',
     ]  # fmt: skip
-    assert shlex.split(fetching(loaded))[2:] == [path, "--profile", "toy", "--set=images.count=3"]
+    assert shlex.split(fetch_command(loaded))[2:] == [path, "--profile", "toy", "--set=images.count=3"]
     assert command("fetch", load_suite("robust_accuracy", "cifar10")) == "bench fetch robust_accuracy --profile cifar10"
 
 

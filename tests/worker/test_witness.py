@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench_core.types import Budget, Examples
 from bench_core.worker.diagnostics import EXAMINED_IMAGES, AttackDiagnostics, examine, noise_of_size
-from bench_core.worker.rng_state import RandomStates, is_randomised, own_streams
+from bench_core.worker.rng_state import RandomStates, is_randomised, separate_streams
 from bench_core.worker.streams import ImageStreams
 from tests.toys import ToyImages, toy_network
 
@@ -84,7 +84,7 @@ def test_a_network_that_draws_moves_no_generator_but_its_own() -> None:
     seen = []
     for _ in range(2):
         before = RandomStates()
-        with own_streams([network, network], image, 7):
+        with separate_streams([network, network], image, 7):
             first, second = network(image), network(image)
         assert RandomStates().differing(before) == []
         seen.append((first, second))

@@ -78,7 +78,7 @@ def plugin_formats(manager: pluggy.PluginManager) -> dict[str, str]:
     for offered in manager.hook.bench_formats():
         for name, suffix in offered.items():
             if not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", suffix):
-                raise UsageError(Fault("plugins", f"formats.{name}", f'found suffix "{suffix}" (would do: org)'))
+                raise UsageError(Fault("plugins", f"formats.{name}", f'found suffix "{suffix}" (try org)'))
             if name in names or suffix in suffixes:
                 message = f'the name or its suffix "{suffix}" is taken (block one of the plugins)'
                 raise UsageError(Fault("plugins", f"formats.{name}", message))

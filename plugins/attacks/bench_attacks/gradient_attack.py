@@ -161,8 +161,8 @@ class GradientAttack:
         rejections += [self.stop.check(self.budget)] if self.stop else []
         if not self.clipped and self.steepest and self.step_size > self.budget.eps:
             found = f"found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g}"
-            would_do = "(would do: clip = true, or a budget whose steps x step_size is at most its eps)"
-            rejections.append(Rejection("clip", f"{found} {would_do}"))
+            hint = "(try clip = true, or a budget whose steps x step_size is at most its eps)"
+            rejections.append(Rejection("clip", f"{found} {hint}"))
         return next(filter(None, rejections), None)
 
     @property

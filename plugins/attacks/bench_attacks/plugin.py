@@ -24,7 +24,7 @@ def recipes_of(package: ModuleType) -> dict[str, AttackRecipe]:
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         offered = getattr(importlib.import_module(module.name), "RECIPES", None)
         if offered is None:
-            raise UsageError(Fault(module.name, "RECIPES", "found none (would do: RECIPES = {NAME: recipe(PART)})"))
+            raise UsageError(Fault(module.name, "RECIPES", "found none (try RECIPES = {NAME: recipe(PART)})"))
         for name, recipe in offered.items():
             if name in found:
                 raise UsageError(Fault(package.__name__, name, f"both {offered_by[name]} and {module.name} offer it"))

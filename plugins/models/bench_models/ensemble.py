@@ -42,6 +42,6 @@ def stacked(logits: Sequence[Tensor]) -> Tensor:
     """Stack the members' logits [n, classes]. Raises UsageError where their numbers of classes differ."""
     counts = [rows.shape[-1] for rows in logits]
     if len(set(counts)) > 1:
-        found = f"found members of {', '.join(map(str, counts))} classes (would do: members of the same classes)"
+        found = f"found members of {', '.join(map(str, counts))} classes (try members of the same classes)"
         raise UsageError(Fault("ensemble", "members", found))
     return torch.stack(list(logits))

@@ -43,7 +43,7 @@ class Smoothed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         if self.form == "votes":
             if torch.is_grad_enabled() and images.requires_grad:
-                raise RuntimeError('votes have no gradient (would do: attack a model with form = "soft")')
+                raise RuntimeError('votes have no gradient (try a model with form = "soft")')
             counts = self.votes(images)
             return ((counts + 1) / (self.n + counts.shape[-1])).log().to(images)
         return torch.cat([logits.log_softmax(-1) for logits in self.noisy_logits(images)]).logsumexp(0) - math.log(

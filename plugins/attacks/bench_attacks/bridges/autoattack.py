@@ -30,7 +30,7 @@ NORMS = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9  # wrong classes that the targeted parts try, the strongest first
 
 if importlib.util.find_spec(LIBRARY) is None:
-    raise ImportError('pyautoattack is not installed (would do: pip install "adversarial-bench[autoattack]")')
+    raise ImportError('pyautoattack is not installed (try pip install "adversarial-bench[autoattack]")')
 
 
 @dataclass(frozen=True)

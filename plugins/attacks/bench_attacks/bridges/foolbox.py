@@ -32,7 +32,7 @@ LIBRARY = "foolbox"
 BENCH_DEPENDS = (LIBRARY,)
 
 if importlib.util.find_spec(LIBRARY) is None:
-    raise ImportError('foolbox is not installed (would do: pip install "adversarial-bench[foolbox]")')
+    raise ImportError('foolbox is not installed (try pip install "adversarial-bench[foolbox]")')
 NORMS = {"linf": ("Linf", "LInf"), "l2": ("L2", "DDN")}  # how names begin
 UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # reject a target, or ignore it
 INDEX = {

@@ -35,7 +35,7 @@ LIBRARY = "torchattacks"
 BENCH_DEPENDS = (LIBRARY,)
 
 if importlib.util.find_spec(LIBRARY) is None:
-    raise ImportError('torchattacks is not installed (would do: pip install "adversarial-bench[torchattacks]")')
+    raise ImportError('torchattacks is not installed (try pip install "adversarial-bench[torchattacks]")')
 INDEX = library_index(LIBRARY, "bench_attacks.bridges.torchattacks_index")
 
 NORMS = {"linf": "Linf", "l2": "L2"}

@@ -76,7 +76,7 @@ def forward_resized(model: Any, images: Tensor, arguments: Mapping[str, Any]) ->
         logits: Tensor = model(images, **arguments)
     except RuntimeError as error:
         height, width = images.shape[-2:]
-        text = f"resize: the network fails on {height} x {width} pixels (would do: 0.9, which keeps its size): {error}"
+        text = f"resize: the network fails on {height} x {width} pixels (try 0.9, which keeps its size): {error}"
         raise ValueError(text) from error
     return logits
 

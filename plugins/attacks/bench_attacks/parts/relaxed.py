@@ -49,7 +49,7 @@ class FullLength:
         if budget.norm == "l2":
             return None
         found = f"found a budget in {budget.norm}, but this attack ends at an L2 norm"
-        return Rejection("norm", f'{found} (would do: norm = "l2")')
+        return Rejection("norm", f'{found} (try norm = "l2")')
 
     def reached(self, delta: Tensor, budget: Budget) -> Tensor:
         reached: Tensor = delta.flatten(1).norm(dim=1) >= budget.eps

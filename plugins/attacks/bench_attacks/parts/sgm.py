@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NO_BRANCHES = (
     "the source {name} has no residual branches that are known here: no ResNet or SENet block, no dense layer, "
-    "no module with an attribute `branch` (would do: such a source, budgets whose `sources` and `attacks` keep the "
+    "no module with an attribute `branch` (try such a source, budgets whose `sources` and `attacks` keep the "
     "two apart, or a network whose blocks keep in `branch` the module whose output is added)"
 )
 

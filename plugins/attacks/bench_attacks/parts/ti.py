@@ -41,7 +41,7 @@ class TranslationKernel:
 def ti(attack: GradientAttack, *, kernel: Count = 15) -> GradientAttack:
     """Smooth the gradient with a Gaussian kernel, before any momentum (Dong et al., 2019)."""
     if kernel % 2 == 0:
-        raise ValueError(f"kernel: found {kernel} (would do: an odd number of pixels)")
+        raise ValueError(f"kernel: found {kernel} (try an odd number of pixels)")
     return attack.with_filters(TranslationKernel(kernel), *attack.filters)
 
 

@@ -56,7 +56,7 @@ class ImageFolder:
         for folder in class_folders(where):
             if folder.name not in index:
                 named = f"{classes} does not name the folder {folder.name} {did_you_mean(folder.name, list(index)[:5])}"
-                unnamed = f"{folder.name} is no class of ImageNet (would do: a file of all class names in order)"
+                unnamed = f"{folder.name} is no class of ImageNet (try a file of all class names in order)"
                 raise UsageError(Fault("data", "classes", named if classes else unnamed))
             files += sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
         if not files:

@@ -39,7 +39,7 @@ class NpzImages:
     ) -> None:
         path = data_path(root, "an .npz file of images and labels")
         if not zipfile.is_zipfile(path):
-            wanted = "no .npz file (would do: what numpy.savez writes)"
+            wanted = "no .npz file (try a file that numpy.savez writes)"
             raise UsageError(Fault("data", "root", f"cannot read {path}: {wanted}"))
         try:
             with np.load(path, allow_pickle=False) as file:

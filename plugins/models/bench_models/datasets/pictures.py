@@ -43,7 +43,7 @@ class Pictures:
         try:
             content = file.read_bytes()
             if self.frame.image_id(hashlib.sha256(content).hexdigest()) != self.ids[index]:
-                raise UsageError(Fault("data", "", f"{file} has changed during the run (would do: run again)"))
+                raise UsageError(Fault("data", "", f"{file} has changed during the run (try the run again)"))
             return self.frame.pixels(content)
         except UsageError:
             raise

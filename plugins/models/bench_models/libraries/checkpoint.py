@@ -139,11 +139,11 @@ def _library(architecture: str) -> tuple[str, str]:
     """Split `LIBRARY:NAME`. Raises UsageError for an unknown library; also for an unknown network, except of timm."""
     library, _, name = architecture.partition(":")
     if library not in LIBRARIES or not name:
-        would_do = '(would do: "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
-        raise UsageError(Fault("", "architecture", f'found "{architecture}" {would_do}'))
+        hint = '(try "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
+        raise UsageError(Fault("", "architecture", f'found "{architecture}" {hint}'))
     if importlib.util.find_spec(library) is None:
-        would_do = f'pip install "adversarial-bench[{library}]"'
-        raise UsageError(Fault("", "architecture", f"{library} is not installed (would do: {would_do})"))
+        hint = f'pip install "adversarial-bench[{library}]"'
+        raise UsageError(Fault("", "architecture", f"{library} is not installed (try {hint})"))
     if library == "torchvision":
         known = {*torchvision_networks(), *WIDER}
         if name not in known:
@@ -155,7 +155,7 @@ def _library(architecture: str) -> tuple[str, str]:
         threat, _, entry = rest.partition("/")
         datasets = robustbench_networks()
         if dataset not in datasets:
-            would_do = did_you_mean(dataset, datasets)
-            raise UsageError(Fault("", "architecture", f'robustbench has no dataset "{dataset}" {would_do}'))
+            hint = did_you_mean(dataset, datasets)
+            raise UsageError(Fault("", "architecture", f'robustbench has no dataset "{dataset}" {hint}'))
         robustbench_models.files(entry, dataset, threat)  # type: ignore[arg-type]
     return library, name

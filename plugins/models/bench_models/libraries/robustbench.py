@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # The distribution, not the module: pyautoattack brings a module of that name, which is not this one.
 if not any(importlib.metadata.distributions(name="robustbench")):
-    raise ImportError('robustbench is not installed (would do: pip install "adversarial-bench[robustbench]")')
+    raise ImportError('robustbench is not installed (try pip install "adversarial-bench[robustbench]")')
 
 Dataset = Literal["cifar10", "cifar100", "imagenet"]
 Threat = Literal["Linf", "L2", "corruptions"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 if importlib.util.find_spec("timm") is None:
-    raise ImportError('timm is not installed (would do: pip install "adversarial-bench[timm]")')
+    raise ImportError('timm is not installed (try pip install "adversarial-bench[timm]")')
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 

@@ -37,7 +37,7 @@ def unreadable(file: str | Path, error: Exception) -> UsageError:
     wanted = re.search(r"GLOBAL (\S+)", str(error))
     if wanted:
         reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and loading it would run its author's code"
-        return UsageError(Fault("weights", "", f"{file}: {reason} (would do: save its state dict as safetensors)"))
+        return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
     first, _, rest = str(error).partition("\n")
     if "loading state_dict" in first:
         return UsageError(Fault("weights", "", f"{file} does not fit the network: {shortened(rest)}"))
@@ -105,7 +105,7 @@ def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file
     if not missing:
         return {name: value for name, value in chosen.items() if name in wanted}
     ends = [name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]]
-    hint = f'(would do: prefix = "{ends[0]}")' if ends and ends[0] != prefix else "(another architecture?)"
+    hint = f'(try prefix = "{ends[0]}")' if ends and ends[0] != prefix else "(another architecture?)"
     message = (
         f"{file} has no {prefix}{missing[0]}, which the network wants; it has {next(iter(state), 'nothing')} {hint}"
     )

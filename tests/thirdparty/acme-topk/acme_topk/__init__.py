@@ -29,7 +29,7 @@ class TopK:
     cost = Cost(forwards=1, backwards=1)
 
     def check(self, _shape: tuple[int, int, int]) -> str | None:
-        return None if self.budget.norm == "linf" else 'recipe: bounded in linf (would do: norm = "linf")'
+        return None if self.budget.norm == "linf" else 'recipe: bounded in linf (try norm = "linf")'
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
         budget, clean = self.budget, examples.images
