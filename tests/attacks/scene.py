@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.gradient_attack import GradientAttack
-from bench_attacks.kinds import Ask
+from bench_attacks.kinds import Query
 from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
@@ -99,7 +99,7 @@ def gradient(
     """The gradient [n, c, h, w] of an attack's terms at `images`; `clean` [n, members, classes] are clean logits."""
     assert isinstance(attack, GradientAttack)
     clean = model(given.images)[:, None] if clean is None else clean
-    return attack.evaluation.answer(Ask(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
+    return attack.evaluation.answer(Query(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
 
 
 def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> list[Tensor]:

@@ -63,7 +63,7 @@ def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
         (["sgm", "sgm_ir"], "both have the part sgm"),
         (["raw", "raw"], "both have the part raw"),
         (["until_success", "until_utility"], "both set the goal"),
-        (["relaxed", "until_success"], "both say when an image stops"),
+        (["relaxed", "until_success"], "both decide when an image stops"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(parts: list[str], message: str) -> None:

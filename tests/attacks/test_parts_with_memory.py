@@ -1,4 +1,4 @@
-"""Parts that read the run or ask about several points, each against a loop that spells it out in float64."""
+"""Parts that read the run or query several points, each against a loop that spells it out in float64."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench_attacks.balls import per_image
 from bench_attacks.compose import composed, recipe
 from bench_attacks.gradient_attack import GradientAttack
-from bench_attacks.kinds import Answer, Ask, TermInputs
+from bench_attacks.kinds import Answer, Query, TermInputs
 from bench_attacks.loss import classification_loss
 from bench_attacks.parts.ir import ir
 from bench_attacks.parts.mi import Momentum, mi
@@ -71,13 +71,13 @@ def test_a_look_ahead_reads_the_momentum(decay: float) -> None:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The gradient plus the variance of the step before, and after a second ask the mean of both (VMI and IE)."""
+    """The gradient plus the variance of the step before, and after a second query the mean of both (VMI and IE)."""
 
     neighbours: int
     radius: float
 
     @property
-    def asked_points(self) -> int:
+    def query_points(self) -> int:
         return 2 + self.neighbours
 
     def init(self, images: Tensor) -> Tensor:
@@ -85,11 +85,11 @@ class Tuned:
 
     def estimate(
         self, images: Tensor, variance: Tensor, run: RunState
-    ) -> Generator[Ask, Answer, tuple[Tensor, Tensor]]:
+    ) -> Generator[Query, Answer, tuple[Tensor, Tensor]]:
         noise = self.radius * (2 * run.rng.uniform("neighbours", (self.neighbours, *images.shape[1:])) - 1)
-        answer = yield Ask(torch.cat([images[:, None], images[:, None] + noise], dim=1))
+        answer = yield Query(torch.cat([images[:, None], images[:, None] + noise], dim=1))
         first, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
-        ahead = yield Ask((images + 0.01 * first.sign())[:, None])
+        ahead = yield Query((images + 0.01 * first.sign())[:, None])
         return (first + variance + ahead.gradients[:, 0]) / 2, around - first
 
 
@@ -120,15 +120,15 @@ def test_every_point_of_every_ask_has_terms_with_draws_of_its_own() -> None:
     attack = composed("", vr, ir).build(budget(), copies=2, grid=3, samples=2, cells=3)
     points = given.images[:, None] + torch.linspace(0, 0.1, 3, dtype=torch.float64).view(1, 3, 1, 1, 1)
     clean, state = model(given.images)[:, None], run_state(given)
-    found = attack.evaluation.answer(Ask(points), model, given, state, clean)
-    again = attack.evaluation.answer(Ask(points), model, given, state, clean, index=1)
+    found = attack.evaluation.answer(Query(points), model, given, state, clean)
+    again = attack.evaluation.answer(Query(points), model, given, state, clean, index=1)
     assert found.gradients.shape == points.shape
     assert found.values.shape == (4, 3)
-    assert not torch.allclose(found.gradients, again.gradients), "a second ask draws anew"
-    same = attack.evaluation.answer(Ask(points[:, :1].expand_as(points)), model, given, state, clean)
+    assert not torch.allclose(found.gradients, again.gradients), "a second query draws new numbers"
+    same = attack.evaluation.answer(Query(points[:, :1].expand_as(points)), model, given, state, clean)
     assert not torch.allclose(same.gradients[:, 0], same.gradients[:, 1]), "two points share their draws"
     one = given.take(slice(2, 3))
-    single = attack.evaluation.answer(Ask(points[2:3]), model, one, run_state(one), clean[2:3])
+    single = attack.evaluation.answer(Query(points[2:3]), model, one, run_state(one), clean[2:3])
     torch.testing.assert_close(single.gradients[0], found.gradients[2], rtol=1e-9, atol=1e-12)
 
 
@@ -144,11 +144,11 @@ def test_asks_cost_what_is_declared(parts: tuple[object, ...]) -> None:
 def test_an_estimator_that_asks_more_than_it_declares_is_an_error() -> None:
     @dataclass(frozen=True)
     class Greedy(Tuned):
-        asked_points: int = 1  # type: ignore[assignment]
+        query_points: int = 1  # type: ignore[assignment]
 
     given, model = examples(), network()
     attack = GradientAttack.plain(budget()).set_once(estimator=Greedy(3, 0.05))
-    with pytest.raises(ValueError, match="asked about 5 points of each image, and declares 1"):
+    with pytest.raises(ValueError, match="queried 5 points of each image, but declares 1"):
         run(attack, model, given)
 
 
@@ -165,8 +165,8 @@ def test_large_asks_go_through_in_parts_that_cut_across_images() -> None:
     given, model = examples(3, (1, 28, 28)), network()
     attack = composed("", vr).build(budget(), copies=1)
     points = given.images[:, None].expand(-1, 40, -1, -1, -1)
-    together = attack.evaluation.answer(Ask(points), model, given, run_state(given), None).gradients
+    together = attack.evaluation.answer(Query(points), model, given, run_state(given), None).gradients
     for i in range(3):
         one = given.take(slice(i, i + 1))
-        alone = attack.evaluation.answer(Ask(points[i : i + 1]), model, one, run_state(one), None).gradients
+        alone = attack.evaluation.answer(Query(points[i : i + 1]), model, one, run_state(one), None).gradients
         torch.testing.assert_close(together[i], alone[0], rtol=1e-9, atol=1e-12)

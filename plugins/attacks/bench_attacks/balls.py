@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ball:
-    """The ball of one norm.
+    """The ball of one norm. Tensors are [n, c, h, w]; eps is in units of the image range.
 
-    `sample(rng, like, eps)` draws perturbations uniformly in the ball, `direction(gradient)` returns the steepest step
-    of length 1, and `project(delta, eps)` returns the nearest perturbations inside the ball.
+    Attributes:
+        sample: (rng, like, eps) -> perturbations drawn uniformly from the ball, in the shape of `like`.
+        direction: (gradient) -> the steepest step of length 1; zero where the gradient is zero.
+        project: (delta, eps) -> the nearest perturbations inside the ball.
     """
 
     sample: Callable[[StepRng, Tensor, float], Tensor]
@@ -27,12 +29,12 @@ class Ball:
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """Return values [n] in a shape that broadcasts over images [n, c, h, w]."""
+    """Reshape values [n] so that they broadcast over `like` [n, c, h, w]."""
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def unit(gradient: Tensor) -> Tensor:
-    """Scale each image's gradient to Euclidean length 1; zero stays zero, and tiny does not underflow to it."""
+    """Scale each image's gradient to Euclidean length 1. Zero stays zero; tiny gradients do not underflow to zero."""
     peak = per_image(gradient.flatten(1).abs().amax(1), gradient)
     scaled = gradient / peak.where(peak > 0, 1)
     length = per_image(scaled.flatten(1).norm(dim=1), gradient)
@@ -40,7 +42,7 @@ def unit(gradient: Tensor) -> Tensor:
 
 
 def shrink(delta: Tensor, eps: float) -> Tensor:
-    """Scale each perturbation longer than `eps` back to it."""
+    """Scale each perturbation whose Euclidean length is greater than `eps` to the length `eps`."""
     length = per_image(delta.flatten(1).norm(dim=1), delta)
     return delta * (eps / length.where(length > eps, eps)).clamp(max=1) if eps > 0 else delta * 0
 

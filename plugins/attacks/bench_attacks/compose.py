@@ -1,4 +1,8 @@
-"""Attacks made of parts: each part adds its idea to projected gradient ascent of the loss."""
+"""Attacks made of parts. A part is a function that adds one idea to an attack, starting from projected gradient ascent.
+
+A part has the form `part(attack, *, option=default) -> attack`. Its keyword-only parameters are its options in a suite;
+their annotations are the types and bounds. The first line of its docstring is the summary in `bench plugins`.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,14 @@ from bench_core.types import AttackRecipe, Budget
 
 from .gradient_attack import GradientAttack
 
-Part = Callable[..., GradientAttack]  # keyword arguments are the options of a suite: types, bounds, defaults
+Part = Callable[..., GradientAttack]
 Count = Annotated[int, Gt(0)]
-Share = Annotated[float, Ge(0), Le(1)]
+Share = Annotated[float, Ge(0), Le(1)]  # a probability or a factor
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def options_of(part: Part) -> list[inspect.Parameter]:
-    """Return the options of a part, which are its keyword-only parameters."""
+    """Return the options of a part: its keyword-only parameters."""
     parameters = inspect.signature(part, eval_str=True).parameters.values()
     return [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
@@ -31,45 +35,50 @@ def first_line(documented: Any) -> str:
 
 
 def recipe(part: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
-    """Return the attack of one part, summarised by the first line of its docstring. For `small`, see `composed`."""
+    """Return the recipe of the attack that has one part, with the first line of the part's docstring as its summary.
+
+    Args:
+        part: The part.
+        small: Options that `bench check` uses in place of the defaults, if those take more than a second.
+    """
     return composed(first_line(part), part, small=small)
 
 
 def composed(summary: str, *parts: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
-    """Return the attack that applies some parts, in order, to plain ascent of the loss.
+    """Return the recipe of the attack that applies parts, in order, to projected gradient ascent of the loss.
 
     Args:
         summary: One line for `bench plugins`.
         parts: The parts. The options of the attack are the options of all of them.
-        small: Options with which `bench check` runs the attack in a second, where its defaults take long.
+        small: Options that `bench check` uses in place of the defaults, if those take more than a second.
 
     Raises:
-        ValueError: Two parts are the same, have an option of the same name, or set the same thing.
+        ValueError: Two parts are the same, have an option of the same name, or set the same field of the attack.
     """
-    owned = {part: [option.name for option in options_of(part)] for part in parts}
+    option_names = {part: [option.name for option in options_of(part)] for part in parts}
     parameters = list(chain.from_iterable(options_of(part) for part in parts))
-    for what, names in (
+    for noun, names in (
         ("part", [part.__name__ for part in parts]),
         ("option", [option.name for option in parameters]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two parts of one attack both have the {what} {', '.join(twice)}")
+            raise ValueError(f"two parts of one attack both have the {noun} {', '.join(twice)}")
 
     def build(budget: Budget, **options: Any) -> GradientAttack:
         attack = GradientAttack.plain(budget)
         for part in parts:
-            attack = part(attack, **{name: options[name] for name in owned[part] if name in options})
+            attack = part(attack, **{name: options[name] for name in option_names[part] if name in options})
         return attack
 
     first = inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Budget)
     build.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
-    build(Budget("l2", 1, 1, 1))  # raises now where parts exclude each other
+    build(Budget("l2", 1, 1, 1))  # to raise now, not in a run, if parts exclude each other
     return AttackRecipe(build, summary, parts=parts, join=join, examples=[dict(small)] if small else ())
 
 
 def join(recipes: Sequence[AttackRecipe]) -> AttackRecipe:
-    """Return the attack that has the parts of all recipes. Raises ValueError as `composed` does."""
+    """Return the recipe of the attack that has the parts of all recipes. Raises ValueError as `composed` does."""
     parts = chain.from_iterable(recipe.parts for recipe in recipes)
     small = {name: value for recipe in recipes for example in recipe.examples for name, value in example.items()}
     return composed("A composition.", *parts, small=small)

@@ -1,4 +1,4 @@
-"""The gradient of a step: an estimator asks about points, the evaluation answers."""
+"""Run an estimator: it yields queries about points, and the evaluation answers them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .kinds import Answer, Ask, Estimator
+from .kinds import Answer, Estimator, Query
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,41 +16,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AtImage:
-    """The gradient at the current image, which is what an attack without another estimator steps along."""
+    """The gradient at the current image: the estimator of an attack that sets no other."""
 
-    asked_points: int = 1
+    query_points: int = 1
 
     def init(self, _images: Tensor) -> None:
         return None
 
-    def estimate(self, images: Tensor, _state: None, _run: RunState) -> Generator[Ask, Answer, tuple[Tensor, None]]:
-        answer = yield Ask(images[:, None])
+    def estimate(self, images: Tensor, _state: None, _run: RunState) -> Generator[Query, Answer, tuple[Tensor, None]]:
+        answer = yield Query(images[:, None])
         return answer.gradients[:, 0], None
 
 
 AT_IMAGE = AtImage()
 
 
-def estimated(
-    estimator: Estimator, images: Tensor, state: Any, run: RunState, answer: Callable[[Ask, int], Answer]
+def run_estimator(
+    estimator: Estimator, images: Tensor, state: Any, run: RunState, answer: Callable[[Query, int], Answer]
 ) -> tuple[Tensor, Any, Answer]:
-    """Run one step of an estimator; return its gradient [n, c, h, w], its next state and the first answer.
+    """Run an estimator for one step.
 
-    `answer(ask, index)` answers the ask with the number `index` of this step. Raises ValueError where the estimator
-    asks about another number of points than it declares, which would make the declared cost wrong.
+    Args:
+        estimator: The estimator.
+        images: The current images [n, c, h, w].
+        state: The estimator's state before the step.
+        run: The state of the run at this step.
+        answer: Answers a query, given the query and its number within the step, from 0.
+
+    Returns:
+        The gradient [n, c, h, w], the estimator's next state, and the answer to the first query.
+
+    Raises:
+        ValueError: The queries have another number of points than the estimator declares, so the cost would be wrong.
     """
-    asking = estimator.estimate(images, state, run)
+    queries = estimator.estimate(images, state, run)
     answers: list[Answer] = []
-    asked, ask = 0, next(asking)
+    points, query = 0, next(queries)
     while True:
-        asked += ask.points.shape[1]
-        answers.append(answer(ask, len(answers)))
+        points += query.points.shape[1]
+        answers.append(answer(query, len(answers)))
         try:
-            ask = asking.send(answers[-1])
+            query = queries.send(answers[-1])
         except StopIteration as end:
             gradient, state = end.value
             break
-    if asked != estimator.asked_points:
+    if points != estimator.query_points:
         name = type(estimator).__name__
-        raise ValueError(f"{name} asked about {asked} points of each image, and declares {estimator.asked_points}")
+        raise ValueError(f"{name} queried {points} points of each image, but declares {estimator.query_points}")
     return gradient, state, answers[0]

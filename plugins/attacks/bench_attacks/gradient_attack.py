@@ -1,4 +1,4 @@
-"""The loop that all of bench's own gradient attacks share: estimate the gradient, filter it, step, project."""
+"""The loop of all gradient attacks that come with bench: estimate the gradient, filter it, step, project."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bench_core.types import Budget, Cost, Examples, Rejection, Streams
 
 from .balls import BALLS, per_image
-from .estimation import AT_IMAGE, estimated
+from .estimation import AT_IMAGE, run_estimator
 from .evaluation import Evaluation
-from .kinds import Answer, Estimator, Filter, Goal, Stop, Surrogate, Term
+from .kinds import Answer, Estimator, Filter, Goal, Query, Stop, Surrogate, Term
 from .loss import Loss
 from .members import combined, plain_logits, plain_member_logits
 from .pacing import Pace
@@ -29,7 +29,7 @@ else:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What stays the same through a run. `clean_logits` [n, members, classes] are None where no part uses them."""
+    """What does not change during a run. `clean_logits` [n, members, classes] are None if nothing uses them."""
 
     model: Model
     examples: Examples
@@ -38,17 +38,17 @@ class Inputs:
 
     @property
     def combined_clean_logits(self) -> Tensor | None:
-        """The clean logits [n, classes] of an ensemble as one network."""
+        """The clean logits [n, classes], with the members of an ensemble combined."""
         return None if self.clean_logits is None else combined(self.clean_logits)
 
 
 @dataclass(frozen=True)
 class State:
-    """What changes from step to step; every row is one image's own."""
+    """What changes from step to step, with one row for each image."""
 
     images: Tensor  # [n, c, h, w]
-    moving: Tensor  # bool [n], false where an image stays where it is
-    zero_gradients: Tensor  # [n], how many steps met a gradient of zero
+    moving: Tensor  # bool [n], false for an image that is not changed any more
+    zero_gradients: Tensor  # [n], the number of steps at which the gradient was zero
     pace: Pace
     gradient: Tensor  # [n, c, h, w], the last step's, before the filters
     momentum: Tensor  # [n, c, h, w], the last step's, after the filters
@@ -58,16 +58,23 @@ class State:
 
 @dataclass(frozen=True)
 class GradientAttack:
-    """Ascend the sum of the terms inside the ball of the budget and the image range [0, 1], image by image.
+    """Maximise the sum of the terms inside the ball of the budget and the image range [0, 1], separately per image.
 
-    The `estimator` computes the gradient of a step, on the network as the `surrogates` change it; the `filters` map
-    it, in the order listed. An image stays where it is once the `stop` or the `goal` says so; a goal also halves the
-    step of an image that went past it. Between two steps the network is as it was, whatever happens.
+    Attributes:
+        budget: The norm, eps, step size and number of steps.
+        loss: The first term, which a part may replace; None for an attack without a loss.
+        extras: Further terms.
+        estimator: Computes the gradient of a step.
+        filters: Transform the gradient, in this order.
+        surrogates: Change the network while a gradient is computed. Afterwards it is restored, also after an error.
+        stop: A condition on the perturbation at which an image is not changed any more.
+        goal: The same on the network's output; it also halves the step of an image that went past it.
+        only_step: Length of the only step of a single-step attack, in place of the budget's steps.
+        steepest: Whether a step goes in the ball's steepest direction, or along the gradient itself.
+        clipped: Whether a step is projected into the ball.
 
-    `only_step` is the length of the one step that a single-step attack takes in place of the budget's steps. Steps go
-    in the ball's steepest direction (`steepest`) or along the gradient itself; `clipped` projects them into the ball.
-
-    Raises ValueError where both a stop and a goal are set.
+    Raises:
+        ValueError: Both a stop and a goal are set.
     """
 
     budget: Budget
@@ -84,7 +91,7 @@ class GradientAttack:
 
     def __post_init__(self) -> None:
         if self.stop and self.goal:
-            raise ValueError("two parts of one attack both say when an image stops")
+            raise ValueError("two parts of one attack both decide when an image stops")
 
     @classmethod
     def plain(cls, budget: Budget) -> GradientAttack:
@@ -92,16 +99,19 @@ class GradientAttack:
         return cls(budget, Loss(budget.loss))
 
     def add_term(self, term: Term) -> GradientAttack:
+        """Return the attack with one more term."""
         return replace(self, extras=(*self.extras, term))
 
     def with_filters(self, *filters: Filter) -> GradientAttack:
+        """Return the attack with these filters; pass `*attack.filters` too, to keep those it has."""
         return replace(self, filters=filters)
 
     def with_surrogates(self, *surrogates: Surrogate) -> GradientAttack:
+        """Return the attack with these surrogates; pass `*attack.surrogates` too, to keep those it has."""
         return replace(self, surrogates=surrogates)
 
     def set_once(self, **fields: Any) -> GradientAttack:
-        """Set fields that only one part may set. Raises ValueError where another part has set one."""
+        """Return the attack with fields that only one part may set. Raises ValueError if another part has set one."""
         plain = GradientAttack.plain(self.budget)
         for name in fields:
             if getattr(self, name) != getattr(plain, name):
@@ -118,15 +128,15 @@ class GradientAttack:
         return any(term.uses_clean for term in self.terms) or (self.goal is not None and self.goal.uses_clean)
 
     @property
-    def judged_separately(self) -> bool:
-        """Whether the goal needs a forward of its own: the gradient's is of a changed network or at other points."""
+    def goal_needs_forward(self) -> bool:
+        """Whether the goal needs an extra forward pass, as the gradient's has a changed network or other points."""
         return self.goal is not None and (bool(self.surrogates) or self.estimator != AT_IMAGE)
 
     @property
     def evaluation(self) -> Evaluation:
-        """How each point that the estimator asks about is evaluated."""
+        """How the objective and its gradient are computed at a point that the estimator queries."""
         with_image = any(term.uses_image for term in self.terms) or (
-            self.goal is not None and not self.judged_separately
+            self.goal is not None and not self.goal_needs_forward
         )
         return Evaluation(self.terms, self.surrogates, with_image)
 
@@ -140,23 +150,23 @@ class GradientAttack:
 
     @property
     def cost(self) -> Cost:
-        """Passes for one image: every input forwards and backwards; the clean image once if a part uses its logits.
+        """Passes for one image: all inputs forwards and backwards, and the clean image once if its logits are used.
 
-        A goal costs one more forward at the end. A run in which no image moves any more costs nothing from there on.
+        A goal costs one more forward pass at the end. Once all images of a batch have stopped, steps cost nothing.
         """
-        passes = float(self.estimator.asked_points * self.evaluation.inputs)
-        once, forwards = float(self.uses_clean + (self.goal is not None)), passes + self.judged_separately
+        passes = float(self.estimator.query_points * self.evaluation.inputs)
+        once, forwards = float(self.uses_clean + (self.goal is not None)), passes + self.goal_needs_forward
         if self.only_step is not None:
             return Cost(0, 0, forwards_once=once + forwards, backwards_once=passes)
         return Cost(forwards, passes, forwards_once=once)
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that an attack without the loss cannot keep."""
-        return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it ascends something else than the loss")
+        """The rules of `bench check` that an attack without the loss cannot follow, with the reasons."""
+        return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
-        """Return why images of shape (c, h, w), or the budget, cannot be used; None if they can."""
+        """Return why images of shape (c, h, w) or the budget cannot be used, or None if they can."""
         rejections = [term.check(shape) for term in self.terms]
         rejections += [self.stop.check(self.budget)] if self.stop else []
         if not self.clipped and self.steepest and self.step_size > self.budget.eps:
@@ -171,14 +181,20 @@ class GradientAttack:
         return bool(self.surrogates)
 
     def check_source(self, model: Model) -> Rejection | None:
-        """Return why a source network cannot be used, None if it can."""
+        """Return why a source network cannot be used, or None if it can."""
         return next(filter(None, (surrogate.check(model) for surrogate in self.surrogates)), None)
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Generator[Tensor, None, dict[str, Tensor]]:
         """Yield the images [n, c, h, w] after each step.
 
-        Returns `zero_gradients` [n], how many steps met a gradient of zero; with a stop or a goal, `reached` bool [n];
-        and any other rows that the goal reports.
+        Args:
+            model: The source network: images [n, c, h, w] to logits [n, classes].
+            examples: The clean images, labels and targets.
+            rng: The random streams of the images.
+
+        Returns:
+            `zero_gradients` [n], the number of steps at which the gradient was zero; with a stop or a goal, `reached`
+            bool [n]; and any other per-image results of the goal.
         """
         clean_logits = plain_member_logits(model, examples.images) if self.uses_clean else None
         inputs = Inputs(model, examples, rng, clean_logits)
@@ -193,7 +209,7 @@ class GradientAttack:
         return report
 
     def init(self, inputs: Inputs) -> State:
-        """Return the state before the first step: at the clean images, or at random points of the ball."""
+        """Return the state before the first step: at the clean images, or at random points in their balls."""
         clean, ball = inputs.examples.images, BALLS[self.budget.norm]
         images, zeros = clean, torch.zeros_like(clean)
         if self.budget.random_start:
@@ -207,11 +223,11 @@ class GradientAttack:
             gradient=zeros,
             momentum=zeros,
             estimator=self.estimator.init(images),
-            filters=tuple(part.init(images) for part in self.filters),
+            filters=tuple(gradient_filter.init(images) for gradient_filter in self.filters),
         )
 
     def update(self, state: State, step: int, inputs: Inputs) -> State:
-        """Return the state after the step with the number `step`, from 1."""
+        """Return the state after step number `step`, counted from 1."""
         clean, ball, images = inputs.examples.images, BALLS[self.budget.norm], state.images
         rng = StepRng(inputs.streams, step, clean)
         run = RunState(clean, rng, state.pace.size, state.momentum, state.gradient)
@@ -220,7 +236,7 @@ class GradientAttack:
         zero, momentum, moving, pace = gradient.flatten(1).abs().amax(1) == 0, direction, state.moving, state.pace
         length: float | Tensor = self.step_size
         if self.goal:
-            logits = None if self.judged_separately or answer.logits is None else combined(answer.logits[:, 0])
+            logits = None if self.goal_needs_forward or answer.logits is None else combined(answer.logits[:, 0])
             logits = plain_logits(inputs.model, images) if logits is None else logits
             side = self.goal.side(logits, inputs.combined_clean_logits, inputs.examples).to(images)
             pace = pace.update(images, direction, side, first=step == 1)
@@ -228,26 +244,26 @@ class GradientAttack:
             moving, length = size > 0, per_image(size, images)
         zero_gradients = state.zero_gradients + (zero & moving)
         ahead = images + length * (ball.direction(direction) if self.steepest else direction)
-        if self.stop:  # the image range before the ball, so that an end on the sphere is one in the image range
+        if self.stop:  # clip to the image range before projecting: shrinking to the sphere stays inside it
             ahead = ahead.clamp(0, 1).where(per_image(moving, images), images)
             moving = moving & ~self.stop.reached(ahead - clean, self.budget)
         inside = clean + ball.project(ahead - clean, self.budget.eps) if self.clipped else ahead
         inside = inside.clamp(0, 1)
         if self.goal:
-            inside = inside.where(per_image(moving, images), images)  # to the bit
+            inside = inside.where(per_image(moving, images), images)  # projecting again could change the last bits
         return State(inside, moving, zero_gradients, pace, gradient, momentum, estimator, filters)
 
     def _estimate(self, state: State, run: RunState, inputs: Inputs) -> tuple[Tensor, Any, Answer]:
         evaluation = self.evaluation
 
-        def answer(ask: Any, index: int) -> Answer:
-            return evaluation.answer(ask, inputs.model, inputs.examples, run, inputs.clean_logits, index)
+        def answer(query: Query, index: int) -> Answer:
+            return evaluation.answer(query, inputs.model, inputs.examples, run, inputs.clean_logits, index)
 
-        return estimated(self.estimator, state.images, state.estimator, run, answer)
+        return run_estimator(self.estimator, state.images, state.estimator, run, answer)
 
     def _filter(self, gradient: Tensor, states: tuple[Any, ...], run: RunState) -> tuple[Tensor, tuple[Any, ...]]:
-        after = []
-        for part, state in zip(self.filters, states, strict=True):
-            gradient, state = part.update(gradient, state, run)  # noqa: PLW2901
-            after.append(state)
-        return gradient, tuple(after)
+        next_states = []
+        for gradient_filter, state in zip(self.filters, states, strict=True):
+            gradient, next_state = gradient_filter.update(gradient, state, run)
+            next_states.append(next_state)
+        return gradient, tuple(next_states)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def classification_loss(loss: LossName, logits: Tensor, examples: Examples) -> Tensor:
-    """Return what an attack ascends: the loss of the true class, or minus the loss of the target class.
+    """Compute what an attack maximises: the loss of the true class, or minus the loss of the target class.
 
     Args:
-        loss: The name of the loss.
+        loss: The name of the loss, a key of `bench_core.logits.LOSSES`.
         logits: [n, ..., classes].
         examples: The labels, and the targets of a targeted attack, [n].
 

@@ -14,12 +14,12 @@ else:
 
 
 def averages_losses(model: Model) -> bool:
-    """Return whether a network is an ensemble by losses: each member then has a loss, and a gradient, of its own."""
+    """Return whether a network is an ensemble that averages its members' losses, not their outputs."""
     return getattr(model, "combine", None) == "losses"
 
 
 def member_logits(model: Model, images: Tensor, by_member: bool) -> Tensor:
-    """Return logits [n, members, classes]. Any network but an ensemble by losses counts as one member."""
+    """Return logits [n, members, classes]; without `by_member` the network counts as one member."""
     logits: Tensor = model(images, separately=True) if by_member else model(images)[:, None]
     return logits
 
@@ -31,9 +31,9 @@ def plain_member_logits(model: Model, images: Tensor) -> Tensor:
 
 
 def combined(logits: Tensor) -> Tensor:
-    """Return the logits [n, classes] of an ensemble by losses as one network, from its members' [n, members, classes].
+    """Combine the logits of the members [n, members, classes] into logits [n, classes], as the ensemble itself does.
 
-    They are the mean of the members' log-probabilities, as the ensemble itself returns.
+    The result is the mean of the members' log-probabilities; a single member's logits are unchanged.
     """
     return logits[:, 0] if logits.shape[1] == 1 else logits.log_softmax(-1).mean(1)
 

@@ -1,4 +1,4 @@
-"""Steps that are halved where an image went past its goal."""
+"""The step sizes of an attack with a goal: an image that overshoots goes back and tries half of the step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ else:
 
 @dataclass(frozen=True)
 class Pace:
-    """From where each image makes its next step, in which direction, and how long the step is.
+    """The start, direction and length of each image's next step.
 
-    An image that went past its goal goes back to where it was and tries half of the step again.
+    An image that went past its goal goes back to the start of its last step and tries half of that step.
     """
 
     images: Tensor  # [n, c, h, w]
-    direction: Tensor  # [n, c, h, w], the filtered gradient there
-    size: Tensor  # [n]
+    direction: Tensor  # [n, c, h, w], the filtered gradient at these images
+    size: Tensor  # [n], in units of the image range
 
     @classmethod
     def init(cls, images: Tensor, size: float) -> Pace:
@@ -35,9 +35,9 @@ class Pace:
 
         Args:
             images: The current images [n, c, h, w].
-            direction: The filtered gradient there.
-            side: On which side of the goal each image is [n]: -1 short of it, 0 at it, 1 past.
-            first: Whether this is the first step, before which no image has moved and so none goes back.
+            direction: The filtered gradient at these images [n, c, h, w].
+            side: Where each image is [n]: -1 before its goal, 0 at it, 1 past it.
+            first: Whether this is the first step. No image has moved yet, so none goes back.
         """
         if first:
             return Pace(images, direction, self.size)

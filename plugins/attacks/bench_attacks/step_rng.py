@@ -1,4 +1,4 @@
-"""The random numbers of one step, on the device of the images and in their number type."""
+"""The random numbers of one step, on the device of the images and in their dtype."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepRng:
-    """Random numbers with one row for each row of images; every image has a stream of its own.
+    """Random numbers with one row for each row of images, from an independent stream for each image.
 
-    Where an estimator asks about several points of each image (`points` > 1), each point has its own numbers; a second
-    and third ask of a step (`ask` > 0) draw fresh ones. `rows` are the rows left by `take`.
+    The methods take a `purpose`, which names the stream: the same purpose at the same step gives the same numbers, so
+    that two attacks that draw for one purpose are paired. Use a new name for numbers that must be independent.
+
+    Attributes:
+        streams: The streams of the images, from the host.
+        step: The number of the step, counted from 1; 0 is the start.
+        like: A tensor with the device and dtype of the results.
+        query: The number of the estimator's query within the step; each query draws fresh numbers.
+        points: The number of points of each image in the query; each point has its own numbers.
+        rows: The rows that `take` selected, None for all.
     """
 
     streams: Streams
     step: int
     like: Tensor
-    ask: int = 0
+    query: int = 0
     points: int = 1
     rows: slice | None = None
 
     def take(self, rows: slice) -> StepRng:
-        """Return the random numbers of the rows `rows`, a slice with a start and a stop."""
+        """Return the random numbers of a slice of the rows; the slice has a start and a stop."""
         first, last = rows.start // self.points, -(-rows.stop // self.points)
-        left = slice(rows.start - first * self.points, rows.stop - first * self.points)
-        return replace(self, streams=self.streams.take(slice(first, last)), rows=left)
+        selected = slice(rows.start - first * self.points, rows.stop - first * self.points)
+        return replace(self, streams=self.streams.take(slice(first, last)), rows=selected)
 
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Return standard normal numbers [n, *shape]."""
@@ -49,7 +57,7 @@ class StepRng:
         return self._by_row(drawn if self.points == 1 else drawn.unflatten(1, (-1, count))).to(self.like.device)
 
     def _key(self, purpose: str) -> str:
-        return f"{purpose}, ask {self.ask}" if self.ask else purpose
+        return f"{purpose}, ask {self.query}" if self.query else purpose  # other words would change the numbers
 
     def _shape(self, shape: Sequence[int]) -> Sequence[int]:
         return shape if self.points == 1 else (self.points, *shape)

@@ -1,1 +1,1 @@
-"""Attacks of other libraries. Each bridge is a plugin of its own, unavailable where its library is not installed."""
+"""Attacks of other libraries. Each bridge is a separate plugin, unavailable if its library is not installed."""

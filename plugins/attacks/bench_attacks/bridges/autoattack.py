@@ -1,8 +1,8 @@
-"""AutoAttack by its authors' own code, `recipe = "autoattack"` (Croce and Hein, 2020; arXiv:2003.01690).
+"""AutoAttack, with its authors' code: `recipe = "autoattack"` (Croce and Hein, 2020; arXiv:2003.01690).
 
-It has its own numbers of steps and uses only the norm and eps of a budget. `torchattacks:AutoAttack` is no substitute:
-torchattacks 3.5 runs its parts with 10 steps instead of 100. It draws from the host's seed for each micro-batch, so its
-draws depend on which images share a batch.
+It uses only the norm and eps of a budget and sets its own numbers of steps. `torchattacks:AutoAttack` is no substitute:
+torchattacks 3.5 runs its attacks with 10 steps instead of 100. AutoAttack draws random numbers for a complete
+micro-batch, from the seed that the host sets, so they depend on which images share a batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ else:
 LIBRARY = "pyautoattack"
 BENCH_DEPENDS = (LIBRARY,)
 NORMS = {"linf": "Linf", "l2": "L2"}
-TARGETS = 9  # wrong classes that the targeted parts try, the strongest first
+TARGETS = 9  # the number of wrong classes that the targeted attacks try, those with the largest logits first
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('pyautoattack is not installed (try pip install "adversarial-bench[autoattack]")')
@@ -35,11 +35,12 @@ if importlib.util.find_spec(LIBRARY) is None:
 
 @dataclass(frozen=True)
 class AutoAttack:
-    """The ensemble `version`, or `only` the named parts. An image that no part fools is returned unchanged.
+    """Several attacks in turn; each tries the images that still have their true class. The others are unchanged.
 
-    `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square; `plus` adds
-    restarts and the untargeted forms, `rand` averages gradients for randomised networks. With fewer than ten classes
-    the targeted parts try all wrong ones; the DLR loss needs at least four classes.
+    The version `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square. `plus`
+    adds restarts and untargeted attacks, and `rand` averages gradients for randomised networks. `only` names the
+    attacks to run in place of a version. With fewer than ten classes the targeted attacks try all wrong classes; the
+    DLR loss needs at least four classes. An image that no attack fools is returned unchanged.
     """
 
     budget: Budget
@@ -50,9 +51,9 @@ class AutoAttack:
         {
             "batch_independence": "the library draws for the whole batch",
             "cost": "its cost depends on how soon an image is fooled",
-            "first_step": "it has its own steps, and returns unchanged what it does not fool",
-            "ascent": "it returns unchanged what it does not fool",
-            "random_start": "it has its own",
+            "first_step": "it sets its own steps, and returns an image that it does not fool unchanged",
+            "ascent": "it returns an image that it does not fool unchanged",
+            "random_start": "it sets its own",
             "batching": "APGD goes back to the best images so far and evaluates them again",
         }
     )
@@ -61,12 +62,12 @@ class AutoAttack:
         return Rejection("recipe", "autoattack cannot be targeted") if self.budget.targeted else None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        from pyautoattack.autoattack import AutoAttack as Theirs
+        from pyautoattack.autoattack import AutoAttack as LibraryAttack
 
         from .contiguous import Contiguous
 
         version = "custom" if self.only else self.version
-        theirs = Theirs(
+        attack = LibraryAttack(
             Contiguous(model),
             attacks=list(self.only) or None,
             device=examples.images.device,
@@ -75,23 +76,23 @@ class AutoAttack:
             seed=torch.initial_seed() % 2**31,
             version=version,
         )
-        theirs.verbose = False
+        attack.verbose = False
         with torch.no_grad():
             wrong_classes = model(examples.images[:1]).shape[-1] - 1
-        for part in (theirs.apgd_targeted, theirs.fab):
-            part.n_target_classes = min(TARGETS, wrong_classes)
+        for targeted in (attack.apgd_targeted, attack.fab):
+            targeted.n_target_classes = min(TARGETS, wrong_classes)
         if self.only:
-            theirs.apgd.n_restarts = theirs.fab.n_restarts = 1  # as in the standard version
+            attack.apgd.n_restarts = attack.fab.n_restarts = 1  # as in the standard version
         images, labels = examples.images.clone(), examples.labels.clone()
-        reached, _ = theirs.run_standard_evaluation(images, labels, batch_size=len(images))
-        yield reached
+        adversarial, _ = attack.run_standard_evaluation(images, labels, batch_size=len(images))
+        yield adversarial
 
 
-Part = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
+AttackName = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 
 
 def autoattack(
-    budget: Budget, version: Literal["standard", "plus", "rand"] = "standard", only: list[Part] | None = None
+    budget: Budget, version: Literal["standard", "plus", "rand"] = "standard", only: list[AttackName] | None = None
 ) -> AutoAttack:
     return AutoAttack(budget, version, tuple(only or ()))
 

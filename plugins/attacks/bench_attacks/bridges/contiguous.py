@@ -1,4 +1,4 @@
-"""A network for other libraries, which flatten its gradient with `view` and so need it in contiguous memory."""
+"""A wrapper of networks for libraries that flatten a gradient with `view`, which needs contiguous memory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Contiguous(nn.Module):
-    """A network whose gradient in the images is contiguous, whatever layout it computes in.
+    """Images [n, c, h, w] to the logits of `network`; the gradient in the images is contiguous, in any memory format.
 
-    The network is called and not copied, so that the host counts its passes. It starts in the network's mode, which
-    libraries change and restore.
+    The network is called, not copied, so that the host counts its passes. The wrapper has the network's training mode,
+    because libraries change and restore it.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -20,7 +20,7 @@ class Contiguous(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if images.requires_grad:
-            images = images.view_as(images)  # a hook on the library's own tensor would stay there
+            images = images.view_as(images)  # a hook on the library's tensor would remain after the call
             images.register_hook(torch.Tensor.contiguous)
         logits: Tensor = self.network(images)
         return logits

@@ -1,10 +1,10 @@
-"""Attacks of foolbox, by their name there: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
+"""Attacks of foolbox, by their names in foolbox: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-Offered are the attacks whose name begins with a norm of budgets, and DDN. Brendel and Bethge's is left out: it looks
-for adversarial starting points with noise, and stops without an error at the first batch with an image that noise does
-not fool. The budget sets the number of steps, the step size and the random start where the constructor has them, and
-eps bounds the result, which foolbox clips to the ball. The losses are the library's, whatever the suite's `loss`. The
-attacks draw from the global generators, which the host seeds for each micro-batch.
+The bridge offers DDN and the attacks whose names begin with L-inf or L2. It leaves out Brendel and Bethge's: that
+attack searches for adversarial starting points with noise, and stops without an error at the first batch with an image
+that noise does not fool. The budget sets the number of steps, the step size and the random start if the constructor has
+them; foolbox clips the result to the ball of eps. The attacks use the losses of the library, not the `loss` of the
+suite. They draw from the global generators, which the host seeds for each micro-batch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ BENCH_DEPENDS = (LIBRARY,)
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('foolbox is not installed (try pip install "adversarial-bench[foolbox]")')
-NORMS = {"linf": ("Linf", "LInf"), "l2": ("L2", "DDN")}  # how names begin
-UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # reject a target, or ignore it
+NORMS = {"linf": ("Linf", "LInf"), "l2": ("L2", "DDN")}  # the beginnings of the attacks' names
+UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # the ends of names of attacks that reject or ignore a target
 INDEX = {
     name: described
     for name, described in library_index(LIBRARY, "bench_attacks.bridges.foolbox_index").items()
@@ -47,15 +47,21 @@ SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
         "random_start": lambda budget: budget.random_start,
     }
 )
-NO_OPTIONS = {*SET_BY_BUDGET, "rel_stepsize"}
+NOT_OPTIONS = {*SET_BY_BUDGET, "rel_stepsize"}
 
 
 @dataclass(frozen=True)
-class Foreign:
+class FoolboxAttack:
     """An attack of foolbox under a budget.
 
-    A search for the smallest perturbation has failed where its result, clipped to the ball, does not fool the network:
-    it returns the clean image there.
+    A search for the smallest perturbation fails on an image if its result, clipped to the ball, does not fool the
+    network. It then returns the clean image.
+
+    Attributes:
+        name: The name of the attack in foolbox.
+        budget: The norm, eps and steps.
+        options: Arguments of the attack's constructor.
+        described: The entry of the attack in the index, see `foolbox_index.index`.
     """
 
     name: str
@@ -66,12 +72,12 @@ class Foreign:
 
     @property
     def searches(self) -> bool:
-        """Whether it searches for the smallest perturbation."""
+        """Whether the attack searches for the smallest perturbation."""
         return bool(self.described["searches"])
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that the library's attacks cannot keep."""
+        """The rules of `bench check` that the attack cannot follow, with the reasons."""
         search = self.searches or "Repeated" in self.name
         of_search = {
             **dict.fromkeys(("first_step", "ascent", "targeted"), "a search returns the clean image where it fails"),
@@ -85,7 +91,7 @@ class Foreign:
         }
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
-        """Return why a budget cannot be used, None if it can."""
+        """Return why the budget cannot be used, or None if it can."""
         if not self.name.startswith(NORMS[self.budget.norm]):
             norm = self.budget.norm
             return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
@@ -97,33 +103,33 @@ class Foreign:
         from .contiguous import Contiguous
 
         library = importlib.import_module(LIBRARY)
-        taken = {option["name"] for option in self.described["options"]}
-        given = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in taken}
-        attack = getattr(library.attacks, self.name)(**given, **self.options)
+        accepted = {option["name"] for option in self.described["options"]}
+        from_budget = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in accepted}
+        attack = getattr(library.attacks, self.name)(**from_budget, **self.options)
         wrapped = library.PyTorchModel(Contiguous(model), bounds=(0, 1), device=examples.images.device)
-        aim = library.criteria.Misclassification(examples.labels.clone())
+        criterion = library.criteria.Misclassification(examples.labels.clone())
         if examples.targets is not None:
-            aim = library.criteria.TargetedMisclassification(examples.targets.clone())
-        _, within, fooled = attack(wrapped, examples.images.clone(), aim, epsilons=self.budget.eps)
+            criterion = library.criteria.TargetedMisclassification(examples.targets.clone())
+        _, clipped, fooled = attack(wrapped, examples.images.clone(), criterion, epsilons=self.budget.eps)
         if self.searches:
-            within = within.where(fooled.view(-1, 1, 1, 1), examples.images)
-        yield within.detach()
+            clipped = clipped.where(fooled.view(-1, 1, 1, 1), examples.images)
+        yield clipped.detach()
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """Builds an attack of foolbox."""
+    """The build function of an attack of foolbox. Its signature has the options that the budget does not set."""
 
     name: str
 
     @property
     def __signature__(self) -> inspect.Signature:
-        taken = parameters(INDEX[self.name]["options"])
-        options = [option for option in taken if option.name not in NO_OPTIONS]
+        accepted = parameters(INDEX[self.name]["options"])
+        options = [option for option in accepted if option.name not in NOT_OPTIONS]
         return inspect.Signature([inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD), *options])
 
-    def __call__(self, budget: Budget, **options: Any) -> Foreign:
-        return Foreign(self.name, budget, options, INDEX[self.name])
+    def __call__(self, budget: Budget, **options: Any) -> FoolboxAttack:
+        return FoolboxAttack(self.name, budget, options, INDEX[self.name])
 
 
 @hookimpl

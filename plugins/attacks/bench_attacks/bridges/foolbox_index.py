@@ -1,4 +1,4 @@
-"""What foolbox offers, asked of the library itself: `bench_core.library_index` runs this in another process."""
+"""Lists the attacks of foolbox and their options; `bench_core.library_index` runs and caches `index`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .options import TYPES, option
 
 
 def index() -> dict[str, Any]:
-    """Return for each attack, under each of its names, its options and whether it searches for a smallest size."""
+    """Return, for each name of an attack, its `options` and whether it `searches` for the smallest perturbation."""
     from foolbox import attacks
 
-    found = {name: kind for name, kind in vars(attacks).items() if inspect.isclass(kind)}
+    classes = {name: value for name, value in vars(attacks).items() if inspect.isclass(value)}
     return {
-        name: {"options": list(_options(kind)), "searches": issubclass(kind, attacks.base.MinimizationAttack)}
-        for name, kind in found.items()
-        if issubclass(kind, attacks.base.Attack) and not inspect.isabstract(kind)
+        name: {"options": _options(attack), "searches": issubclass(attack, attacks.base.MinimizationAttack)}
+        for name, attack in classes.items()
+        if issubclass(attack, attacks.base.Attack) and not inspect.isabstract(attack)
     }
 
 
 def _options(attack: Any) -> list[dict[str, Any]]:
-    """Return the options of the constructor whose type is a number, a truth value or a text, or None beside it."""
+    """Return the options of the constructor that are numbers, booleans or strings, or one of these or None."""
     types = typing.get_type_hints(attack.__init__)
-    listed = []
+    options = []
     for parameter in inspect.signature(attack).parameters.values():
-        of = typing.get_args(types.get(parameter.name)) or (types.get(parameter.name),)
-        kinds = [kind for kind in of if kind is not type(None)]
-        if len(kinds) == 1 and kinds[0] in TYPES.values():
-            listed.append(option(parameter.name, kinds[0], parameter.default, optional=type(None) in of))
-    return listed
+        union = typing.get_args(types.get(parameter.name)) or (types.get(parameter.name),)
+        members = [member for member in union if member is not type(None)]
+        if len(members) == 1 and members[0] in TYPES.values():
+            options.append(option(parameter.name, members[0], parameter.default, optional=type(None) in union))
+    return options

@@ -1,4 +1,4 @@
-"""The options of a library's attacks as JSON: written where the library is imported, read where it is not."""
+"""The options of a library's attacks as JSON, written by a process that imports the library and read by others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ TYPES = {kind.__name__: kind for kind in (float, int, bool, str)}
 
 
 def option(name: str, kind: type | None, default: Any, optional: bool = False) -> dict[str, Any]:
-    """Return an option as JSON: its type (None where unknown), whether it is a list or may be None, its default.
+    """Return the description of an option as JSON.
 
-    The default is `inspect.Parameter.empty` for an option that must be given.
+    Args:
+        name: Its name.
+        kind: Its type, or None if unknown.
+        default: Its default; `inspect.Parameter.empty` if it is required. A tuple makes it a list of `kind`.
+        optional: Whether it may be None.
     """
     many = isinstance(default, tuple)
     described = {"name": name, "type": kind and kind.__name__, "many": many, "optional": optional}
@@ -22,23 +26,26 @@ def option(name: str, kind: type | None, default: Any, optional: bool = False) -
 
 
 def parameters(options: Sequence[Json]) -> tuple[inspect.Parameter, ...]:
-    """Return options as keyword-only parameters, from what `option` returned for each."""
+    """Return keyword-only parameters from the descriptions that `option` returned."""
     return tuple(
         inspect.Parameter(
-            given["name"], inspect.Parameter.KEYWORD_ONLY, default=_default(given), annotation=_annotation(given)
+            described["name"],
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_default(described),
+            annotation=_annotation(described),
         )
-        for given in options
+        for described in options
     )
 
 
-def _default(given: Json) -> Any:
-    if "default" not in given:
+def _default(described: Json) -> Any:
+    if "default" not in described:
         return inspect.Parameter.empty
-    return tuple(given["default"]) if given["many"] else given["default"]
+    return tuple(described["default"]) if described["many"] else described["default"]
 
 
-def _annotation(given: Json) -> Any:
-    kind = TYPES.get(given["type"])
-    if given["many"]:
+def _annotation(described: Json) -> Any:
+    kind = TYPES.get(described["type"])
+    if described["many"]:
         return list[kind]  # type: ignore[valid-type]
-    return kind | None if kind and given["optional"] else kind
+    return kind | None if kind and described["optional"] else kind

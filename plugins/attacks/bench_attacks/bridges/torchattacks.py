@@ -1,8 +1,9 @@
-"""Every attack of torchattacks, by its name there: `recipe = "torchattacks:MIFGSM"` (Kim, 2020; arXiv:2010.01950).
+"""The attacks of torchattacks, by their names there: `recipe = "torchattacks:MIFGSM"` (Kim, 2020; arXiv:2010.01950).
 
-The budget sets `eps`, `alpha`, `steps`, `norm` and `random_start` where the constructor has them. Its other parameters
-are options, with their defaults. The losses are the library's, whatever the suite's `loss`. The library draws from the
-global generators, which the host seeds for each micro-batch, so that its draws depend on which images share a batch.
+The budget sets `eps`, `alpha`, `steps`, `norm` and `random_start` if the constructor has them. Its other parameters are
+options, with their defaults. The attacks use the losses of the library, not the `loss` of the suite. The library draws
+from the global generators, which the host seeds for each micro-batch, so its random numbers depend on which images
+share a batch.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if importlib.util.find_spec(LIBRARY) is None:
 INDEX = library_index(LIBRARY, "bench_attacks.bridges.torchattacks_index")
 
 NORMS = {"linf": "Linf", "l2": "L2"}
-SIZES = ("eps", "max_epsilon")
+SIZES = ("eps", "max_epsilon")  # the parameters that bound the perturbation
 SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
     {
         **dict.fromkeys(SIZES, lambda budget: budget.eps),
@@ -51,10 +52,10 @@ SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
     }
 )
 THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels have three channels
-ONE_BY_ONE = {"batching": "the library attacks one image after the other"}
+SEQUENTIAL = {"batching": "the library attacks one image after the other"}
 DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
-    "DeepFool": ONE_BY_ONE,
-    "SparseFool": ONE_BY_ONE,
+    "DeepFool": SEQUENTIAL,
+    "SparseFool": SEQUENTIAL,
     "EOTPGD": {"batching": "it evaluates the same images again, for networks whose outputs are random"},
     "Jitter": {"targeted": "its loss is a distance to the one-hot output, which may rise while the target falls"},
 }
@@ -64,7 +65,7 @@ COUNTS = (
     "n_restarts", "eot_iter", "n_queries", "N", "m", "max_iterations", "restarts", "nb_iter", "nb_sample",
     "max_batch_size", "batch_max", "noise_batch_size", "inf_batch", "pixels", "popsize", "len_kernel",
 )  # fmt: skip
-CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # the values that its source compares with
+CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # the values in the library's source, misspelt or not
     {
         ("AutoAttack", "version"): Literal["standard", "plus", "rand"],
         ("APGD", "loss"): Literal["ce", "dlr"],
@@ -78,11 +79,17 @@ CHOICES: Mapping[tuple[str, str], Any] = MappingProxyType(  # the values that it
 
 
 @dataclass(frozen=True)
-class Foreign:
+class TorchattacksAttack:
     """An attack of torchattacks under a budget.
 
-    An attack that no eps bounds (for example a search for the smallest perturbation) has failed where it ends outside
-    the ball: it returns the clean image there.
+    An attack without a bound, for example a search for the smallest perturbation, fails on an image if its result is
+    outside the ball. It then returns the clean image.
+
+    Attributes:
+        name: The name of the attack in torchattacks.
+        budget: The norm, eps and steps.
+        options: Arguments of the attack's constructor.
+        described: The entry of the attack in the index, see `torchattacks_index.index`.
     """
 
     name: str
@@ -92,27 +99,29 @@ class Foreign:
     global_seed: ClassVar[bool] = True
 
     @property
-    def takes(self) -> set[str]:
+    def accepted(self) -> set[str]:
+        """The names of the constructor's parameters."""
         return {option["name"] for option in self.described["options"]}
 
     @property
     def bounded(self) -> bool:
-        return not self.takes.isdisjoint(SIZES)
+        """Whether the library bounds the perturbation by eps."""
+        return not self.accepted.isdisjoint(SIZES)
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that the library's attacks cannot keep."""
-        search = "a search, or noise, that returns the clean image where it would leave the ball"
+        """The rules of `bench check` that the attack cannot follow, with the reasons."""
+        search = "a search, or noise, that returns the clean image if it would leave the ball"
         return {
             "batch_independence": "the library draws for the whole batch",
             "cost": "the library does not declare what its attacks cost",
-            **({} if "random_start" in self.takes else {"random_start": "the library's attack has none"}),
+            **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
             **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
             **DEVIATIONS.get(self.name, {}),
         }
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
-        """Return why images or a budget cannot be used, as far as the library documents it; None if they can."""
+        """Return why the images or budget cannot be used, as far as the library documents it, or None if they can."""
         if self.name in THREE_CHANNELS and shape[0] != 3:
             return Rejection("recipe", f"{self.name} takes three channels, the images have {shape[0]}")
         if self.bounded and self.budget.norm == "l2" and self.budget.eps == 0:
@@ -127,48 +136,48 @@ class Foreign:
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from .contiguous import Contiguous
 
-        given = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.takes}
-        if "n_classes" in self.takes:
+        arguments = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.accepted}
+        if "n_classes" in self.accepted:
             with torch.no_grad():
-                given["n_classes"] = model(examples.images[:1]).shape[-1]
-        if "seed" in self.takes:
-            given["seed"] = torch.initial_seed() % 2**31
+                arguments["n_classes"] = model(examples.images[:1]).shape[-1]
+        if "seed" in self.accepted:
+            arguments["seed"] = torch.initial_seed() % 2**31
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
-        attack = getattr(importlib.import_module(LIBRARY), self.name)(Contiguous(model), **given, **options)
-        aims = examples.labels
+        attack = getattr(importlib.import_module(LIBRARY), self.name)(Contiguous(model), **arguments, **options)
+        labels = examples.labels
         if examples.targets is not None:
             attack.set_mode_targeted_by_label(quiet=True)
-            aims = examples.targets
-        reached: Tensor = attack(examples.images.clone(), aims.clone())
-        yield reached if self.bounded else self.inside(reached, examples.images)
+            labels = examples.targets
+        adversarial: Tensor = attack(examples.images.clone(), labels.clone())
+        yield adversarial if self.bounded else self.inside(adversarial, examples.images)
 
-    def inside(self, reached: Tensor, clean: Tensor) -> Tensor:
-        """Return the images that are inside the ball, and the clean image in place of each other."""
-        delta = (reached - clean).flatten(1)
+    def inside(self, adversarial: Tensor, clean: Tensor) -> Tensor:
+        """Replace each image that is outside the ball by its clean image."""
+        delta = (adversarial - clean).flatten(1)
         size = delta.abs().amax(1) if self.budget.norm == "linf" else delta.norm(dim=1)
-        return reached.where((size <= self.budget.eps).view(-1, 1, 1, 1), clean)
+        return adversarial.where((size <= self.budget.eps).view(-1, 1, 1, 1), clean)
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """Builds an attack of torchattacks."""
+    """The build function of an attack of torchattacks. Its signature has the options that the budget does not set."""
 
     name: str
 
     @property
     def __signature__(self) -> inspect.Signature:
         fixed = {*SET_BY_BUDGET, *SET_AT_RUN_TIME}
-        taken = parameters(INDEX[self.name]["options"])
-        options = [self.narrowed(option) for option in taken if option.name not in fixed]
+        accepted = parameters(INDEX[self.name]["options"])
+        options = [self.narrowed(option) for option in accepted if option.name not in fixed]
         return inspect.Signature([inspect.Parameter("budget", inspect.Parameter.POSITIONAL_OR_KEYWORD), *options])
 
     def narrowed(self, option: inspect.Parameter) -> inspect.Parameter:
-        """Return an option with its bounds or choices, which the library checks too late or not at all."""
-        usual = Count if option.name in COUNTS else option.annotation
-        return option.replace(annotation=CHOICES.get((self.name, option.name), usual))
+        """Return an option with its bounds or choices, which the library checks too late or never."""
+        annotation = Count if option.name in COUNTS else option.annotation
+        return option.replace(annotation=CHOICES.get((self.name, option.name), annotation))
 
-    def __call__(self, budget: Budget, **options: Any) -> Foreign:
-        return Foreign(self.name, budget, options, INDEX[self.name])
+    def __call__(self, budget: Budget, **options: Any) -> TorchattacksAttack:
+        return TorchattacksAttack(self.name, budget, options, INDEX[self.name])
 
 
 @hookimpl

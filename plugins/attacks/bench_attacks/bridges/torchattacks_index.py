@@ -1,4 +1,4 @@
-"""What torchattacks offers, asked of the library itself: `bench_core.library_index` runs this in another process."""
+"""Lists the attacks of torchattacks and their options; `bench_core.library_index` runs and caches `index`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import TYPES, option
 
 
 def index() -> dict[str, Any]:
-    """Return for each attack its options, the norms that it is bounded in, and whether it can be targeted."""
+    """Return for each attack its `options`, the `norms` it documents (or None), and whether it can be `targeted`."""
     import torch
     import torchattacks
 
@@ -21,22 +21,22 @@ def index() -> dict[str, Any]:
 
 def _describe(attack: Any, network: Any) -> dict[str, Any]:
     doc = inspect.getdoc(attack) or ""
-    taken = list(inspect.signature(attack).parameters.values())[1:]  # less the network
+    parameters = list(inspect.signature(attack).parameters.values())[1:]  # the first is the network
     bounded = re.search(r"Distance Measure : (.*)", doc)
     return {
-        "options": [option(each.name, _type(each, doc), each.default) for each in taken],
+        "options": [option(parameter.name, _type(parameter, doc), parameter.default) for parameter in parameters],
         "norms": bounded and bounded.group(1).strip(),
         "targeted": "targeted" in attack(network).supported_mode,
     }
 
 
 def _type(parameter: inspect.Parameter, doc: str) -> type | None:
-    """Return the type of the default, except where the docstring calls a whole number a float, or there is none."""
-    documented = re.search(rf"^\s*{parameter.name} \((\w+)\)", doc, re.MULTILINE)
-    named = TYPES.get(documented.group(1)) if documented else None
+    """Return the type of the default, or the documented one if the default is None, missing or an int for a float."""
+    match = re.search(rf"^\s*{parameter.name} \((\w+)\)", doc, re.MULTILINE)
+    documented = TYPES.get(match.group(1)) if match else None
     default = parameter.default
     if isinstance(default, tuple):
         return type(default[0])
-    if isinstance(default, int) and not isinstance(default, bool) and named is float:
+    if isinstance(default, int) and not isinstance(default, bool) and documented is float:
         return float
-    return named if default is None or default is inspect.Parameter.empty else type(default)
+    return documented if default is None or default is inspect.Parameter.empty else type(default)

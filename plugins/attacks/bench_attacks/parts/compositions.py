@@ -1,4 +1,4 @@
-"""Named compositions of parts. Each depends on the code of its parts, and on no other's."""
+"""Named compositions of parts. The results of a composition depend only on the code of its own parts."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ else:
 
 @dataclass(frozen=True)
 class DiverseInput:
-    """The network behind a random resize and pad, which an image goes through with `probability`.
+    """The network applied to images that are, each with the given `probability`, resized and padded at random.
 
-    An image of side s is resized to a random side in [s, r) by nearest neighbour, r = `resize` * s, and put at a random
-    place of a canvas of side r filled with zeros. There is one draw for each image and step, shared by all its points.
-    With `resize` below 1 the canvas keeps the side s and the image gets a side in [resize * s, s), for networks that
-    take only one size.
+    An image of side s is resized by nearest neighbour to a random side in [s, r), where r = `resize` * s, and put at a
+    random position on a canvas of side r filled with zeros. The random numbers of an image and step are shared by all
+    its points. With `resize` below 1 the canvas has side s and the image a side in [resize * s, s), for networks that
+    accept only one size.
     """
 
     probability: float
@@ -41,13 +41,13 @@ class DiverseInput:
 
     @contextmanager
     def apply(self, model: Any, run: RunState) -> Iterator[Callable[..., Tensor]]:
-        chosen, *places = run.rng.uniform("diversity", (4,)).double().unbind(1)
-        moved = chosen < self.probability
+        chance, *positions = run.rng.uniform("diversity", (4,)).double().unbind(1)
+        resized = chance < self.probability
 
         def diverse(images: Tensor, **arguments: Any) -> Tensor:
-            points = len(images) // len(moved)
-            rows = moved.repeat_interleave(points)
-            canvas = self.pasted(images, *(place.repeat_interleave(points) for place in places))
+            points = len(images) // len(resized)
+            rows = resized.repeat_interleave(points)
+            canvas = self.pasted(images, *(position.repeat_interleave(points) for position in positions))
             if canvas.shape == images.shape:
                 logits: Tensor = model(canvas.where(rows.view(-1, 1, 1, 1), images), **arguments)
                 return logits
@@ -59,7 +59,7 @@ class DiverseInput:
         yield diverse
 
     def pasted(self, images: Tensor, scale: Tensor, down: Tensor, right: Tensor) -> Tensor:
-        """Resize each image [n, c, h, w] and paste it onto a canvas, by three numbers in [0, 1) for each image."""
+        """Resize each image [n, c, h, w] and paste it onto a canvas, given three random numbers [n] in [0, 1)."""
         for axis, place in ((-2, down), (-1, right)):
             source, inside = resampled(images.shape[axis], self.resize, scale, place)
             shape = (-1, 1, source.shape[1], 1) if axis == -2 else (-1, 1, 1, source.shape[1])
@@ -71,7 +71,7 @@ class DiverseInput:
 
 
 def forward_resized(model: Any, images: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-    """Return logits of images of another size. Raises ValueError where the network takes only one size."""
+    """Return logits of resized images. Raises ValueError if the network accepts only one size."""
     try:
         logits: Tensor = model(images, **arguments)
     except RuntimeError as error:
@@ -82,9 +82,9 @@ def forward_resized(model: Any, images: Tensor, arguments: Mapping[str, Any]) ->
 
 
 def resampled(side: int, resize: float, scale: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each image which pixel each place of the canvas shows, [n, canvas], and whether it shows one."""
-    other = round(side * resize)
-    low, canvas = (side, max(other, side + 1)) if resize > 1 else (max(1, min(other, side - 1)), side)
+    """Return, along one axis, the source pixel of each canvas pixel [n, canvas], and whether it is inside the image."""
+    resized = round(side * resize)
+    low, canvas = (side, max(resized, side + 1)) if resize > 1 else (max(1, min(resized, side - 1)), side)
     inner = low + (scale * (canvas - low)).long()
     start = (place * (canvas - inner)).long()
     offset = torch.arange(canvas, device=scale.device)[None] - start[:, None]
@@ -95,7 +95,7 @@ def resampled(side: int, resize: float, scale: Tensor, place: Tensor) -> tuple[T
 def di(
     attack: GradientAttack, *, probability: Share = 0.5, resize: Annotated[float, Gt(0)] = 330 / 299
 ) -> GradientAttack:
-    """Resize and pad the input at random, each image on its own (Xie et al., 2019)."""
+    """Resize and pad each image at random before the network (Xie et al., 2019)."""
     return attack.with_surrogates(*attack.surrogates, DiverseInput(probability, resize))
 
 

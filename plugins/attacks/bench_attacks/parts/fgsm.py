@@ -7,7 +7,7 @@ from ..gradient_attack import GradientAttack
 
 
 def fgsm(attack: GradientAttack) -> GradientAttack:
-    """Take one step, as far as the budget allows (Goodfellow et al., 2015)."""
+    """Take one step of length eps (Goodfellow et al., 2015)."""
     return attack.set_once(only_step=attack.budget.eps)
 
 

@@ -1,4 +1,4 @@
-"""Gaussian noise of a given Euclidean length: a perturbation that does not depend on any network."""
+"""Gaussian noise of a given Euclidean length, a baseline that does not depend on any network."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-HALVINGS = 60  # of an interval of scales: enough for float64
+BISECTIONS = 60  # of the interval of scales; enough for float64
 
 
 @dataclass(frozen=True)
 class GaussianNoise:
     """Gaussian noise of a given Euclidean `length`, inside the ball and the image range.
 
-    The noise of each image is scaled so that after clipping it has that length, or as much of it as the ball and the
-    image range allow. Without a length it has the budget's: eps in L2; in L-inf the noise is scaled so that its largest
+    The noise of each image is scaled so that after clipping it has this length, or the greatest length that the ball
+    and the image range allow. Without a `length`, it is eps in L2; in L-inf the noise is scaled so that its largest
     entry is eps.
     """
 
@@ -49,17 +49,17 @@ class GaussianNoise:
             largest = per_image(noise.flatten(1).abs().amax(1), noise)
             yield (clean + (eps * noise / largest).to(clean)).clamp(0, 1)
             return
-        wanted = eps if self.length is None else self.length
+        length = eps if self.length is None else self.length
 
         def clipped(scale: Tensor) -> Tensor:
-            within = (scale * noise).clamp(-eps, eps) if self.budget.norm == "linf" else scale * noise
-            return (clean + within).clamp(0, 1) - clean
+            in_ball = (scale * noise).clamp(-eps, eps) if self.budget.norm == "linf" else scale * noise
+            return (clean + in_ball).clamp(0, 1) - clean
 
         low = torch.zeros_like(per_image(noise.flatten(1)[:, 0], noise))
-        high = low + 1 / noise.abs().amin().clamp(min=1e-9)  # at which every entry that can be clipped is
-        for _ in range(HALVINGS):
+        high = low + 1 / noise.abs().amin().clamp(min=1e-9)  # large enough that a longer scale changes no clipped entry
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            short = per_image(clipped(middle).flatten(1).norm(dim=1), noise) < wanted
+            short = per_image(clipped(middle).flatten(1).norm(dim=1), noise) < length
             low, high = middle.where(short, low), high.where(short, middle)
         yield (clean + clipped(low).to(clean)).clamp(0, 1)
 

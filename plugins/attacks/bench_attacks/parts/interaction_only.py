@@ -14,8 +14,8 @@ def interaction_only(
 ) -> GradientAttack:
     """Reduce the interaction and nothing else (arXiv:2010.04055, sec. 5).
 
-    It always starts at a random point of the ball, the one that `random_start` gives every attack: at the image
-    itself, the interaction of no perturbation and its gradient are zero.
+    It always starts at a random point of the ball, the same one as other attacks with `random_start`. At the clean
+    image the interaction and its gradient are zero.
     """
     started = replace(attack, budget=replace(attack.budget, random_start=True))
     return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells))

@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
-SMALL = {"grid": 3, "samples": 3, "cells": 3}  # options that `bench check` runs in a second
+SMALL = {"grid": 3, "samples": 3, "cells": 3}  # options with which `bench check` takes less than a second
 
 
 @dataclass(frozen=True)
 class Interaction:
     """Minus `strength` times the sampled interaction inside the perturbation (arXiv:2010.04055, eq. 42):
 
-    `mean_k [v(all) - v(all without B_k) - v(B_k) + v(empty)]`, with `B_k` fresh random sets of `cells` distinct cells
-    of a `grid` x `grid` division, drawn for each image and step, and `v(S) = h_y' - h_y` at the image perturbed on
-    the cells of S only. `y'` is the strongest wrong class at the current image, or the target class. `v(all)` is the
-    current image's, shared with the loss; `v(empty)` has no gradient and is computed once a run.
+    `mean_k [v(all) - v(all without B_k) - v(B_k) + v(empty)]`. The image is divided into `grid` x `grid` cells. The
+    `B_k` are `samples` random sets of `cells` distinct cells, drawn anew for each image and step. `v(S) = h_y' - h_y`
+    in logits, at the image that is perturbed only on the cells of S; `y'` is the strongest wrong class at the current
+    image, or the target class. `v(all)` uses the current image's logits, as the loss does; `v(empty)` has no gradient
+    and is computed once per run.
     """
 
     strength: float
@@ -84,7 +85,7 @@ def ir(
     cells: Count = 32,
 ) -> GradientAttack:
     """Reduce the interaction inside the perturbation (Wang et al., 2021; arXiv:2010.04055, eqs. 5 and 42)."""
-    if strength == 0:  # plain gradient ascent, to the bit: no needless points in its batches
+    if strength == 0:  # no term at all: unneeded points would change the last bits of plain gradient ascent
         return attack
     return attack.add_term(Interaction(strength, grid, samples, cells))
 

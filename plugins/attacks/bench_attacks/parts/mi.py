@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Accumulated(NamedTuple):
-    """The momentum [n, c, h, w], and how many gradients of each image were not zero [n, 1, 1, 1]."""
+    """The momentum [n, c, h, w], and the number of nonzero gradients of each image [n, 1, 1, 1]."""
 
     momentum: Tensor
     nonzero: Tensor
@@ -26,10 +26,10 @@ class Accumulated(NamedTuple):
 
 @dataclass(frozen=True)
 class Momentum:
-    """`g <- decay * g + gradient / norm_1(gradient)`, image by image; a gradient of zero leaves `g` as it is.
+    """`g <- decay * g + gradient / norm_1(gradient)`, per image; a gradient of zero leaves `g` unchanged.
 
-    With the decay "average", `g <- (t-1)/t * g + 1/t * gradient` for the t-th gradient that is not zero, the mean of
-    all of those so far (arXiv:2010.04055, eq. 33).
+    With the decay "average", `g <- (t-1)/t * g + 1/t * gradient` for the t-th nonzero gradient, which is the mean of
+    all nonzero gradients so far (arXiv:2010.04055, eq. 33).
     """
 
     decay: float | Literal["average"]
@@ -42,16 +42,16 @@ class Momentum:
         length = per_image(direction.flatten(1).abs().sum(1), gradient)
         nonzero = state.nonzero + (length > 0).to(gradient)
         if self.decay == "average":
-            total = nonzero.clamp(min=1)
-            fresh = (total - 1) / total * state.momentum + gradient / total
+            count = nonzero.clamp(min=1)
+            updated = (count - 1) / count * state.momentum + gradient / count
         else:
-            fresh = self.decay * state.momentum + direction / length.where(length > 0, 1)
-        momentum = fresh.where(length > 0, state.momentum)
+            updated = self.decay * state.momentum + direction / length.where(length > 0, 1)
+        momentum = updated.where(length > 0, state.momentum)
         return momentum, Accumulated(momentum, nonzero)
 
 
 def mi(attack: GradientAttack, *, decay: Annotated[float, Ge(0)] | Literal["average"] = 1.0) -> GradientAttack:
-    """Momentum (Dong et al., 2018); decay "average" is the form of arXiv:2010.04055, eq. 33."""
+    """Accumulate a momentum of the gradients (Dong et al., 2018); "average" is arXiv:2010.04055, eq. 33."""
     return attack.with_filters(*attack.filters, Momentum(decay))
 
 

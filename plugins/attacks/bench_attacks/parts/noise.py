@@ -1,4 +1,4 @@
-"""The sign of Gaussian noise: a perturbation that does not depend on any network (arXiv:2010.04055, sec. 5)."""
+"""The sign of Gaussian noise, a baseline that does not depend on any network (arXiv:2010.04055, sec. 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SignNoise:
-    """`eps * sign(N(0, I))` (arXiv:2010.04055, sec. 5); in L2 the Gaussian noise scaled to the length eps."""
+    """`eps * sign(N(0, I))` (arXiv:2010.04055, sec. 5); in L2, Gaussian noise scaled to the Euclidean length eps."""
 
     budget: Budget
     cost: ClassVar[Cost] = Cost(0, 0)

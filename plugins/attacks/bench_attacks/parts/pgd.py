@@ -1,4 +1,4 @@
-"""Projected gradient ascent (Madry et al., 2018; arXiv:1706.06083): the loop without any part."""
+"""Projected gradient ascent (Madry et al., 2018; arXiv:1706.06083): `GradientAttack` without any part."""
 
 from __future__ import annotations
 

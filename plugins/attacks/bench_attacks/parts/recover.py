@@ -1,4 +1,4 @@
-"""From an adversarial image back to the true label (arXiv:2103.07364, sec. 4.3 and app. I.10)."""
+"""Fool the network, then recover the true label from the adversarial images (arXiv:2103.07364, sec. 4.3, app. I.10)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ else:
 
 
 @dataclass(frozen=True)
-class ThereAndBack:
-    """Projected gradient ascent within half of eps, then the way back from the adversarial images.
+class Recover:
+    """Attack with half of the steps and eps, then use the other half to recover the true label.
 
     The first half of the budget's steps, rounded up, ascends the loss within half of the budget's eps. The second half
-    starts at the adversarial images, stays within half of eps of *them*, and aims at the true label. The images of both
-    halves are inside the budget's ball.
+    starts at the adversarial images, stays within half of eps around *them*, and targets the true label. So all images
+    are inside the budget's ball.
     """
 
     budget: Budget
 
     @property
-    def turn(self) -> int:
-        """The number of steps after which it turns back."""
+    def first_half(self) -> int:
+        """The number of steps of the first half."""
         return self.budget.steps - self.budget.steps // 2
 
     @property
@@ -43,24 +43,24 @@ class ThereAndBack:
         """Yield the images [n, c, h, w] after each step.
 
         Returns `reached` bool [n], whether the network classifies the last image correctly, and `zero_gradients` [n],
-        how many steps met a gradient of zero.
+        the number of steps at which the gradient was zero.
         """
         half = replace(self.budget, eps=self.budget.eps / 2)
-        images, zeros = yield from run_to_end(replace(half, steps=self.turn), model, examples, rng)
+        images, zero_gradients = yield from run_to_end(replace(half, steps=self.first_half), model, examples, rng)
         if self.budget.steps > 1:
             back = replace(half, steps=self.budget.steps // 2, random_start=False, targeted=True)
             start = Examples(images, examples.labels, examples.ids, examples.labels)
-            images, later = yield from run_to_end(back, model, start, rng)
-            zeros = zeros + later
+            images, back_zero_gradients = yield from run_to_end(back, model, start, rng)
+            zero_gradients = zero_gradients + back_zero_gradients
         with torch.no_grad():
             correct = model(images).argmax(1) == examples.labels
-        return {"zero_gradients": zeros, "reached": correct}
+        return {"zero_gradients": zero_gradients, "reached": correct}
 
 
 def run_to_end(
     budget: Budget, model: Model, examples: Examples, rng: Streams
 ) -> Generator[Tensor, None, tuple[Tensor, Tensor]]:
-    """Yield the images of plain gradient ascent; return the last ones and the number of zero gradients [n]."""
+    """Yield the images of projected gradient ascent; return the last ones and their numbers of zero gradients [n]."""
     images, steps = examples.images, GradientAttack.plain(budget)(model, examples, rng)
     while True:
         try:
@@ -70,8 +70,8 @@ def run_to_end(
         yield images
 
 
-def recover(budget: Budget) -> ThereAndBack:
-    return ThereAndBack(budget)
+def recover(budget: Budget) -> Recover:
+    return Recover(budget)
 
 
 RECIPES = {

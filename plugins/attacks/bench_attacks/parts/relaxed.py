@@ -1,4 +1,4 @@
-"""The relaxed objective, which pays for the size of the perturbation (arXiv:2010.04055, eq. 8 and app. H)."""
+"""The relaxed objective, with a penalty on the size of the perturbation (arXiv:2010.04055, eq. 8 and app. H)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Size:
-    """Minus `c * norm_p(delta)^p`, the price of a large perturbation (arXiv:2010.04055, eq. 8)."""
+class SizePenalty:
+    """The penalty `-c * norm_p(delta)^p`, with pixels in units of the image range (arXiv:2010.04055, eq. 8)."""
 
     c: float
     p: float
@@ -42,13 +42,13 @@ class Size:
 
 
 @dataclass(frozen=True)
-class FullLength:
-    """Stop where the perturbation is as long as the L2 budget allows (arXiv:2010.04055, app. H)."""
+class AtSphere:
+    """Stop when the L2 norm of the perturbation is eps (arXiv:2010.04055, app. H)."""
 
     def check(self, budget: Budget) -> Rejection | None:
         if budget.norm == "l2":
             return None
-        found = f"found a budget in {budget.norm}, but this attack ends at an L2 norm"
+        found = f"found a budget in {budget.norm}, but this attack stops at an L2 norm"
         return Rejection("norm", f'{found} (try norm = "l2")')
 
     def reached(self, delta: Tensor, budget: Budget) -> Tensor:
@@ -61,9 +61,10 @@ def relaxed(
 ) -> GradientAttack:
     """Ascend loss - c * norm_p(delta)^p until the L2 norm of the perturbation is eps (arXiv:2010.04055, eq. 8, app. H).
 
-    An image that reaches that length stays there; one that does not within the budget's steps is shorter.
+    An image that reaches this norm is not changed any more. The score `attack.reached` shows which images reached it
+    within the budget's steps.
     """
-    return attack.set_once(stop=FullLength()).add_term(Size(c, p))
+    return attack.set_once(stop=AtSphere()).add_term(SizePenalty(c, p))
 
 
 RECIPES = {"relaxed": recipe(relaxed)}

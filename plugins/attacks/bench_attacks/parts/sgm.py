@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..run_state import RunState
 
 NO_BRANCHES = (
-    "the source {name} has no residual branches that are known here: no ResNet or SENet block, no dense layer, "
+    "the source {name} has no residual branches that are recognised: no ResNet or SENet block, no dense layer, "
     "no module with an attribute `branch` (try such a source, budgets whose `sources` and `attacks` keep the "
     "two apart, or a network whose blocks keep in `branch` the module whose output is added)"
 )
@@ -29,12 +29,12 @@ NO_BRANCHES = (
 
 @dataclass(frozen=True)
 class SkipGradient:
-    """The network with the gradient through each residual branch multiplied by `gamma`.
+    """The network with the gradient through each residual branch multiplied by `gamma`. The logits do not change.
 
-    For a block `y = shortcut(x) + branch(x)` the gradient in x becomes `shortcut'(x) g + gamma * branch'(x) g`; for a
-    dense layer `y = [x, branch(x)]` the gradient of the new features is scaled. The factor is applied once a branch, at
-    its output, whatever is inside; the logits do not change. Without `gamma` it is 0.2 for residual blocks and 0.5 for
-    dense layers. Blocks whose shortcut is a projection are left as they are unless `projections`.
+    For a block `y = shortcut(x) + branch(x)` the gradient in x becomes `shortcut'(x) g + gamma * branch'(x) g`. For a
+    dense layer `y = [x, branch(x)]` the gradient of the new features is scaled. The factor is applied once per branch,
+    at its output. If `gamma` is None, it is 0.2 for residual blocks and 0.5 for dense layers. Blocks whose shortcut is
+    a projection are changed only with `projections`.
     """
 
     gamma: float | None
@@ -47,20 +47,20 @@ class SkipGradient:
 
     @contextmanager
     def apply(self, model: Model, _run: RunState) -> Iterator[Model]:
-        found = branches(model, self.projections)
-        if not found:
+        ends = branches(model, self.projections)
+        if not ends:
             raise ValueError(str(self.check(model)))
         with ExitStack() as hooks:
-            for module, usual in found:
-                hook = scaling(usual if self.gamma is None else self.gamma)
+            for module, default in ends:
+                hook = scaling(default if self.gamma is None else self.gamma)
                 hooks.callback(module.register_forward_hook(hook).remove)
             yield model
 
 
 def scaling(gamma: float) -> Callable[[Any, Any, Tensor], None]:
-    """Return a hook that scales the gradient of a module's output.
+    """Return a forward hook that scales the gradient of a module's output by `gamma`.
 
-    It must be a hook on the tensor: one on the module would fail where a block changes that tensor in place.
+    It hooks the output tensor, because a backward hook of the module fails if the block changes that tensor in place.
     """
 
     def scale(_module: Any, _inputs: Any, output: Tensor) -> None:
@@ -72,7 +72,7 @@ def scaling(gamma: float) -> Callable[[Any, Any, Tensor], None]:
 
 def sgm(attack: GradientAttack, *, gamma: Share | None = None, projections: bool = False) -> GradientAttack:
     """Scale the gradient through residual branches by gamma (Wu et al., 2020)."""
-    # first, because its hooks need the network itself
+    # first, because it finds branches only in the network itself, not in what another surrogate yields
     return attack.with_surrogates(SkipGradient(gamma, projections), *attack.surrogates)
 
 

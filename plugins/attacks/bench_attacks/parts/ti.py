@@ -19,9 +19,9 @@ else:
 
 @dataclass(frozen=True)
 class TranslationKernel:
-    """The gradient convolved, channel by channel, with a Gaussian kernel, zero outside the image.
+    """Convolve each channel of the gradient with a Gaussian kernel. Outside the image the gradient is zero.
 
-    The kernel has `side` x `side` pixels over +-3 standard deviations.
+    The kernel has `side` x `side` pixels, `side` odd, and extends to 3 standard deviations on each side.
     """
 
     side: int
@@ -31,10 +31,10 @@ class TranslationKernel:
 
     def update(self, gradient: Tensor, _state: None, _run: RunState) -> tuple[Tensor, None]:
         weights = (-(torch.linspace(-3, 3, self.side, dtype=torch.float64) ** 2) / 2).exp()
-        kernel, reach = (weights / weights.sum()).to(gradient), self.side // 2
+        kernel, padding = (weights / weights.sum()).to(gradient), self.side // 2
         planes = gradient.flatten(0, 1)[:, None]
-        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(reach, 0))
-        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, reach))
+        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, -1, 1), padding=(padding, 0))
+        planes = torch.nn.functional.conv2d(planes, kernel.view(1, 1, 1, -1), padding=(0, padding))
         return planes.view_as(gradient), None
 
 

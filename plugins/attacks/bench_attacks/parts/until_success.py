@@ -1,4 +1,4 @@
-"""Stop at the first success (arXiv:2103.07364, sec. 4.3)."""
+"""Stop each image at its first success (arXiv:2103.07364, sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fooled:
-    """The network outputs a wrong class, or the target class of a targeted attack."""
+    """The goal that the network predicts a wrong class, or in a targeted attack the target class."""
 
     uses_clean: bool = False
 
     def side(self, logits: Tensor, _clean: Tensor | None, examples: Examples) -> Tensor:
-        guesses = logits.argmax(1)
-        fooled = guesses != examples.labels if examples.targets is None else guesses == examples.targets
+        predicted = logits.argmax(1)
+        fooled = predicted != examples.labels if examples.targets is None else predicted == examples.targets
         return fooled.float() - 1
 
     def report(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Mapping[str, Tensor]:
@@ -31,7 +31,7 @@ class Fooled:
 
 
 def until_success(attack: GradientAttack) -> GradientAttack:
-    """Stop each image as soon as it is misclassified, or classified as aimed at (arXiv:2103.07364, sec. 4.3)."""
+    """Stop each image as soon as it is misclassified, or has the target class (arXiv:2103.07364, sec. 4.3)."""
     return attack.set_once(goal=Fooled())
 
 

@@ -1,4 +1,4 @@
-"""Stop at a stated attacking utility (arXiv:2103.07364, sec. 4.1)."""
+"""Stop each image at a given attacking utility (arXiv:2103.07364, sec. 4.1)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Utility:
-    """An attacking utility within `tolerance` of `utility`, in logits (arXiv:2103.07364, sec. 4.1):
+    """The goal that the attacking utility is within `tolerance` of `utility`, in logits (arXiv:2103.07364, sec. 4.1).
 
-    `h_y(x) - h_y(x_adv)`, or for an attack that aims at the class t `(h_t - h_y)(x_adv) - (h_t - h_y)(x)`.
+    The utility is `h_y(x) - h_y(x_adv)`, or with a target class t `(h_t - h_y)(x_adv) - (h_t - h_y)(x)`.
     """
 
     utility: float
@@ -31,11 +31,11 @@ class Utility:
     uses_clean: bool = True
 
     def utilities(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Tensor:
-        """Return the utility [n] of images with `logits` [n, classes], whose clean images have `clean` [n, classes]."""
+        """Return the utility [n], from the logits of the images and of their clean images, both [n, classes]."""
         assert clean is not None
-        gained = logits - clean
-        own = pick(gained, examples.labels)
-        return -own if examples.targets is None else pick(gained, examples.targets) - own
+        change = logits - clean
+        of_label = pick(change, examples.labels)
+        return -of_label if examples.targets is None else pick(change, examples.targets) - of_label
 
     def side(self, logits: Tensor, clean: Tensor | None, examples: Examples) -> Tensor:
         excess = self.utilities(logits, clean, examples) - self.utility
@@ -51,9 +51,9 @@ class Utility:
 def until_utility(
     attack: GradientAttack, *, utility: Annotated[float, Gt(0)] = 8.0, tolerance: Annotated[float, Gt(0)] = 0.1
 ) -> GradientAttack:
-    """Bring each image to one attacking utility, halving the step that overshoots (arXiv:2103.07364, sec. 4.1).
+    """Stop each image at one attacking utility, halving steps that overshoot (arXiv:2103.07364, sec. 4.1).
 
-    An image that cannot reach it within the budget ends where the budget does; the score `attack.reached` shows it.
+    The score `attack.reached` shows which images reached it within the budget.
     """
     return attack.set_once(goal=Utility(utility, tolerance))
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class SmoothedLoss:
     """The classification loss, averaged over `count` noisy copies of the current image (arXiv:2010.04055, eq. 29).
 
-    The noise is Gaussian, of standard deviation `sigma`, fresh at each step. The copies are not clipped.
+    The noise is Gaussian with standard deviation `sigma`, in units of the image range, and drawn anew at each step. The
+    copies are not clipped to [0, 1].
     """
 
     loss: LossName
