@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import Fault, UsageError
+from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
 from ..planning.plan import CellRows
 from ..progress import Progress
@@ -90,18 +90,21 @@ class Dispatcher:
         """Ask attacks that reject some sources about theirs before any image is attacked, not hours later.
 
         Raises:
-            UsageError: if one rejects its source.
+            UsageError: with every source that an attack rejects.
         """
-        first: dict[tuple[str, str], AttackJob] = {}
+        first: dict[tuple[str, ...], PlannedJob] = {}
         for planned in jobs:
-            if planned.checks_source and isinstance(planned.job, AttackJob):
-                first.setdefault((planned.labels["source"], planned.labels["attack"]), planned.job)
-        tasks = [Task("", SourceCheck.of(job).to_json(), (), self.limits) for job in first.values()]
+            if planned.checks_source:
+                labels = planned.labels
+                first.setdefault((labels["source"], labels["attack"], labels["budget"]), planned)
+        tasks = [
+            Task(planned.address, SourceCheck.of(planned.job).to_json(), (), self.limits)
+            for planned in first.values()
+            if isinstance(planned.job, AttackJob)
+        ]
         if tasks:
             with self._running(tasks) as outcomes:
-                for outcome in outcomes:
-                    if outcome.usage:
-                        raise UsageError(Fault("", "", outcome.reason or "unknown"))
+                stop_at_faults([Fault("", "", one.reason or "unknown") for one in outcomes if one.usage])
 
     def _attempt(self, stage: str, wanted: Mapping[str, Collection[str]], pending: _Pending) -> dict[str, str]:
         """Compute the wanted cells of each address; return the reasons of those that failed."""

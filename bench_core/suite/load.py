@@ -73,14 +73,15 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     path = find_suite(name)
     where = str(path)
     table = read_toml(path)
-    profiles, by_profile = _take_profiles(table, where)
-    chosen = profiles[0] if profile is None else profile
-    if chosen not in profiles:
+    profiles, by_profile, faults = _take_profiles(table, where)
+    # the section that is there stands for the profile that a faulty list should name
+    chosen = next(iter(profiles or by_profile), "") if profile is None else profile
+    if profiles and chosen not in profiles:
         raise UsageError(Fault(where, "profiles", f'no profile "{chosen}" {did_you_mean(chosen, profiles)}'))
-    faults = [
+    faults += [
         Fault(where, f"on.{key}", f"unknown profile {did_you_mean(key, profiles)}")
         for key in by_profile
-        if key not in profiles
+        if profiles and key not in profiles
     ]
     # a section for a misspelt profile is validated too, so that its other faults are reported at once
     sections = [by_profile[key] for key in by_profile if key == chosen or nearest(key, profiles) == chosen]
@@ -102,16 +103,19 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     return suite
 
 
-def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Remove and return a file's list of profiles and its sections `on`. Raises UsageError if one is malformed."""
+def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[str, dict[str, Any]], list[Fault]]:
+    """Remove and return a file's list of profiles, empty if it is faulty, its section for each, and the faults.
+
+    Raises UsageError where the sections are no tables, since most of a suite may be in them.
+    """
     profiles, by_profile, faults = table.pop("profiles", None), table.pop("on", {}), list[Fault]()
     if not (isinstance(profiles, list) and profiles and all(isinstance(name, str) for name in profiles)):
         message = f"found {profiles!r}, expected a list of names, the default first"
         faults.append(Fault(where, "profiles", message))
+        profiles = []
     if not isinstance(by_profile, dict) or not all(isinstance(section, dict) for section in by_profile.values()):
-        faults.append(Fault(where, "on", "expected a table for each profile (try [on.PROFILE])"))
-    stop_at_faults(faults)
-    return profiles, by_profile
+        stop_at_faults([*faults, Fault(where, "on", "expected a table for each profile (try [on.PROFILE])")])
+    return profiles, by_profile, faults
 
 
 def _profile_file(folder: Path, profile: str) -> list[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from ..errors import Fault, UsageError
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises UsageError if it cannot be read or parsed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte-order mark
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(Fault(str(path), "", f"cannot read: {reason}")) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,11 +64,30 @@ def check_options(
     return {name: getattr(checked, name) for name in fields}, []
 
 
+def json_faults(options: Mapping[str, Any], where: str, key: str) -> list[Fault]:
+    """Find the options that JSON cannot hold: they could be in no job, address or record."""
+    faults = []
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            message = f"found {value!r}, expected text, a number, a list or a table of them"
+            faults.append(Fault(where, f"{key}.{name}", message))
+    return faults
+
+
 def _parameters(build: Build, host_gives: Sequence[str]) -> list[inspect.Parameter]:
-    """Return the parameters that are options. Only their types are evaluated: other types may not exist at run time."""
-    names = vars(sys.modules[build.__module__])
+    """Read a signature. Only the options' types are evaluated: others may be imported for type checkers alone."""
+    names = vars(sys.modules[getattr(build, "func", build).__module__])
     return [
-        p.replace(annotation=eval(p.annotation, names) if isinstance(p.annotation, str) else p.annotation)
+        p.replace(annotation=_annotation(p.annotation, names))
         for p in inspect.signature(build).parameters.values()
-        if p.name not in host_gives and p.kind is not p.VAR_KEYWORD
+        if p.name not in host_gives and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
+
+
+def _annotation(written: Any, names: dict[str, Any]) -> Any:
+    """Return the type of a parameter; any type if it states none."""
+    if written is inspect.Parameter.empty:
+        return Any
+    return eval(written, names) if isinstance(written, str) else written

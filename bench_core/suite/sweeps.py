@@ -42,5 +42,7 @@ def expand_sweeps(suite: Mapping[str, Any]) -> dict[str, Any]:
 def _with_members(entry: Any, members: Mapping[str, list[str]]) -> Any:
     if not (isinstance(entry, Mapping) and isinstance(entry.get("attacks"), list)):
         return entry
-    listed = [label for name in entry["attacks"] for label in members.get(name, [name])]
+    listed = [
+        label for name in entry["attacks"] for label in (members.get(name, [name]) if isinstance(name, str) else [name])
+    ]
     return {**entry, "attacks": listed}

@@ -111,5 +111,6 @@ def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
         return inside.where(lowest <= highest, levels).clamp(0, 255) / 255
     outside = perturbation_size(levels / 255 - clean, "l2") > size_limit(budget)
     inward = torch.where(images > clean, (images * 255).floor(), (images * 255).ceil())
-    inward = torch.where((inward / 255 - clean) * (images - clean) < 0, (clean * 255).round(), inward)
+    nothing_between = (inward / 255 - clean) * (images - clean) <= 0  # as where the attack left a pixel unchanged
+    inward = torch.where(nothing_between, (clean * 255).round(), inward)
     return levels.where(~outside.view(-1, *[1] * (clean.ndim - 1)), inward).clamp(0, 255) / 255

@@ -1,6 +1,7 @@
 """All mistakes in a suite are reported in one error, without faults that only follow from another mistake."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,26 @@ def test_a_misspelt_score_adds_no_fault_about_its_dimensions(registry: Registry,
     faults = faults_of_resolving(path, registry)
     assert [key for key, _ in faults] == ["tables.0", "tables.0.value"]
     assert faults[0][1].startswith('unknown dimension "sauce"')
+
+
+@pytest.mark.parametrize("profiles", ['"toy"', "[]", "[1]", "3"])
+def test_a_wrong_list_of_profiles_hides_no_other_fault(write_suite: WriteSuite, profiles: str) -> None:
+    path = write_suite(('profiles = ["toy"]', f"profiles = {profiles}"), ("count = 12", "cuont = 12"))
+    faults = faults_of_loading(path)
+    assert {key for key, _ in faults} == {"profiles", "images.cuont", "images.count"}
+
+
+@pytest.mark.parametrize("section", ["budgets.linf", "worst_case.all"])
+def test_a_list_among_the_names_of_attacks_is_a_fault(write_suite: WriteSuite, section: str) -> None:
+    given = "attacks = [[1]]"
+    if section == "budgets.linf":
+        path = write_suite(("steps = 4", f"steps = 4\n{given}"))
+    else:
+        path = write_suite(append=f'[{section}]\nvalue = "transfer.success"\n{given}\n')
+    assert {key for key, _ in faults_of_loading(path)} == {f"{section}.attacks.0"}
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(write_suite: WriteSuite) -> None:
+    path = write_suite()
+    Path(path).write_text(Path(path).read_text(), encoding="utf-8-sig")
+    assert load_suite(path).title == "toy"

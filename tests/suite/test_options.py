@@ -1,13 +1,22 @@
 """Options of recipes: a fault is one line, and no option has the name of a key of its table."""
 
+import datetime
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 
 from bench_core.errors import UsageError
-from bench_core.registry import Registry
+from bench_core.registry import Offer, Origin, Registry
 from bench_core.suite.load import load_suite
 from bench_core.suite.model import AttackEntry, DataEntry, MetricEntry, ModelEntry
+from bench_core.suite.options import options_of
+from bench_core.types import ExecutorRecipe, MetricRecipe
 
+ORIGIN = Origin("x", "tests", "1", "")
 TABLES = {"attacks": AttackEntry, "metrics": MetricEntry, "models": ModelEntry, "datasets": DataEntry}
 
 
@@ -40,6 +49,46 @@ def test_a_wrong_value_of_several_types_in_a_suite_is_one_line(override: str, me
     with pytest.raises(UsageError) as caught:
         load_suite("transfer_table1", None, [override])
     assert [str(fault) for fault in caught.value.faults] == [f"--set {override}: {message}"]
+
+
+def untyped(width=3):
+    return width
+
+
+def anything(width: Any = 3) -> Any:
+    return width
+
+
+def unwritable(width: Any = frozenset()) -> Any:
+    return width
+
+
+@pytest.mark.parametrize("build", [untyped, anything, partial(anything)])
+def test_a_value_that_json_cannot_hold_is_a_fault(build: Callable[..., Any]) -> None:
+    """Else the digest of the job would raise a TypeError while the suite is planned."""
+    offer = Offer("metrics", "x", MetricRecipe(build, ""), ORIGIN)
+    assert offer.check({"width": [1, {"é": "ü"}, math.inf]}, "suite", "attacks.X")[1] == []
+    options, faults = offer.check({"width": {"day": datetime.date(2020, 2, 3)}}, "suite", "attacks.X")
+    assert options == {}
+    assert [(fault.where, fault.key) for fault in faults] == [("suite", "attacks.X.width")]
+    assert "expected text, a number, a list or a table" in faults[0].message
+
+
+def test_a_default_that_json_cannot_hold_is_a_fault() -> None:
+    offer = Offer("metrics", "x", MetricRecipe(unwritable, ""), ORIGIN)
+    assert [fault.key for fault in offer.check({}, "suite", "attacks.X")[1]] == ["attacks.X.width"]
+
+
+def test_options_of_an_executor_need_not_be_json() -> None:
+    offer = Offer("executors", "x", ExecutorRecipe(unwritable, ""), ORIGIN)
+    assert offer.check({}, "--executor x", "") == ({"width": frozenset()}, [])
+
+
+def test_a_build_with_any_number_of_arguments_has_no_option_of_them() -> None:
+    def build(*parts: int, width: int = 3, **others: int) -> int:
+        return width
+
+    assert [option.name for option in options_of(build)] == ["width"]
 
 
 def test_an_attack_of_no_parts_is_one_clear_line(installed: Registry) -> None:

@@ -48,6 +48,15 @@ def test_l2_stays_inside_the_ball_of_images_of_8_bits(seed: int, eps: float) -> 
     assert ((found - images).abs() < 1 / 255 + 1e-6).all()
 
 
+def test_l2_moves_an_unchanged_pixel_between_levels_to_the_nearest() -> None:
+    """Not always up, which could leave a ball that has room for the nearest level."""
+    clean = (torch.arange(12).view(1, 3, 2, 2) * 20 + torch.linspace(0.1, 0.4, 12).view(1, 3, 2, 2)) / 255
+    changed = clean.clone()
+    changed[0, 0, 0, 0] += 0.004
+    found = quantised(clean, changed, budget("l2", 0.0041))
+    assert torch.equal(found.flatten()[1:], ((clean * 255).round() / 255).flatten()[1:])
+
+
 class Levels:
     """How far the images that it observes are from 8 bits."""
 
