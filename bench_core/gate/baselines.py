@@ -1,8 +1,8 @@
 """Baselines: snapshots as small files that are committed and reviewed in a diff, with the outcome of every image.
 
-A file has one line for each score: the number of successes, and the outcomes as hexadecimal digits, four images to a
-digit (for means of other values, each value with four digits). It contains its own digest, so that it is changed only
-by `bench baseline update`, which records the reason.
+A file has one line for each score. Outcomes of 0 or 1 are kept as the number of successes and as hexadecimal digits,
+four images per digit; other values with four significant digits each. The file contains its own digest, so that only
+`bench baseline update` can change it, which records the reason.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from ..registry import Registry
 from ..runs.folder import RECORD_FILE, safe_name
 from ..store import write_atomically
 from ..suite.outputs import GateEntry
+from ..types import Json
 from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id
 
 FORMAT = 1
 PREFIX = "baseline:"
-IDS_A_LINE = 6
+IDS_PER_LINE = 6
 
 
 def snapshot(name: str, folder: Path, registry: Registry | None = None) -> Snapshot:
@@ -43,7 +44,7 @@ def baseline_files(folder: Path) -> dict[str, Path]:
 
 
 def find_baseline(name: str, folder: Path) -> Path:
-    """Return a baseline's file. Raises UsageError that names the nearest."""
+    """Return a baseline's file. Raises UsageError that suggests the nearest name."""
     known = baseline_files(folder)
     if safe_name(name) not in known:
         raise UsageError(Fault(str(folder), "", f'no baseline "{name}" {did_you_mean(name, known)}'))
@@ -66,7 +67,7 @@ def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
         "threat": small.threat,
         "fingerprint": dict(sorted(small.fingerprint.items())),
         "dataset": small.dataset,
-        "images": [" ".join(small.ids[i : i + IDS_A_LINE]) for i in range(0, len(small.ids), IDS_A_LINE)],
+        "images": [" ".join(small.ids[i : i + IDS_PER_LINE]) for i in range(0, len(small.ids), IDS_PER_LINE)],
         "scores": [_packed(score, small) for score in small.scores],
     }
     write_atomically(path, _text({**record, "digest": digest(record)}).encode())
@@ -88,16 +89,20 @@ def _text(record: Mapping[str, Any]) -> str:
 
 
 def _packed(score: GatedScore, run: Snapshot) -> dict[str, Any]:
-    whole = score.ids[:1] == (whole_id(run.dataset, 0),)
     record: dict[str, Any] = {"score": score.metric, **{f"_{name}": value for name, value in score.labels.items()}}
-    if whole:
-        record["images"] = WHOLE
+    if score.ids[:1] and score.ids[0].startswith(f"{WHOLE}:"):
+        every = _dataset_ids(run.dataset)
+        record["images"] = WHOLE if score.ids == every else f"{WHOLE}:{_hex(np.isin(every, score.ids))}"
     elif score.ids != run.ids:
         record["images"] = _hex(np.isin(run.ids, score.ids))
     if score.binary:
         outcomes = score.values.astype(bool)
         return {**record, "is": f"{int(outcomes.sum())}/{len(outcomes)}", "outcomes": _hex(outcomes)}
     return {**record, "n": len(score.values), "values": " ".join(f"{v:.{DIGITS}g}" for v in score.values)}
+
+
+def _dataset_ids(dataset: Json) -> tuple[str, ...]:
+    return tuple(whole_id(dataset, position) for position in range(dataset["count"]))
 
 
 def _hex(outcomes: Any) -> str:
@@ -114,9 +119,9 @@ def load_baseline(path: Path) -> Snapshot:
     try:
         ids = tuple(image for line in record["images"] for image in line.split())
         dataset = record["dataset"]
-        whole = tuple(whole_id(dataset, place) for place in range(dataset["count"]))
+        every = _dataset_ids(dataset)
         gate = {name: GateEntry(**given) for name, given in record["gate"].items()}
-        scores = tuple(_unpacked(score, ids, whole) for score in record["scores"])
+        scores = tuple(_unpacked(score, ids, every) for score in record["scores"])
         return Snapshot(
             f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],
             ids, dataset, scores, rounded=True, made_with=record["made_with"],
@@ -145,16 +150,17 @@ def read_history(path: Path) -> list[str]:
     return [str(reason) for reason in read_baseline(path).get("history", [])]
 
 
-def _unpacked(record: Mapping[str, Any], ids: tuple[str, ...], whole: tuple[str, ...]) -> GatedScore:
+def _unpacked(record: Mapping[str, Any], selected: tuple[str, ...], every: tuple[str, ...]) -> GatedScore:
     labels = {name[1:]: value for name, value in record.items() if name.startswith("_")}
-    subset = record.get("images")
-    own = whole if subset == WHOLE else ids
-    if subset not in (None, WHOLE):
-        own = tuple(image for image, counted in zip(ids, _bits(subset, len(ids)), strict=True) if counted)
+    images = str(record.get("images", ""))
+    ids = every if images.startswith(WHOLE) else selected
+    subset = images.removeprefix(WHOLE).removeprefix(":")
+    if subset:
+        ids = tuple(image for image, counted in zip(ids, _bits(subset, len(ids)), strict=True) if counted)
     if "outcomes" in record:
-        values = _bits(record["outcomes"], len(own)).astype(np.float64)
+        values = _bits(record["outcomes"], len(ids)).astype(np.float64)
     else:
         values = np.array([float(value) for value in record["values"].split()])
-    if len(values) != len(own):
-        raise ValueError(f"{record['score']} has {len(values)} values for {len(own)} images")
-    return GatedScore(record["score"], labels, values, own)
+    if len(values) != len(ids):
+        raise ValueError(f"{record['score']} has {len(values)} values for {len(ids)} images")
+    return GatedScore(record["score"], labels, values, ids)

@@ -151,7 +151,7 @@ def snapshot_of_run(path: Path, registry: Registry | None = None, name: str | No
         message = 'nothing is gated: give [gate] lines, "transfer.success" = { better = "higher" }'
         raise UsageError(Fault(suite.file, "gate", message))
     scores = tuple(
-        _gated(score, record) for score in result.scores if any(covers(score.metric, value) for value in gate)
+        gated_score(score, record) for score in result.scores if any(covers(score.metric, value) for value in gate)
     )
     given = record.suite.model_dump(mode="json")
     return Snapshot(
@@ -174,7 +174,7 @@ def whole_id(dataset: Json, place: int) -> str:
     return f"{WHOLE}:{dataset['digest'][:ID_DIGITS]}:{place}"
 
 
-def _gated(score: LabelledScore, record: RunRecord) -> GatedScore:
+def gated_score(score: LabelledScore, record: RunRecord) -> GatedScore:
     labels = {name: str(value) for name, value in score.labels.items()}
     if score.void:
         return GatedScore(score.metric, labels, np.empty(0), (), score.void)
@@ -183,6 +183,8 @@ def _gated(score: LabelledScore, record: RunRecord) -> GatedScore:
     except Unpairable as error:
         message = f"{error}, so that two runs of it cannot be paired (gate another score)"
         raise UsageError(Fault(record.suite.file, f"gate.{score.metric}", message)) from None
+    if len(series.values) == 0:
+        return GatedScore(score.metric, labels, np.empty(0), (), "no image is counted")
     if not np.isfinite(series.values).all():
         return GatedScore(score.metric, labels, np.empty(0), (), "not every image has a finite value")
     return GatedScore(score.metric, labels, series.values, image_ids(series.images, record))

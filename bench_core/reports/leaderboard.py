@@ -169,17 +169,22 @@ def _threat(run: Contribution) -> dict[str, Any]:
 
 
 def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str]) -> Iterator[Entry]:
-    """Yield an entry for each label of `by` under each budget. Raises UsageError where scores cannot be paired."""
+    """Yield an entry for each label of `by` under each budget. Raises UsageError where scores cannot be averaged."""
     scores = run.result.scores
     wanted = dict(where) if score.partition(".")[0] == RECORD else {"relation": str(Relation.BLACK_BOX), **where}
     groups: dict[tuple[str, str], dict[tuple[str, ...], LabelledScore]] = defaultdict(dict)
-    for found in scores.select(score):
-        if all(str(found.labels.get(name, value)) == value for name, value in wanted.items()):
-            pair = tuple(str(found.labels.get(name, "")) for name in (*OF_THE_PAIR, "step") if name != by)
-            groups[str(found.labels.get(by, "")), found.labels.budget or ""][pair] = found
+    for candidate in scores.select(score):
+        labels = candidate.labels
+        if all(str(labels.get(name, value)) == value for name, value in wanted.items()):
+            pair = tuple(str(labels.get(name, "")) for name in (*OF_THE_PAIR, "step") if name != by)
+            other = groups[str(labels.get(by, "")), labels.budget or ""].setdefault(pair, candidate)
+            if other is not candidate:
+                differ = ", ".join(name for name in labels if other.labels.get(name) != labels[name])
+                message = f"{score} has several values for one pair; they differ in {differ} (choose with --where)"
+                raise UsageError(Fault("--score", "", message))
     for (name, budget), pairs in groups.items():
         used = Scores(pairs.values())
-        attacks = {attack_of(found) for found in used}
+        attacks = {attack_of(member) for member in used}
         concerned = [*used, *(other for other in scores if other.labels.attack and attack_of(other) in attacks)]
         cost = _passes(scores, attacks, "forwards"), _passes(scores, attacks, "backwards")
         values, images = np.empty(0), tuple[str, ...]()

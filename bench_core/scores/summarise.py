@@ -39,7 +39,7 @@ def summarise(
             continue
         arrays, images = row.arrays, row.images
         if row.labels.attack is not None and row.labels.target in correct:
-            counted = correct[row.labels.target]
+            counted = correct[row.labels.target][images.indices]
             arrays, images = {name: array[counted] for name, array in arrays.items()}, images.take(counted)
         own = _record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays)
         scores += [_labelled(row, score, images) for score in own]

@@ -13,8 +13,13 @@ from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.gate.baselines import load_baseline, save_baseline
 from bench_core.gate.compare import compare
-from bench_core.gate.snapshot import shortened, snapshot_of_run
+from bench_core.gate.snapshot import gated_score, shortened, snapshot_of_run, whole_id
+from bench_core.runs.record import read_record
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
 from bench_core.scores.rows import pack_rows, unpack_rows
+from bench_core.scores.scored import LabelledScore
+from bench_core.statistics import proportion
 
 from .simulated import means, shares, snapshot
 
@@ -192,3 +197,25 @@ def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_s
     assert max(counts) < 12
     save_baseline(made, tmp_path / "b.json", ["first"])
     assert not compare(load_baseline(tmp_path / "b.json"), made).failures
+
+
+def test_a_score_over_some_images_of_the_dataset_is_kept(tmp_path: Path) -> None:
+    base = snapshot({"A": np.zeros(8)})
+    places = [0, 3, 999]
+    ids = tuple(whole_id(base.dataset, place) for place in places)
+    made = replace(base, scores=(replace(base.scores[0], values=np.array([1.0, 0.0, 1.0]), ids=ids),))
+    save_baseline(made, tmp_path / "b.json", ["first"])
+    (kept,) = load_baseline(tmp_path / "b.json").scores
+    assert kept.ids == ids
+    assert kept.values.tolist() == [1, 0, 1]
+
+
+def test_a_score_without_an_image_is_void(write_suite, registry, tmp_path: Path) -> None:
+    """The mean of no image is not a number, so nothing can be compared."""
+    suite = load_suite(write_suite(append='[gate]\n"transfer.success" = { better = "higher" }'))
+    folder = run(suite, out=tmp_path, executor="inline", registry=registry).folder
+    record = read_record(folder)
+    empty = LabelledScore(
+        "transfer.success", Labels("S"), proportion("success", []), images=ImageSet.of("selected", [])
+    )
+    assert gated_score(empty, record).void == "no image is counted"

@@ -133,6 +133,14 @@ def test_scores_of_different_images_are_not_ranked_even_where_their_counts_agree
         leaderboards([counts_agree], score="dropout.corrected", best="min")
 
 
+def test_scores_that_differ_in_a_metrics_own_label_are_not_dropped_silently(folder, bench) -> None:
+    metric = ("[metrics]\n", '[metrics]\ndropout = { recipe = "dropout", rates = [0.3, 0.5], cutout = 0.0 }\n')
+    made = str(folder("a", metric))
+    code, _, errors = bench("leaderboard", made, "--score", "dropout.kept", "--best", "max")
+    assert code == 2
+    assert "several values for one pair; they differ in operation (choose with --where)" in errors[0]
+
+
 def test_filters_and_other_rankings(folder, bench) -> None:
     one = str(folder("a"))
     rows = json.loads(bench("leaderboard", one, "--by", "target", "--best", "min", "--format", "json")[1])["rows"]

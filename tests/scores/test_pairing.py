@@ -165,6 +165,19 @@ def judged_by_target() -> Scores:
     return Scores(summarise(rows, {"transfer": Fooled()}, "correct_by_target", range(N), [0] * N))
 
 
+def test_a_target_is_judged_on_its_own_images_in_whichever_order_the_rows_are() -> None:
+    order = np.arange(N)[::-1]
+    correct, fooled = np.arange(N) < 5, np.arange(N) < 3
+    labels = Labels("S", "PGD", "linf", "X", "linf", Relation.BLACK_BOX)
+    rows = [
+        RowSet("host:prediction", Labels(target="X"), ImageSet.of("all", range(N)), {"predicted": ~correct}),
+        RowSet("transfer", labels, ImageSet.of("selected", order), {"fooled": fooled[order]}),
+    ]
+    (score,) = summarise(rows, {"transfer": Fooled()}, "correct_by_target", range(N), [0] * N)
+    assert score.per_image.images == ImageSet.of("selected", range(5))
+    assert score.per_image.values.tolist() == [1, 1, 1, 0, 0]
+
+
 def test_a_mean_over_targets_judged_on_different_images_resamples_their_union() -> None:
     scores = judged_by_target()
     assert {score.score.n for score in scores} == {8}
