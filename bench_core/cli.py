@@ -1,4 +1,4 @@
-"""The command line: builds the app, and turns errors into one line each and an exit code."""
+"""The command line: builds the app, reports each error in one line and returns an exit code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    pass
+    pass  # `main` reads --debug itself, since it is accepted at any position; declared here for `--help`
 
 
 for command in (run, show, plan, plugins, suites, check, new, compare, leaderboard, report, fetch, query):
@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The exit code is 0 for success, 1 for a failed check, 2 for a mistake of the user, 3 for an incomplete run, 130
     after Ctrl-C and 143 after SIGTERM.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in argv
     if debug:  # accepted at any position
-        given = ["--debug", *(argument for argument in given if argument != "--debug")]
+        argv = ["--debug", *(argument for argument in argv if argument != "--debug")]
     with terminable() as received:
-        code = guard(lambda: app(given, prog_name="bench", standalone_mode=False), debug)
+        code = guard(lambda: app(argv, prog_name="bench", standalone_mode=False), debug)
     sys.exit(128 + signal.SIGTERM if received and code == INTERRUPTED else code)
 
 
@@ -78,14 +78,14 @@ def terminable() -> Iterator[list[int]]:
 
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
-    """Return the exit code of a command, with one line on stderr for each error that it raises."""
+    """Run a command and return its exit code. Print one line on stderr for each error that it raises."""
     from .executors.dispatch import Incomplete, Interrupted
 
     try:
         code = command()
         return code if isinstance(code, int) else 0
-    except typer.Exit as leave:
-        return leave.exit_code
+    except typer.Exit as requested:
+        return requested.exit_code
     except UsageError as error:
         if debug:
             raise
@@ -110,7 +110,7 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
 
 
 def usage(error: Any) -> int:
-    """Print what is wrong with a command line; print the help if it was empty."""
+    """Print what is wrong with a command line, or the help if it was empty. Return the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message())
         return 2

@@ -1,4 +1,4 @@
-"""`bench baseline`: outcomes of runs as files to be committed, with which later runs are compared."""
+"""`bench baseline`: saves the outcomes of runs as files to commit. `bench compare` compares later runs with them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def save(run: Run, name: Name = None, baselines: Baselines = BASELINES) -> None:
 @app.command()
 def update(
     run: Run,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the new outcomes are right. Kept in the file.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the new outcomes are right. Saved in the file.")],
     name: Name = None,
     baselines: Baselines = BASELINES,
 ) -> None:
@@ -53,7 +53,7 @@ def update(
 
 @app.command(name="list")
 def list_(format: Format = "terminal", baselines: Baselines = BASELINES) -> None:
-    """List the baselines and the reason of their last change."""
+    """List the baselines and the reason for the last change of each."""
     from ..gate.baselines import baseline_files, load_baseline, read_history
     from ..tables.sheet import Column, Sheet
     from .output import printer
@@ -71,6 +71,7 @@ def list_(format: Format = "terminal", baselines: Baselines = BASELINES) -> None
 
 
 def snapshot_and_path(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
+    """Return the outcomes of a run, and the file of the baseline with this name."""
     from ..gate.snapshot import snapshot_of_run
     from ..runs.folder import safe_name
 

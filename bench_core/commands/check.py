@@ -1,4 +1,4 @@
-"""`bench check`: checks what a plugin offers against the rules of its kind."""
+"""`bench check`: checks plugins against the rules of their kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A recipe, a plugin or a package. Without it, the rules are listed."),
+        typer.Argument(metavar="NAME", help="A recipe, a plugin or a package. Without it, the rules are listed."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the recipe. Repeatable.")
@@ -44,26 +44,26 @@ def check(
             print("\n".join([kind, *(f"  {rule.name}: {rule.about}" for rule in rules.values()), ""]))
         return
     known = {rule_name for rules in RULES.values() for rule_name in rules}
-    refuse_unknown(rule or (), known | ({"like"} if like is not None else set()))
+    check_rule_names(rule or (), known | ({"like"} if like is not None else set()))
     torch.set_num_threads(1)
     registry = discover()
     options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})
-    more = [like_rule(registry, like)] if like is not None else []
+    extra_rules = [like_rule(registry, like)] if like is not None else []
     verdicts: list[Verdict] = []
     for subject in subjects(registry, offers(registry, name), options):
-        rules_here = [*applicable(subject), *(more if subject.refuses() is None else ())]
-        selected = [r for r in rules_here if not rule or r.name in (*rule, "all", "like")]
-        found = [judge(subject, r) for r in selected]
-        verdicts += found
-        if found and not as_json:
-            print(summary(found), flush=True)  # at once: a package of many attacks takes minutes
+        candidates = [*applicable(subject), *(extra_rules if subject.refuses() is None else ())]
+        selected = [r for r in candidates if not rule or r.name in (*rule, "all", "like")]
+        results = [judge(subject, r) for r in selected]
+        verdicts += results
+        if results and not as_json:
+            print(summary(results), flush=True)  # at once: a package of many attacks takes minutes
     if as_json:
         print(json.dumps([vars(verdict) for verdict in verdicts], indent=1))
     if any(verdict.status == "broken" for verdict in verdicts):
         raise typer.Exit(1)
 
 
-def refuse_unknown(rules: Iterable[str], known: set[str]) -> None:
+def check_rule_names(rules: Iterable[str], known: set[str]) -> None:
     """Raise UsageError if a rule does not exist."""
     from ..errors import Fault, did_you_mean, stop_at_faults
 

@@ -21,7 +21,7 @@ def compare(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="terminal, markdown, junit, github, json, csv, latex, html, or the format of a plugin.",
+            help="The output format: terminal, markdown, junit, github, json, csv, latex, html, or one of a plugin.",
         ),
     ] = "terminal",
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also save the summary as Markdown.")] = None,
@@ -33,10 +33,18 @@ def compare(
     ] = False,
     alpha: Annotated[
         float,
-        typer.Option(min=1e-6, max=0.5, metavar="P", help="The chance of a false alarm, over all scores together."),
+        typer.Option(
+            min=1e-6, max=0.5, metavar="P", help="The probability of a false alarm, over all scores together."
+        ),
     ] = 0.05,
     power: Annotated[
-        float, typer.Option(min=0.01, max=0.999, metavar="P", help="The chance to detect the smallest visible drop.")
+        float,
+        typer.Option(
+            min=0.01,
+            max=0.999,
+            metavar="P",
+            help="The probability of detecting the smallest drop that is reported as detectable.",
+        ),
     ] = 0.8,
     baselines: Baselines = BASELINES,
 ) -> None:
@@ -51,16 +59,16 @@ def compare(
     from ..store import write_atomically
     from .output import printer
 
-    own = formats.COMPARISON_FORMATS
-    show = None if format in own else printer(format, more=own)
+    comparison_formats = formats.COMPARISON_FORMATS
+    show = None if format in comparison_formats else printer(format, more=comparison_formats)
     comparison = compare_snapshots(snapshot(base, baselines), snapshot(new, baselines), alpha, power)
     if show:
         show([formats.sheet(comparison)])
     else:
-        print(own[format](comparison), end="")
-    for path, form in ((markdown, "markdown"), (junit, "junit"), (json, "json")):
+        print(comparison_formats[format](comparison), end="")
+    for path, name in ((markdown, "markdown"), (junit, "junit"), (json, "json")):
         if path is not None:
-            write_atomically(path, own[form](comparison).encode())
+            write_atomically(path, comparison_formats[name](comparison).encode())
     if github:
         print(formats.github(comparison), end="")
         if os.environ.get("GITHUB_STEP_SUMMARY"):

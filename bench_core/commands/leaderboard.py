@@ -12,14 +12,20 @@ from .options import RESULTS, Format, NoWarnings, Out
 def leaderboard(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=]RUN...", help="The folders of runs. Defaults to all runs in DIR."),
+        typer.Argument(
+            metavar="[NAME=]RUN", help="The folders of runs, with names to show. Defaults to all runs in DIR."
+        ),
     ] = None,
     by: Annotated[Literal["attack", "source", "target"], typer.Option(help="What to rank.")] = "attack",
     score: Annotated[
-        str | None, typer.Option(metavar="SCORE", help="The score to rank by. Defaults to the first gated one.")
+        str | None,
+        typer.Option(
+            metavar="SCORE", help="The score to rank by. Defaults to the first score of the suite's regression gate."
+        ),
     ] = None,
     best: Annotated[
-        Literal["max", "min"] | None, typer.Option(help="Which value is best. Defaults to what the gate says.")
+        Literal["max", "min"] | None,
+        typer.Option(help="Whether the highest or the lowest value is best. Defaults to what the gate states."),
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Use only scores with this label. Repeatable.")
@@ -31,8 +37,8 @@ def leaderboard(
 ) -> None:
     """Rank attacks, sources or targets over many runs.
 
-    Entries tie unless the paired 95% interval of their difference excludes zero. Runs that are not comparable, because
-    they use other images or budgets, are rejected.
+    Entries tie unless the paired 95% interval of their difference excludes zero. Runs with
+    different images or budgets are rejected, since they are not comparable.
     """
     from ..errors import Fault, UsageError
     from ..reports.leaderboard import leaderboards, read_contributions
@@ -40,10 +46,10 @@ def leaderboard(
     from .output import printer
 
     show = printer(format)
-    given = runs or [str(folder) for folder in find_runs(out)]
-    if not given:
+    folders = runs or [str(folder) for folder in find_runs(out)]
+    if not folders:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
-    contributions = read_contributions(given, warn=not no_warnings)
+    contributions = read_contributions(folders, warn=not no_warnings)
     if suite is not None:
         contributions = [run for run in contributions if run.result.suite.name == suite]
         if not contributions:

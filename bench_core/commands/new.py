@@ -1,4 +1,4 @@
-"""`bench new`: writes a small, complete package: code, entry point, tests, a suite, a README."""
+"""`bench new`: creates a small, complete package: code, entry point, tests, a suite and a README."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def new(
-    kind: Annotated[Literal["attack", "metric", "model"], typer.Argument(show_default=False, help="What to write.")],
+    kind: Annotated[
+        Literal["attack", "metric", "model"],
+        typer.Argument(metavar="KIND", show_default=False, help="The kind of plugin."),
+    ],
     name: Annotated[
         str, typer.Argument(metavar="NAME", show_default=False, help="The name of the package, e.g. my-attack.")
     ],
-    into: Annotated[Path, typer.Option(metavar="DIR", help="Where to create its folder.")] = Path(),
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The folder in which to create the package.")] = Path(),
 ) -> None:
-    """Write a package for a plugin of your own.
+    """Create a package for a new plugin.
 
-    It offers an attack, a metric or a model, and is ready to be installed, checked and run.
+    The package provides a small attack, metric or model to start from, and can be installed, checked and run at once.
     """
     from ..errors import one_line
 
@@ -34,14 +37,14 @@ def new(
 
 
 def module_name(name: str, kind: str) -> str:
-    """Return the name of the module and the recipe. Raises UsageError if it is invalid or taken."""
+    """Return the name of the module and of its recipe. Raises UsageError if it is invalid or taken."""
     from ..errors import Fault, UsageError
     from ..registry import discover
 
     module = name.strip().lower().replace("-", "_")
-    plain = module.isascii() and module.isidentifier() and not module.startswith("_") and len(module) <= 60
-    if not plain or keyword.iskeyword(module):
-        raise UsageError(Fault("new", "NAME", f'found "{name}" (try letters, digits and -, such as my-attack)'))
+    valid = module.isascii() and module.isidentifier() and not module.startswith("_") and len(module) <= 60
+    if not valid or keyword.iskeyword(module):
+        raise UsageError(Fault("new", "NAME", f'found "{name}" (try letters, digits and -, say my-attack)'))
     registry = discover()
     plugins = {offer.origin.plugin for offer in registry.offers.values()}
     offered = (kind, module) in registry.offers or module in plugins

@@ -20,21 +20,21 @@ def memory_size(text: str) -> int:
     """Return a size such as 800M or 4G in bytes.
 
     Raises:
-        UsageError: The text is no size, or this system does not report the memory of a process.
+        UsageError: The text is not a size, or this system does not report the memory of a process.
     """
     from ..errors import Fault, UsageError
     from ..executors.watchdog import MEASURABLE
 
-    found = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
-    if not found or int(found[1]) == 0:
+    match = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
+    if not match or int(match[1]) == 0:
         raise UsageError(Fault("--cell-memory", "", f'found "{text}" (try 800M, 4G)'))
     if not MEASURABLE:
         raise UsageError(Fault("--cell-memory", "", "this system does not report the memory of a process (no /proc)"))
-    return int(found[1]) << 10 * (1 + "KMGT".index(found[2].upper()))
+    return int(match[1]) << 10 * (1 + "KMGT".index(match[2].upper()))
 
 
 def with_data(overrides: Sequence[str] | None, data: str | None) -> list[str]:
-    """Return the overrides of a suite, with `--data` as one of them."""
+    """Return the overrides of a suite, `--data` included."""
     return [*(overrides or []), *([f"data.root={json.dumps(data)}"] if data is not None else [])]
 
 
@@ -50,7 +50,9 @@ Overrides = Annotated[
 Out = Annotated[Path, typer.Option(metavar="DIR", help="The folder of results.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use at most N images.")]
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images. Defaults to $BENCH_DATA.")]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE", help="The device to compute on: auto, cpu, cuda, cuda:N or mps.")
+]
 Precise = Annotated[
     Precision,
     typer.Option(
@@ -59,13 +61,18 @@ Precise = Annotated[
     ),
 ]
 Threads = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Threads per worker. Results of different settings are stored apart.")
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Threads per worker. Results for different numbers of threads are stored separately."
+    ),
 ]
 Format = Annotated[
     str,
-    typer.Option(metavar="FORMAT", help="terminal, markdown, csv, latex, html, json, or the format of a plugin."),
+    typer.Option(
+        metavar="FORMAT", help="The output format: terminal, markdown, csv, latex, html, json, or one of a plugin."
+    ),
 ]
-Intervals = Annotated[bool, typer.Option("--ci", help="Print the 95% intervals.")]
+Intervals = Annotated[bool, typer.Option("--ci", help="Print 95% confidence intervals.")]
 NoWarnings = Annotated[bool, typer.Option("--no-warnings", help="Do not print warnings.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots as SVG and PNG in the folder of the run.")]
 Baselines = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="The folder of baselines.")]

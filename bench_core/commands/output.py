@@ -19,8 +19,8 @@ def printer(form: str, registry: Registry | None = None, intervals: bool = False
 
     Args:
         form: The name of the format.
-        registry: The installed plugins. By default they are loaded if bench itself has no such format.
-        intervals: Whether to print the 95% intervals.
+        registry: The installed plugins. By default they are loaded only if bench itself has no such format.
+        intervals: Whether to print 95% confidence intervals.
         more: Other formats that the command has, for the message about an unknown one.
 
     Raises:

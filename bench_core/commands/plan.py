@@ -35,7 +35,7 @@ def plan(
     threads: Threads = 1,
     cost: Annotated[
         bool,
-        typer.Option("--cost", help="Estimate time and memory by running a short piece of each attack."),
+        typer.Option("--cost", help="Also estimate time and memory, by running a few steps of each attack."),
     ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Estimate the time for this number of workers.")
@@ -45,7 +45,7 @@ def plan(
 ) -> None:
     """Show what a run would compute and what is already stored.
 
-    Costs are passes through the source network: forwards and backwards of the attacks, and the evaluations of the
+    The cost is counted in forward and backward passes of the attacks through their sources, and in evaluations of the
     targets.
     """
     from ..errors import Fault, UsageError
@@ -68,8 +68,8 @@ def plan(
     if cost and resolved.images is None:
         message = f"cannot be estimated without images: {resolved.data_missing}"
         raise UsageError(Fault(resolved.suite.file, "--cost", message))
-    made = make_plan(resolved, Store(out / "store"))
-    record = plan_record(made, estimate(made, out, workers, for_stream()) if cost else None)
+    planned = make_plan(resolved, Store(out / "store"))
+    record = plan_record(planned, estimate(planned, out, workers, for_stream()) if cost else None)
     if as_json:
         print(json.dumps(record, indent=1))
     else:

@@ -23,14 +23,17 @@ NAME_WIDTH = 22
 def plugins(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="List only attacks, metrics, models, datasets or executors."),
+        typer.Argument(metavar="KIND", help="List only attacks, metrics, models, datasets or executors."),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Show this entry in full, or list a folded library such as foolbox."),
+        typer.Argument(
+            metavar="NAME", help="Show all details of this entry, or list all entries of a library such as foolbox."
+        ),
     ] = None,
     search: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="List only entries with this text in name, summary or options.")
+        str | None,
+        typer.Option(metavar="TEXT", help="List only entries with this text in their name, summary or options."),
     ] = None,
     block: Annotated[list[str] | None, typer.Option(metavar="PLUGIN", help="Ignore this plugin. Repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -53,7 +56,7 @@ def plugins(
         return
     lines: list[str] = []
     if exact:
-        lines += in_full(offers[0])
+        lines += details(offers[0])
     else:
         for listed in KINDS if kind is None else (kind,):
             lines += list_kind(listed, [o for o in offers if o.kind == listed], fold=not (name or search))
@@ -63,7 +66,7 @@ def plugins(
 
 
 def check_kind(registry: Registry, kind: str | None, name: str | None) -> None:
-    """Raise UsageError if there is no such kind, and name the right one if the word is the name of an entry."""
+    """Raise UsageError if the kind is unknown; suggest the right one if the word is the name of an entry."""
     from ..errors import Fault, UsageError, did_you_mean
     from ..registry import KINDS
 
@@ -139,8 +142,8 @@ def wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent) or [indent.rstrip()]
 
 
-def in_full(offer: Offer) -> Iterator[str]:
-    """Yield everything about one entry."""
+def details(offer: Offer) -> Iterator[str]:
+    """Yield the lines of all details of one entry."""
     yield f"{offer.name} ({offer.kind.removesuffix('s')})"
     yield from wrapped(offer.recipe.summary, "  ")
     build = offer.recipe.build

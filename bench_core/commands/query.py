@@ -11,7 +11,7 @@ from .options import RESULTS, Format, Out
 
 def query(
     sql: Annotated[
-        str, typer.Argument(metavar="SQL", show_default=False, help="A query of the tables `scores` and `runs`.")
+        str, typer.Argument(metavar="SQL", show_default=False, help="A query on the tables `scores` and `runs`.")
     ] = "",
     schema: Annotated[bool, typer.Option("--schema", help="Print the tables and their columns, then exit.")] = False,
     format: Format = "terminal",

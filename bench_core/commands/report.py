@@ -14,17 +14,25 @@ from .options import BASELINES, Baselines
 def report(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", show_default=False, help="The folder of a run. With --compare: BASE NEW."),
+        typer.Argument(metavar="RUN", show_default=False, help="The folder of a run. With --compare, two: BASE NEW."),
     ],
     compare: Annotated[bool, typer.Option("--compare", help="Report the comparison of two runs.")] = False,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page. Defaults to report.html in the folder of the run.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the page. Defaults to report.html in the folder of the run, with --compare to "
+            "comparison.html.",
+        ),
     ] = None,
     gallery: Annotated[
         int, typer.Option(min=0, max=50, metavar="N", help="Show the first N adversarial examples of each attack.")
     ] = 4,
     source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The source of the examples. Defaults to the suite's first.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The source network of the examples. Defaults to the first one of the suite."
+        ),
     ] = None,
     baselines: Baselines = BASELINES,
 ) -> None:

@@ -40,7 +40,10 @@ def run(
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="The address of the executor's cluster; `auto` finds one for ray."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The address of the executor's cluster. `auto` is the Ray cluster on this machine.",
+        ),
     ] = None,
     executor_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of the executor. Repeatable.")
@@ -52,13 +55,18 @@ def run(
     precision: Precise = "float32",
     threads: Threads = 1,
     cell_timeout: Annotated[
-        float | None, typer.Option(min=0.001, metavar="SECONDS", help="Void a job that takes longer than this.")
+        float | None,
+        typer.Option(
+            min=0.001, metavar="SECONDS", help="Kill a job that takes longer than this; it has no result (void)."
+        ),
     ] = None,
     cell_memory: Annotated[
         int | None,
-        typer.Option(parser=memory_size, metavar="SIZE", help="Void a job that uses more memory, e.g. 800M or 4G."),
+        typer.Option(parser=memory_size, metavar="SIZE", help="Kill a job that uses more memory, e.g. 800M or 4G."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first void result with exit code 3.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first job without a result, with exit code 3.")
+    ] = False,
     format: Format = "terminal",
     ci: Intervals = False,
     no_warnings: NoWarnings = False,
@@ -66,8 +74,8 @@ def run(
 ) -> None:
     """Run a suite and print its tables.
 
-    All results are saved in DIR/SUITE/PROFILE. Whatever DIR/store already has is not computed again, so an interrupted
-    run continues where it stopped.
+    All results are saved in DIR/SUITE/PROFILE. Results that are already in DIR/store are not computed again, so an
+    interrupted run continues where it stopped.
     """
     from ..errors import one_line
     from ..executors import Limits
@@ -97,7 +105,7 @@ def run(
 
 
 def executor_options(given: Sequence[str] | None, address: str | None) -> dict[str, Any]:
-    """Return the options of an executor, read as TOML values or plain text."""
+    """Return the options of an executor; each value is TOML or, failing that, plain text."""
     from ..suite.merge import read_override
 
     options: dict[str, Any] = {} if address is None else {"address": address}

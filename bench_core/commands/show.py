@@ -19,18 +19,18 @@ def show(
     format: Format = "terminal",
     ci: Intervals = False,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Print published values, and the differences from them, as columns.")
+        bool, typer.Option("--reference", help="Add columns with published values and the differences from them.")
     ] = False,
     by: Annotated[
         str | None,
-        typer.Option(metavar="LABELS", help="Use these labels as rows, separated by commas: target,attack."),
+        typer.Option(metavar="LABELS", help="Use these labels as rows, separated by commas, e.g. target,attack."),
     ] = None,
     no_warnings: NoWarnings = False,
     plots: Plots = False,
 ) -> None:
     """Print the tables of a finished run.
 
-    Nothing is computed: the tables are derived from the rows that the run has saved.
+    No model is run: the tables are computed from the outcomes that the run has saved.
     """
     from ..registry import discover
     from ..runs.folder import safe_name

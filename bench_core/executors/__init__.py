@@ -11,7 +11,7 @@ from ..types import Json
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a task: `seconds` of wall-clock time and `memory` in bytes. None means no limit."""
+    """The limits of a task: `seconds` of wall-clock time, and bytes of resident `memory`. None means no limit."""
 
     seconds: float | None = None
     memory: int | None = None
@@ -31,7 +31,7 @@ class Task:
         address: The job's address in the store.
         spec: The job as JSON.
         wanted: The keys of the cells to compute.
-        limits: Time and memory that it may take.
+        limits: The time and memory that it may use.
     """
 
     address: str

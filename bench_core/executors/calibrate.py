@@ -1,7 +1,7 @@
 """Measures how long a plan takes on this machine, for `bench plan --cost`.
 
 The first job of each group is timed in a worker process for a few steps, and the time of all steps is extrapolated.
-The measurements are cached in a file, by what was computed and on which processor.
+The measurements are cached in a file. Their keys are digests of the job and of the processor.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONG_SECONDS = 10.0  # a trial longer than this is not repeated to warm up, unle
 
 
 def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) -> Estimate:
-    """Estimate the cost of what a plan has still to compute, on this machine.
+    """Estimate the cost, on this machine, of the jobs of a plan that are not stored yet.
 
     Args:
         plan: The plan, with images.
@@ -72,7 +72,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
 
 
 def cost_key(job: PlannedJob) -> Json:
-    """Return what the cost of a job depends on: its specification, and of its images only their number."""
+    """Return what the cost of a job depends on: its specification, with the number of its images in their place."""
     return {**{key: value for key, value in job.job.to_json().items() if key != "batch"}, "images": job.images}
 
 
@@ -80,8 +80,8 @@ def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> Pace:
     """Time a job in a worker.
 
     Args:
-        job: The job. An attack is timed for one step and for a few, and the others are extrapolated; a clean job with
-            expensive metrics is timed on a few images.
+        job: The job. An attack is timed for one step and for a few steps, from which all are extrapolated. A clean job
+            with expensive metrics is timed on a few images.
         wanted: The keys of the cells to compute.
         worker: The worker. Its start is not part of the job's time.
 
@@ -93,32 +93,36 @@ def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> Pace:
     few = min(FEW_STEPS, steps)
     starting = not worker.running
     try:
-        one = trials.run(1)
-        if starting or one.seconds < LONG_SECONDS:
-            one = trials.run(1)
+        single = trials.run(1)
+        if starting or single.seconds < LONG_SECONDS:
+            single = trials.run(1)
         if few == 1:
-            return Pace(trials.images, one.seconds, one.passes, trials.peak_bytes)
-        more = trials.run(few)
+            return Pace(trials.images, single.seconds, single.passes, trials.peak_bytes)
+        several = trials.run(few)
     except _Failed as error:
         return Pace(trials.images, void=str(error))
-    step_seconds = max(0.0, more.seconds - one.seconds) / (few - 1)
-    seconds = one.seconds + step_seconds * (steps - 1)
-    forwards, backwards = (a + (b - a) / (few - 1) * (steps - 1) for a, b in zip(one.passes, more.passes, strict=True))
+    step_seconds = max(0.0, several.seconds - single.seconds) / (few - 1)
+    seconds = single.seconds + step_seconds * (steps - 1)
+    forwards, backwards = (
+        a + (b - a) / (few - 1) * (steps - 1) for a, b in zip(single.passes, several.passes, strict=True)
+    )
     return Pace(trials.images, seconds, (forwards, backwards), trials.peak_bytes)
 
 
 class _Failed(Exception):
-    """The job is void."""
+    """The job failed; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class _Trial:
+    """Wall-clock seconds, and the mean forward and backward passes per image."""
+
     seconds: float
     passes: tuple[float, float]
 
 
 class _Trials:
-    """Runs a job for some number of steps, and keeps the largest memory of all trials."""
+    """Runs a job for a given number of steps, and keeps the peak memory of all trials in `peak_bytes`."""
 
     def __init__(self, job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> None:
         self.job: Job = job.job
@@ -157,8 +161,8 @@ def _no_stage() -> Iterator[Callable[[float], None]]:
 def peak_memory(pid: int) -> int:
     """Return the peak memory of a process in bytes since its last reset; 0 if the kernel does not report it."""
     with suppress(OSError):
-        found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
+        match = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return int(match[1]) * 1024 if match else 0
     return 0
 
 
@@ -178,6 +182,6 @@ def read_paces(path: Path) -> dict[str, Pace]:
 
 
 def write_paces(path: Path, paces: Mapping[str, Pace]) -> None:
-    """Cache the measurements. Failed ones are left out, so that they are retried."""
+    """Cache the measurements. Those of failed jobs are left out, so that they are repeated."""
     measured = {key: asdict(pace) for key, pace in paces.items() if pace.void is None}
     write_atomically(path, (json.dumps(measured, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Finds the device that computes, without importing torch."""
+"""Finds the device to compute on, without importing torch."""
 
 from __future__ import annotations
 

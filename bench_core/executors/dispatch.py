@@ -24,7 +24,7 @@ class Interrupted(Exception):
 
 
 class Incomplete(Exception):
-    """The run cannot go on, as on a full disk; what finished is stored."""
+    """The run cannot continue, for example because the disk is full; what finished is stored."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Dispatcher:
         executor: What computes them.
         progress: Where progress is shown.
         registry: Whose plugins are notified of finished jobs.
-        limits: Time and memory that one task may take.
+        limits: The time and memory that one task may use.
         strict: Whether to stop at the first void cell.
     """
 
@@ -50,8 +50,8 @@ class Dispatcher:
     def compute(self, stage: str, jobs: Sequence[PlannedJob]) -> tuple[CellRows, Reasons]:
         """Return the rows of all jobs, and for void cells the reasons.
 
-        A plugin that fails costs its own cells, not those that share a pass with them: a failed job is retried without
-        its metrics, and if that succeeds, once for each metric.
+        A failed metric voids its own cells only, although all metrics of a job are computed in one pass: a failed job
+        is retried without its metrics and, if that succeeds, once for each metric.
 
         Raises:
             Interrupted: on Ctrl-C.
@@ -65,29 +65,29 @@ class Dispatcher:
             (address, cell): reason for address, reason in failed.items() for cell in pending.missing[address]
         }
         by_metric = {address: pending.missing_by_metric(address) for address in failed}
-        alone = {
+        record_only = {
             address: (RECORD,)
             for address in failed
             if by_metric[address] and isinstance(pending.jobs[address][0].job, AttackJob)
         }
-        failed_without_metrics = self._attempt(f"{stage}, retry without metrics", alone, pending)
+        failed_without_metrics = self._attempt(f"{stage}, retry without metrics", record_only, pending)
         retry = {
             address: cells
             for address, cells in by_metric.items()
             if len(cells) > 1 and address not in failed_without_metrics
         }
-        for place in range(max(map(len, retry.values()), default=0)):
-            wanted = {address: cells[place] for address, cells in retry.items() if place < len(cells)}
-            failed = self._attempt(f"{stage}, retry of metric {place + 1} alone", wanted, pending)
+        for index in range(max(map(len, retry.values()), default=0)):
+            wanted = {address: cells[index] for address, cells in retry.items() if index < len(cells)}
+            failed = self._attempt(f"{stage}, retry of metric {index + 1} alone", wanted, pending)
             reasons |= {(address, cell): reason for address, reason in failed.items() for cell in wanted[address]}
         reasons = {key: reason for key, reason in reasons.items() if key[1] not in pending.found[key[0]]}
         for address in dict.fromkeys(address for address, _ in reasons):
-            different = dict.fromkeys(reason for (of, _), reason in reasons.items() if of == address)
-            self._notify(pending, address, "; ".join(different))
+            distinct = dict.fromkeys(reason for (failed_at, _), reason in reasons.items() if failed_at == address)
+            self._notify(pending, address, "; ".join(distinct))
         return pending.found, reasons
 
     def check_sources(self, jobs: Sequence[PlannedJob]) -> None:
-        """Ask attacks that reject some sources about theirs before any image is attacked, not hours later.
+        """Check the source of every attack that accepts only some, before any image is attacked.
 
         Raises:
             UsageError: with every source that an attack rejects.
@@ -112,7 +112,7 @@ class Dispatcher:
         if not wanted:
             return reasons
         passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
-        # the most expensive first, so that workers finish together instead of waiting for an ensemble begun last
+        # most expensive first, so that no worker starts an ensemble when the others have nothing left to do
         tasks = [
             Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
             for address in sorted(wanted, key=passes.__getitem__, reverse=True)
@@ -149,7 +149,7 @@ class Dispatcher:
 
     @contextmanager
     def _running(self, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
-        """Run tasks; stop the executor however this ends."""
+        """Run tasks. Stop the executor at the end, also after an exception."""
         outcomes = self.executor.run(tasks)
         try:
             yield outcomes
@@ -162,16 +162,16 @@ class Dispatcher:
 
 
 class _Pending:
-    """The jobs of a stage by address, what of them is found, and which cells were missing at the start."""
+    """The jobs of a stage by address, their rows so far, and their cells that were missing at the start."""
 
     def __init__(self, jobs: Sequence[PlannedJob], store: Store) -> None:
         self.jobs: dict[str, list[PlannedJob]] = defaultdict(list)
         for job in jobs:
             self.jobs[job.address].append(job)
-        self.found: CellRows = {address: store.get(address) for address in self.jobs}
+        self.rows: CellRows = {address: store.get(address) for address in self.jobs}
         missing = {
-            address: tuple(sorted({cell.key for job in same for cell in job.cells} - set(self.found[address])))
-            for address, same in self.jobs.items()
+            address: tuple(sorted({cell.key for job in planned for cell in job.cells} - set(self.rows[address])))
+            for address, planned in self.jobs.items()
         }
         self.missing = {address: cells for address, cells in missing.items() if cells}
 

@@ -1,4 +1,4 @@
-"""Computes jobs one after the other in this process, for notebooks and debuggers. Every worker uses `attempt`."""
+"""Computes jobs one after the other in this process, for notebooks and debuggers. All workers use `attempt`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ def attempt(worker: Worker, task: Task) -> Outcome:
 
 
 class Inline:
-    """The executor `inline`.
+    """The executor `inline`. It restores torch's own settings after each `run`.
 
     Args:
         registry: The plugins to compute with.
-
-    Torch's own settings are restored after each `run`.
     """
 
     def __init__(self, registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""Computes jobs in worker processes on this machine. A worker that dies costs only the job that it had."""
+"""Computes jobs in worker processes on this machine. A worker that dies voids only its current job."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ START_SECONDS = 300.0  # the limit for importing torch and all plugins
 class Local:
     """The executor `local`: worker processes, each with the number of threads that its jobs name.
 
-    Args:
-        workers: The number of processes. By default they use every processor once; a GPU has one.
+    The processes and their networks are kept between two calls of `run`, until `close`.
 
-    The processes stay between two calls of `run`, with their networks, until `close`.
+    Args:
+        workers: The number of processes; by default as in `default_workers`.
     """
 
     limits = True
@@ -67,7 +67,7 @@ class Local:
 
 
 def default_workers(environment: Json) -> int:
-    """Return the number of workers that uses every processor once; 1 for a GPU."""
+    """Return the number of workers whose threads use every processor once; 1 for a GPU."""
     return 1 if environment["device"] != "cpu" else max(1, cpu_count() // environment["threads"])
 
 
@@ -91,7 +91,7 @@ class WorkerThread:
                 break
             try:
                 outcome = self.worker.compute(task)
-            except Exception as error:  # a task without an outcome would keep the driver waiting for ever
+            except Exception as error:  # without an outcome for each task, the driver would wait for ever
                 outcome = Outcome(task.address, reason=raised(error))
             self.done.put(outcome)
 
@@ -140,7 +140,7 @@ class WorkerProcess:
             process.wait()
 
     def _started(self, threads: int) -> subprocess.Popen[bytes]:
-        """Return the process; start it if it is not running, which no task's limits apply to.
+        """Return the process, started if necessary. The start does not count towards the limits of a task.
 
         Raises OSError if it cannot be started, EOFError if it dies before it is ready.
         """
@@ -159,7 +159,7 @@ class WorkerProcess:
         return process
 
     def _reap(self, process: subprocess.Popen[bytes]) -> str:
-        """Describe how a process died that has closed its pipe. Kill it if it hangs, and all that it started."""
+        """Return how a process died that has closed its pipe. Kill its children, and the process itself if it hangs."""
         self.process = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
@@ -179,7 +179,7 @@ def start_worker(threads: int) -> subprocess.Popen[bytes]:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
-    """Skip what Python itself prints at its start (as from a sitecustomize). Raises EOFError if the process ends."""
+    """Read until the worker is ready; a sitecustomize may print before. Raises EOFError if the process ends."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.endswith(READY):

@@ -29,6 +29,13 @@ def ray(
     cpus: Annotated[float, Ge(0)] | None = None,
     gpus: Annotated[float, Ge(0)] | None = None,
 ) -> Any:
+    """Connect to a Ray cluster, or start one on this machine.
+
+    Args:
+        address: `local` to start a cluster, `auto` for the one that runs on this machine, else HOST:PORT.
+        cpus: The CPUs that each worker reserves; its number of threads by default.
+        gpus: The GPUs that each worker reserves, also a fraction; by default 1 if the device is a GPU.
+    """
     from .ray import Ray
 
     return Ray(workers, registry, address, cpus, gpus)
@@ -37,7 +44,7 @@ def ray(
 @hookimpl
 def bench_executors() -> Mapping[str, ExecutorRecipe]:
     return {
-        "local": ExecutorRecipe(local, "Worker processes on this machine; one that dies costs only its job."),
+        "local": ExecutorRecipe(local, "Worker processes on this machine; one that dies voids only its job."),
         "ray": ExecutorRecipe(ray, "Actors on a Ray cluster, this machine's own by default.", remote=True),
         "inline": ExecutorRecipe(inline, "This process, one job after the other."),
     }

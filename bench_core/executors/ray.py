@@ -19,9 +19,9 @@ from .ray_cluster import LOCAL, Request, capacity, check_capacity, connect, firs
 from .ray_worker import RayWorker, differences, plugins
 from .settings import worker_environment
 
-ATTEMPTS = 3  # a task that killed this number of workers is void
+ATTEMPTS = 3  # a task during which this number of workers died is void
 WAIT_SECONDS = 5.0
-NOTICE_SECONDS = 20.0  # without any progress, until the user is told that workers wait for a place
+NOTICE_SECONDS = 20.0  # without progress, until a notice is printed that workers wait for a free place
 
 
 class Ray:
@@ -69,7 +69,7 @@ class Ray:
         if not self.connected:
             cpus = max(cpu_count(), math.ceil((self.worker_count or 0) * request.cpus))
             address = os.environ.get("RAY_ADDRESS", LOCAL) if self.address == LOCAL else self.address
-            if address == LOCAL and not import_ray().is_initialized():  # check before a cluster is started in vain
+            if address == LOCAL and not import_ray().is_initialized():  # so that no cluster is started in vain
                 check_capacity([{"Alive": True, "Resources": {"CPU": cpus, "GPU": local_gpus()}}], request, LOCAL)
             self.connected = connect(address, cpus)
         check_capacity(import_ray().nodes(), request, self.address)
@@ -98,9 +98,9 @@ class Ray:
 
 
 class _Scheduler:
-    """Distributes the tasks of one call of `run`: one at a time to each worker; a lost worker's task goes to another.
+    """Distributes the tasks of one call of `run`, one at a time to each worker. A lost worker's task goes to another.
 
-    `pending` has, for each reference to a result, its worker and task; the task of a worker that starts is None.
+    `pending` maps the reference of each awaited result to its worker and task; the task is None for a worker's start.
     """
 
     def __init__(self, executor: Ray, request: Request, tasks: Sequence[Task]) -> None:

@@ -1,4 +1,4 @@
-"""Connects to a Ray cluster, or starts one on this machine. If neither is possible, it reports why at once."""
+"""Connects to a Ray cluster, or starts one on this machine. If neither is possible, it raises a UsageError at once."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ def check_capacity(nodes: Iterable[Mapping[str, Any]], request: Request, address
 
 
 def local_gpus() -> float:
-    """Return how many GPUs ray finds on this machine; infinity if this release of ray does not tell."""
+    """Return how many GPUs ray finds on this machine; infinity if this release of ray does not report it."""
     try:
         from ray._private.accelerators import get_accelerator_manager_for_resource
 
         manager = get_accelerator_manager_for_resource("GPU")
         return float(manager.get_current_node_num_accelerators()) if manager else math.inf
-    except Exception:  # it is no public interface of ray
+    except Exception:  # not a public interface of ray
         return math.inf
 
 
 def connect(address: str, cpus: int) -> bool:
-    """Connect to a cluster. A program that is already connected stays so.
+    """Connect to a cluster. A program that is already connected keeps its connection.
 
     Args:
         address: `local` to start a cluster, `auto` for the one that runs on this machine, else HOST:PORT.
@@ -148,13 +148,13 @@ def probe(address: str) -> None:
 def authentication() -> dict[str, str]:
     """Return the variables that make ray send its token. They must be set before ray is imported.
 
-    `ray start` requires a token if the machine has one, but `health-check` and a driver send theirs only if told to.
+    `ray start` requires a token if the machine has one, but `health-check` and a driver send theirs only in this mode.
     """
     has_token = any(os.environ.get(name) for name in TOKENS) or Path("~/.ray/auth_token").expanduser().is_file()
     return {"RAY_AUTH_MODE": "token"} if has_token and "RAY_AUTH_MODE" not in os.environ else {}
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error; those of ray have pages."""
+    """Return the first line of an error, since errors of ray can have pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return one_line(lines[0] if lines else type(error).__name__)[:300]

@@ -75,7 +75,7 @@ def differences(found: WorkerInfo, spec: Json, wanted: Mapping[str, str]) -> lis
         wanted: The source digests of this machine's plugins, by name.
 
     Returns:
-        One message for each difference; empty if the worker is right.
+        One message for each difference; empty if there is none.
     """
     messages = [
         f"{name} is {found.environment.get(name)} there and {value} here"
