@@ -17,6 +17,7 @@ from .planning.accuracy import accuracy_faults
 from .planning.jobs import PlannedJob
 from .planning.plan import make_plan, predictions_of
 from .planning.planner import clean_jobs, is_white_box, selected_jobs
+from .planning.recipe_faults import recipe_faults
 from .planning.resolve import ResolvedSuite, resolve
 from .planning.selection import select
 from .planning.weights import missing_faults
@@ -96,8 +97,8 @@ def run(
         Interrupted: on Ctrl-C; what finished is stored.
         Incomplete: if the run cannot go on; what finished is stored.
     """
-    suite = load_suite(suite) if isinstance(suite, str) else suite
     registry = registry or discover()
+    suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     executor_instance, remote = make_executor(registry, executor, executor_options or {}, workers)
     resolved = resolve_suite(
         suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote

@@ -52,7 +52,9 @@ def plan(
     from ..executors.calibrate import estimate
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
+    from ..planning.recipe_faults import recipe_faults
     from ..progress import for_stream
+    from ..registry import discover
     from ..reports.plan import plan_sheet
     from ..run import resolve_suite
     from ..store import Store
@@ -60,10 +62,11 @@ def plan(
     from .output import printer
 
     as_json = as_json or format == "json"
-    show = printer(format)
+    registry = discover()
+    show = printer(format, registry)
     resolved = resolve_suite(
-        load_suite(suite, profile, with_data(set_, data)),
-        device=device, precision=precision, threads=threads, limit=limit,
+        load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
+        registry, device=device, precision=precision, threads=threads, limit=limit,
     )  # fmt: skip
     if cost and resolved.images is None:
         message = f"cannot be estimated without images: {resolved.data_missing}"

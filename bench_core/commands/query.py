@@ -20,6 +20,7 @@ def query(
     """Query the scores of all runs with SQL."""
     from ..errors import Fault, UsageError
     from ..reports import query as reports
+    from ..runs.folder import find_runs
     from ..tables.sheet import Column, Sheet
     from .output import printer
 
@@ -30,12 +31,14 @@ def query(
         example = "SELECT metric, avg(value) FROM scores GROUP BY 1"
         raise UsageError(Fault("bench query", "", f'no SQL (try "{example}")'))
     show = printer(format)
+    if not find_runs(out):
+        raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
     records = reports.query(sql, out)
     names = list(records[0]) if records else []
     numeric = {n for n in names if all(isinstance(r[n], int | float) or r[n] is None for r in records)}
     columns = tuple(Column(name, "number" if name in numeric else "text") for name in names)
     rows = tuple(tuple(plain(record[name]) for name in names) for record in records)
-    show([Sheet(f"{len(records)} rows", columns, rows)])
+    show([Sheet(f"{len(records)} row{'s' * (len(records) != 1)}", columns, rows)])
 
 
 def plain(value: Any) -> str | float | int | None:

@@ -79,6 +79,7 @@ def run(
     """
     from ..errors import one_line
     from ..executors import Limits
+    from ..planning.recipe_faults import recipe_faults
     from ..progress import for_stream
     from ..registry import discover
     from ..run import run as run_suite
@@ -89,7 +90,7 @@ def run(
     registry = discover()
     show = printer(format, registry, ci)
     result = run_suite(
-        load_suite(suite, profile, with_data(set_, data)),
+        load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
         out=out, limit=limit, executor=executor, executor_options=executor_options(executor_option, address),
         workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
         limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,

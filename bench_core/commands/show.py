@@ -33,18 +33,16 @@ def show(
     No model is run: the tables are computed from the outcomes that the run has saved.
     """
     from ..registry import discover
-    from ..runs.folder import safe_name
+    from ..runs.folder import RECORD_FILE
     from ..runs.load import load_result
     from ..runs.scoring import pivots
-    from ..suite.load import load_suite
     from ..tables.sheet import sheet_of
     from ..tables.views import beside_published
     from .output import printer, save_plots
 
     folder = Path(suite)
-    if not (folder / "run.json").is_file():
-        loaded = load_suite(suite, profile)
-        folder = out / safe_name(loaded.name) / safe_name(loaded.profile)
+    if not (folder / RECORD_FILE).is_file():
+        folder = folder_by_name(suite, profile, out)
     registry = discover()
     print_sheets = printer(format, registry, ci)
     result = load_result(folder, registry, not no_warnings)
@@ -52,3 +50,22 @@ def show(
     print_sheets([sheet_of(beside_published(table) if reference else table) for table in tables])
     if plots:
         save_plots(result, registry)
+
+
+def folder_by_name(suite: str, profile: str | None, out: Path) -> Path:
+    """Return the folder of a run of a suite, given its file, its name, or only the name of its folder of results.
+
+    The last needs no suite file. Without a profile, it must have run with a single one.
+    """
+    from ..errors import UsageError
+    from ..runs.folder import find_runs, safe_name
+    from ..suite.load import load_suite
+
+    try:
+        loaded = load_suite(suite, profile)
+    except UsageError:
+        ran = [run for run in find_runs(out / safe_name(suite)) if profile in (None, run.name)]
+        if Path(suite).is_file() or len(ran) != 1:
+            raise
+        return ran[0]
+    return out / safe_name(loaded.name) / safe_name(loaded.profile)

@@ -142,10 +142,19 @@ def compare(base: Snapshot, new: Snapshot, alpha: float = ALPHA, power: float = 
 
 
 def _different_threat(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
-    for key in base.threat:
-        if base.threat[key] != new.threat.get(key):
-            message = f"found {new.threat.get(key)}, but {base.name} has {base.threat[key]}: not the same threat"
-            yield Fault(new.name, key, message)
+    for key, old in base.threat.items():
+        for name, one, other in _differing(key, old, new.threat.get(key)):
+            yield Fault(new.name, name, f"found {other}, but {base.name} has {one}: not the same threat")
+
+
+def _differing(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the dotted key and both values of every entry in which two tables differ."""
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        if old != new:
+            yield key, old, new
+        return
+    for name in dict.fromkeys([*old, *new]):
+        yield from _differing(f"{key}.{name}", old.get(name), new.get(name))
 
 
 def _different_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:

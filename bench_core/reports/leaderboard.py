@@ -126,16 +126,24 @@ def _of_suite(
 ) -> Sheet:
     suite = runs[0].result.suite
     gate = default_gate(suite)
-    if score is None and not gate:
-        raise UsageError(Fault(suite.file, "gate", "no score is gated: say which to rank by (--score)"))
-    score = score or next(iter(gate))
     known = sorted({other.metric for run in runs for other in run.result.scores.valid()})
+    if score is None and not gate:
+        raise UsageError(
+            Fault(suite.file, "gate", f"no score is gated; choose one with --score (known: {', '.join(known)})")
+        )
+    score = score or next(iter(gate))
     if score not in known:
         raise UsageError(Fault("--score", "", f'no score "{score}" in {suite.name} {did_you_mean(score, known)}'))
     if best is None and (by != "attack" or score not in gate):
-        message = f"say which {by} is the best, that of the highest or of the lowest {score} (--best max or min)"
+        message = f"choose whether the {by} with the highest or the lowest {score} is the best (--best max or min)"
         raise UsageError(Fault("--best", "", message))
     highest = best == "max" if best is not None else gate[score].better == "higher"
+    labels = {name for run in runs for other in run.result.scores.select(score) for name in other.labels}
+    stop_at_faults([
+        Fault("--where", name, f"no {score} of {suite.name} has this label {did_you_mean(name, labels)}")
+        for name in where
+        if name not in labels
+    ])  # fmt: skip
     stop_at_faults(list(_incomparable(runs)))
     entries = _merged([entry for run in runs for entry in _entries(run, by, score, where)])
     if not entries:
@@ -297,6 +305,6 @@ def _provenance(run: Contribution) -> str:
     environment, versions = record.environment, record.versions
     limited = f", limited to {record.limit} images" if record.limit else ""
     return (
-        f"{run.name}: images {record.images.digest[:12]}{limited}, code {record.host[:12]}, "
+        f"{run.name}: suite {record.suite.name}, images {record.images.digest[:12]}{limited}, code {record.host[:12]}, "
         f"bench {versions['adversarial-bench']}, torch {environment['torch']} on {environment['device']}"
     )

@@ -19,8 +19,9 @@ def run_folder(path: Path) -> Path:
 
 
 def find_runs(out: Path) -> list[Path]:
-    """Return the folders of all runs below a results folder."""
-    return [path.parent for path in sorted(out.glob(f"*/*/{RECORD_FILE}"))]
+    """Return the folders of all runs in a results folder, and of runs that were moved to it or directly below it."""
+    found = {path.parent for depth in ("", "*/", "*/*/") for path in out.glob(f"{depth}{RECORD_FILE}")}
+    return sorted(found)
 
 
 def published_file(folder: Path, table: str) -> Path:

@@ -35,6 +35,13 @@ def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix
             message = f"found {_shortened(detail['input'])}, expected {expected}"
         elif detail["type"] == "extra_forbidden":
             message = f"unknown key {did_you_mean(path[-1], keys_at(table, path[:-1]))}"
+        elif detail["type"] == "union_tag_invalid":
+            path.append(detail["ctx"]["discriminator"].strip("'"))
+            tags = [tag.strip("' ") for tag in detail["ctx"]["expected_tags"].split(",")]
+            message = f'found "{detail["ctx"]["tag"]}" {did_you_mean(detail["ctx"]["tag"], tags)}'
+        elif detail["type"] == "union_tag_not_found":
+            path.append(detail["ctx"]["discriminator"].strip("'"))
+            message = "missing"
         elif detail["type"] == "missing":
             message = "missing"
         elif not message.startswith("found"):

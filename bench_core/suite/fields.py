@@ -19,7 +19,8 @@ def number(value: Any) -> Any:
     try:
         return _evaluate(ast.parse(value.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
-        raise ValueError('found a text that is not a number (try 0.06, "16/255", "16*sqrt(784)/255")') from None
+        hint = '(try 0.06, "16/255", "16*sqrt(784)/255")'
+        raise ValueError(f'found "{value[:60]}", which is not a number {hint}') from None
 
 
 def _evaluate(node: ast.expr) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -41,7 +41,9 @@ def find_suite(name: str) -> Path:
         return known[name]
     if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
         return known[path.stem]
-    raise UsageError(Fault(name, "", f"no such suite file {did_you_mean(path.stem, known)}"))
+    beside = path.with_name(f"{path.name}.toml")
+    hint = f'(did you mean "{beside}"?)' if path.name and beside.is_file() else did_you_mean(path.stem, known)
+    raise UsageError(Fault(name, "", f"no such suite file {hint}"))
 
 
 def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
@@ -59,13 +61,20 @@ def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
     return shlex.join(["bench", verb, name, "--profile", suite.profile, *options, *overrides])
 
 
-def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] = ()) -> Suite:
+def load_suite(
+    name: str,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    more_faults: Callable[[Mapping[str, Any]], Sequence[Fault]] | None = None,
+) -> Suite:
     """Load a suite and validate it.
 
     Args:
         name: The suite's file, or the name of one of bench's own.
         profile: One of the suite's profiles; the first that it lists by default.
         overrides: Texts of the form `key=value`, which override the file and the profile.
+        more_faults: Finds faults that need the plugins, in the merged tables of a suite that has faults already, so
+            that all are reported at once (`planning.recipe_faults`).
 
     Raises:
         UsageError: with all faults, each with its key and the file, profile or override that it comes from.
@@ -99,6 +108,8 @@ def load_suite(name: str, profile: str | None = None, overrides: Sequence[str] =
     except ValidationError as error:
         suite_faults += faults_of(error, Suite, where)
     suite_faults += name_faults(tables)
+    if (faults or suite_faults) and more_faults:
+        suite_faults += more_faults({**tables, "file": where})
     stop_at_faults(faults + [replace(fault, where=origin(fault.key, layers, where)) for fault in suite_faults])
     return suite
 

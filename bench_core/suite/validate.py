@@ -96,6 +96,26 @@ class _Names:
                 yield from ((f"attacks.{label}.by_source", name, models) for name in source.split(ENSEMBLE_MARK))
         for label, worst in self.entries("worst_case").items():
             yield from ((f"worst_case.{label}.attacks", name, attacks) for name in _strings(worst.get("attacks")))
+        yield from self._chosen(attacks)
+
+    def _chosen(self, attacks: Collection[str] | None) -> Iterator[tuple[str, str, Collection[str] | None]]:
+        """Yield the uses of attacks and budgets to choose scores: the keys `baseline` and `where` of outputs."""
+        worst = self.defined("worst_case")
+        rows = None if attacks is None or worst is None else {*attacks, *worst}
+        defined = {"attack": rows, "budget": self.defined("budgets")}
+        places = {f"correlations.{label}": table for label, table in self.entries("correlations").items()}
+        for section in ("tables", "plots"):
+            listed = self.tables.get(section)
+            tables = listed if isinstance(listed, list) else []
+            places |= {f"{section}.{index}": table for index, table in enumerate(tables) if isinstance(table, Mapping)}
+        for key, table in places.items():
+            for choice in ("baseline", "where"):
+                chosen = table.get(choice)
+                if not isinstance(chosen, Mapping):
+                    continue
+                for name, known in defined.items():
+                    if isinstance(chosen.get(name), str):
+                        yield f"{key}.{choice}.{name}", chosen[name], known
 
 
 def _strings(value: Any) -> list[str]:

@@ -69,3 +69,12 @@ def test_a_package_is_written_once(capsys, tmp_path: Path) -> None:
     code, _, err = bench(capsys, "new", "metric", "my_own", "--into", str(tmp_path))
     assert code == 2
     assert "already exists" in err
+
+
+@pytest.mark.parametrize(("kind", "article"), [("attack", "An"), ("metric", "A"), ("model", "A")])
+def test_the_readme_of_a_new_package_is_proper_english(capsys, tmp_path: Path, kind: str, article: str) -> None:
+    assert bench(capsys, "new", kind, "my-own", "--into", str(tmp_path))[0] == 0
+    readme = (tmp_path / "my-own" / "README.md").read_text()
+    assert f"{article} {kind} for bench, `my_own`." in readme
+    assert f"{article.lower()} {kind}." in readme
+    assert len({line.index("#") for line in readme.splitlines() if "   #" in line}) == 1

@@ -99,6 +99,10 @@ def test_other_images_or_budgets_cannot_be_compared() -> None:
         compare(base, fewer)
     with pytest.raises(UsageError, match="not the same threat"):
         compare(base, snapshot(OUTCOMES, "new", threat={"budgets": {"linf": {"eps": 0.2}}}))
+    base_threat = replace(base, threat={"loss": "margin", "budgets": {"linf": {"eps": 0.1, "steps": 4}}})
+    other_threat = replace(base, name="new", threat={"loss": "margin", "budgets": {"linf": {"eps": 0.1, "steps": 9}}})
+    with pytest.raises(UsageError, match=r"^new: budgets\.linf\.steps: found 9, but base has 4: not the same threat$"):
+        compare(base_threat, other_threat)
     one = replace(base.scores[0], values=base.scores[0].values[:-1], ids=base.scores[0].ids[:-1])
     with pytest.raises(UsageError, match=r"attack=PGD.*299 against 300"):
         compare(base, replace(base, name="new", scores=(one, base.scores[1])))

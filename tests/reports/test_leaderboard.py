@@ -106,6 +106,7 @@ def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
         (("--by", "target"), "--best max or min"),
         (("--where", "source"), "not of the form LABEL=VALUE"),
         (("--where", "source=Z"), "leaves no transfer.success"),
+        (("--where", "sauce=A"), 'no transfer.success of toy has this label (did you mean "source"?)'),
         (("--suite", "x"), 'no run is of the suite "x"'),
         (("--format", "xml"), "unknown format"),
     ):

@@ -77,6 +77,34 @@ def test_sql_gives_the_same_as_records(result, tmp_path: Path, bench) -> None:
             query(sql, out)
 
 
+def test_runs_are_found_wherever_their_folders_are_moved_to(result, tmp_path: Path, bench, monkeypatch) -> None:
+    pytest.importorskip("duckdb")
+    moved = tmp_path / "elsewhere"
+    (moved / "one").parent.mkdir()
+    result.folder.rename(moved / "one")
+    monkeypatch.chdir(moved)
+    for out in (".", "one"):
+        assert [Path(run["run"]).resolve() for run in stored_runs(out)] == [moved / "one"]
+        code, printed, _ = bench("query", "SELECT count(*) AS n FROM runs", "--out", out, "--format", "csv")
+        assert (code, printed.splitlines()) == (0, ["n", "1"])
+    code, printed, errors = bench("query", "SELECT 1", "--out", "nowhere")
+    assert (code, printed) == (2, "")
+    assert errors == ["bench: nowhere: there are no runs (bench run SUITE)"]
+
+
+def test_a_run_is_shown_by_the_name_of_its_suite_without_the_suite_file(
+    result, tmp_path: Path, bench, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_folder = bench("show", str(result.folder))
+    assert by_folder[0] == 0
+    Path(result.suite.file).rename(tmp_path / "gone")
+    assert bench("show", result.suite.name, "--out", "results") == by_folder
+    assert bench("show", result.suite.name, "--out", "results", "--profile", "other")[0] == 2
+    (tmp_path / "another.toml").touch()
+    assert 'did you mean "another.toml"?' in bench("show", "another", "--out", "results")[2][0]
+
+
 def test_the_schema_names_every_fixed_column(bench) -> None:
     text = bench("query", "--schema")[1]
     from bench_core.reports.query import FIXED, LAST, RUN_COLUMNS

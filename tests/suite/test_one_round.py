@@ -7,6 +7,7 @@ import pytest
 
 from bench_core import load_suite
 from bench_core.errors import UsageError
+from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.registry import Registry
 from bench_core.run import resolve_suite
 
@@ -167,3 +168,53 @@ def test_a_file_may_begin_with_a_byte_order_mark(write_suite: WriteSuite) -> Non
     path = write_suite()
     Path(path).write_text(Path(path).read_text(), encoding="utf-8-sig")
     assert load_suite(path).title == "toy"
+
+
+def test_faults_of_schema_recipes_options_and_scores_are_reported_together(
+    registry: Registry, write_suite: WriteSuite
+) -> None:
+    path = write_suite(
+        ("count = 12", "cuont = 12"),
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pdg" }\n"MI 2" = { recipe = "mi", decya = 1 }'),
+        ("transfer.success", "transfer.succes"),
+        append='[[plots]]\nname = "p"\nkind = "heatmpa"\nvalue = "transfer.success"\n',
+    )
+    overrides = ["metrics.other.recipe=tranfser", "budgets.linf.stpes=1"]
+    with pytest.raises(UsageError) as caught:
+        load_suite(path, overrides=overrides, more_faults=recipe_faults(registry))
+    found = {fault.key: fault for fault in caught.value.faults}
+    assert {
+        "images.cuont", "attacks.PGD.recipe", "attacks.MI 2.decya", "tables.0.value", "metrics.other.recipe",
+        "budgets.linf.stpes", "plots.0.kind",
+    } <= set(found)  # fmt: skip
+    assert found["plots.0.kind"].message == 'found "heatmpa" (did you mean "heatmap"?)'
+    assert found["metrics.other.recipe"].where == "--set metrics.other.recipe=tranfser"
+    assert found["attacks.PGD.recipe"].where == path
+
+
+def test_what_a_misspelt_or_wrong_section_offers_adds_no_faults(registry: Registry, write_suite: WriteSuite) -> None:
+    for wrong, keys in (
+        ("[metrisc]", {"metrics", "metrisc"}),
+        ("[metrics]\nclean = 3", {"metrics.clean"}),
+    ):
+        with pytest.raises(UsageError) as caught:
+            load_suite(
+                write_suite(('clean = { recipe = "clean_accuracy" }\n', ""), ("[metrics]", wrong)),
+                more_faults=recipe_faults(registry),
+            )
+        assert {fault.key for fault in caught.value.faults} == keys
+
+
+@pytest.mark.parametrize(
+    ("replaced", "key"),
+    [
+        ('baseline = { attack = "PDG" }', "tables.0.baseline.attack"),
+        ('where = { attack = "PDG" }', "tables.0.where.attack"),
+        ('where = { budget = "lnf" }', "tables.0.where.budget"),
+    ],
+)
+def test_outputs_may_only_choose_attacks_and_budgets_of_the_suite(
+    write_suite: WriteSuite, replaced: str, key: str
+) -> None:
+    faults = faults_of_loading(write_suite(("[[tables]]", f"[[tables]]\n{replaced}")))
+    assert [found for found, _ in faults] == [key]
