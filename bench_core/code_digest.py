@@ -49,7 +49,7 @@ def _file(module: str) -> Path | None:
 def _imports(module: str, file: Path, tree: ast.Module) -> Iterator[str]:
     """Yield the full names that a module imports, in any scope; for `from a import b`, both `a` and `a.b`."""
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -57,6 +57,14 @@ def _imports(module: str, file: Path, tree: ast.Module) -> Iterator[str]:
             start = ".".join([*base, *([node.module] if node.module else [])])
             yield start
             yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements below a node, however deep; expressions, which are most of a tree, are left out."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(node, field, ()) if isinstance(getattr(node, field, None), list) else ():
+            yield statement
+            yield from _statements(statement)
 
 
 @cache

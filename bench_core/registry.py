@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pluggy
@@ -32,15 +32,21 @@ class Origin:
         plugin: The name of its entry point.
         package: Its distribution.
         version: The distribution's version.
-        source: The digest of its source files; see `source_digest`.
+        sources: The digest of its source files, or a function that computes it (see `source_digest`), since few
+            commands need it.
         depends: Names and versions of the distributions that it depends on; see `dependencies`.
     """
 
     plugin: str
     package: str
     version: str
-    source: str
+    sources: str | Callable[[], str]
     depends: tuple[str, ...] = ()
+
+    @cached_property
+    def source(self) -> str:
+        """The digest of its source files."""
+        return self.sources if isinstance(self.sources, str) else self.sources()
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ def _load(point: importlib.metadata.EntryPoint, registry: Registry) -> str:
         plugin = point.load()
         check_api(getattr(plugin, "BENCH_API_VERSION", API_OLDEST))
         name = f"{package}:{point.name}" if registry.manager.has_plugin(point.name) else point.name
-        registry.register(plugin, Origin(name, package, version, source_digest(plugin), dependencies(plugin)))
+        registry.register(plugin, Origin(name, package, version, partial(source_digest, plugin), dependencies(plugin)))
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
