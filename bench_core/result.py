@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run.
+    """The outcome of a run.
 
     Attributes:
         suite: The suite, with profile and overrides merged.
@@ -29,7 +29,7 @@ class Result:
         tables: The suite's tables.
         voids: The reason of every void cell.
         rows: The per-image rows of every metric.
-        selected: The places of the attacked images in the dataset.
+        selected: The positions of the attacked images in the dataset.
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
     """
@@ -54,16 +54,23 @@ class Result:
         return [score.record() for score in self.scores]
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
-        """Return the per-image rows of one metric under some labels, in the order of the images.
+        """Return the per-image arrays of one metric under some labels.
+
+        Args:
+            metric: The metric's label in the suite.
+            **labels: Labels and their values, enough to identify one set of rows.
+
+        Returns:
+            Arrays [n, ...] by name, in the order of the images.
 
         Raises:
             KeyError: No set of rows, or more than one, has the labels.
         """
-        fitting = [
+        matching = [
             row
             for row in self.rows
             if row.metric == metric and all(row.labels.get(name) == value for name, value in labels.items())
         ]
-        if len(fitting) != 1:
-            raise KeyError(f"{len(fitting)} sets of rows are {metric} of {labels}")
-        return dict(fitting[0].arrays)
+        if len(matching) != 1:
+            raise KeyError(f"found {len(matching)} sets of rows of {metric} with {labels}, expected 1")
+        return dict(matching[0].arrays)

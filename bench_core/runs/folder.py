@@ -8,7 +8,7 @@ RECORD_FILE, ROWS_FILE, SCORES_FILE = "run.json", "rows.safetensors", "scores.js
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is harmless as a file's: letters, digits, dot, dash and underscore, never only dots."""
+    """Return a safe file name: at most 100 ASCII letters, digits, dots, dashes and underscores, and not only dots."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:100]
     return plain if plain.strip(".") else f"_{plain}"
 

@@ -1,4 +1,4 @@
-"""A run's folder -> its result, without the suite's file, the dataset or the networks."""
+"""Loads a run's result from its folder, without the suite's file, the dataset or the networks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from .scoring import score_run
 
 
 def load_result(folder: Path, registry: Registry | None = None, warn: bool = True) -> Result:
-    """Read a run's folder and derive its scores and tables again. Needs neither the networks nor torch.
+    """Read a run's folder and compute its scores and tables again from its rows. Needs neither networks nor torch.
 
     Args:
         folder: The folder of a run, wherever it was moved to.
         registry: The installed plugins; they are discovered by default.
-        warn: Whether warnings are wanted.
+        warn: Whether to look for warnings.
+
+    Returns:
+        The result.
 
     Raises:
-        UsageError: The folder is not a run's, or a metric of it is not installed.
+        UsageError: The folder is not a run's, or a metric of the run is not installed.
     """
     record = read_record(folder)
     suite = record.suite

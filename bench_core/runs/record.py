@@ -1,4 +1,4 @@
-"""`run.json`: everything about a run that is not a number of it."""
+"""`run.json`: what a run was made from, and what it reports beside its numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Part(BaseModel):
 
 
 class SelectedImages(_Part):
-    """The frozen list of attacked images: places in the dataset, SHA-256 digests, and the digest of the list."""
+    """The frozen list of attacked images: positions in the dataset, SHA-256 digests, and the digest of the list."""
 
     indices: list[int]
     ids: list[str]
@@ -29,7 +29,7 @@ class SelectedImages(_Part):
 
 
 class Dataset(_Part):
-    """The dataset: how many images, and the digest of the list of their digests."""
+    """The dataset: the number of images, and the digest of the list of their digests."""
 
     count: int
     digest: str
@@ -40,22 +40,22 @@ class RunRecord(_Part):
 
     Attributes:
         format: The version of this record.
-        suite: The suite, with profile and overrides merged. Its `file` may be a path of another machine.
+        suite: The suite, with profile and overrides merged. Its `file` may be a path on another machine.
         images: The attacked images.
-        dataset: The dataset they are from.
+        dataset: The dataset that they are from.
         truth: The classes of the attacked images.
         models: Identity, recipe and options of every network, by its label.
-        environment: What results depend on beside the code: libraries, device, machine.
+        environment: What results depend on besides the code: libraries, device, machine.
         versions: The versions of the packages.
         plugins: Name, package, version and source digest of every installed plugin.
         host: The digest of bench's own computing code.
         seed: The suite's seed.
-        limit: The limit on the number of images, if there was one.
+        limit: The limit on the number of images (`--limit`), if there was one.
         global_seed: The attacks that draw from the global generators.
         deviations: The rules of `bench check` that attacks state they cannot keep, by attack.
-        voids: The reasons of all voids.
+        voids: The reasons of all void cells, each once.
         warnings: The warnings.
-        reproduce: The command that makes the run again.
+        reproduce: The command that repeats the run.
     """
 
     format: Literal[1] = FORMAT

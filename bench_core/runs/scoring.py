@@ -1,4 +1,4 @@
-"""Rows -> a result: scores, derived scores, warnings and tables."""
+"""Computes a run's result from its rows: scores, derived scores, warnings and tables."""
 
 from __future__ import annotations
 
@@ -38,40 +38,40 @@ def score_run(
         folder: The run's folder.
         rows: The rows of every metric.
         metrics: The metrics, by their labels.
-        selected: The places of the attacked images in the dataset.
+        selected: The positions of the attacked images in the dataset.
         truth: The classes of the attacked images.
         published: The text of the CSV file of published values, for each table that has one.
         voids: The reason of every void cell.
-        warn: Whether warnings are wanted.
+        warn: Whether to look for warnings.
     """
     summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
     scores = Scores([*summarised, *derive(Scores(summarised), suite)])
     warned = warnings(rows, scores, suite.budgets) if warn else []
     result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published)
-    return replace(result, tables=[make_table(result, table) for table in suite.tables])
+    return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
 
 
-def make_table(result: Result, spec: TableEntry) -> Table:
+def make_table(result: Result, entry: TableEntry) -> Table:
     """Build one table of a result, with the warnings about its scores as notes."""
-    table = pivot(result.scores, spec, result.suite.title, result.published.get(spec.name), result.suite.file)
-    concerned = flags(result.scores.select(spec.value, spec.where), result.warned)
-    return replace(table, notes=(*table.notes, *(line for line in concerned if line.startswith("W: "))))
+    table = pivot(result.scores, entry, result.suite.title, result.published.get(entry.name), result.suite.file)
+    lines = flags(result.scores.select(entry.value, entry.where), result.warned)
+    return replace(table, notes=(*table.notes, *(line for line in lines if line.startswith("W: "))))
 
 
 def pivots(result: Result, rows: Sequence[str]) -> list[Table]:
-    """Pivot again every table that has these labels, with them as rows and its other labels as columns.
+    """Pivot every table that has all of these labels again, with them as rows and its other labels as columns.
 
     Raises UsageError where no table has them all.
     """
     suite, made = result.suite, []
-    for spec in suite.tables:
-        dimensions = [*spec.rows, *spec.columns]
+    for entry in suite.tables:
+        dimensions = [*entry.rows, *entry.columns]
         if not set(rows) <= set(dimensions):
             continue
         columns = [name for name in dimensions if name not in rows]
-        baseline = spec.baseline if set(spec.baseline) <= set(rows) else {}
-        turned = spec.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
-        made.append(make_table(result, turned))
+        baseline = entry.baseline if set(entry.baseline) <= set(rows) else {}
+        pivoted = entry.model_copy(update={"rows": list(rows), "columns": columns, "baseline": baseline})
+        made.append(make_table(result, pivoted))
     if not made:
         known = sorted({name for table in suite.tables for name in (*table.rows, *table.columns)})
         message = f"no table has {' and '.join(rows)} (known: {', '.join(known)})"

@@ -1,4 +1,4 @@
-"""A result -> its folder: rows, scores, tables, published values, and the record."""
+"""Writes a result into its run's folder: rows, scores, tables, published values, and the record."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def selected_truth(resolved: ResolvedSuite, selection: Selection) -> list[int]:
 
 
 def read_published(suite: Suite) -> dict[str, str]:
-    """Read the CSV files of published values that a suite's tables name, by the tables' names."""
-    found = {}
+    """Read the CSV files of published values that a suite's tables name. Returns each text by its table's name."""
+    texts = {}
     for table in suite.tables:
         if table.reference:
             path = Path(suite.file).parent / table.reference.file
             try:
-                found[table.name] = path.read_text(encoding="utf-8")
+                texts[table.name] = path.read_text(encoding="utf-8")
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "not UTF-8"
                 key = f"tables.{table.name}.reference.file"
                 raise UsageError(Fault(suite.file, key, f"cannot read {path}: {reason}")) from None
-    return found
+    return texts
 
 
 def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -> RunRecord:
-    """Collect what a run was made from."""
+    """Build the record of what a run was made from."""
     assert resolved.images is not None
     suite, ids = result.suite, list(resolved.images.ids)
     machine = {"python": platform.python_version(), "system": platform.system()}
-    offers = {offer.origin for offer in resolved.registry.offers.values()}
+    origins = {offer.origin for offer in resolved.registry.offers.values()}
     return RunRecord(
         suite=suite,
         images=SelectedImages(indices=list(selection.indices), ids=list(selection.ids), digest=selection.digest),
@@ -65,7 +65,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         models={label: dict(model.description) for label, model in resolved.models.items()},
         environment={**resolved.environment.to_json(), **machine, "processor": processor(resolved.environment.device)},
         versions={name: _version(name) for name in PACKAGES},
-        plugins=sorted({f"{o.plugin} {o.package} {o.version} {o.source}" for o in offers}),
+        plugins=sorted({f"{origin.plugin} {origin.package} {origin.version} {origin.source}" for origin in origins}),
         host=resolved.host,
         seed=suite.seed,
         limit=resolved.limit,
@@ -78,7 +78,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
 
 
 def write(result: Result, record: RunRecord, manager: pluggy.PluginManager) -> None:
-    """Write the run's folder. Every file is complete, or the one from before; the record is written last."""
+    """Write the run's folder. Each file is replaced atomically, and the record is written last."""
     folder = result.folder
     write_atomically(folder / ROWS_FILE, pack_rows(result.rows))
     lines = "".join(json.dumps(score) + "\n" for score in result.records())
@@ -91,7 +91,7 @@ def write(result: Result, record: RunRecord, manager: pluggy.PluginManager) -> N
 
 
 def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
-    """Write every table in every format, those of plugins included, and as CSV with the intervals."""
+    """Write every table in every format, including those of plugins, and as CSV with intervals."""
     for table in result.tables:
         for suffix, text in saved_files(table, manager):
             write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())

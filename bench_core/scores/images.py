@@ -1,4 +1,4 @@
-"""Which images values are of, and how values of several scores are joined image by image."""
+"""The images that a score's values are of, and the joining of several scores image by image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Unpairable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images of a run. `indices` int [n] are places in the run's frozen selection, or in the whole dataset (`all`)."""
+    """Images of a run: `indices` int [n] are positions in the run's list of attacked images, or in the dataset.
+
+    `over` names the list that is indexed: "selected" for the attacked images, "all" for the dataset.
+    """
 
     over: Over
     indices: NDArray[np.intp]
@@ -42,14 +45,14 @@ class ImageSet:
         return hash((self.over, self.indices.tobytes()))
 
     def take(self, rows: ArrayLike) -> ImageSet:
-        """Return some of the images; `rows` is bool [n], or the places of the rows to keep."""
+        """Return some of the images; `rows` is bool [n], or the positions of the rows to keep."""
         chosen = np.asarray(rows)
         return ImageSet(self.over, self.indices[chosen if len(chosen) else chosen.astype(np.intp)])
 
 
 @dataclass(frozen=True)
 class PerImage:
-    """A value [n] for each of some images [n], which are in ascending order. `per_image` builds one."""
+    """Values float [n], one for each of `images` [n], which are in ascending order. Built by `per_image`."""
 
     images: ImageSet
     values: NDArray[np.float64]
@@ -68,7 +71,7 @@ def per_image(images: ImageSet, values: NDArray[Any]) -> PerImage:
 
 
 def joined(series: Sequence[PerImage]) -> NDArray[np.float64]:
-    """Stack values image by image, [k, n]. Raises Unpairable where they are not of the same images."""
+    """Stack k series of the same n images as rows, [k, n]. Raises Unpairable where the images differ."""
     if not series:
         raise Unpairable("there are no values")
     first = series[0].images
@@ -76,31 +79,38 @@ def joined(series: Sequence[PerImage]) -> NDArray[np.float64]:
         if other.images != first:
             counts = f"{len(first)} and {len(other.images)}"
             raise Unpairable(f"the values are of different images ({counts})")
-    return np.stack([one.values for one in series])
+    return np.stack([column.values for column in series])
 
 
 def mean_of(series: Sequence[PerImage]) -> PerImage:
-    """Average several values of each image. Raises Unpairable where they are not of the same images."""
+    """Average k series image by image. Raises Unpairable where the images differ."""
     values: NDArray[np.float64] = np.mean(joined(series), axis=0)
     return PerImage(series[0].images, values)
 
 
-def difference(one: PerImage, other: PerImage) -> PerImage:
-    """Subtract image by image. Raises Unpairable where the two are not of the same images."""
-    first, second = joined([one, other])
-    return PerImage(one.images, first - second)
+def difference(first: PerImage, second: PerImage) -> PerImage:
+    """Return first - second, image by image. Raises Unpairable where the images differ."""
+    values = joined([first, second])
+    return PerImage(first.images, values[0] - values[1])
 
 
 def mean_interval(columns: Sequence[PerImage]) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of the mean of several columns' means, all columns resampled together.
+    """Compute the 95% bootstrap interval of the mean of several columns' means, resampling images.
 
-    Columns over the same images are averaged image by image, and the images are resampled. Under a rule by which each
-    target has images of its own, the union of the columns' images is resampled: in each resample every column's mean
-    is computed from those of its images that were drawn, as often as they were drawn, and the column means are
-    averaged. An image thus enters every column that has it with the same weight, and never stands for another image.
-    Resamples that draw no image of some column are left out.
+    Columns over the same images are first averaged image by image. Otherwise, as under `correct_by_target`, where each
+    target has images of its own, the union of the columns' images is resampled: every column's mean is computed from
+    those of its images that were drawn, counted as often as they were drawn, and the column means are averaged. An
+    image therefore has the same multiplicity in every column that contains it, which keeps the columns' correlation.
+    Resamples without any image of some column are left out.
 
-    Raises Unpairable where some columns are over the dataset and others over the selection.
+    Args:
+        columns: The values of each column.
+
+    Returns:
+        The lower and upper end; NaN where a column has no image.
+
+    Raises:
+        Unpairable: Some columns are over the dataset and others over the attacked images.
     """
     if len({column.images for column in columns}) == 1:
         return bootstrap(mean_of(columns).values)
@@ -112,8 +122,8 @@ def mean_interval(columns: Sequence[PerImage]) -> tuple[float, float]:
     total = np.zeros(1)
     for column in columns:
         values, present = np.zeros(len(union)), np.zeros(len(union))
-        places = np.searchsorted(union, column.images.indices)
-        values[places], present[places] = column.values, 1
+        positions = np.searchsorted(union, column.images.indices)
+        values[positions], present[positions] = column.values, 1
         with np.errstate(invalid="ignore", divide="ignore"):
             total = total + bootstrap_means(values) / bootstrap_means(present)
     means = total / len(columns)

@@ -21,9 +21,9 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Labels(Mapping[str, Any]):
-    """What tells one score from another. As a mapping it has the labels that are set, in the order of `FIXED`.
+    """The labels by which scores differ. As a mapping it holds the labels that are set: those of `FIXED`, then `extra`.
 
-    `extra` holds the options that attacks sweep and the labels that metrics add, such as `step`.
+    `extra` has the options that attacks sweep and the labels that metrics add, such as `step`.
     """
 
     source: str | None = None
@@ -61,16 +61,16 @@ class Labels(Mapping[str, Any]):
         return hash(frozenset(self.items()))
 
     def matches(self, where: Mapping[str, Any]) -> bool:
-        """Return whether every label of `where` is set here and has the same text."""
+        """Return whether every label of `where` is set here and has the same value as text."""
         return all(str(self.get(name)) == str(value) for name, value in where.items())
 
     def without(self, names: Collection[str]) -> Labels:
-        """Return the labels except those of some names."""
+        """Return the labels except those named."""
         return Labels.of({name: value for name, value in self.items() if name not in names})
 
     def adding(self, labels: Mapping[str, Any]) -> Labels:
-        """Return the labels and some more. Raises ValueError where a name is one of `FIXED`."""
+        """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
         taken = sorted(set(labels) & set(FIXED))
         if taken:
-            raise ValueError(f"a metric adds the label {', '.join(taken)}, which is one of bench's own")
+            raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
         return Labels.of({**self, **labels}) if labels else self

@@ -15,12 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..statistics import RESAMPLES, bootstrap_means
 
-NEGLIGIBLE = 1e-12  # probability of a number of flips that is left out of a power
+NEGLIGIBLE = 1e-12  # numbers of flips that are less probable are left out when a power is summed
 PRECISION = 1e-4  # of the smallest detectable drop: a hundredth of a percentage point
 
 
 def mcnemar(worse: int, better: int) -> float:
-    """Return the exact one-sided p of McNemar's test (1947): of all flips, at least `worse` are harmful."""
+    """Return the exact one-sided p of McNemar's test (1947).
+
+    It is the probability that at least `worse` of `worse + better` flips are harmful if both directions are equally
+    likely.
+    """
     return float(_at_least(worse, worse + better, 0.5))
 
 
@@ -46,16 +50,16 @@ def _binomial(n: int, p: float) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=100_000)
 def critical(flips: int, level: float) -> int:
-    """Return the fewest harmful flips that are significant at a level; `flips + 1` where no number is."""
+    """Return the fewest harmful flips out of `flips` that are significant at a level; `flips + 1` if no number is."""
     tails = _at_least(np.arange(flips + 1), flips, 0.5)
     return int(np.sum(tails > level * (1 + 1e-9)))
 
 
 def mcnemar_power(n: int, drop: float, churn: float, level: float, margin: float) -> float:
-    """Return the probability that a true drop is detected. It is exact, summed over the number of flips.
+    """Compute the exact probability that McNemar's test detects a true drop, summed over the number of flips.
 
     Args:
-        n: How many images there are.
+        n: The number of images.
         drop: The share of images that flip in the harmful direction because of the drop.
         churn: The share that flips by chance, in each direction.
         level: The level at which the drop must be significant.
@@ -76,11 +80,12 @@ def mcnemar_power(n: int, drop: float, churn: float, level: float, margin: float
 
 @lru_cache(maxsize=10_000)
 def smallest_drop(n: int, flips: int, level: float, margin: float, power: float) -> float:
-    """Return the smallest drop of a proportion that is detected with probability `power`; NaN where no drop is.
+    """Return the smallest drop of a proportion that is detected with probability `power`; NaN if none is.
 
     Args:
-        n: How many images there are.
-        flips: How many images changed between the two runs; as many are taken to change by chance, half each way.
+        n: The number of images.
+        flips: The number of images that changed between the two runs. The same number is assumed to change by chance,
+            half of them in each direction.
         level: As for `mcnemar_power`.
         margin: As for `mcnemar_power`.
         power: The wanted probability.
@@ -98,8 +103,8 @@ def smallest_drop(n: int, flips: int, level: float, margin: float, power: float)
 def bootstrap_p(harm: ArrayLike) -> float:
     """Return the one-sided p of a mean harm above zero: the share of 10,000 resamples with a mean of zero or less.
 
-    Where no resample has such a mean, the normal tail is used, so that many scores can be tested together; where all
-    images changed alike, the sign test.
+    If no resample has such a mean, p is the normal tail, at most 1 / 10,000: a larger p could not stay significant
+    after a correction for many scores. If all images changed by the same amount, p is that of the sign test.
     """
     data = np.asarray(harm, dtype=np.float64)
     if len(data) == 0 or np.ptp(data) == 0:
@@ -115,10 +120,13 @@ def smallest_mean_drop(harm: ArrayLike, level: float, margin: float, power: floa
     """Return the smallest drop of a mean that is detected with probability `power`, by the normal approximation.
 
     Args:
-        harm: The measured differences [n], whose scatter gives the standard error of the mean. NaN below two images.
+        harm: The measured differences [n], from which the standard error of the mean is estimated.
         level: The level at which the drop must be significant.
         margin: The measured drop must be larger than this.
         power: The wanted probability.
+
+    Returns:
+        The drop, in the unit of `harm`; NaN for fewer than two images.
     """
     data = np.asarray(harm, dtype=np.float64)
     if len(data) < 2:
@@ -131,7 +139,7 @@ def smallest_mean_drop(harm: ArrayLike, level: float, margin: float, power: floa
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values by Holm's step-down procedure (1979), for comparison with the level of the whole family."""
     adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted

@@ -12,23 +12,23 @@ AttackKey = tuple[str, ...]  # source, attack, budget
 
 
 def front(points: Sequence[tuple[float, float]], highest: bool = True) -> list[int]:
-    """Return the places of the points on the Pareto front, cheapest first.
+    """Return the indices of the points on the Pareto front, cheapest first.
 
-    A point is on the front if no other point has at most its cost and at least its value, and is better in one of
-    them. Equal points are all on the front; points with a NaN are not.
+    A point is on the front if no other point is at least as good in both cost and value, and better in one of them.
+    Equal points are all on the front; points with a NaN are not.
 
     Args:
-        points: Pairs (cost, value).
+        points: Pairs (cost, value); a low cost is good.
         highest: Whether a high value is good.
     """
     sign = 1 if highest else -1
-    real = [place for place, point in enumerate(points) if not any(map(math.isnan, point))]
-    ordered = sorted(real, key=lambda place: (points[place][0], -sign * points[place][1]))
+    complete = [index for index, point in enumerate(points) if not any(map(math.isnan, point))]
+    ordered = sorted(complete, key=lambda index: (points[index][0], -sign * points[index][1]))
     chosen: list[int] = []
-    for place in ordered:
-        cost, value = points[place]
+    for index in ordered:
+        cost, value = points[index]
         if not chosen or sign * value > sign * points[chosen[-1]][1] or points[chosen[-1]] == (cost, value):
-            chosen.append(place)
+            chosen.append(index)
     return chosen
 
 
@@ -39,7 +39,7 @@ def attack_of(score: LabelledScore) -> AttackKey:
 
 
 def passes(scores: Iterable[LabelledScore]) -> dict[AttackKey, float]:
-    """Return for each source, attack and budget the passes per image, forwards and backwards together."""
+    """Return the passes per image, forwards plus backwards, of each source, attack and budget."""
     total: dict[AttackKey, float] = {}
     for score in scores:
         if not score.void and score.metric in (f"{RECORD}.forwards", f"{RECORD}.backwards"):

@@ -1,4 +1,4 @@
-"""The results of jobs -> rows: all per-image arrays of one metric under one set of labels."""
+"""Joins the results of jobs to rows: all per-image arrays of one metric under one set of labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .images import ImageSet, Over
 from .labels import Labels, Relation
 
 Arrays = Mapping[str, NDArray[Any]]
-Found = Mapping[str, Mapping[str, Arrays]]  # job's address -> cell's key -> name -> array
+Computed = Mapping[str, Mapping[str, Arrays]]  # job's address -> cell's key -> name -> array
 Voids = Mapping[tuple[str, str], str]  # job's address and cell's key -> reason
 Complete = Callable[[PlannedJob, Cell], Labels]
 
@@ -63,28 +63,28 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
 
 
 def gather(
-    jobs: Iterable[PlannedJob], found: Found, voids: Voids, complete: Complete, over: Over, listed: Sequence[int]
+    jobs: Iterable[PlannedJob], computed: Computed, voids: Voids, complete: Complete, over: Over, listed: Sequence[int]
 ) -> list[RowSet]:
-    """Join the cells of all micro-batches, in the order of the jobs. A set with a void part is void as a whole.
+    """Join the cells of all micro-batches, in the order of the jobs. A row set is void if any of its parts is.
 
     Args:
         jobs: Jobs over the dataset, or jobs over the selection; not both.
-        found: The computed arrays.
+        computed: The computed arrays.
         voids: The reasons of the cells that have none.
         complete: Returns the complete labels of a cell (see `complete_labels`).
         over: Whether the jobs are over the dataset or over the selection.
-        listed: The places in the dataset of the images that the indices of an image set count: those of the selection,
-            or all.
+        listed: The images of the selection, or of the whole dataset, as positions in the dataset. The indices of a
+            set's `images` are positions in this list.
     """
-    place = {index: position for position, index in enumerate(listed)}
+    positions = {index: position for position, index in enumerate(listed)}
     parts: dict[tuple[str, Labels], list[Arrays]] = {}
     images: dict[tuple[str, Labels], list[int]] = {}
     reasons: dict[tuple[str, Labels], str] = {}
     for job in jobs:
         for cell in job.cells:
             key = cell.metric, complete(job, cell)
-            images.setdefault(key, []).extend(place[index] for index in job.job.batch.indices)
-            part = found.get(job.address, {}).get(cell.key)
+            images.setdefault(key, []).extend(positions[index] for index in job.job.batch.indices)
+            part = computed.get(job.address, {}).get(cell.key)
             if part is None:
                 reasons.setdefault(key, voids.get((job.address, cell.key), "not computed"))
             else:
@@ -105,14 +105,16 @@ def pack_rows(rows: Sequence[RowSet]) -> bytes:
     index = [
         {"metric": row.metric, "labels": dict(row.labels), "void": row.void, "over": row.images.over} for row in rows
     ]
-    arrays = {f"{place}/{name}": array for place, row in enumerate(rows) for name, array in row.arrays.items()}
-    indices = {f"{place}/": row.images.indices.astype(np.int32) for place, row in enumerate(rows) if not _plain(row)}
+    arrays = {f"{number}/{name}": array for number, row in enumerate(rows) for name, array in row.arrays.items()}
+    indices = {
+        f"{number}/": row.images.indices.astype(np.int32) for number, row in enumerate(rows) if not _first_images(row)
+    }
     packed = {name: np.ascontiguousarray(array) for name, array in {**arrays, **indices}.items()}
     return save(packed, metadata={"index": json.dumps(index)})
 
 
-def _plain(row: RowSet) -> bool:
-    """Return whether a set's images are the first of their list, as nearly always; others are stored as `PLACE/`."""
+def _first_images(row: RowSet) -> bool:
+    """Return whether the images are the first n of their list, in order. Otherwise their indices are stored too."""
     return np.array_equal(row.images.indices, np.arange(_length(row.arrays)))
 
 
@@ -127,9 +129,9 @@ def unpack_rows(path: str) -> list[RowSet]:
             index = json.loads(file.metadata()["index"])
             arrays: list[dict[str, NDArray[Any]]] = [{} for _ in index]
             for key in file.keys():  # noqa: SIM118  (not a mapping)
-                place, _, name = key.partition("/")
-                arrays[int(place)][name] = file.get_tensor(key)
-        return [_unpacked(entry, own) for entry, own in zip(index, arrays, strict=True)]
+                number, _, name = key.partition("/")
+                arrays[int(number)][name] = file.get_tensor(key)
+        return [_unpacked(entry, named) for entry, named in zip(index, arrays, strict=True)]
     except Exception as error:
         raise UsageError(Fault(path, "", f"cannot read the rows: {error} (run the suite again)")) from None
 

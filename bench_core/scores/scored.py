@@ -11,7 +11,7 @@ from ..types import Score
 from .images import ImageSet, PerImage, Unpairable, mean_of, per_image
 from .labels import NO_LABELS, Labels, Relation
 
-EVERY = "*"  # in place of a score's name: every score of a metric that is void as a whole
+EVERY = "*"  # in place of SCORE, where a metric is void and so has no scores with names
 
 
 def covers(name: str, value: str) -> bool:
@@ -24,8 +24,8 @@ class LabelledScore:
     """A score with everything that identifies it.
 
     Attributes:
-        metric: The score's name, METRIC.SCORE; METRIC.* where a metric is void as a whole.
-        labels: What the score is of.
+        metric: The score's name, METRIC.SCORE; METRIC.* where the whole metric is void.
+        labels: The source, attack, target and so on.
         score: The numbers.
         void: The reason where there is no value.
         unit: What the score's `n` counts.
@@ -55,7 +55,7 @@ class LabelledScore:
         return per_image(self.images, self.score.per_image)
 
     def record(self) -> dict[str, Any]:
-        """Return one flat JSON record, without the per-image values."""
+        """Return a flat JSON record, without the per-image values; numbers that are not finite become None."""
         numbers = {"value": self.score.value, "low": self.score.low, "high": self.score.high}
         finite = {key: value if math.isfinite(value) else None for key, value in numbers.items()}
         return {"metric": self.metric, **self.labels, **finite, "n": self.score.n, "void": self.void}
@@ -73,11 +73,11 @@ class Scores(Sequence[LabelledScore]):
         self._scores = tuple(scores)
 
     @overload
-    def __getitem__(self, place: int) -> LabelledScore: ...
+    def __getitem__(self, index: int) -> LabelledScore: ...
     @overload
-    def __getitem__(self, place: slice) -> Scores: ...
-    def __getitem__(self, place: int | slice) -> LabelledScore | Scores:
-        return Scores(self._scores[place]) if isinstance(place, slice) else self._scores[place]
+    def __getitem__(self, index: slice) -> Scores: ...
+    def __getitem__(self, index: int | slice) -> LabelledScore | Scores:
+        return Scores(self._scores[index]) if isinstance(index, slice) else self._scores[index]
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -86,7 +86,7 @@ class Scores(Sequence[LabelledScore]):
         return iter(self._scores)
 
     def select(self, value: str, where: Mapping[str, Any] = NO_LABELS) -> Scores:
-        """Return the scores named `value` (METRIC.SCORE) with the labels `where`, voids included."""
+        """Return the scores named `value` (METRIC.SCORE) with the labels `where`, including void ones."""
         return Scores(score for score in self if covers(score.metric, value) and score.labels.matches(where))
 
     def valid(self) -> Scores:
@@ -98,5 +98,5 @@ class Scores(Sequence[LabelledScore]):
         return Scores(score for score in self if not score.white_box)
 
     def mean_per_image(self) -> PerImage:
-        """Average the scores image by image. Raises Unpairable where they are not of the same images."""
+        """Average the scores image by image. Raises Unpairable where their images differ."""
         return mean_of([score.per_image for score in self])

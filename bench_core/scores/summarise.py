@@ -1,4 +1,4 @@
-"""Rows -> labelled scores with intervals. Pure arithmetic: no network, no torch."""
+"""Summarises rows as labelled scores with intervals. Pure arithmetic: no network, no torch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def summarise(
     Args:
         rows: The rows of a run.
         metrics: The metrics, by their labels.
-        rule: The suite's rule of images. Under `correct_by_target` a target is judged only on the selected images that
+        rule: The suite's `images.rule`. Under `correct_by_target` a target is judged only on the attacked images that
             it classifies correctly.
-        selected: The places of the attacked images in the dataset.
-        truth: The classes of the attacked images.
+        selected: The positions of the attacked images in the dataset, [n].
+        truth: The classes of the attacked images, [n].
     """
     correct = correct_by_target(rows, selected, truth) if rule == "correct_by_target" else {}
     scores: list[LabelledScore] = []
@@ -41,15 +41,15 @@ def summarise(
         if row.labels.attack is not None and row.labels.target in correct:
             counted = correct[row.labels.target][images.indices]
             arrays, images = {name: array[counted] for name, array in arrays.items()}, images.take(counted)
-        own = _record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays)
-        scores += [_labelled(row, score, images) for score in own]
+        summarised = _record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays)
+        scores += [_labelled(row, score, images) for score in summarised]
     return scores
 
 
 def correct_by_target(
     rows: Sequence[RowSet], selected: Sequence[int], truth: Sequence[int]
 ) -> dict[str, NDArray[np.bool_]]:
-    """Return for each target which of the selected images it classifies correctly, bool [n]."""
+    """Return which of the attacked images each target classifies correctly, bool [n]."""
     return {
         row.labels.target: row.arrays["predicted"][list(selected)] == np.asarray(truth)
         for row in rows
@@ -80,6 +80,6 @@ def images_of(score: Score, images: ImageSet) -> ImageSet | None:
     if score.images is not None:
         try:
             images = images.take(score.images)
-        except IndexError:  # a plugin's mask of another length, or places beyond its rows
+        except IndexError:  # a plugin's mask of another length, or positions beyond its rows
             return None
     return images if len(images) == len(score.per_image) else None

@@ -1,4 +1,4 @@
-"""Errors void a score; warnings annotate it. Both are derived from the rows, with the reason."""
+"""Warnings about a run's numbers, derived from its rows and scores. An error makes a score void; a warning does not."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .labels import Labels
 from .rows import Arrays, RowSet
 from .scored import LabelledScore
 
-NAMED = 3  # attacks or networks that one line names; the others are counted
-STILL_LOSING = 0.05  # share of images not fooled below which there is nothing left to gain
-STILL_CLIMBING = 0.1  # share of an attack's gain over noise that its last steps may have if it converged
+NAMED = 3  # the number of attacks or networks that one line names; the others are counted
+STILL_LOSING = 0.05  # if at most this share of images is not fooled, there is nothing left to gain
+STILL_CLIMBING = 0.1  # the largest share of its gain over noise that a converged attack may make in its last steps
 
 Attacked = tuple[str, str, str]  # source, attack, budget
 
@@ -29,8 +29,8 @@ class Warned:
     """One warning, about a network or about an attack.
 
     Attributes:
-        kind: The kind of warning.
-        found: The numbers it rests on.
+        kind: What is wrong. Warnings of one kind are printed together.
+        found: The numbers that it is based on.
         network: The network it is about, else empty.
         attacked: The source, attack and budget it is about.
     """
@@ -53,18 +53,19 @@ class Warned:
 
 
 def attacked(labels: Labels) -> Attacked:
+    """Return the source, attack and budget of some labels; empty where not set."""
     return labels.source or "", labels.attack or "", labels.budget or ""
 
 
 def flags(scores: Iterable[LabelledScore], warned: Iterable[Warned]) -> tuple[str, ...]:
-    """Return the errors (E) and then the warnings (W) of some scores that belong together, each reason once."""
-    own = list(scores)
-    errors = dict.fromkeys(f"E: {score.void}" for score in own if score.void)
+    """Return a line for each error (E) and then for each kind of warning (W) that concerns any of the scores."""
+    concerned = list(scores)
+    errors = dict.fromkeys(f"E: {score.void}" for score in concerned if score.void)
     kinds: dict[str, list[Warned]] = defaultdict(list)
     for warning in warned:
-        if any(warning.concerns(score) for score in own):
+        if any(warning.concerns(score) for score in concerned):
             kinds[warning.kind].append(warning)
-    return (*errors, *(f"W: {kind}: {_listed(several)}" for kind, several in kinds.items()))
+    return (*errors, *(f"W: {kind}: {_listed(of_kind)}" for kind, of_kind in kinds.items()))
 
 
 def _listed(warned: Sequence[Warned]) -> str:
@@ -75,21 +76,23 @@ def _listed(warned: Sequence[Warned]) -> str:
 def warnings(
     rows: Sequence[RowSet], scores: Sequence[LabelledScore], budgets: Mapping[str, BudgetEntry]
 ) -> list[Warned]:
-    """Return all warnings about a run's numbers."""
+    """Return all warnings about a run's numbers; of several of one kind about one attack, the first."""
     records = {attacked(row.labels): row for row in rows if row.metric == RECORD and not row.void}
-    found = [*_of_networks(rows), *_of_steps(scores)]
-    for place, record in records.items():
-        found += [Warned(kind, text, attacked=place) for kind, text in _of_record(record.arrays, budgets[place[2]])]
-    found += _of_pairs(records, budgets)
-    return list({(each.kind, each.network, each.attacked): each for each in reversed(found)}.values())[::-1]
+    made = [*_of_networks(rows), *_of_steps(scores)]
+    for key, record in records.items():
+        made += [Warned(kind, text, attacked=key) for kind, text in _of_record(record.arrays, budgets[key[2]])]
+    made += _of_pairs(records, budgets)
+    return list({(warning.kind, warning.network, warning.attacked): warning for warning in reversed(made)}.values())[
+        ::-1
+    ]
 
 
 NETWORKS = {
-    "no_gradient": "the network cannot be differentiated: no attack by gradient is one on it",
+    "no_gradient": "the network cannot be differentiated, so gradient attacks on it are meaningless",
     "zero_gradient": "the network's input gradient is zero (masked gradients?)",
-    "saturated": "the cross entropy's gradient is zero, so large are the logits (use loss = margin)",
+    "saturated": "the cross entropy's gradient is zero because the logits are so large (use loss = margin)",
     "softmax": "the network gives probabilities, not logits",
-    "randomised": "the network is randomised: attack its expectation, and read its scores as one draw",
+    "randomised": "the network is randomised: attack its expectation, and read its scores as one random draw",
 }
 
 
@@ -113,16 +116,16 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0),
-        "did not bring images to where it was to": arrays.get("reached", np.ones(1)) == 0,
+        "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
     for kind, affected in counted.items():
         if affected.any():
             yield kind, f"{100 * affected.mean():.1f}% of images"
     if "margin" not in arrays or arrays["forwards"].mean() == 0 or budget.eps == 0:
-        return  # recorded by an older version, or not an attack: it makes no pass through the network
+        return  # recorded by an older version; or no attack, such as noise, which makes no pass through the network
     margin, noise = arrays["margin"], arrays["margin_of_noise"]
     climb = margin - noise
-    stops = "reached" in arrays  # the attack has a goal of its own, other than to fool by as much as the ball allows
+    stops = "reached" in arrays  # the attack has a goal of its own, and does not maximise the margin within the budget
     if not stops and not bootstrap(climb)[0] > 0:
         yield "noise of the same size does as well", f"mean margin {margin.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["margin_before"]), margin, arrays["margin_before"])
@@ -130,7 +133,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     gained = float((margin - before)[losing].sum()) / max(float(climb[losing].sum()), math.ulp(1))
     if losing.mean() > STILL_LOSING and gained > STILL_CLIMBING and bootstrap((margin - before)[losing])[0] > 0:
         found = f"{100 * losing.mean():.0f}% of images not fooled, {100 * gained:.0f}% of their gain in the last steps"
-        yield "still climbing at its last step: give it more", found
+        yield "still climbing at its last step: give it more steps", found
     lost = (before > 0).astype(float) - (margin > 0)
     if not stops and bootstrap(lost)[0] > 0:
         yield LOST, f"{100 * lost.mean():.1f} points in its last steps"
@@ -140,7 +143,7 @@ LOST = "loses success on its own source"
 
 
 def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
-    """Warn where an attack on its own source loses success between its best step and its last."""
+    """Warn where an attack's white-box success is lower at its last step than at its best step."""
     curves: dict[tuple[str, Labels], list[LabelledScore]] = defaultdict(list)
     for score in scores:
         if not score.void and "step" in score.labels and score.white_box:
@@ -162,25 +165,25 @@ def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
 
 
 def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetEntry]) -> Iterator[Warned]:
-    """Warn where the attack that should be the stronger of two on one source is the weaker, image by image."""
-    for strong, ours in records.items():
-        for weak, theirs in records.items():
-            paired = strong[0] == weak[0] and ours.images == theirs.images
-            if not paired or "margin" not in ours.arrays or "margin" not in theirs.arrays:
+    """Warn where the attack that should be the stronger of two on one source fools fewer images, paired by image."""
+    for strong, stronger in records.items():
+        for weak, weaker in records.items():
+            paired = strong[0] == weak[0] and stronger.images == weaker.images
+            if not paired or "margin" not in stronger.arrays or "margin" not in weaker.arrays:
                 continue
-            one_step = ours.arrays["backwards"].mean() > 1 >= theirs.arrays["backwards"].mean() > 0
+            one_step = stronger.arrays["backwards"].mean() > 1 >= weaker.arrays["backwards"].mean() > 0
             if strong[2] == weak[2] and one_step:
                 kind = "an attack of a single step is stronger"
             elif strong[1] == weak[1] and _larger(budgets[strong[2]], budgets[weak[2]]):
                 kind = "a smaller eps is stronger"
             else:
                 continue
-            gap = (theirs.arrays["margin"] > 0).astype(float) - (ours.arrays["margin"] > 0)
+            gap = (weaker.arrays["margin"] > 0).astype(float) - (stronger.arrays["margin"] > 0)
             if bootstrap(gap)[0] > 0:
                 found = f"{weak[1]} in {weak[2]} by {100 * gap.mean():.1f} points of white-box success"
                 yield Warned(kind, found, attacked=strong)
 
 
-def _larger(one: BudgetEntry, other: BudgetEntry) -> bool:
-    """Return whether the first of two budgets has the larger eps, of the same norm and with as many steps."""
-    return one.norm == other.norm and one.steps >= other.steps and one.eps > other.eps
+def _larger(first: BudgetEntry, second: BudgetEntry) -> bool:
+    """Return whether the first budget has the larger eps, under the same norm and with at least as many steps."""
+    return first.norm == second.norm and first.steps >= second.steps and first.eps > second.eps

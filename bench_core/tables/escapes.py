@@ -1,4 +1,4 @@
-"""Makes text inert in each output format: labels come from files that strangers write.
+"""Escapes text for each output format, because labels come from suite files and plugins that are not trusted.
 
 HTML is escaped by jinja2 (`formats/html.py`).
 """
@@ -16,7 +16,7 @@ LATEX = {
 
 
 def no_commands(text: str) -> str:
-    """Break lines that a CI service would run as a workflow command, such as `::error::`."""
+    """Insert a space into lines that a CI service would run as a workflow command, such as `::error::`."""
     return re.sub(r"^([ \t\"']*):(?=:)", r"\1: ", text, flags=re.MULTILINE)
 
 
@@ -27,7 +27,7 @@ def in_markdown(text: str) -> str:
 
 
 def in_csv(text: str) -> str:
-    """Prefix what a spreadsheet would run as a formula with an apostrophe."""
+    """Add an apostrophe before text that a spreadsheet would evaluate as a formula."""
     line = one_line(text)
     return f"'{line}" if line.startswith(("=", "+", "-", "@", "\t", "\r")) else line
 

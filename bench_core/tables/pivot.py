@@ -1,4 +1,4 @@
-"""Scores -> a pivoted table: intervals, means over black-box targets, paired differences, published values."""
+"""Pivots scores into a table with intervals, means over black-box targets, paired differences and published values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,14 +21,14 @@ Key = tuple[str, ...]
 
 
 def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, where: str) -> Table:
-    """Arrange scores as a suite's `[[tables]]` entry states.
+    """Arrange scores in a table, as a suite's `[[tables]]` entry describes.
 
     Args:
         scores: The scores of a run.
         table: The entry.
         title: The title of a table that has none of its own.
         published: The text of the CSV file that the entry's `reference` names.
-        where: The suite's file, for messages.
+        where: The path of the suite's file, for messages.
 
     Raises:
         UsageError: Two scores fall in one cell.
@@ -53,26 +54,26 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
 
 
 def _placed(scores: Scores, table: TableEntry, where: str) -> dict[tuple[Key, Key], LabelledScore]:
-    """Return the scores by row and column."""
+    """Return the scores by row and column. Raises UsageError where two scores fall in one cell."""
     placed: dict[tuple[Key, Key], LabelledScore] = {}
     for score in scores:
-        place = _key(score, table.rows), _key(score, table.columns)
-        other = placed.setdefault(place, score)
+        key = _key(score, table.rows), _key(score, table.columns)
+        other = placed.setdefault(key, score)
         if other.labels != score.labels:
             differ = sorted(name for name in score.labels if other.labels.get(name) != score.labels[name])
             message = (
                 f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
             )
             raise UsageError(Fault(where, f"tables.{table.name}", message))
-        placed[place] = score
+        placed[key] = score
     return placed
 
 
 def in_order(keys: Iterable[Key]) -> list[Key]:
-    """Sort keys dimension by dimension, the labels of each in the order of their first appearance."""
-    found = list(dict.fromkeys(keys))
-    ranks = [{label: rank for rank, label in enumerate(dict.fromkeys(labels))} for labels in zip(*found, strict=True)]
-    return sorted(found, key=lambda key: [rank[label] for rank, label in zip(ranks, key, strict=True)])
+    """Sort keys dimension by dimension; the labels of a dimension are ordered by their first appearance."""
+    unique = list(dict.fromkeys(keys))
+    ranks = [{label: rank for rank, label in enumerate(dict.fromkeys(labels))} for labels in zip(*unique, strict=True)]
+    return sorted(unique, key=lambda key: [rank[label] for rank, label in zip(ranks, key, strict=True)])
 
 
 def _key(score: LabelledScore, dimensions: Sequence[str]) -> Key:
@@ -103,7 +104,7 @@ def _references(reference: ReferenceEntry, published: str) -> list[tuple[Mapping
 
 
 def _mean(scores: Scores) -> TableCell:
-    """Average the black-box columns; the interval is that of `mean_interval`, absent where values are unpairable."""
+    """Average the black-box columns. There is no interval where their values cannot be paired (see `mean_interval`)."""
     counted = scores.black_box()
     if len(scores.valid()) < len(scores) or not counted:
         return TableCell()
@@ -124,8 +125,8 @@ def _difference(
 ) -> TableCell:
     """Return the mean difference from the baseline row over the black-box columns of both, paired image by image.
 
-    Each column is paired by itself; columns may be of different images (see `mean_interval`). The cell is void where a
-    column of the two rows is not of the same images.
+    The two rows are paired column by column; different columns may be of different images (see `mean_interval`). The
+    cell is void where a column's two scores are not of the same images.
     """
     other = tuple(table.baseline.get(name, label) for name, label in zip(table.rows, row, strict=True))
     if other == row or other not in rows:
@@ -139,10 +140,10 @@ def _difference(
         if len({series.images for series in (*ours, *theirs)}) == 1:
             gaps = difference(mean_of(ours), mean_of(theirs)).values
             return TableCell(float(np.mean(gaps)), *bootstrap(gaps), len(gaps), signed=True)
-        columns_of = [difference(a, b) for a, b in zip(ours, theirs, strict=True)]
-        value = float(np.mean([np.mean(column.values) for column in columns_of]))
-        n = min(len(column.values) for column in columns_of)
-        return TableCell(value, *mean_interval(columns_of), n, signed=True)
+        differences = [difference(a, b) for a, b in zip(ours, theirs, strict=True)]
+        value = float(np.mean([np.mean(column.values) for column in differences]))
+        n = min(len(column.values) for column in differences)
+        return TableCell(value, *mean_interval(differences), n, signed=True)
     except Unpairable as error:
         return TableCell(void=f"no difference from {' '.join(table.baseline.values())}: {error}")
 
@@ -150,19 +151,17 @@ def _difference(
 def _with_best(
     rows: Sequence[tuple[Key, list[TableCell]]], best: str | None, columns: int
 ) -> tuple[tuple[Key, tuple[TableCell, ...]], ...]:
-    """Mark the best of the rows that differ only in the last row dimension, column by column."""
+    """Mark the best value of each column among the rows that differ only in the last row dimension."""
     result = []
     for key, cells in rows:
         group = [other for other_key, other in rows if other_key[:-1] == key[:-1]]
         marked = []
-        for place, cell in enumerate(cells):
-            values = [other[place].value for other in group if not math.isnan(other[place].value)]
-            top = (
-                (max(values) if best == "max" else min(values))
-                if best and len(values) > 1 and place < columns
-                else None
-            )
-            marked.append(TableCell(**{**vars(cell), "best": top is not None and cell.value == top}))
+        for index, cell in enumerate(cells):
+            values = [other[index].value for other in group if not math.isnan(other[index].value)]
+            top = math.nan  # equal to no value
+            if best and len(values) > 1 and index < columns:
+                top = max(values) if best == "max" else min(values)
+            marked.append(replace(cell, best=cell.value == top))
         result.append((key, tuple(marked)))
     return tuple(result)
 

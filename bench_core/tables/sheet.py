@@ -1,4 +1,4 @@
-"""What every command prints: a title, columns of text and numbers, and notes. Every format renders a `Sheet`."""
+"""A sheet: the title, columns and notes that a command prints, which every format renders."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Sheet:
         notes: The lines below the table.
         strong: The indices of the rows that stand out.
         intro: The lines between the title and the table.
-        pivoted: The table of a suite that this sheet was made of.
+        pivoted: The suite's table that this sheet shows, if it shows one.
     """
 
     title: str
@@ -131,10 +131,9 @@ def sheet_of(table: Table) -> Sheet:
 
 
 def table_of(sheet: Sheet) -> Table:
-    """Return a sheet as the table that a plugin's format is given.
+    """Return a sheet as a `Table`, which is what formats of plugins render.
 
-    Columns of text become labels, and columns of numbers become cells. Shares are in per cent only if all numbers are
-    shares.
+    Columns of text become labels, and columns of numbers become cells. `percent` is set if all numbers are shares.
     """
     if sheet.pivoted:
         return sheet.pivoted

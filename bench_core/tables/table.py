@@ -1,4 +1,4 @@
-"""A pivoted table as data: what a suite's `[[tables]]` entry becomes, and what a plugin's format is given."""
+"""A pivoted table as data: made from a suite's `[[tables]]` entry, and rendered by every format."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class TableCell:
         n: The number of images behind the value.
         white_box: Whether the target is the source, or a member of it.
         best: Whether the value is the best of its group of rows.
-        reference: The published value.
-        void: Why there is no value; None in all other cells.
+        reference: The published value, if there is one.
+        void: The reason why there is no value; None in all other cells.
         signed: Whether the value is a difference, which is printed with its sign.
     """
 

@@ -10,17 +10,17 @@ from .table import Table, TableCell
 
 def beside_published(table: Table) -> Table:
     """Return a table with published values, and measured minus published, in columns of their own."""
-    places = range(len(table.header) - table.dimensions)
-    published = [any(cells[place].reference is not None for _, cells in table.rows) for place in places]
+    columns = range(len(table.header) - table.dimensions)
+    published = [any(cells[column].reference is not None for _, cells in table.rows) for column in columns]
     header = list(table.header[: table.dimensions])
-    for place in places:
-        name = table.header[table.dimensions + place]
-        header += [name, f"{name} published", f"{name} difference"] if published[place] else [name]
+    for column in columns:
+        name = table.header[table.dimensions + column]
+        header += [name, f"{name} published", f"{name} difference"] if published[column] else [name]
     rows = []
     for key, cells in table.rows:
         wide: list[TableCell] = []
-        for place, cell in enumerate(cells):
-            wide += [replace(cell, reference=None), *_compared(cell)] if published[place] else [cell]
+        for column, cell in enumerate(cells):
+            wide += [replace(cell, reference=None), *_compared(cell)] if published[column] else [cell]
         rows.append((key, tuple(wide)))
     notes = [note for note in table.notes if not note.startswith("(published")]
     if not any(published):

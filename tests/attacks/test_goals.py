@@ -190,7 +190,7 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
     assert 0 < shown["attack.utility"].value < 1e6
     warnings = flags([score for score in result.scores if score.labels.get("attack") == "Far"], result.warned)
     assert any(
-        line.startswith("W: did not bring images to where it was to: Far on A, linf (100.0% of images)")
+        line.startswith("W: did not reach its own goal: Far on A, linf (100.0% of images)")
         for line in warnings
     )
 

@@ -169,7 +169,7 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
         ({("PGD", "8"): record(-3.0)}, set()),
         ({("PGD", "8"): record(-3.0, noise=-3.0)}, {"PGD 8: noise of the same size does as well"}),
         ({("until", "8"): record(-3.0, noise=-3.0) | {"reached": np.ones(N)}}, set()),
-        ({("PGD", "8"): record(-3.0, before=-4.0)}, {"PGD 8: still climbing at its last step: give it more"}),
+        ({("PGD", "8"): record(-3.0, before=-4.0)}, {"PGD 8: still climbing at its last step: give it more steps"}),
         ({("PGD", "8"): record(-3.0, before=-3.1)}, set()),
         ({("PGD", "8"): record(3.0, before=1.0)}, set()),
         ({("PGD", "8"): record(-1.0, before=1.0)}, {"PGD 8: loses success on its own source"}),

@@ -1,4 +1,4 @@
-"""Every format that a command prints in or a run saves: bench's own, then those of plugins (`bench_render`)."""
+"""The formats in which commands print and runs save tables: bench's own, and those of plugins (`bench_render`)."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def find_format(name: str, manager: pluggy.PluginManager, more: Iterable[str] = 
     saved = plugin_formats(manager)
 
     def by_plugin(sheet: Sheet, style: Style) -> str:
-        made = manager.hook.bench_render(table=table_of(sheet), format=name, intervals=style.intervals)
-        if not isinstance(made, str):
+        rendered = manager.hook.bench_render(table=table_of(sheet), format=name, intervals=style.intervals)
+        if not isinstance(rendered, str):
             message = f'unknown format "{name}" {did_you_mean(name, {*FORMATS, *saved, *more})}'
             raise UsageError(Fault("--format", "", message))
-        return made
+        return rendered
 
-    if name not in saved:  # a plugin need not list a format that is not saved, so ask with an empty table
+    if name not in saved:  # a plugin need not list a format that runs do not save, so try it on an empty table
         by_plugin(sheet_of(Table("", "", (), 0, (), False, ())), PLAIN)
     return by_plugin
 
@@ -71,10 +71,10 @@ def plugin_formats(manager: pluggy.PluginManager) -> dict[str, str]:
     """Return the formats that plugins want saved, by name, and their file suffixes.
 
     Raises:
-        UsageError: A suffix is no plain word, or a name or a suffix is taken.
+        UsageError: A suffix is not of letters, digits and dots, or a name or a suffix is taken.
     """
     names, suffixes = set(FORMATS), {form.suffix for form in FORMATS.values()} | {"intervals.csv"}
-    found: dict[str, str] = {}
+    formats: dict[str, str] = {}
     for offered in manager.hook.bench_formats():
         for name, suffix in offered.items():
             if not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", suffix):
@@ -84,14 +84,14 @@ def plugin_formats(manager: pluggy.PluginManager) -> dict[str, str]:
                 raise UsageError(Fault("plugins", f"formats.{name}", message))
             names.add(name)
             suffixes.add(suffix)
-            found[name] = suffix
-    return found
+            formats[name] = suffix
+    return formats
 
 
 def saved_files(table: Table, manager: pluggy.PluginManager) -> Iterator[tuple[str, str]]:
     """Yield suffix and text of each file that a run saves of a table.
 
-    A plugin's format that raises is logged and skipped: it must not cost the run its results.
+    If a plugin's format raises, the error is logged and the file is left out, so that the run still keeps its results.
     """
     sheet = sheet_of(table)
     for form in FORMATS.values():
@@ -99,7 +99,7 @@ def saved_files(table: Table, manager: pluggy.PluginManager) -> Iterator[tuple[s
     yield "intervals.csv", csv.render(sheet, WITH_INTERVALS)
     for name, suffix in plugin_formats(manager).items():
         try:
-            made = find_format(name, manager)(sheet, PLAIN)
+            rendered = find_format(name, manager)(sheet, PLAIN)
         except Exception as error:
             import logging
 
@@ -107,4 +107,4 @@ def saved_files(table: Table, manager: pluggy.PluginManager) -> Iterator[tuple[s
                 "bench: table %s was not saved as %s: %s", table.name, name, raised(error)
             )
         else:
-            yield suffix, made
+            yield suffix, rendered

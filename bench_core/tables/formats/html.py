@@ -1,4 +1,4 @@
-"""A sheet as HTML, through jinja2 with everything escaped: a fragment, or a table of the report's page."""
+"""A sheet as HTML, rendered by jinja2 with everything escaped: a fragment, or a table of the report's page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Field:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table as its template needs it. The first `labels` columns name a row."""
+    """A table for `table.html`. The first `labels` columns identify a row."""
 
     title: str
     header: tuple[str, ...]
@@ -81,7 +81,7 @@ def _cell_field(cell: TableCell, percent: bool) -> Field:
 
 @cache
 def templates() -> jinja2.Environment:
-    """Return the templates of the report, all with escaping on; an undefined name is an error."""
+    """Return the templates of the report. Everything is escaped, and an undefined name is an error."""
     import jinja2
 
     return jinja2.Environment(
@@ -95,7 +95,7 @@ def templates() -> jinja2.Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Escape control characters; line breaks in the texts of bench's own templates stay."""
+    """Escape control characters, except line breaks."""
     if type(value) is str:
         return "\n".join(map(one_line, value.split("\n")))
     return value
