@@ -13,7 +13,7 @@ SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_me
 
 def host_files() -> tuple[Path, ...]:
     """Return the files whose code can change a result: the package `worker`, and what it shares with plugins."""
-    return (*sorted((HERE / "worker").glob("*.py")), *(HERE / f"{name}.py" for name in SHARED))
+    return (*sorted((HERE / "worker").rglob("*.py")), *(HERE / f"{name}.py" for name in SHARED))
 
 
 @cache

@@ -15,7 +15,7 @@ from ..errors import Fault, UsageError, nearest
 from ..registry import Registry
 from ..suite.model import AttackEntry, DataEntry, MetricEntry, Suite
 from ..suite.validate import output_faults
-from ..types import Metric
+from ..types import Json, Metric
 from .lookup import find_with_options
 
 Entry = TypeVar("Entry", bound=BaseModel)
@@ -76,7 +76,7 @@ def _entries(tables: Mapping[str, Any], section: str, table: type[Entry]) -> Ite
             continue
 
 
-def _sound_sections(tables: Mapping[str, Any]) -> dict[str, Any]:
+def _sound_sections(tables: Json) -> Json:
     """Return the sections of a suite that have the right form, validated."""
     sound: dict[str, Any] = {}
     for name, field in Suite.model_fields.items():

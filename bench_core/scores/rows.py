@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from ..errors import Fault, UsageError
+from ..errors import Fault, UsageError, one_line
 from ..planning.jobs import Cell, PlannedJob
 from ..suite.model import Suite, members, source_label
 from .images import ImageSet, Over
@@ -95,7 +95,12 @@ def gather(
         if key in reasons:
             rows.append(RowSet(metric, labels, ImageSet.of(over, []), void=reasons[key]))
             continue
-        arrays = {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]}
+        try:
+            arrays = {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]}
+        except (KeyError, ValueError) as error:  # a metric whose rows have other names or shapes in another batch
+            reason = f"the metric's rows differ between micro-batches: {error}"
+            rows.append(RowSet(metric, labels, ImageSet.of(over, []), void=one_line(reason)))
+            continue
         rows.append(RowSet(metric, labels, ImageSet.of(over, images[key]), arrays))
     return rows
 

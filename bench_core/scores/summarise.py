@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import raised
 from ..reserved import EXAMINED, PREDICTED, RECORD, RECORD_SCORES
 from ..statistics import mean, proportion
 from ..types import Metric, Score
@@ -41,7 +42,11 @@ def summarise(
         if row.labels.attack is not None and row.labels.target in correct:
             counted = correct[row.labels.target][images.indices]
             arrays, images = {name: array[counted] for name, array in arrays.items()}, images.take(counted)
-        summarised = _record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays)
+        try:
+            summarised = list(_record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays))
+        except Exception as error:  # a plugin's mistake costs its own scores, not the tables of the run
+            scores.append(void_score(f"{row.metric}.{EVERY}", row.labels, raised(error)))
+            continue
         scores += [_labelled(row, score, images) for score in summarised]
     return scores
 

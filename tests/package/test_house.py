@@ -16,14 +16,25 @@ TYPED_ROOMS = ("planning", "worker", "scores", "tables")
 WRITE_JSON = re.compile(r"(record|records|json|_addressed|jsonable)$|^as_json|^to_json|^from_json|_json$")
 
 
-def body_lines(function: ast.FunctionDef) -> int:
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def body_lines(function: Function) -> int:
     """Count the lines of a function after its signature and docstring."""
     first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
     return (function.end_lineno or first.lineno) - first.lineno + 1
 
 
-def functions(path: Path) -> Iterator[ast.FunctionDef]:
-    yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef))
+def functions(path: Path) -> Iterator[Function]:
+    yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, Function))
+
+
+def annotations(function: Function) -> Iterator[str]:
+    """Yield the type of every parameter, and of what is returned."""
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    types = [*(argument.annotation for argument in every if argument), function.returns]
+    yield from (ast.unparse(annotation) for annotation in types if annotation)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -40,7 +51,7 @@ def test_typed_values_travel_between_modules(room: str) -> None:
         for path in (ROOT / "bench_core" / room).rglob("*.py")
         for function in functions(path)
         if not WRITE_JSON.search(function.name)
-        for annotation in [*(a.annotation for a in function.args.args), function.returns]
-        if annotation is not None and re.search(r"dict\[str, (Any|object)\]", ast.unparse(annotation), re.IGNORECASE)
+        for annotation in annotations(function)
+        if re.search(r"dict\[str, (Any|object)\]", annotation, re.IGNORECASE)
     ]
     assert not untyped

@@ -76,8 +76,11 @@ def plugin_formats(manager: pluggy.PluginManager) -> dict[str, str]:
     names, suffixes = set(FORMATS), {form.suffix for form in FORMATS.values()} | {"intervals.csv"}
     formats: dict[str, str] = {}
     for offered in manager.hook.bench_formats():
+        if not isinstance(offered, Mapping):
+            message = f"found {type(offered).__name__}, expected a mapping of formats to suffixes"
+            raise UsageError(Fault("plugins", "bench_formats", message))
         for name, suffix in offered.items():
-            if not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", suffix):
+            if not isinstance(suffix, str) or not re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)*", suffix):
                 raise UsageError(Fault("plugins", f"formats.{name}", f'found suffix "{suffix}" (try org)'))
             if name in names or suffix in suffixes:
                 message = f'the name or its suffix "{suffix}" is taken (block one of the plugins)'
