@@ -54,9 +54,9 @@ class Dispatcher:
         is retried without its metrics and, if that succeeds, once for each metric.
 
         Raises:
-            Interrupted: on Ctrl-C.
-            Incomplete: if a result cannot be stored, or at the first void cell with `strict`.
-            UsageError: if a worker found a mistake of the user's.
+            Interrupted: On Ctrl-C.
+            Incomplete: If a result cannot be stored, or at the first void cell with `strict`.
+            UsageError: If a worker found a mistake of the user's.
         """
         pending = _Pending(jobs, self.store)
         self.check_sources([pending.jobs[address][0] for address in pending.missing])
@@ -80,17 +80,17 @@ class Dispatcher:
             wanted = {address: cells[index] for address, cells in retry.items() if index < len(cells)}
             failed = self._attempt(f"{stage}, retry of metric {index + 1} alone", wanted, pending)
             reasons |= {(address, cell): reason for address, reason in failed.items() for cell in wanted[address]}
-        reasons = {key: reason for key, reason in reasons.items() if key[1] not in pending.found[key[0]]}
+        reasons = {key: reason for key, reason in reasons.items() if key[1] not in pending.rows[key[0]]}
         for address in dict.fromkeys(address for address, _ in reasons):
             distinct = dict.fromkeys(reason for (failed_at, _), reason in reasons.items() if failed_at == address)
             self._notify(pending, address, "; ".join(distinct))
-        return pending.found, reasons
+        return pending.rows, reasons
 
     def check_sources(self, jobs: Sequence[PlannedJob]) -> None:
         """Check the source of every attack that accepts only some, before any image is attacked.
 
         Raises:
-            UsageError: if an attack rejects its source.
+            UsageError: If an attack rejects its source.
         """
         first: dict[tuple[str, str], AttackJob] = {}
         for planned in jobs:
@@ -137,12 +137,12 @@ class Dispatcher:
             self.store.put(outcome.address, outcome.bundle)
         except OSError as error:
             raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
-        pending.found[outcome.address] = self.store.get(outcome.address)
+        pending.rows[outcome.address] = self.store.get(outcome.address)
         return True
 
     def _notify(self, pending: _Pending, address: str, reason: str | None = None) -> None:
         for job in pending.jobs[address]:
-            self.registry.manager.hook.bench_cell_done(job=job, rows=pending.found[address], reason=reason)
+            self.registry.manager.hook.bench_cell_done(job=job, rows=pending.rows[address], reason=reason)
 
     @contextmanager
     def _running(self, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
