@@ -1,4 +1,4 @@
-"""What an installed library offers, read from the library itself once per version, in a process of its own.
+"""Lists what an installed library offers. The library is imported once per version, in a separate process.
 
 Listing and planning must not import torch, but a library's networks and attacks are only known after importing it.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from .files import cache_path
 from .types import Json
 
-LONGEST = 600  # seconds for importing a library
+TIMEOUT_SECONDS = 600  # for importing a library
 PROGRAM = "from bench_core.library_index import print_index; print_index()"
 
 
@@ -29,10 +29,10 @@ PROGRAM = "from bench_core.library_index import print_index; print_index()"
 def library_index(distribution: str, module: str) -> Json:
     """Return what the function `index()` of a module returns, without importing the module or the library here.
 
-    `index` takes nothing, may import the library, and returns a JSON object. It runs in a process of its own, once per
-    installed version of the distribution and per version of the module's source. The answer is cached in the folder
-    `library_index` of bench's cache, which may be deleted at any time; without a writable cache it is computed again by
-    each process that asks.
+    `index` has no parameters, may import the library, and returns a JSON object. It runs in a separate process, once
+    per installed version of the distribution and per version of the module's source. The result is cached in the folder
+    `library_index` of bench's cache, which may be deleted at any time. Without a writable cache, every process that
+    calls this function computes it again.
 
     Args:
         distribution: The name of the installed distribution, as in `pip install NAME`.
@@ -49,38 +49,38 @@ def library_index(distribution: str, module: str) -> Json:
             raise ModuleNotFoundError(f"there is no module {source}")
         state.update(Path(spec.origin).read_bytes())
     file = cache_path().parent / "library_index" / f"{distribution}-{version}-{state.hexdigest()[:16]}.json"
-    found = _read(file)
-    if found is None:
-        found = _ask(f"{distribution} {version}", module)
-        _write(file, found)
-    return found
+    index = _read(file)
+    if index is None:
+        index = _compute(f"{distribution} {version}", module)
+        _write(file, index)
+    return index
 
 
 def _read(file: Path) -> Json | None:
-    """Return the cached index; None where there is none, or where it is damaged."""
+    """Return the cached index; None if it is missing or damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        index = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return index if isinstance(index, dict) else None
 
 
-def _write(file: Path, found: Json) -> None:
-    """Cache an index, complete or not at all. A cache that cannot be written is no error, only slower."""
+def _write(file: Path, index: Json) -> None:
+    """Cache an index atomically. Errors are ignored, since the index can be computed again."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             "w", dir=file.parent, suffix=".tmp", encoding="utf-8", delete=False
         ) as written:
-            json.dump(found, written)
+            json.dump(index, written)
         try:
             Path(written.name).replace(file)
         except OSError:
             Path(written.name).unlink()
 
 
-def _ask(library: str, module: str) -> Json:
-    """Run `module.index()` in a new process that imports from the same places as this one."""
+def _compute(library: str, module: str) -> Json:
+    """Run `module.index()` in a new process with the import path of this one. Raises ImportError if it fails."""
     path = os.pathsep.join(filter(None, sys.path))
     try:
         done = subprocess.run(
@@ -88,24 +88,24 @@ def _ask(library: str, module: str) -> Json:
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=LONGEST,
+            timeout=TIMEOUT_SECONDS,
             check=True,
         )
-        found = json.loads(done.stdout.splitlines()[-1])
+        index = json.loads(done.stdout.splitlines()[-1])
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {error.returncode}"]
         raise ImportError(f"{library} cannot be listed: {last[0]}") from None
     except (OSError, subprocess.TimeoutExpired, IndexError, ValueError) as error:
         raise ImportError(f"{library} cannot be listed: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(index, dict):
         raise ImportError(
-            f"{library} cannot be listed: {module}.index() returned {type(found).__name__}, not an object"
+            f"{library} cannot be listed: {module}.index() returned {type(index).__name__}, not an object"
         )
-    return found
+    return index
 
 
 def print_index() -> None:
-    """Print the index of the module named on the command line as the last line; what libraries print goes elsewhere."""
+    """Print the index of the module named on the command line, as the last line. Other output goes to stderr."""
     with contextlib.redirect_stdout(sys.stderr):
-        found = importlib.import_module(sys.argv[1]).index()
-    print(f"\n{json.dumps(found)}")
+        index = importlib.import_module(sys.argv[1]).index()
+    print(f"\n{json.dumps(index)}")

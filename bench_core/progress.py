@@ -12,7 +12,7 @@ LINE_SECONDS = 15.0  # the shortest time between two lines
 
 
 class Advance(Protocol):
-    """Add an amount of finished work to a stage."""
+    """Adds an amount of finished work to a stage."""
 
     def __call__(self, amount: float) -> None: ...
 
@@ -32,7 +32,7 @@ class Silent:
 
 
 class Lines:
-    """Prints the share done and the time left every 15 seconds, and a last line at the end of a stage."""
+    """Prints a line with the share done and the time left every 15 seconds, and one at the end of a stage."""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:

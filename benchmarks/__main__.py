@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-KEPT = ROOT / "results" / "benchmarks"
-SCRIPTS = {  # name -> title of its section, what it measures
+OUTPUTS = ROOT / "results" / "benchmarks"
+SCRIPTS = {  # name -> title of its section, and what it measures
     "peak": (
         "The machine's peak",
         "The fastest matrix products and convolutions in float32. Other sections compare with them.",
@@ -39,12 +39,12 @@ SCRIPTS = {  # name -> title of its section, what it measures
     ),
     "bfloat16": (
         "Speed and outcomes with bfloat16",
-        "Attacks compute gradients in bfloat16; the results are judged in float32. The first table compares\n"
+        "Attacks compute gradients in bfloat16; the results are evaluated in float32. The first table compares\n"
         "success on the same images, the second speed.",
     ),
     "batch_sizes": (
         "Batch sizes",
-        "The gradient of 64 inputs (16 at 224 pixels), split into batches of several sizes. Processor time,\n"
+        "The gradient of 128 inputs (16 at 224 pixels), split into batches of several sizes. Processor time,\n"
         "one thread.",
     ),
     "compiled": (
@@ -112,6 +112,7 @@ def run(name: str) -> str:
 
 
 def page(found: dict[str, str]) -> str:
+    """Return the page; `found` is the output of each script, by name."""
     parts = ["# Performance", "", INTRODUCTION, ""]
     for name, output in found.items():
         title, about = SCRIPTS[name]
@@ -132,10 +133,10 @@ def main() -> None:
     unknown = [name for name in given.names if name not in SCRIPTS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SCRIPTS)})")
-    KEPT.mkdir(parents=True, exist_ok=True)
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in SCRIPTS:
-        kept = KEPT / f"{name}.txt"
+        kept = OUTPUTS / f"{name}.txt"
         if not (ROOT / "benchmarks" / f"{name}.py").is_file():
             print(f"{name}: no such script")
             continue

@@ -1,11 +1,12 @@
-"""A step of the interaction-reduced attack against the official algorithm: `python -m benchmarks.attack_speed`.
+"""One step of the attack IR against the official algorithm: `python -m benchmarks.attack_speed`.
 
-The official algorithm, transcribed, takes one image at a time: five passes of 1, 1, 32, 32 and 1 inputs for the loss,
-v(all), v(all without B), v(B) and v(empty), on the network as it comes out of training, its parameters frozen or not.
+The official algorithm is transcribed. It attacks one image at a time, in five passes of 1, 1, 32, 32 and 1 inputs, for
+the loss, v(all), v(all without B), v(B) and v(empty). It takes the network without the optimisations of bench, with its
+parameters frozen or not.
 
-- On one thread, in its processor time, with the share of the convolution peak of the same run that ours reaches.
-- On the whole machine, in wall-clock time, which wants it idle: the official algorithm with all threads in one process,
-  as it is run, against one process of one thread for each core, as bench computes.
+- On one thread, in processor time, with the share that bench reaches of the convolution peak of the same run.
+- On all cores, in wall-clock time: the official algorithm in one process with all threads, as it is usually run,
+  against one process of one thread for each core, as bench computes. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def examples(count: int, channels: int, side: int) -> Examples:
     return Examples(images, torch.arange(count) % 10, tuple(map(str, range(count))))
 
 
-def own_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
+def bench_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
     built = RECIPES["ir"].build(Budget("linf", EPS, ALPHA, 1), grid=grid, samples=SAMPLES, cells=CELLS)
 
     def run() -> None:
@@ -57,10 +58,10 @@ def own_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callab
 
 
 def official_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
-    """One step of the official algorithm on every image, one after the other (arXiv:2010.04055, app. L)."""
+    """Return one step of the official algorithm on every image, one after the other (arXiv:2010.04055, app. L)."""
     side = given.images.shape[-1] // grid
 
-    def step_of_one(clean: Tensor, label: Tensor, delta: Tensor) -> Tensor:
+    def attack_image(clean: Tensor, label: Tensor, delta: Tensor) -> Tensor:
         delta = delta.clone().requires_grad_(True)
         loss = cross_entropy(model(clean + delta), label)
         everything = model(clean + delta)
@@ -69,47 +70,47 @@ def official_interaction_step(model: nn.Module, given: Examples, grid: int) -> C
             mask[0, torch.randperm(grid * grid)[:CELLS]] = 0
         pixels = masks.view(SAMPLES, 1, grid, grid).repeat_interleave(side, 2).repeat_interleave(side, 3)
         without, alone = model(clean + delta * pixels), model(clean + delta * (1 - pixels))
-        nothing = model(clean)
+        empty = model(clean)
         rival = everything[0].detach().scatter(0, label, -1e9).argmax()
 
         def utility(logits: Tensor) -> Tensor:
             return logits[:, rival] - logits[:, label[0]]
 
-        interaction = (utility(everything) - utility(without) - utility(alone) + utility(nothing)).mean()
+        interaction = (utility(everything) - utility(without) - utility(alone) + utility(empty)).mean()
         (loss - interaction).backward()
         assert delta.grad is not None
         return (delta.detach() + ALPHA * delta.grad.sign()).clamp(-EPS, EPS)
 
     def run() -> None:
         for image, label in zip(given.images.split(1), given.labels.split(1), strict=True):
-            step_of_one(image, label, torch.full_like(image, 1e-2))
+            attack_image(image, label, torch.full_like(image, 1e-2))
 
     return run
 
 
 def network_of(name: str) -> nn.Module:
-    """An embedded network or torchvision's ResNet-18, untrained and frozen."""
+    """Return an embedded network or torchvision's ResNet-18, untrained and frozen."""
     made = torchvision.models.resnet18(weights=None) if name == "resnet18" else ARCHITECTURES[name]()
     frozen: nn.Module = made.eval().requires_grad_(False)
     return frozen
 
 
 def images_of(name: str) -> tuple[Examples, int]:
-    """The images of one step, and the grid that they are divided by."""
+    """Return the images of one step, and the cells along each side of the grid that divides them."""
     return (examples(1, 3, 224), 16) if name == "resnet18" else (examples(8, 1, 28), 14)
 
 
 def step_of(contestant: str, name: str) -> Callable[[], None]:
-    """Give one step of a contestant, on `images_of` the network."""
+    """Return one step of a contestant, on `images_of` the network."""
     network = network_of(name)
     given, grid = images_of(name)
     if contestant == OURS:
-        return own_interaction_step(lean(network), given, grid)
+        return bench_interaction_step(lean(network), given, grid)
     return official_interaction_step(network.requires_grad_(contestant == PLAIN), given, grid)
 
 
 def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
-    """Run a contestant once for each call, in a process of its own."""
+    """Run one step of a contestant for each call received. The main function of a process."""
     torch.set_num_threads(threads)
     step = step_of(contestant, name)
     step()
@@ -121,37 +122,37 @@ def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
 
 @contextmanager
 def team(contestant: str, name: str, processes: int, threads: int) -> Iterator[Callable[[], float]]:
-    """Give a function that has every process of a team take one step, and the seconds until the last has."""
+    """Yield a function that runs one step in every process, and returns the seconds per process until all are done."""
     context = multiprocessing.get_context("spawn")
-    lines, usual = [], dict(os.environ)
+    pipes, usual = [], dict(os.environ)
     if contestant == OURS:
         os.environ.update(worker_environment(threads))  # as a worker of bench is started
     for _ in range(processes):
         here, there = context.Pipe()
         context.Process(target=serve, args=(there, contestant, name, threads), daemon=True).start()
-        lines.append(here)
+        pipes.append(here)
     os.environ.clear()
     os.environ.update(usual)
-    for line in lines:
-        line.recv()
+    for pipe in pipes:
+        pipe.recv()
 
     def step() -> float:
         start = time.perf_counter()
-        for line in lines:
-            line.send(True)
-        for line in lines:
-            line.recv()
+        for pipe in pipes:
+            pipe.send(True)
+        for pipe in pipes:
+            pipe.recv()
         return (time.perf_counter() - start) / processes
 
     try:
         yield step
     finally:
-        for line in lines:
-            line.send(False)
+        for pipe in pipes:
+            pipe.send(False)
 
 
 def multiplications(name: str) -> int:
-    """Multiply-adds of one forward pass of one image, in convolutions and linear layers."""
+    """Return the multiply-adds of a forward pass of one image, in convolutions and linear layers."""
     model, (given, _), counted = network_of(name), images_of(name), 0
 
     def count(module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -166,7 +167,7 @@ def multiplications(name: str) -> int:
 
 
 def one_thread(name: str, turns: int, peak: float) -> None:
-    long = name == "resnet18"  # its steps take seconds, beside which what a first one has to fetch is little
+    long = name == "resnet18"  # its steps take seconds, so that a warm-up would change little
     seconds = in_turns({label: step_of(label, name) for label in (OURS, FROZEN, PLAIN)}, turns, warm=long)
     count = len(images_of(name)[0].ids)
     # forwards of 65 points and the clean image, backwards of 65; a backward through frozen weights costs a forward
@@ -180,13 +181,13 @@ def whole_machine(name: str, turns: int) -> None:
     cores, count = cpu_count(), len(images_of(name)[0].ids)
     teams = {OURS: (cores, 1), FROZEN: (1, cores), PLAIN: (1, cores)}
     with ExitStack() as stack:
-        steps = {label: stack.enter_context(team(label, name, *how)) for label, how in teams.items()}
+        steps = {label: stack.enter_context(team(label, name, *size)) for label, size in teams.items()}
         seconds: dict[str, list[float]] = {label: [] for label in steps}
         for _ in range(turns):
             for label, step in steps.items():
                 seconds[label].append(step())
-    how = f"bench {cores} processes of one thread, the official algorithm {cores} threads"
-    report(f"{name}, the whole machine: {how}", compared(seconds, OURS, count / 1000, "ms an image"))
+    setup = f"bench {cores} processes of one thread, the official algorithm {cores} threads"
+    report(f"{name}, the whole machine: {setup}", compared(seconds, OURS, count / 1000, "ms an image"))
 
 
 def main() -> None:

@@ -42,10 +42,10 @@ def main() -> None:
         count = 16 if name == "resnet18" else 128
         images = torch.rand(count, *given.images.shape[1:])
         sizes = [size for size in SIZES if size <= count]
-        own = at_once(network, images)
-        labels = {size: f"{size}{' (bench)' if size == own else ''}" for size in sizes}
+        chosen = at_once(network, images)
+        labels = {size: f"{size}{' (bench)' if size == chosen else ''}" for size in sizes}
         seconds = in_turns({labels[size]: partial(gradient, network, images, size) for size in sizes}, turns)
-        table = compared(seconds, labels[own], count / 1000, "ms an input")
+        table = compared(seconds, labels[chosen], count / 1000, "ms an input")
         report(f"{name}, {given.images.shape[-1]} pixels, batch size", table)
     print("\n" + setting(turns, "torchvision"))
 

@@ -2,9 +2,9 @@
 
 Gradients are computed in bfloat16. The adversarial examples are evaluated in float32, as in every run.
 
-- Success rates: the L-inf half of `transfer_table1` with three sources, in both precisions on the same images. Printed
-  are the mean success rate on black-box targets, the difference paired by image, and the share of outcomes that
-  flipped. An outcome is one image on one target, as `transfer.success` counts it.
+- Success rates: the L-inf half of `transfer_table1` with three sources, in both precisions on the same images. The
+  table has the mean success rate on black-box targets, the difference paired by image, and the share of outcomes that
+  differ. An outcome is one image on one target, as `transfer.success` counts it.
 - Speed: steps of the same attacks on some of these images. The precisions take turns; one thread, processor time. The
   evaluation is not timed, since it costs the same in both. The gain depends on the processor's bfloat16 instructions.
 """
@@ -49,7 +49,7 @@ INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # names in /proc/cpuinfo; th
 
 
 def linf_half(images: int) -> Suite:
-    """Return the L-inf half of the suite, with our sources and its first images."""
+    """Return the L-inf half of the suite, with the sources above and its first images."""
     suite = load_suite("transfer_table1", "embedded", (f"sources={json.dumps(SOURCES)}", f"images.count={images}"))
     return suite.model_copy(update={"budgets": {"linf": suite.budgets["linf"]}})
 
@@ -58,16 +58,17 @@ def outcomes(result: Result, source: str, attack: str) -> NDArray[np.float64]:
     """Return the success, 0 or 1 [images, targets], of every image on every black-box target."""
     wanted = {"source": source, "attack": attack, "relation": "black-box"}
     found = [
-        np.asarray(each.score.per_image)
-        for each in result.scores
-        if each.metric == "transfer.success" and wanted.items() <= each.labels.items()
+        np.asarray(labelled.score.per_image)
+        for labelled in result.scores
+        if labelled.metric == "transfer.success" and wanted.items() <= labelled.labels.items()
     ]
     return np.stack(found, axis=1)
 
 
 def change(results: Sequence[Result], source: str, attack: str) -> list[str]:
+    """Return a row that compares the success rates of two results, float32 and bfloat16."""
     long, short = (outcomes(result, source, attack) for result in results)
-    by_image = 100 * (short - long).mean(axis=1)  # the images are the sample, the targets are not
+    by_image = 100 * (short - long).mean(axis=1)  # only the images are a sample; the targets are fixed
     low, high = bootstrap(by_image)
     means = [f"{100 * long.mean():.1f}%", f"{100 * short.mean():.1f}%"]
     flipped = [f"{100 * np.mean(long != short):.1f}%", str(long.size)]
@@ -90,9 +91,9 @@ def few_steps(builder: Builder, loader: Loader, job: AttackJob, precision: Preci
 def speed(builder: Builder, loader: Loader, planned: PlannedJob, turns: int) -> list[str]:
     job = planned.job
     assert isinstance(job, AttackJob)
-    seconds = in_turns({each: few_steps(builder, loader, job, each) for each in PRECISIONS}, turns)
+    seconds = in_turns({precision: few_steps(builder, loader, job, precision) for precision in PRECISIONS}, turns)
     low, middle, high = quartiles([long / short for long, short in zip(*seconds.values(), strict=True)])
-    times = [f"{1000 * statistics.median(each) / STEPS / planned.images:.4g}" for each in seconds.values()]
+    times = [f"{1000 * statistics.median(turn) / STEPS / planned.images:.4g}" for turn in seconds.values()]
     return [planned.labels["source"], planned.labels["attack"], *times, f"{middle:.2f} [{low:.2f}, {high:.2f}]"]
 
 
@@ -114,8 +115,16 @@ def main() -> None:
     suite, registry = linf_half(given.images), discover()
     with tempfile.TemporaryDirectory() as folder:  # a new store, so that no result of an earlier run is used
         results = [
-            run(suite, out=folder, workers=given.workers, device="cpu", precision=each, registry=registry, strict=True)
-            for each in PRECISIONS
+            run(
+                suite,
+                out=folder,
+                workers=given.workers,
+                device="cpu",
+                precision=precision,
+                registry=registry,
+                strict=True,
+            )
+            for precision in PRECISIONS
         ]
     places = results[0].selected
     assert places == results[1].selected  # clean images are classified in float32 in both

@@ -1,8 +1,8 @@
 """The error rates of the regression gate on simulated pairs of runs: `python -m benchmarks.gate_power`.
 
-For rates and for means: at most 5% of PAIRS of equal runs may raise a false alarm in any of their SCORES. Where one
-score drops by the smallest drop that the gate claims to detect, it must detect as many as it claims. Exit code
-1 if not.
+For rates and for means: at most 5% of PAIRS of equal runs may raise a false alarm in any of their SCORES. If one score
+drops by the smallest drop that the gate claims to detect, the gate must detect it as often as it claims. Exits with 1
+if it does not.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Runs = tuple[list[Any], list[Any]]
 def snapshot(name: str, values: list[Any]) -> Snapshot:
     """Return a run with one score per array of values, all over the same images."""
     ids = tuple(str(image) for image in range(len(values[0])))
-    scores = tuple(GatedScore(SCORE, {"attack": str(i)}, each.astype(float), ids) for i, each in enumerate(values))
+    scores = tuple(GatedScore(SCORE, {"attack": str(i)}, array.astype(float), ids) for i, array in enumerate(values))
     gate = {SCORE: GateEntry(better="higher")}
     dataset = {"count": len(ids), "digest": "0" * 64}
     return Snapshot(name, "simulated", "simulated", gate, {}, {"run": name}, ids, dataset, scores)
 
 
 def shares(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
-    """Draw outcomes of which 3% change each way by chance; the first score loses a share `drop` as well."""
+    """Draw outcomes of which 3% change in each direction by chance. The first score also loses a share `drop`."""
     before, after = [], []
-    for place in range(scores):
-        lost = drop if place == 0 else 0.0
+    for index in range(scores):
+        lost = drop if index == 0 else 0.0
         chances = np.array([0.03 + lost, 0.03, 0.5, 0.44 - lost])
         fate = draw.choice(4, images, p=chances / chances.sum())
         before.append(np.isin(fate, (0, 2)))
@@ -47,7 +47,7 @@ def shares(draw: np.random.Generator, scores: int, images: int, drop: float) -> 
 def means(draw: np.random.Generator, scores: int, images: int, drop: float) -> Runs:
     """Draw log-normal values with proportional noise: skewed and heavy-tailed, as utilities are."""
     before = [draw.lognormal(0, 0.5, images) for _ in range(scores)]
-    after = [each * (1 + draw.normal(0, 0.3, images)) for each in before]
+    after = [array * (1 + draw.normal(0, 0.3, images)) for array in before]
     after[0] = after[0] - drop
     return before, after
 
@@ -61,17 +61,17 @@ def main() -> int:
     ok = True
     for kind, simulate in kinds.items():
         draw = np.random.default_rng(given.seed)
-        alarms, seen = 0, []
+        alarms, smallest = 0, []
         for _ in range(given.pairs):
             before, after = simulate(draw, given.scores, given.images, 0.0)
-            made = compare(snapshot("base", before), snapshot("new", after))
-            alarms += bool(made.failures)
-            seen += [each.smallest for each in made.verdicts]
-        drop, found = float(np.median(seen)), 0
+            comparison = compare(snapshot("base", before), snapshot("new", after))
+            alarms += bool(comparison.failures)
+            smallest += [verdict.smallest for verdict in comparison.verdicts]
+        drop, found = float(np.median(smallest)), 0
         for _ in range(given.pairs):
             before, after = simulate(draw, given.scores, given.images, drop)
-            made = compare(snapshot("base", before), snapshot("new", after))
-            found += any(each.labels["attack"] == "0" for each in made.failures)
+            comparison = compare(snapshot("base", before), snapshot("new", after))
+            found += any(verdict.labels["attack"] == "0" for verdict in comparison.failures)
         for what, count, claimed in (("false alarms", alarms, ALPHA), ("simulated drops detected", found, POWER)):
             low, high = wilson(count, given.pairs)
             kept = low <= claimed if what == "false alarms" else high >= claimed

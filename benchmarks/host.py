@@ -64,6 +64,7 @@ baseline = { attack = "PGD" }
 
 
 def bare(resolved: ResolvedSuite, selection: Selection, registry: Registry) -> None:
+    """Compute the rows of all cells without checks, pass counts, a store or scores."""
     builder, loader = Builder(registry), Loader(registry)
     for planned in clean_jobs(resolved):
         job = planned.job

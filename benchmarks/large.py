@@ -1,4 +1,4 @@
-"""Suites of any size, made of the tests' toys: the host's cost depends on the counts, not on the networks."""
+"""Suites of any size, made of the tests' toys: the overhead of bench depends on the counts, not on the networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step of making a network lean saves: `python -m benchmarks.lean`.
+"""What each optimisation of a network saves: `python -m benchmarks.lean`.
 
 Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_models.lean.make`; the
 backward pass of first convolutions; and a process with a worker's environment, in which the C library keeps freed
@@ -37,8 +37,9 @@ STEPS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "batch normalisation folded": fold_batch_norm,
     "pooling before ReLU": pool_before_activation,
     "ReLU in place": activate_in_place,
-    "thin first convolution": lean,  # all steps; only this one is left
+    "thin first convolution": lean,  # `lean` takes all steps, of which only this one is left
 }
+# channels, outputs, kernel, stride, padding, pixels along a side, images
 FIRST = {"3 x 3, 28 px": (1, 32, 3, 1, 1, 28, 64), "5 x 5, 28 px": (1, 32, 5, 1, 2, 28, 64),
          "7 x 7 / 2, 224 px": (3, 64, 7, 2, 3, 224, 8)}  # fmt: skip
 
@@ -52,14 +53,14 @@ def lean_up_to(name: str, steps: int) -> nn.Module:
 
 def backward(conv: nn.Module, images: torch.Tensor) -> Callable[[], object]:
     out = conv(images)
-    gradient_there = torch.ones_like(out).contiguous(memory_format=torch.channels_last)  # its layout in a lean network
-    return partial(torch.autograd.grad, out, images, gradient_there, retain_graph=True)
+    output_gradient = torch.ones_like(out).contiguous(memory_format=torch.channels_last)  # its layout in a lean network
+    return partial(torch.autograd.grad, out, images, output_gradient, retain_graph=True)
 
 
-def first_convolution(channels: int, outputs: int, side: int, stride: int, padding: int, pixels: int, count: int,
+def first_convolution(channels: int, outputs: int, kernel: int, stride: int, padding: int, pixels: int, count: int,
                       turns: int) -> str:  # fmt: skip
     images = torch.rand(count, channels, pixels, pixels).requires_grad_(True)
-    plain = nn.Conv2d(channels, outputs, side, stride, padding).requires_grad_(False)
+    plain = nn.Conv2d(channels, outputs, kernel, stride, padding).requires_grad_(False)
     plain = plain.to(memory_format=torch.channels_last)
     ways = {"thin": backward(ThinConv2d.of(plain), images), "torch's": backward(plain, images)}
     return compared(in_turns(ways, turns), "thin", count / 1e6, "us per input")

@@ -1,7 +1,7 @@
 """Peak memory of a run against its steps and images: `python -m benchmarks.memory`.
 
-PGD on an embedded network, in one process that plans, computes, stores and scores; the peak is the kernel's figure. The
-rows grow (one boolean per image, step and target); the trajectory does not, since it is not kept.
+PGD on an embedded network, in one process that plans, computes, stores and scores. The peak is the kernel's figure. The
+stored outcomes grow (one boolean per image, step and target); the images of the steps do not, since they are not kept.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The cost of a mean interaction of each order: `python -m benchmarks.orders`.
 
-Compares our sampling design with the paper's (200 pairs with 100 contexts each), on embedded networks, for pairs of
-adjacent cells:
+Compares the sampling design of bench with the paper's (200 pairs with 100 contexts each), on embedded networks, for
+pairs of adjacent cells:
 
-1. The ratio of forward passes at equal standard error, for each order. Our standard error is the spread over many runs
-   on a few images, not our own estimate of it. The paper's design takes 80,000 forward passes per image and order, so
-   its spread is computed from the variance between pairs and between contexts (`--direct` runs the design instead).
+1. The ratio of forward passes at equal standard error, for each order. The standard error of bench is the spread over
+   many runs on a few images, not its own estimate. The paper's design takes 80,000 forward passes per image and order,
+   so its spread is computed from the variance between pairs and between contexts (`--direct` runs it instead).
 2. The forward passes per second of the metric, as a share of those of plain batches through the same network.
 3. The rise of peak memory with the number of contexts.
 """
@@ -80,17 +80,17 @@ def variance_of_ours(game: CellGame, ids: tuple[str, ...], seed: int, draws: int
 
 def variance_of_theirs_directly(game: CellGame, ids: tuple[str, ...], seed: int, runs: int) -> np.ndarray:
     """Return the variance [images, orders] of the paper's design, from the spread of `runs` runs."""
-    orders, every = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
+    orders, pairs = context_sizes(ORDERS, GRID**2 - 2), neighbours(GRID)
     means = []
     for run in range(runs):
         streams = ImageStreams(seed + 10_000 + run, ids)
-        chosen = every[streams.uniform("pairs", 0, (len(every),)).argsort(-1)[:, : THEIRS[0]]]
+        chosen = pairs[streams.uniform("pairs", 0, (len(pairs),)).argsort(-1)[:, : THEIRS[0]]]
         means.append(team_effects([game], orders, chosen, THEIRS[1], streams).mean[..., 0].mean(2).numpy())
     return np.var(means, axis=0, ddof=1)
 
 
 def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
-    """Return a row per order: the factor by which we need fewer forward passes for the paper's standard error."""
+    """Return a row per order: how many times fewer forward passes bench needs for the paper's standard error."""
     game, ids, _ = situation(network, options.images)
     if options.direct:
         theirs = variance_of_theirs_directly(game, ids, options.seed, options.runs)
@@ -98,7 +98,7 @@ def saved(network: str, options: argparse.Namespace) -> list[list[object]]:
         theirs = variance_of_theirs(game, ids, options.seed, tries=options.tries)
     ours = variance_of_ours(game, ids, options.seed, draws=DRAWS, runs=options.runs)
     ratio = THEIRS[0] * THEIRS[1] * theirs.mean(0) / ours.mean(0)
-    return [[network, share, f"{each:.1f}"] for share, each in zip(ORDERS, ratio, strict=True)] + [
+    return [[network, share, f"{factor:.1f}"] for share, factor in zip(ORDERS, ratio, strict=True)] + [
         [network, "mean", f"{ratio.mean():.1f}"]
     ]
 
@@ -131,7 +131,7 @@ def growth(draws: int) -> float:
 
 
 def growth_in_new_process(draws: int) -> float:
-    """Measure it in a new process, since a peak never falls."""
+    """Return `growth` in a new process, since the peak of a process never falls."""
     command = [sys.executable, "-m", "benchmarks.orders", "--growth", str(draws)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -156,7 +156,8 @@ def main() -> None:
         print(tabulate(rows, ["network", "order", "times fewer forward passes"]), "\n")
         print(
             tabulate(
-                [speed(each, options) for each in options.networks], ["network", "share of plain batches", "range"]
+                [speed(network, options) for network in options.networks],
+                ["network", "share of plain batches", "range"],
             ),
             "\n",
         )

@@ -1,4 +1,4 @@
-"""The limit of the machine: its fastest matrix product and convolution: `python -m benchmarks.peak`.
+"""The peak speed of the machine in matrix products and convolutions: `python -m benchmarks.peak`.
 
 Floating-point operations per second in float32, wall-clock time, with one thread and with all.
 """

@@ -1,7 +1,7 @@
 """A plan of 100,000 cells, and the commands on a finished suite: `python -m benchmarks.planner`.
 
-- The time of the plan is compared with the least that any planner of addresses must do: write the JSON of every job and
-  compute its SHA-256. Processor time; memory is what the plan adds to the process.
+- The time of the plan is compared with a lower bound: write the JSON of every job and compute its SHA-256. Processor
+  time; memory is what the plan adds to the process.
 - The finished suite is `transfer_table1` (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three
   metrics, five tables) with random rows, since the time of the commands depends only on their number. Wall-clock time
   of complete commands, including start-up.
@@ -14,7 +14,7 @@ import gc
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,21 @@ class RandomRows:
 
 
 def drawn(spec: Mapping[str, Any], seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Draw the rows of a job of a transfer suite. Every network classifies all clean images correctly, so that all
-    images can be attacked."""
+    """Draw the rows of a job of a transfer suite.
+
+    Every network classifies all clean images correctly, so that all images can be attacked.
+    """
     generator, n = np.random.default_rng(seed), len(spec["batch"]["labels"])
     rows: dict[str, np.ndarray[Any, Any]] = {}
-    for each in spec["observe"]:
+    for observed in spec["observe"]:
         name, row = {
             PREDICTED: ("predicted", np.asarray(spec["batch"]["labels"], np.int16)),
             EXAMINED: ("examined", np.ones(n, bool)),
             "clean_accuracy": ("correct", np.ones(n, bool)),
             "transfer": ("fooled", generator.random((n, spec.get("budget", {}).get("steps", 1))) < 0.5),
             "transfer_utility": ("utility", generator.normal(5, 3, n).astype(np.float32)),
-        }[each["metric"]["recipe"]]
-        rows[f"{each['key']}/{name}"] = row
+        }[observed["metric"]["recipe"]]
+        rows[f"{observed['key']}/{name}"] = row
     if spec["kind"] == "attack":
         names = ("linf", "l2", "forwards", "backwards", "margin", "margin_before", "margin_of_noise")
         rows |= {f"{RECORD}/{name}": generator.normal(9, 1, n).astype(np.float32) for name in names}
@@ -85,14 +87,16 @@ def planning(folder: Path, turns: int) -> None:
     registry = toy_registry()
     path = large_suite(folder, sources=20, attacks=10, targets=10, images=1000, micro_batch=20)
 
-    def planned() -> Plan:
+    def make() -> Plan:
         return make_plan(resolve_suite(load_suite(str(path)), registry), Store(folder / "store"))
 
-    plan = planned()
-    least = [{key: value for key, value in job.job.to_json().items() if key not in NOT_ADDRESSED} for job in plan.jobs]
-    seconds = in_turns({"bench plan": planned, "addresses alone": lambda: list(map(digest, least))}, turns)
+    plan = make()
+    addressed = [
+        {key: value for key, value in job.job.to_json().items() if key not in NOT_ADDRESSED} for job in plan.jobs
+    ]
+    seconds = in_turns({"bench plan": make, "addresses alone": lambda: list(map(digest, addressed))}, turns)
     title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
-    report(title, compared(seconds, "addresses alone"), f"memory of the plan: {peak_bytes(planned) / 1e6:.0f} MB")
+    report(title, compared(seconds, "addresses alone"), f"memory of the plan: {peak_bytes(make) / 1e6:.0f} MB")
 
 
 def main() -> None:
@@ -111,16 +115,15 @@ def main() -> None:
         report(f"A finished {FINISHED}, wall-clock time of a command", compared(seconds, "bench show"), setting(turns))
 
 
-def peak_bytes(planned: object) -> int:
+def peak_bytes(make: Callable[[], Plan]) -> int:
     """Return the peak of the bytes allocated while a plan is made."""
-    assert callable(planned)
     gc.collect()
     tracemalloc.start()
-    plan = planned()
-    _, most = tracemalloc.get_traced_memory()
+    plan = make()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del plan
-    return most
+    return peak
 
 
 if __name__ == "__main__":

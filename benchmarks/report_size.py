@@ -82,9 +82,7 @@ def main() -> None:
     result = run(load_suite(str(out / "large.toml")), out=out, registry=registry, executor="inline")
     page = run_page(result.folder, registry, gallery=4)
     (out / "report.html").write_text(page)
-    print(
-        f"size: {len(page.encode()) / 1e6:.2f} MB; the same bytes twice: {page == run_page(result.folder, registry, 4)}"
-    )
+    print(f"size: {len(page.encode()) / 1e6:.2f} MB; the same again: {page == run_page(result.folder, registry, 4)}")
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""

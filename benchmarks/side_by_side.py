@@ -1,4 +1,4 @@
-"""Paired timing: contestants take turns, and a claim is the median (and quartiles) of the ratios within a turn."""
+"""Paired timing: contestants take turns, and the result is the median and quartiles of the ratios within a turn."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def in_turns(
     """Time every contestant once per turn.
 
     Args:
-        contestants: functions without arguments, by label.
-        turns: the number of timed turns.
-        clock: returns seconds; processor time by default.
-        warm: whether the contestants are warm already; otherwise a first turn is not counted.
+        contestants: Functions without arguments, by label.
+        turns: The number of timed turns.
+        clock: Returns seconds; processor time by default.
+        warm: Whether the contestants are warm already; otherwise a first turn is not counted.
 
     Returns:
         The seconds of each turn, by label.
@@ -53,10 +53,10 @@ def compared(seconds: Mapping[str, Sequence[float]], ours: str, unit: float = 1.
     """Return a text table of median times and of their ratios to ours.
 
     Args:
-        seconds: the seconds of each turn, by label.
-        ours: the label whose time is the denominator of the ratios.
-        unit: the number of seconds in one unit of the printed time.
-        name: the name of that unit.
+        seconds: The seconds of each turn, by label.
+        ours: The label whose time is the denominator of the ratios.
+        unit: The number of seconds in one unit of the printed time.
+        name: The name of that unit.
     """
     rows = []
     for label, times in seconds.items():

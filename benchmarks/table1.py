@@ -1,4 +1,4 @@
-"""The main suite against the machine's limit: `python -m benchmarks.table1`.
+"""The main suite against the peak speed of the machine: `python -m benchmarks.table1`.
 
 Runs `transfer_table1` with an empty store on its first images, with one worker per processor (wall-clock time), and
 compares it with two lower bounds. Both are for the forward and backward passes that `bench plan` lists:
@@ -51,11 +51,15 @@ def products(name: str) -> int:
         taps = 1.0
         if isinstance(module, nn.Conv2d):
             sides = zip(inputs[0].shape[2:], output.shape[2:], module.kernel_size, module.stride, strict=True)
-            met = [
+            inside_pixels = [
                 sum(inside(side, *window) for window in axis(out, kernel, stride))
                 for side, out, kernel, stride in sides
             ]
-            taps = met[0] * met[1] / (output[0, 0].numel() * module.kernel_size[0] * module.kernel_size[1])
+            taps = (
+                inside_pixels[0]
+                * inside_pixels[1]
+                / (output[0, 0].numel() * module.kernel_size[0] * module.kernel_size[1])
+            )
         counted += round(output[0].numel() * module.weight[0].numel() * taps)
 
     for module in network.modules():
@@ -72,19 +76,20 @@ def axis(outputs: int, kernel: int, stride: int) -> Iterator[tuple[int, int]]:
 
 
 def inside(side: int, first: int, length: int) -> int:
+    """Return how many pixels of a window are inside the image."""
     return min(side, first + length) - max(0, first)
 
 
 def convolutions(name: str) -> tuple[float, float]:
     """Return the seconds of one thread for an image's convolutions, forward and backward, each timed alone and warm."""
-    network, met = lean(ARCHITECTURES[name]()), list[tuple[nn.Module, torch.Size]]()
+    network, calls = lean(ARCHITECTURES[name]()), list[tuple[nn.Module, torch.Size]]()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(lambda module, inputs, _: met.append((module, inputs[0].shape)))
+            module.register_forward_hook(lambda module, inputs, _: calls.append((module, inputs[0].shape)))
     with torch.no_grad():
         network(torch.zeros(BATCH, 1, 28, 28))
     forward = backward = 0.0
-    for module, shape in met:
+    for module, shape in calls:
         images = torch.rand(shape).contiguous(memory_format=torch.channels_last).requires_grad_(True)
         out = module.forward(images)
         gradient = torch.ones_like(out)
@@ -126,7 +131,7 @@ def work(resolved: ResolvedSuite, images: int) -> list[tuple[str, float, float, 
 
 
 def add(sums: list[float], *amounts: float) -> None:
-    sums[:] = [one + other for one, other in zip(sums, amounts, strict=True)]
+    sums[:] = [total + amount for total, amount in zip(sums, amounts, strict=True)]
 
 
 def main() -> None:
@@ -136,7 +141,7 @@ def main() -> None:
     torch.set_num_threads(cpu_count())
     peak = operations()["3 x 3 convolution"]
     suite, registry = load_suite("transfer_table1", "embedded", (f"images.count={images}",)), discover()
-    whole = load_suite("transfer_table1", "embedded").images.count or images
+    suite_images = load_suite("transfer_table1", "embedded").images.count or images
     torch.set_num_threads(1)
     counted = work(resolve_suite(suite, registry, device="cpu"), images)
     with tempfile.TemporaryDirectory() as folder:
@@ -155,8 +160,8 @@ def main() -> None:
         tabulate(rows, head, disable_numparse=True),
         f"the run took {taken:.0f} s: {taken / at_peak:.2f} times its multiplications at the peak ({at_peak:.0f} s), "
         f"{taken / alone:.2f} times its convolutions alone ({alone:.0f} s)",
-        f"all {whole} images of the suite: {alone * whole / images:.0f} s of convolutions, a lower bound for float32 "
-        "with torch on this machine",
+        f"all {suite_images} images of the suite: {alone * suite_images / images:.0f} s of convolutions, a bound for "
+        "float32 with torch on this machine",
         setting(1),
     )
 

@@ -1,8 +1,8 @@
 """How throughput grows with the number of workers: `python -m benchmarks.workers`.
 
 Compares one local worker with several, with several of Ray, and with one that has as many threads. They compute the
-cells of one source of `transfer_table1` on 40 images. Only the attack stage is timed (wall-clock time); the stage
-before has started the workers. Needs an idle machine.
+cells of one source of `transfer_table1` on 40 images. Only the attack stage is timed (wall-clock time); an earlier
+stage has started the workers. Needs an idle machine.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Stages:
 
 
 def attacks_stage(executor: str, workers: int, threads: int = 1) -> float:
+    """Return the wall-clock seconds of the attack stage of one run."""
     stages = Stages()
     with tempfile.TemporaryDirectory() as folder:
         suite = load_suite("transfer_table1", None, SETTINGS)
@@ -60,12 +61,12 @@ def main() -> None:
     }
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(given.turns):
-        for name, how in contestants.items():
-            taken[name].append(attacks_stage(*how))
-    one = taken["local, 1 worker"]
+        for name, options in contestants.items():
+            taken[name].append(attacks_stage(*options))
+    single = taken["local, 1 worker"]
     lines = []
     for name, seconds in taken.items():
-        low, middle, high = quartiles([base / own for base, own in zip(one, seconds, strict=True)])
+        low, middle, high = quartiles([one / several for one, several in zip(single, seconds, strict=True)])
         lines.append(f"{name:30s} {quartiles(seconds)[1]:7.1f} s   throughput {middle:.2f} [{low:.2f}, {high:.2f}]")
     report("Throughput relative to one local worker", "\n".join(lines), setting(given.turns, "ray"))
 

@@ -18,12 +18,12 @@ def find_device(wanted: str, remote: bool = False) -> str:
     """Return the name of the device to compute on.
 
     Args:
-        wanted: auto, cpu, cuda, cuda:N or mps. `auto` is `cuda` if there is an NVIDIA driver, else `cpu`; an Apple GPU
-            must be named.
+        wanted: One of auto, cpu, cuda, cuda:N, mps. `auto` is `cuda` if there is an NVIDIA driver, else `cpu`; an Apple
+            GPU must be named.
         remote: Whether the device is one of remote workers, so that it need not exist here.
 
     Raises:
-        UsageError: if the name is unknown, or this machine has no such device.
+        UsageError: If the name is unknown, or this machine has no such device.
     """
     nvidia = any(map(os.path.exists, NVIDIA)) or shutil.which("nvidia-smi") is not None
     apple = (platform.system(), platform.machine()) == ("Darwin", "arm64")

@@ -54,9 +54,9 @@ class Dispatcher:
         is retried without its metrics and, if that succeeds, once for each metric.
 
         Raises:
-            Interrupted: on Ctrl-C.
-            Incomplete: if a result cannot be stored, or at the first void cell with `strict`.
-            UsageError: if a worker found a mistake of the user's.
+            Interrupted: On Ctrl-C.
+            Incomplete: If a result cannot be stored, or at the first void cell with `strict`.
+            UsageError: If a worker found a mistake of the user's.
         """
         pending = _Pending(jobs, self.store)
         self.check_sources([pending.jobs[address][0] for address in pending.missing])

@@ -32,7 +32,8 @@ def ray(
     """Connect to a Ray cluster, or start one on this machine.
 
     Args:
-        address: `local` to start a cluster, `auto` for the one that runs on this machine, else HOST:PORT.
+        address: `local` to start a cluster, or to join $RAY_ADDRESS if it is set; `auto` for the cluster that runs on
+            this machine; else HOST:PORT.
         cpus: The CPUs that each worker reserves; its number of threads by default.
         gpus: The GPUs that each worker reserves, also a fraction; by default 1 if the device is a GPU.
     """

@@ -92,7 +92,7 @@ def connect(address: str, cpus: int) -> bool:
         Whether this call connected, so that the caller must disconnect.
 
     Raises:
-        UsageError: if there is no such cluster, or it rejects this machine.
+        UsageError: If there is no such cluster, or it rejects this machine.
     """
     ray = import_ray()
     if ray.is_initialized():

@@ -1,4 +1,4 @@
-"""The conformance kit: rules that every plugin must keep. `bench check NAME` and a pytest plugin check them.
+"""The conformance kit: the rules that plugins must keep. `bench check NAME` and a pytest plugin check them, as does:
 
 from bench_core.registry import discover
 from bench_core.testing import check

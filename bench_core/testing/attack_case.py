@@ -1,4 +1,4 @@
-"""An attack to check: built as in a suite, run as in a worker, with the contract checked at every step."""
+"""An attack to check. It is built as in a suite and run as in a worker, and every step is checked."""
 
 from __future__ import annotations
 

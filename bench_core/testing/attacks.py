@@ -1,4 +1,4 @@
-"""The rules for attacks. Each runs the attack under the host's contract checks, in one situation."""
+"""The rules for attacks. Each runs the attack in one situation, under the contract checks of a worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .inputs import Failing, Recording, ZeroGradient, describe, network, streams
 from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
-STEPS_WITHOUT = 2  # steps without a gradient
+STEPS_WITHOUT = 2  # the first steps of `zero_gradient`, in which the gradient is zero
 
 
 @RULES.add()
@@ -24,7 +24,7 @@ def contract(case: AttackCase) -> None:
     With and without a random start. The network, its mode, hooks and gradients, torch's flags and the global random
     states must be the same after the run as before, and the input images must not change in place.
     """
-    for start, count in ((False, 3), (True, 6)):  # with six steps the ball's border is reached
+    for start, count in ((False, 3), (True, 6)):  # six steps reach the border of the ball
         model, batch, limits = case.inputs(random_start=start, steps=count)
         case.run(model, batch, limits)
 

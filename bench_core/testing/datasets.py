@@ -55,9 +55,9 @@ def ids(case: DatasetCase) -> None:
     if len(data.ids) != len(data.labels) or not len(data.ids):
         raise Broken(f"{len(data.ids)} ids for {len(data.labels)} labels")
     if len(set(data.ids)) != len(data.ids):
-        raise Broken("two images have one id")
+        raise Broken("two images have the same id")
     if any(len(id_) != 64 or set(id_) - set("0123456789abcdef") for id_ in data.ids):
-        raise Broken(f"an id is no SHA-256 digest: {data.ids[0]}")
+        raise Broken(f"an id is not a SHA-256 digest: {data.ids[0]}")
     if list(data.ids) != list(again.ids) or list(data.labels) != list(again.labels):
         raise Broken("its order differs when it is built again")
 

@@ -1,4 +1,4 @@
-"""The inputs of the rules: small networks for images of any size, images at the border of [0, 1], random streams."""
+"""The inputs of the rules: small networks, images with pixels at the border of [0, 1], budgets, random streams."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class ZeroGradient(nn.Module):
-    """A network with the right logits and a gradient of exactly zero, until `awake` is set."""
+    """A network with the logits of `inner`, and a gradient of exactly zero until `awake` is set."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -83,10 +83,10 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
     It is smooth, so that the sign of a gradient is never decided by rounding.
 
     Args:
-        channels: the number of channels of the images.
-        seed: the seed of the weights.
-        inplace: use ReLUs that overwrite the features, each twice, instead of smooth activations.
-        shift: the number of identity modules put first, which changes the names of the others.
+        channels: The number of channels of the images.
+        seed: The seed of the weights.
+        inplace: Use ReLUs that overwrite the features, each twice, instead of smooth activations.
+        shift: The number of identity modules put first, which changes the names of the others.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -118,14 +118,14 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
 def examples(
     model: nn.Module, shape: Sequence[int], count: int = 4, targeted: bool = False, dtype: Any = torch.float32
 ) -> Examples:
-    """Make images of 256 grey levels, labelled as `model` classifies them; the first two are black and white.
+    """Build images of 256 grey levels, labelled as `model` classifies them; the first is black, the second white.
 
     Args:
-        model: images [n, c, h, w] -> logits [n, 10].
-        shape: the shape (c, h, w) of an image.
-        count: the number of images; a single one is neither black nor white.
-        targeted: whether to add target classes.
-        dtype: the dtype of the images and of the model, which is converted in place.
+        model: The network, images [n, c, h, w] -> logits [n, 10].
+        shape: The shape (c, h, w) of an image.
+        count: The number of images; a single one is neither black nor white.
+        targeted: Whether to add target classes.
+        dtype: The dtype of the images and of the model, which is converted in place.
     """
     generator = torch.Generator().manual_seed(0)
     images = (torch.rand(max(count, 4), *shape, generator=generator) * 255).round() / 255
@@ -143,9 +143,9 @@ def streams(given: Examples, seed: int = 0) -> ImageStreams:
 
 
 def budget(norm: Norm, **changes: Any) -> Budget:
-    """Return a budget in which three steps do not reach the border of the ball; `changes` replace its fields."""
-    size = (16 / 255, 5 / 255) if norm == "linf" else (1.0, 0.3)
-    return Budget(**{"norm": norm, "eps": size[0], "step_size": size[1], "steps": 3, **changes})
+    """Return a budget whose three steps do not reach the border of the ball. `changes` replace its fields."""
+    eps, step_size = (16 / 255, 5 / 255) if norm == "linf" else (1.0, 0.3)
+    return Budget(**{"norm": norm, "eps": eps, "step_size": step_size, "steps": 3, **changes})
 
 
 def describe(given: Examples, limits: Budget | None = None, seed: int = 0, extra: str = "") -> str:

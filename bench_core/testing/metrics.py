@@ -29,7 +29,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Two networks, clean images, and the images of three steps."""
+    """Two networks, n clean images, and the images [n, c, h, w] of each step of an imaginary attack."""
 
     source: nn.Module
     target: nn.Module
@@ -110,9 +110,9 @@ def labelled(scores: list[Score]) -> dict[Any, Score]:
 @RULES.add()
 def needs(case: MetricCase) -> None:
     """The parameters of `observe` are among those that the host passes."""
-    asked = set(inspect.signature(case.metric().observe).parameters)
-    if asked - set(NEEDS):
-        raise Broken(f"found the parameters {sorted(asked - set(NEEDS))}, known are {', '.join(NEEDS)}")
+    parameters = set(inspect.signature(case.metric().observe).parameters)
+    if parameters - set(NEEDS):
+        raise Broken(f"found the parameters {sorted(parameters - set(NEEDS))}, known are {', '.join(NEEDS)}")
 
 
 @RULES.add()
@@ -136,14 +136,14 @@ def shard_independence(case: MetricCase) -> None:
     precise = torch.float64
     try:
         inputs = case.inputs(dtype=precise)
-        whole = case.observe(inputs)
+        complete = case.observe(inputs)
     except Broken:
         inputs = case.inputs()
-        whole = case.observe(inputs)
+        complete = case.observe(inputs)
     cuts = ((slice(0, 3), slice(3, 6)), tuple(slice(i, i + 1) for i in range(6)))
     for cut in cuts:
         parts = [case.observe(inputs.take(piece)) for piece in cut]
-        for name, expected in whole.items():
+        for name, expected in complete.items():
             found = np.concatenate([part[name] for part in parts])
             if found.shape != expected.shape or not _close(found, expected):
                 pieces = "halves" if len(cut) == 2 else "single images"
@@ -220,12 +220,17 @@ def missing_value(case: MetricCase) -> None:
 def names(case: MetricCase) -> None:
     """The attributes `scores`, `labels` and `rows` name what the metric returns."""
     metric, observed = case.metric(), case.observe(case.inputs())
-    given = case.scores(observed)
-    found = {"scores": {score.name for score in given}, "labels": {label for score in given for label in score.labels}}
-    for what, names in found.items():
-        stated = getattr(metric, what, None)
+    scores = case.scores(observed)
+    found = {
+        "scores": {score.name for score in scores},
+        "labels": {label for score in scores for label in score.labels},
+    }
+    for attribute, names in found.items():
+        stated = getattr(metric, attribute, None)
         if stated is not None and names - set(stated):
-            raise Broken(f"it returns the {what} {sorted(names - set(stated))}, which are not in `{what}`", "6 images")
+            raise Broken(
+                f"it returns the {attribute} {sorted(names - set(stated))}, which are not in `{attribute}`", "6 images"
+            )
     if missing := set(getattr(metric, "rows", ())) - set(observed):
         raise Broken(f"`rows` names {sorted(missing)}, which it does not return", "6 images")
 

@@ -1,4 +1,4 @@
-"""The rules for models: images in [0, 1] in, reproducible logits out, with a gradient."""
+"""The rules for models: they map images in [0, 1] to reproducible logits that have a gradient."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def determinism(case: ModelCase) -> None:
     if not torch.equal(first, forward(model, images)):
         raise Broken("a second forward pass gives other logits", describe(images))
     if not torch.equal(first, forward(case.build(seed=1), images)):
-        why = "its weights come neither from a file nor from a seed"
-        raise Broken(f"built again, it gives other logits: {why}", describe(images))
+        cause = "its weights come neither from a file nor from a seed"
+        raise Broken(f"built again, it gives other logits: {cause}", describe(images))
 
 
 @RULES.add()
@@ -214,11 +214,11 @@ def card(case: ModelCase) -> None:
         raise Skipped(str(error)) from error
     count = min(CARD_IMAGES, len(data.ids))
     pictures, labels = torch.from_numpy(data.load(list(np.arange(count)))), torch.tensor(list(data.labels)[:count])
-    right = [
+    correct = [
         forward(model, part).argmax(1) == truth
         for part, truth in zip(pictures.split(100), labels.split(100), strict=True)
     ]
-    found = torch.cat(right).double().mean().item()
+    found = torch.cat(correct).double().mean().item()
     if abs(found - stated["accuracy"]) > CARD_TOLERANCE:
         raise Broken(
             f"its card says accuracy {stated['accuracy']:.4g}, found {found:.4g}", f"{count} images of {stated['data']}"

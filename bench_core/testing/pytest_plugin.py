@@ -38,13 +38,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = list(metafunc.definition.iter_markers("bench"))
     if not marks:
         raise pytest.UsageError(f'{metafunc.definition.nodeid}: bench_rule needs @pytest.mark.bench("NAME")')
-    found = [case for mark in marks for case in cases(*mark.args, **mark.kwargs)]
-    names = [f"{subject.name.replace(' ', '-')}-{rule.name}" for subject, rule in found]
-    metafunc.parametrize("bench_rule", found, ids=names, indirect=True)
+    checks = [case for mark in marks for case in cases(*mark.args, **mark.kwargs)]
+    names = [f"{subject.name.replace(' ', '-')}-{rule.name}" for subject, rule in checks]
+    metafunc.parametrize("bench_rule", checks, ids=names, indirect=True)
 
 
 def cases(name: str, **options: Any) -> list[tuple[Subject, Rule]]:
-    """Return every rule of a name, or one that fails with the reason if there is none or the options are wrong."""
+    """Return the subjects of a name with each of their rules.
+
+    If nothing has this name or the options are wrong, the only rule is one that fails with the reason.
+    """
     from . import Rule, applicable, offers, subjects
 
     try:

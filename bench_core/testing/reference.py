@@ -16,7 +16,7 @@ def like(registry: Registry, name: str) -> Rule:
     """Return the rule that an attack gives the same images as the attack `name`.
 
     Raises:
-        UsageError: there is no attack of that name.
+        UsageError: There is no attack of that name.
     """
     reference = registry.find("attacks", name, "--like", "")
 
@@ -33,8 +33,8 @@ def compare(mine: AttackCase, reference: Offer) -> None:
 
     One pixel in a hundred may differ, since rounding decides the sign of a gradient near zero.
     """
-    takes = {option.name for option in reference.options}
-    theirs = AttackCase(reference, {key: value for key, value in mine.options.items() if key in takes}, mine.norm)
+    accepted = {option.name for option in reference.options}
+    theirs = AttackCase(reference, {key: value for key, value in mine.options.items() if key in accepted}, mine.norm)
     for targeted in (False, True):
         for start in (False, True):
             try:
@@ -45,11 +45,11 @@ def compare(mine: AttackCase, reference: Offer) -> None:
             found = mine.run(model, batch, limits)
             if len(found) != len(expected):
                 raise Broken(f"{len(found)} steps, {reference.name} has {len(expected)}", describe(batch, limits))
-            for step, (one, other) in enumerate(zip(found, expected, strict=True), 1):
-                gap = (one - other).abs()
-                if (gap > 1e-4).double().mean() > 0.01 or not torch.isfinite(gap).all():
-                    share = (gap > 1e-4).double().mean()
-                    what = (
+            for step, (images, reference_images) in enumerate(zip(found, expected, strict=True), 1):
+                gap = (images - reference_images).abs()
+                share = (gap > 1e-4).double().mean()
+                if share > 0.01 or not torch.isfinite(gap).all():
+                    message = (
                         f"step {step} differs from {reference.name} by up to {gap.max():.3g}, in {share:.0%} of pixels"
                     )
-                    raise Broken(what, describe(batch, limits))
+                    raise Broken(message, describe(batch, limits))

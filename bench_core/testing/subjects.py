@@ -1,4 +1,4 @@
-"""What is checked: the recipes of a name, plugin or package; attacks under each norm, recipes with their examples."""
+"""The subjects of a check: recipes with their example options, attacks under each norm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Subject(Protocol):
 
 
 class MissingOptions:
-    """A recipe with required options that were not given."""
+    """A subject that is skipped: a recipe with required options that were not given."""
 
     def __init__(self, offer: Offer, missing: Sequence[str]) -> None:
         self.name, self.kind, self.missing = f"{offer.kind[:-1]} {offer.name}", offer.kind, missing
@@ -49,11 +49,11 @@ def offers(registry: Registry, name: str) -> list[Offer]:
     """Return the recipe of a name, or all recipes of a plugin or package of that name.
 
     Args:
-        registry: the plugins to search.
-        name: a recipe, a plugin or a package.
+        registry: The plugins to search.
+        name: A recipe, a plugin or a package.
 
     Raises:
-        UsageError: nothing has that name, or the plugin of that name is unavailable.
+        UsageError: Nothing has that name, or the plugin of that name is unavailable.
     """
     broken = [plugin for plugin in registry.unavailable if name in (plugin.plugin, plugin.package)]
     if broken:
@@ -75,12 +75,12 @@ def subjects(registry: Registry, found: Iterable[Offer], given: Mapping[str, Any
     """Yield the subjects of some recipes.
 
     Args:
-        registry: the plugins that recipes may refer to.
-        found: the recipes, as `offers` returns them.
-        given: options for all of them; by default each recipe's `examples`, or its defaults.
+        registry: The plugins that recipes may refer to.
+        found: The recipes, as `offers` returns them.
+        given: The options of all of them; by default the `examples` of each recipe, or else its defaults.
 
     Raises:
-        UsageError: the options are wrong.
+        UsageError: The options are wrong.
     """
     for offer in found:
         for options in [given] if given else (offer.recipe.examples or [{}]):
@@ -119,13 +119,13 @@ def applicable(subject: Subject) -> list[Rule]:
 
 
 def judge(subject: Subject, rule: Rule) -> Verdict:
-    """Check one rule of a subject. A declared deviation is checked too, and reported as declared if it is found."""
+    """Check one rule of a subject. If a declared deviation is found, the status is `declared`, not `broken`."""
     status, message, given = _outcome(subject, rule)
     return Verdict(subject.name, rule.name, status, message, given, subject.kind)
 
 
 def _outcome(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
-    """Return the status of a rule, the message and the input."""
+    """Return the status of a rule, the message, and a description of the input."""
     try:
         declared = subject.declared()
         known: Mapping[str, Rule] = RULES.get(subject.kind, {})
@@ -148,15 +148,15 @@ def check(registry: Registry, name: str, options: Mapping[str, Any] | None = Non
     """Check all rules of the recipe of a name, or of all recipes of a plugin or package of that name.
 
     Args:
-        registry: the plugins to search.
-        name: a recipe, a plugin or a package.
-        options: the options of the recipes; by default their `examples`.
+        registry: The plugins to search.
+        name: A recipe, a plugin or a package.
+        options: The options of the recipes; by default their `examples`.
 
     Yields:
         A verdict for every rule.
 
     Raises:
-        UsageError: nothing has that name, or the options are wrong.
+        UsageError: Nothing has that name, or the options are wrong.
     """
     for subject in subjects(registry, offers(registry, name), options):
         for rule in applicable(subject):

@@ -1,4 +1,4 @@
-"""A rule, and its verdict: it holds, is broken, is a declared deviation, or does not apply (is skipped)."""
+"""Rules and their verdicts: a rule holds, is broken, has a declared deviation, or does not apply (is skipped)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Broken(Exception):
 
 
 class Skipped(Exception):
-    """A rule does not apply; a plugin that rejects an input before a run does nothing wrong."""
+    """A rule does not apply. A plugin may reject an input before a run, so that is no failure."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One property of a plugin, stated in a line by `about`; `ask` raises Broken or Skipped.
+    """One property of a plugin, stated in a line by `about`. `ask` raises Broken or Skipped if it does not hold.
 
     A rule that the host enforces in every run is not `declarable`: a deviation would void the cell.
     """

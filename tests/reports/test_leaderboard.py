@@ -12,7 +12,8 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.cli import app, guard
 from bench_core.errors import UsageError
-from bench_core.reports.leaderboard import Entry, leaderboards, ranks, read_contributions
+from bench_core.reports.leaderboard import leaderboards, read_contributions
+from bench_core.reports.ranking import Entry, ranks
 from bench_core.scores.images import ImageSet
 from bench_core.scores.scored import Scores
 from bench_core.statistics import bootstrap, proportion

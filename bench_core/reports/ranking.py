@@ -1,0 +1,126 @@
+"""The entries of a leaderboard, their ranks, and the table that shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..result import Result
+from ..runs.record import RunRecord
+from ..scores.pareto import front
+from ..scores.scored import LabelledScore
+from ..statistics import bootstrap
+from ..tables.sheet import Column, Sheet
+
+By = Literal["attack", "source", "target"]
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A run, and the name it is given."""
+
+    name: str
+    result: Result
+    record: RunRecord
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a leaderboard.
+
+    Attributes:
+        label: The attack, source or target that is ranked.
+        budget: The budget.
+        runs: The names of the runs that have the entry.
+        pairs: The scores that the entry is the mean of, by the labels in which they differ.
+        cost: Forward and backward passes per image.
+        flags: Errors and warnings.
+        values: The mean over all pairs, image by image [n]; empty where the entry is void.
+        images: The names of the images [n].
+    """
+
+    label: str
+    budget: str
+    runs: tuple[str, ...]
+    pairs: Mapping[tuple[str, ...], LabelledScore]
+    cost: tuple[float, float]
+    flags: tuple[str, ...]
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    images: tuple[str, ...] = ()
+
+    @property
+    def void(self) -> bool:
+        return any(score.void for score in self.pairs.values())
+
+    @property
+    def value(self) -> float:
+        return float(self.values.mean()) if len(self.values) else math.nan
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Everything by which entries of several runs are recognised as one."""
+        return self.label, self.budget, self.cost, self.flags, self.images, tuple(self.pairs)
+
+
+def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
+    """Rank entries over the same images: 1 + how many have a paired 95% interval of the difference above zero."""
+    sign = 1 if highest else -1
+    return [
+        1 + sum(bootstrap(sign * (other.values - entry.values))[0] > 0 for other in entries if other is not entry)
+        for entry in entries
+    ]
+
+
+def leaderboard_sheet(
+    entries: Sequence[Entry], runs: Sequence[Contribution], by: By, score: str, highest: bool, where: Mapping[str, str]
+) -> Sheet:
+    binary = all(score.per_image.binary for entry in entries if not entry.void for score in entry.pairs.values())
+    kind: Literal["percent", "number"] = "percent" if binary else "number"
+    columns = (
+        Column("rank", "count"), Column(by), Column("budget"), Column(score, kind), Column("low", kind),
+        Column("high", kind), Column("N", "count"), Column("pairs", "count"), Column("forwards", "number"),
+        Column("backwards", "number"), Column("front"), Column("flags"), Column("run"),
+    )  # fmt: skip
+    rows: list[tuple[Any, ...]] = []
+    for budget in dict.fromkeys(entry.budget for entry in entries):
+        ranked = [entry for entry in entries if entry.budget == budget and not entry.void]
+        on_front = front([(sum(entry.cost), entry.value) for entry in ranked], highest)
+        cheapest = {id(ranked[place]) for place in on_front}
+        placed = sorted(
+            zip(ranks(ranked, highest), ranked, strict=True),
+            key=lambda p: (p[0], -p[1].value if highest else p[1].value),
+        )
+        void = [(None, entry) for entry in entries if entry.budget == budget and entry.void]
+        for rank, entry in (*placed, *void):
+            low, high = bootstrap(entry.values)
+            rows.append((
+                rank, entry.label, budget, entry.value, low, high, len(entry.values), len(entry.pairs), *entry.cost,
+                "yes" if id(entry) in cheapest else "", "; ".join(entry.flags), ", ".join(entry.runs),
+            ))  # fmt: skip
+    suite = runs[0].result.suite
+    strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
+    chosen = [f"{name}={value}" for name, value in where.items()]
+    notes = [
+        f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + how many are better with a paired 95% "
+        "interval above zero, so that indistinguishable entries tie; each budget is ranked separately",
+        f"mean over {' '.join(['black-box'] * ('relation' not in where) + ['pairs', *chosen])}; "
+        "forwards and backwards: passes through the source for each image; front: no other entry of the same budget "
+        "reaches as much with as few passes",
+        *map(_provenance, runs),
+    ]
+    return Sheet(f"{suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)
+
+
+def _provenance(run: Contribution) -> str:
+    record = run.record
+    environment, versions = record.environment, record.versions
+    limited = f", limited to {record.limit} images" if record.limit else ""
+    return (
+        f"{run.name}: suite {record.suite.name}, images {record.images.digest[:12]}{limited}, code {record.host[:12]}, "
+        f"bench {versions['adversarial-bench']}, torch {environment['torch']} on {environment['device']}"
+    )
