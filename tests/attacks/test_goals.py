@@ -189,10 +189,7 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
     assert shown["attack.reached"].high > 0, "a share has Wilson's interval"
     assert 0 < shown["attack.utility"].value < 1e6
     warnings = flags([score for score in result.scores if score.labels.get("attack") == "Far"], result.warned)
-    assert any(
-        line.startswith("W: did not reach its own goal: Far on A, linf (100.0% of images)")
-        for line in warnings
-    )
+    assert any(line.startswith("W: did not reach its own goal: Far on A, linf (100.0% of images)") for line in warnings)
 
 
 def test_a_batch_that_goes_through_in_parts_is_judged_image_by_image() -> None:
