@@ -6,7 +6,7 @@ Only comparable entries are ranked: of the same images and budgets, over the sam
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,8 +90,7 @@ def read_contributions(given: Sequence[str], registry: Registry | None = None, w
         name, equals, folder = text.partition("=")
         path = run_folder(Path(folder if equals else text))
         made.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_record(path)))
-    names = [run.name for run in made]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(run.name for run in made).items() if count > 1)
     stop_at_faults([Fault(name, "", "is given twice") for name in twice])
     return made
 
@@ -278,7 +277,6 @@ def _sheet(
                 rank, entry.label, budget, entry.value, low, high, len(entry.values), len(entry.pairs), *entry.cost,
                 "yes" if id(entry) in cheapest else "", "; ".join(entry.flags), ", ".join(entry.runs),
             ))  # fmt: skip
-    suite = runs[0].result.suite
     strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
     chosen = [f"{name}={value}" for name, value in where.items()]
     notes = [
@@ -289,7 +287,7 @@ def _sheet(
         "reaches as much with as few passes",
         *map(_provenance, runs),
     ]
-    return Sheet(f"{suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)
+    return Sheet(f"{runs[0].result.suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)
 
 
 def _provenance(run: Contribution) -> str:
