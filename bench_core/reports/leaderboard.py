@@ -6,7 +6,7 @@ Only comparable entries are ranked: of the same images and budgets, over the sam
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +40,7 @@ def read_contributions(given: Sequence[str], registry: Registry | None = None, w
         name, equals, folder = text.partition("=")
         path = run_folder(Path(folder if equals else text))
         made.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_record(path)))
-    names = [run.name for run in made]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(run.name for run in made).items() if count > 1)
     stop_at_faults([Fault(name, "", "is given twice") for name in twice])
     return made
 
