@@ -16,7 +16,7 @@ from .code_digest import Untraceable, closure_digest
 from .digests import digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .plugin_source import check_api, dependencies, source_digest
-from .suite.options import Option, check_options, json_faults, options_of
+from .suite.options import Option, check_options, options_of
 from .types import API_OLDEST, Recipe
 
 GROUP = "bench"
@@ -99,10 +99,7 @@ class Offer:
 
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
         """Return all options, validated and with defaults, and the faults; see `suite.options.check_options`."""
-        options, faults = check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
-        if self.kind != "executors":  # whose options stay in this process
-            faults += json_faults(options, where, key)
-        return ({} if faults else options), faults
+        return check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
 
 
 @dataclass

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from ..errors import Fault, UsageError
 from ..registry import Offer, Registry
+from ..suite.options import json_faults
 from ..types import Json
+
+
+def planned_options(offer: Offer, given: Json, where: str, key: str) -> tuple[Json, list[Fault]]:
+    """Return all options of a recipe, and the faults. Options travel in jobs, so JSON must be able to hold them."""
+    options, faults = offer.check(given, where, key)
+    faults += json_faults(options, where, key)
+    return ({} if faults else options), faults
 
 
 def find_with_options(
@@ -37,6 +45,6 @@ def find_with_options(
     except UsageError as error:
         faults.extend(error.faults)
         return None
-    options, wrong = offer.check(given, where, key)
+    options, wrong = planned_options(offer, given, where, key)
     faults.extend(wrong)
     return None if wrong else (offer, options)

@@ -16,7 +16,7 @@ from ..registry import Registry
 from ..suite.model import AttackEntry, DataEntry, MetricEntry, Suite
 from ..suite.validate import output_faults
 from ..types import Json, Metric
-from .lookup import find_with_options
+from .lookup import find_with_options, planned_options
 
 Entry = TypeVar("Entry", bound=BaseModel)
 WITH_SCORES = ("metrics", "attacks", "correlations")  # sections that decide which scores and labels there are
@@ -52,7 +52,7 @@ def _attack_faults(tables: Mapping[str, Any], registry: Registry) -> Iterator[Fa
             yield from error.faults
             continue
         for given in attack.by_source.values() or [{}]:
-            yield from offer.check(attack.options | given, "", key)[1]
+            yield from planned_options(offer, attack.options | given, "", key)[1]
 
 
 def _metrics(tables: Mapping[str, Any], registry: Registry, faults: list[Fault]) -> dict[str, Metric]:

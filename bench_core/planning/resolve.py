@@ -16,7 +16,7 @@ from ..suite.model import AttackEntry, Suite, source_label
 from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .host_digest import host_digest
-from .lookup import find_with_options
+from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights
 from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
 from .uses import NEEDS, AttackUse, MetricUse
@@ -159,7 +159,7 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
             continue
         for source, budget in combinations(suite, label):
             given = entry.options | entry.by_source.get(source, {})
-            options, option_faults = offer.check(given, suite.file, key)
+            options, option_faults = planned_options(offer, given, suite.file, key)
             faults += option_faults
             if option_faults:
                 continue

@@ -199,13 +199,14 @@ def test_an_ensemble_is_changed_wherever_it_has_branches() -> None:
         pass
 
 
-def test_a_source_without_branches_stops_the_run_with_one_line(registry, write_suite, tmp_path) -> None:
+def test_a_source_without_branches_stops_the_run_with_a_line_for_each(registry, write_suite, tmp_path) -> None:
     """Before any image is attacked, by whatever attack."""
     suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "pgd" }\n"SGM" = { recipe = "sgm" }'))
     with pytest.raises(UsageError) as error:
         run_suite(suite, out=tmp_path, registry=registry, executor="inline")
-    (line,) = str(error.value).splitlines()
-    assert "source A: sgm: gamma: the source Sequential has no residual branches" in line
-    assert "(try " in line
+    single, ensemble = str(error.value).splitlines()
+    assert "source A: sgm: gamma: the source Sequential has no residual branches" in single
+    assert "source A+B: sgm: gamma: the source Ensemble has no residual branches" in ensemble
+    assert "(try " in single
     stored = list((tmp_path / "store").rglob("*.safetensors"))
     assert len(stored) == 1, "that of the clean images"

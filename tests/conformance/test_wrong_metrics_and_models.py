@@ -189,8 +189,8 @@ DATASETS: Mapping[str, tuple[str, str, DataRecipe]] = {
     "float64": ("pixels", "float64", data(change=lambda images: images.astype(np.float64))),
     "an order of its own": ("pixels", "loaded alone", data(change=lambda images: images[::-1])),
     "channels last": ("pixels", "(3, 4, 4, 1)", data(change=lambda images: np.moveaxis(images, 1, -1))),
-    "one id for all": ("ids", "one id", data(name=lambda _: "0" * 64)),
-    "ids that are no digests": ("ids", "no SHA-256", data(name=lambda content: str(sum(content)))),
+    "one id for all": ("ids", "the same id", data(name=lambda _: "0" * 64)),
+    "ids that are no digests": ("ids", "not a SHA-256", data(name=lambda content: str(sum(content)))),
 }
 WRONG = [("metrics", METRICS), ("models", MODELS), ("datasets", DATASETS)]
 

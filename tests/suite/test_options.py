@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from bench_core.errors import UsageError
+from bench_core.planning.lookup import planned_options
 from bench_core.registry import Offer, Origin, Registry
 from bench_core.suite.load import load_suite
 from bench_core.suite.model import AttackEntry, DataEntry, MetricEntry, ModelEntry
@@ -67,8 +68,8 @@ def unwritable(width: Any = frozenset()) -> Any:
 def test_a_value_that_json_cannot_hold_is_a_fault(build: Callable[..., Any]) -> None:
     """Else the digest of the job would raise a TypeError while the suite is planned."""
     offer = Offer("metrics", "x", MetricRecipe(build, ""), ORIGIN)
-    assert offer.check({"width": [1, {"é": "ü"}, math.inf]}, "suite", "attacks.X")[1] == []
-    options, faults = offer.check({"width": {"day": datetime.date(2020, 2, 3)}}, "suite", "attacks.X")
+    assert planned_options(offer, {"width": [1, {"é": "ü"}, math.inf]}, "suite", "attacks.X")[1] == []
+    options, faults = planned_options(offer, {"width": {"day": datetime.date(2020, 2, 3)}}, "suite", "attacks.X")
     assert options == {}
     assert [(fault.where, fault.key) for fault in faults] == [("suite", "attacks.X.width")]
     assert "expected text, a number, a list or a table" in faults[0].message
@@ -76,7 +77,7 @@ def test_a_value_that_json_cannot_hold_is_a_fault(build: Callable[..., Any]) -> 
 
 def test_a_default_that_json_cannot_hold_is_a_fault() -> None:
     offer = Offer("metrics", "x", MetricRecipe(unwritable, ""), ORIGIN)
-    assert [fault.key for fault in offer.check({}, "suite", "attacks.X")[1]] == ["attacks.X.width"]
+    assert [fault.key for fault in planned_options(offer, {}, "suite", "attacks.X")[1]] == ["attacks.X.width"]
 
 
 def test_options_of_an_executor_need_not_be_json() -> None:
