@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,21 +12,8 @@ import pytest
 
 import bench_attacks
 
-NEW = '''"""A part that somebody adds."""
-
-from __future__ import annotations
-
-from ..compose import recipe
-from ..gradient_attack import GradientAttack
-
-
-def mine(attack: GradientAttack, *, factor: float = 1.0) -> GradientAttack:
-    """Do nothing."""
-    return attack
-
-
-RECIPES = {"mine": recipe(mine)}
-'''
+ROOT = Path(__file__).parents[2]
+NEW = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)[0]
 CODES = """
 import json
 from bench_core.registry import discover
@@ -63,10 +51,18 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 def test_a_new_file_is_found_and_changes_no_other_digest(package: Path) -> None:
     before = codes()
-    (package / "parts" / "mine.py").write_text(NEW)
+    (package / "parts" / "noisy.py").write_text(NEW)
     after = codes()
-    assert set(after) - set(before) == {"mine"}
+    assert set(after) - set(before) == {"noisy"}
     assert not changed(before, after)
+
+
+def test_the_documented_part_keeps_every_rule(package: Path) -> None:
+    (package / "parts" / "noisy.py").write_text(NEW)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench_core.cli", "check", "noisy"], capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -96,7 +92,7 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path) -> No
 
 
 def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
-    (package / "parts" / "mine.py").write_text(NEW.replace('"mine"', '"mi"'))
+    (package / "parts" / "mine.py").write_text(NEW.replace('"noisy"', '"mi"'))
     done = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
     assert done.returncode == 2
     assert "both bench_attacks.parts.mi and bench_attacks.parts.mine offer it" in done.stderr
