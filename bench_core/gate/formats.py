@@ -52,7 +52,7 @@ def _row(verdict: Verdict) -> tuple[Any, ...]:
 
 
 def summary(comparison: Comparison) -> str:
-    """Give the Markdown for a pull request or a step's summary."""
+    """Return the Markdown for a pull request or a step's summary."""
     return render(sheet(comparison, SHOWN_IN_SUMMARY), "markdown")
 
 
