@@ -9,7 +9,7 @@ import torch
 from bench_core.errors import UsageError
 from bench_models.pointclouds import recipe, train
 from bench_models.pointclouds.shapes import TRAINING_SEED, Shapes
-from bench_models.pointclouds.train import Clouds, loaded
+from bench_models.pointclouds.train import Clouds, load_all
 from tests.models.test_pointclouds import write_modelnet
 
 ZOO = recipe.zoo()
@@ -18,7 +18,7 @@ LIMIT = 2**20
 
 @pytest.fixture(scope="module")
 def held_out() -> Clouds:
-    return loaded(Shapes())
+    return load_all(Shapes())
 
 
 def test_every_training_has_a_network() -> None:
@@ -93,7 +93,7 @@ def test_a_network_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp
 
 def test_a_cloud_is_rotated_about_the_vertical_axis() -> None:
     clouds = torch.rand(3, 3, 10, 1)
-    found = train.rotated(clouds, torch.Generator().manual_seed(0))
+    found = train.rotate(clouds, torch.Generator().manual_seed(0))
     assert torch.allclose(found[:, 2], clouds[:, 2])
     assert torch.allclose((found - 0.5).norm(dim=1), (clouds - 0.5).norm(dim=1), atol=1e-6)
     assert not torch.allclose(found, clouds, atol=1e-2)

@@ -15,7 +15,7 @@ from bench_models.datasets.pixel_ids import pixel_ids
 from bench_models.pointclouds.modelnet import ModelNet, read_off
 from bench_models.pointclouds.network import PointNet2, SetAbstraction
 from bench_models.pointclouds.shapes import SOLIDS, Shapes, make_shape, rotation
-from bench_models.pointclouds.surfaces import as_cloud, revolve, spread
+from bench_models.pointclouds.surfaces import as_cloud, revolve, sample_surface
 
 
 def some_clouds(count: int = 4, points: int = 40) -> Tensor:
@@ -75,7 +75,7 @@ def test_round_solids_have_the_exact_areas_approximately() -> None:
 
 def test_points_are_spread_by_area_and_within_their_triangles() -> None:
     small, large = [(0, 0, 0), (1, 0, 0), (0, 1, 0)], [(0, 0, 5), (3, 0, 5), (0, 1, 5)]
-    found = spread(np.array([small, large], dtype=float), 4000, np.random.default_rng(0))
+    found = sample_surface(np.array([small, large], dtype=float), 4000, np.random.default_rng(0))
     on_large = found[:, 2] > 1
     assert on_large.mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 4000))
     x, y = found[~on_large, 0], found[~on_large, 1]
@@ -83,7 +83,7 @@ def test_points_are_spread_by_area_and_within_their_triangles() -> None:
     assert (x + y).max() <= 1
     assert x.mean() == pytest.approx(1 / 3, abs=0.03)  # the centre of gravity
     with pytest.raises(ValueError, match="no area"):
-        spread(np.zeros((2, 3, 3)), 5, np.random.default_rng(0))
+        sample_surface(np.zeros((2, 3, 3)), 5, np.random.default_rng(0))
 
 
 def test_a_rotation_keeps_lengths_and_is_no_mirror() -> None:
