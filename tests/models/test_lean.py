@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench_models.lean.activations import activate_in_place
 from bench_models.lean.folding import Affine
 from bench_models.lean.make import lean
-from bench_models.lean.thin_conv import ThinConv2d, fits
+from bench_models.lean.thin_conv import ThinConv2d, is_thin
 
 
 def mixture_gradient(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:
@@ -33,21 +33,21 @@ def test_the_gradient_of_a_thin_convolution_is_that_of_the_plain_one(channels, k
     torch.manual_seed(0)
     plain = nn.Conv2d(channels, 5, kernel, stride, padding).double().requires_grad_(False)
     images = torch.rand(2, channels, height, width, dtype=torch.float64)
-    assert fits(plain)
-    thin = ThinConv2d.of(plain)
+    assert is_thin(plain)
+    thin = ThinConv2d.from_conv(plain)
     assert torch.equal(thin(images), plain(images))
     torch.testing.assert_close(mixture_gradient(thin, images), mixture_gradient(plain, images))
 
 
 def test_a_thin_convolution_can_be_differentiated_twice() -> None:
-    thin = ThinConv2d.of(nn.Conv2d(1, 2, 3, 1, 1).double().requires_grad_(False))
+    thin = ThinConv2d.from_conv(nn.Conv2d(1, 2, 3, 1, 1).double().requires_grad_(False))
     images = torch.rand(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda given: thin(given) ** 2, images)
 
 
 def test_a_thin_convolution_keeps_its_weights_gradient_and_follows_new_weights() -> None:
     plain = nn.Conv2d(1, 4, 3, padding=1)
-    thin, images = ThinConv2d.of(plain), torch.rand(2, 1, 8, 8)
+    thin, images = ThinConv2d.from_conv(plain), torch.rand(2, 1, 8, 8)
     thin(images.requires_grad_(True)).sum().backward()
     assert plain.weight.grad is not None
     assert plain.weight.grad.abs().sum() > 0
@@ -67,12 +67,14 @@ def test_a_thin_convolution_keeps_its_weights_gradient_and_follows_new_weights()
     ],
 )  # fmt: skip
 def test_other_convolutions_are_left_alone(other: nn.Module) -> None:
-    assert not fits(other)
+    assert not is_thin(other)
 
 
 def test_gradients_in_bfloat16_pass_a_thin_convolution() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(ThinConv2d.of(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), nn.Flatten()).requires_grad_(False)
+    network = nn.Sequential(
+        ThinConv2d.from_conv(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), nn.Flatten()
+    ).requires_grad_(False)
 
     def short(images: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
