@@ -50,10 +50,10 @@ def test_the_number_of_pixels_left_is_exact(rate: float, pixels_: int, left: int
 
 def test_cutout_masks_one_whole_square_anywhere() -> None:
     images = pixels(200, height=8, width=8)
-    position = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
-    changed = (without_square(images, 0.5, position) != images).any(1)
+    place = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
+    changed = (without_square(images, 0.5, place) != images).any(1)
     corners = set()
-    for image, cut, mask in zip(images, without_square(images, 0.5, position), changed, strict=True):
+    for image, cut, mask in zip(images, without_square(images, 0.5, place), changed, strict=True):
         rows, columns = mask.any(1).nonzero()[:, 0].tolist(), mask.any(0).nonzero()[:, 0].tolist()
         assert mask.sum() == 16
         assert rows == list(range(rows[0], rows[0] + 4))

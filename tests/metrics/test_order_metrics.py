@@ -48,27 +48,25 @@ def test_noise_has_no_disentanglement_once_it_is_corrected(contexts: int) -> Non
     assert abs(corrected.mean().item()) < 0.2 * plug_in.mean().item()
 
 
-def test_a_game_with_context_free_interactions_has_disentanglement_1() -> None:
+def test_a_game_with_context_free_interactions_has_disentanglement_one() -> None:
     """The square of the number of players: Delta v(i, j, S) is 2 in every context."""
     sets = all_coalitions(8).double()
     game = TableGame((sets.sum(1) ** 2)[None])
-    for values in disentangled(game, [1, 3, 5], PAIRS, 6, of_ids(1)):
-        assert torch.allclose(values, torch.ones(1, 3, 3).double())
+    for found in disentangled(game, [1, 3, 5], PAIRS, 6, of_ids(1)):
+        assert torch.allclose(found, torch.ones(1, 3, 3).double())
 
 
 def test_disentanglement_approaches_its_definition() -> None:
     """Compare with equation 4 over all contexts."""
     game, order = smooth_games(8, 1), 3
     many = TableGame(game.values.expand(50, -1))
-    for k, (i, j) in enumerate(PAIRS[0].tolist()):
+    for place, (i, j) in enumerate(PAIRS[0].tolist()):
         rest = [p for p in range(8) if p not in (i, j)]
         sets = [sum(2**p for p in chosen) for chosen in itertools.combinations(rest, order)]
-        values, first, second = game.values[0], 2**i, 2**j
-        change = torch.stack(
-            [values[s + first + second] - values[s + first] - values[s + second] + values[s] for s in sets]
-        )
+        values, one, other = game.values[0], 2**i, 2**j
+        change = torch.stack([values[s + one + other] - values[s + one] - values[s + other] + values[s] for s in sets])
         expected = (change.mean().abs() / change.abs().mean()).item()
-        plug_in, corrected = disentangled(many, [order], PAIRS[:, k : k + 1], 20, of_ids(50))
+        plug_in, corrected = disentangled(many, [order], PAIRS[:, place : place + 1], 20, of_ids(50))
         assert plug_in.mean().item() == pytest.approx(expected, abs=0.05)
         assert corrected.mean().item() == pytest.approx(expected, abs=0.05)
 

@@ -52,5 +52,5 @@ def build_smoothed(
 
 
 def smoothed_identity(base: Mapping[str, Any], sigma: float, n: int, form: str, seed: int) -> Mapping[str, Any]:  # noqa: ARG001
-    """Return what defines the smoothed classifier; `n`, `form` and `seed` define only its approximation."""
+    """Return what defines the smoothed classifier; `n`, `form` and `seed` only say how it is approximated."""
     return {"base": base, "sigma": sigma}
