@@ -97,9 +97,9 @@ def test_masks_do_not_depend_on_the_batch() -> None:
     metric, network = DropoutCorrection(), toy_network(5)
     together = metric.observe(given, images + 0.1, network, ImageStreams(0, given.ids))
     for i in range(6):
-        row = slice(i, i + 1)
-        alone = metric.observe(given.take(row), (images + 0.1)[row], network, ImageStreams(0, given.ids[row]))
-        assert all(torch.equal(alone[name], together[name][row]) for name in together)
+        own = slice(i, i + 1)
+        alone = metric.observe(given.take(own), (images + 0.1)[own], network, ImageStreams(0, given.ids[own]))
+        assert all(torch.equal(alone[name], together[name][own]) for name in together)
 
 
 @pytest.mark.parametrize(
