@@ -32,6 +32,7 @@ def own_changes(network: nn.Module, image: Tensor) -> frozenset[str]:
         image: An image [1, c, h, w].
     """
     if network not in _own_changes:
+        network.eval()
         before, states = ModelState.of(network), RandomStates()
         network(image)
         states.restore()

@@ -118,7 +118,7 @@ def wrong_form(answer: Any, count: int) -> str:
         name = type(answer).__name__
         return f"answered with {'an' if name[0].lower() in 'aeiou' else 'a'} {name}, not logits [n, classes]"
     if not answer.is_floating_point():
-        return f"answered with {answer.dtype}, not logits [n, classes]"
+        return f"answered with {str(answer.dtype).split('.')[-1]}, not logits [n, classes]"
     if answer.ndim < 2 or len(answer) != count:
         return f"answered with shape {tuple(answer.shape)} for {count} images, not logits [n, classes]"
     return ""

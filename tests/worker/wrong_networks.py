@@ -31,7 +31,7 @@ def normalised_in_numpy(inner: nn.Module, images: Tensor) -> Tensor:
 
 
 def root_of_black(inner: nn.Module, images: Tensor) -> Tensor:
-    return inner((images - 0.5).relu().sqrt())
+    return inner((images * (images > 0.5)).sqrt())  # dark is black, where the gradient is 0 * infinity
 
 
 def attacked(images: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def tuple_when_attacked(inner: nn.Module, images: Tensor) -> Any:
 
 
 def batch_statistics(inner: nn.Module, images: Tensor) -> Tensor:
-    return functional.batch_norm(inner(images), None, None, training=True)
+    return inner(functional.batch_norm(images, None, None, training=True))
 
 
 def running_statistics(inner: nn.Module, images: Tensor) -> Tensor:
@@ -84,6 +84,9 @@ WRONG: Mapping[str, Forward] = {
     "dict": lambda inner, images: {"logits": inner(images)},
     "nothing": lambda inner, images: None,
     "classes": lambda inner, images: inner(images).argmax(1),
+    "right": lambda inner, images: inner(images),
+    "normalised": lambda inner, images: inner((images - 0.5) / 0.25),
+    "shifted": lambda inner, images: inner(images - 0.5),
     "flat": lambda inner, images: inner(images)[:, 0],
 }
 
