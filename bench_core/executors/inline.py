@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import ContractError, UsageError, raised
+from ..errors import ContractError, NetworkFault, UsageError, raised
 from . import Outcome, Task
 from .tasks import TaskQueue
 
@@ -20,6 +20,8 @@ def attempt(worker: Worker, task: Task) -> Outcome:
         return Outcome(task.address, worker.compute(task.spec, list(task.wanted)))
     except UsageError as error:
         return Outcome(task.address, reason=str(error), usage=True)
+    except NetworkFault as error:
+        return Outcome(task.address, reason=str(error), network=error.network)
     except ContractError as error:
         return Outcome(task.address, reason=str(error))
     except (Exception, SystemExit) as error:

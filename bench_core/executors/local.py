@@ -138,7 +138,7 @@ class WorkerProcess:
                 return exchange(process, task.address, request)
         except (OSError, EOFError, ValueError):
             death = self._reap(process)
-            return Outcome(task.address, reason=watch.reason or death)
+            return Outcome(task.address, reason=watch.reason or death, died=True)
 
     def stop(self) -> None:
         """Kill the process. It is not started again."""
@@ -214,4 +214,4 @@ def exchange(process: subprocess.Popen[bytes], address: str, request: bytes) -> 
     bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
     if bundle is not None and len(bundle) < answer["size"]:
         raise EOFError
-    return Outcome(address, bundle, answer["reason"], answer["usage"])
+    return Outcome(address, bundle, answer["reason"], answer["usage"], answer["network"])

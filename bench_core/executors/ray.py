@@ -198,7 +198,8 @@ class _Scheduler:
         """Queue a lost worker's task again; return a failed outcome if it has killed too many workers."""
         self.deaths[task.address] += 1
         if self.deaths[task.address] >= ATTEMPTS:
-            return Outcome(task.address, reason=f"the worker process died {ATTEMPTS} times ({first_line(error)})")
+            reason = f"the worker process died {ATTEMPTS} times ({first_line(error)})"
+            return Outcome(task.address, reason=reason, died=True)
         self.lost.append(task)
         return None
 

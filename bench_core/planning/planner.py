@@ -134,7 +134,8 @@ def _attack_jobs(
     suite, budget = resolved.suite, resolved.budget(labels["budget"])
     targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
-    forwards, backwards = use.cost.total(budget.steps)
+    networks = sum(resolved.models[name].networks for name in source)
+    forwards, backwards = (networks * passes for passes in use.cost.total(budget.steps))
     metrics = evaluations(resolved, budget.steps)
     for part in parts:
         job = AttackJob(

@@ -80,6 +80,12 @@ class ModelSpec:
         described = digest({"recipe": self.recipe, "options": self.options, "identity": self.identity})
         return frozenset(digests or {described})
 
+    @property
+    def networks(self) -> int:
+        """The number of networks that an image passes in one forward: that of the members of an ensemble, else 1."""
+        members = [part for value in self.parts.values() if isinstance(value, tuple) for part in value]
+        return sum(part.networks for part in members) or 1
+
     def to_json(self) -> Json:
         parts = {
             option: [part.to_json() for part in value] if isinstance(value, tuple) else value.to_json()

@@ -105,7 +105,14 @@ NETWORKS = {
     "saturated": "the cross entropy's gradient is zero because the logits are so large (use loss = margin)",
     "softmax": "the network gives probabilities, not logits",
     "randomised": "the network is randomised: attack its expectation, and read its scores as one random draw",
+    "nan_gradient": "the network's input gradient is NaN or infinite, so attacks on it are void",
+    "changes_images": "the network changes its input in place, of which bench gives it a copy",
+    "changes_itself": "the network changes itself at every forward, so its answers may depend on those before",
+    "float16": "the network answers in float16, of which bench makes float32: it is less exact than others",
+    "bfloat16": "the network answers in bfloat16, of which bench makes float32: it is less exact than others",
+    "float64": "the network answers in float64, of which bench makes float32",
 }
+BATCH = "the network's answer for an image depends on the other images of the batch (batch statistics?)"
 
 
 def _of_networks(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
@@ -122,12 +129,16 @@ def _of_networks(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -
             share = float(row.arrays.get(name, ~examined)[examined].mean())
             if share > 0:
                 yield Warned(kind, f"{100 * share:.0f}% of {examined.sum()} images", network, sources)
+        gap = float(row.arrays.get("batch_gap", np.zeros(1)).max())
+        if gap > 0:
+            yield Warned(BATCH, f"alone, by up to {100 * gap:.2g}% of its largest logit", network, sources)
 
 
 def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:
     """Warn about what the host recorded of one attack on one source."""
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
+        UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0),
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
@@ -153,6 +164,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
 
 
 LOST = "loses success on its own source"
+UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
 
 
 def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
