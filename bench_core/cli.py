@@ -91,9 +91,9 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
             raise
         return fail(2, *error.faults)
     except Incomplete as error:
-        return fail(3, f"{error}; finished results are stored, run the same command to continue")
-    except (KeyboardInterrupt, Interrupted, typer.Abort):
-        return fail(INTERRUPTED, "interrupted; finished results are stored, run the same command to continue")
+        return fail(3, f"{error}; {what_is_kept(error)}, run the same command to continue")
+    except (KeyboardInterrupt, Interrupted, typer.Abort) as stopped:
+        return fail(INTERRUPTED, f"interrupted; {what_is_kept(stopped)}, run the same command to continue")
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -107,6 +107,11 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
         if debug:
             raise
         return fail(3, f"{type(error).__name__}: {error} (an error in bench or in a plugin; --debug shows where)")
+
+
+def what_is_kept(stopped: BaseException) -> str:
+    """Return what the user has of a run that was stopped; `run` adds a note if it wrote a result."""
+    return "; ".join(getattr(stopped, "__notes__", ["finished results are stored"]))
 
 
 def usage(error: Any) -> int:

@@ -32,6 +32,7 @@ class Result:
         selected: The positions of the attacked images in the dataset.
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
+        planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
     """
 
     suite: Suite
@@ -43,11 +44,12 @@ class Result:
     selected: Sequence[int] = ()
     warned: Sequence[Warned] = ()
     published: Mapping[str, str] = field(default_factory=dict)
+    planned: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether no score is void."""
-        return not any(score.void for score in self.scores)
+        """Whether all images were attacked and no score is void."""
+        return len(self.selected) >= self.planned and not any(score.void for score in self.scores)
 
     def records(self) -> list[dict[str, Any]]:
         """Return all scores as flat records, ready for a data frame."""

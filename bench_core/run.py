@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import Fault, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
-from .executors.dispatch import Dispatcher, Incomplete, Reasons
+from .executors.dispatch import Dispatcher, Incomplete, Interrupted, Reasons
 from .planning.accuracy import accuracy_faults
 from .planning.jobs import PlannedJob
 from .planning.plan import make_plan, predictions_of
-from .planning.planner import clean_jobs, is_white_box, selected_jobs
+from .planning.planner import clean_jobs, selected_jobs
 from .planning.recipe_faults import recipe_faults
 from .planning.resolve import ResolvedSuite, resolve
 from .planning.selection import select
@@ -26,9 +25,9 @@ from .registry import Registry, discover
 from .reserved import PREDICTED
 from .result import Result
 from .runs.folder import safe_name
-from .runs.scoring import score_run
-from .runs.write import make_record, read_published, selected_truth, write
-from .scores.rows import complete_labels, gather
+from .runs.record import read_record
+from .runs.rounds import Rounds, Scorer
+from .runs.write import read_published, write
 from .store import Store
 from .suite.load import load_suite
 from .suite.model import Suite
@@ -70,6 +69,7 @@ def run(
     limits: Limits = NO_LIMITS,
     strict: bool = False,
     warn: bool = True,
+    on_round: Callable[[Result], None] | None = None,
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`. Results that the store `<out>/store` has are reused.
 
@@ -88,14 +88,15 @@ def run(
         limits: Time and memory that a job may take before it is void.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
+        on_round: Called with the result so far, whenever the suite's attacks are complete on further images.
 
     Returns:
         The scores and tables, which are also written to the folder.
 
     Raises:
         UsageError: if the suite, a model's file or an option is wrong.
-        Interrupted: on Ctrl-C; what finished is stored.
-        Incomplete: if the run cannot go on; what finished is stored.
+        Interrupted: on Ctrl-C. What finished is stored, and the folder has the result of the images that are complete.
+        Incomplete: if the run cannot go on. The same holds.
     """
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
@@ -123,28 +124,52 @@ def run(
         stop_at_faults(accuracy_faults(suite, predictions, resolved.images.labels))
         selection = select(resolved, predictions)
         attacks = selected_jobs(resolved, selection)
-        attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks)
-    labels_of = complete_labels(suite, partial(is_white_box, resolved))
-    rows = gather(clean, clean_arrays, reasons, labels_of, "all", range(len(resolved.images.ids)))
-    rows += gather(attacks, attack_arrays, attack_reasons, labels_of, "selected", selection.indices)
-    folder, truth = out / safe_name(suite.name) / safe_name(suite.profile), selected_truth(resolved, selection)
-    result = score_run(
-        suite,
-        folder,
-        rows,
-        resolved.metrics_by_label,
-        selection.indices,
-        truth,
-        published,
-        reasons | attack_reasons,
-        warn,
-    )
-    try:
-        write(result, make_record(result, resolved, selection), registry.manager)
-    except OSError as error:
-        raise Incomplete(f"cannot write {folder}: {error.strerror or error}") from None
+        folder = out / safe_name(suite.name) / safe_name(suite.profile)
+        scorer = Scorer(resolved, folder, selection, published, clean, clean_arrays, reasons, attacks, warn)
+        rounds = Rounds(scorer, on_round)
+        try:
+            attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks, rounds)
+        except (KeyboardInterrupt, Interrupted, Incomplete) as stopped:
+            save_complete_rounds(rounds, registry, stopped)
+            raise
+    result = scorer.score(attack_arrays, attack_reasons, scorer.images)
+    save(result, scorer, registry)
+    if on_round is not None:
+        on_round(result)
     registry.manager.hook.bench_run_finished(result=result)
     return result
+
+
+def save(result: Result, scorer: Scorer, registry: Registry) -> None:
+    """Write the run's folder. Raises Incomplete if that is impossible."""
+    try:
+        write(result, scorer.record(result), registry.manager)
+    except OSError as error:
+        raise Incomplete(f"cannot write {result.folder}: {error.strerror or error}") from None
+
+
+def save_complete_rounds(rounds: Rounds, registry: Registry, stopped: BaseException) -> None:
+    """Write the result of the complete rounds of a run that was stopped, and add a note that says so to the exception.
+
+    The folder is left alone if it has the same run with at least as many images.
+    """
+    scorer = rounds.scorer
+    if not rounds.images or has_more_images(scorer, rounds.images):
+        return
+    with suppress(Incomplete):
+        save(rounds.result(), scorer, registry)
+        where = f"{scorer.folder} has the result of the first {rounds.images} of {scorer.images} images"
+        stopped.add_note(where)
+
+
+def has_more_images(scorer: Scorer, images: int) -> bool:
+    """Return whether a run's folder has the result of the same suite with at least as many images."""
+    try:
+        record = read_record(scorer.folder)
+    except UsageError:
+        return False
+    same = record.suite == scorer.resolved.suite and record.host == scorer.resolved.host
+    return same and tuple(record.images.ids[:images]) == scorer.selection.ids[:images]
 
 
 def make_executor(

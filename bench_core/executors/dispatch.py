@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +20,7 @@ from .claims import Claims
 from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
+OnRound = Callable[[int, CellRows, Reasons], None]  # the number of complete rounds, and what is known of them
 
 
 class Interrupted(Exception):
@@ -50,8 +51,14 @@ class Dispatcher:
     limits: Limits = NO_LIMITS
     strict: bool = False
 
-    def compute(self, stage: str, jobs: Sequence[PlannedJob]) -> tuple[CellRows, Reasons]:
+    def compute(
+        self, stage: str, jobs: Sequence[PlannedJob], on_round: OnRound | None = None
+    ) -> tuple[CellRows, Reasons]:
         """Return the rows of all jobs, and for void cells the reasons.
+
+        Jobs are computed round by round, without a barrier between rounds. When all jobs of the first rounds have
+        finished or failed, `on_round` is called with the number of these rounds, and the rows and reasons so far.
+        Failed jobs are retried after all rounds.
 
         A failed metric or target voids its own cells only, although all cells of a job are computed in one pass: a
         failed job is retried without its metrics and, if that succeeds, in parts (see `_Pending.parts`).
@@ -63,7 +70,7 @@ class Dispatcher:
         """
         pending = _Pending(jobs, self.store)
         self.check_sources([pending.jobs[address][0] for address in pending.missing])
-        failed = self._attempt(stage, pending.missing, pending)
+        failed = self._attempt(stage, pending.missing, pending, on_round)
         reasons = reasons_of(failed, pending.missing)
         record_only = {
             address: (RECORD,)
@@ -109,16 +116,25 @@ class Dispatcher:
             with self._running(tasks) as outcomes:
                 stop_at_faults([Fault("", "", one.reason or "unknown") for one in outcomes if one.usage])
 
-    def _attempt(self, stage: str, wanted: Mapping[str, Collection[str]], pending: _Pending) -> dict[str, Outcome]:
+    def _attempt(
+        self,
+        stage: str,
+        wanted: Mapping[str, Collection[str]],
+        pending: _Pending,
+        on_round: OnRound | None = None,
+    ) -> dict[str, Outcome]:
         """Compute the wanted cells of each address; return the outcomes of those that failed."""
         failed: dict[str, Outcome] = {}
+        rounds = _Rounds({address: jobs[0].round for address, jobs in pending.jobs.items()}, wanted)
+        if rounds.newly_complete() and on_round is not None:
+            on_round(rounds.complete, pending.rows, {})
         if not wanted:
             return failed
         passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
-        # most expensive first, so that no worker starts an ensemble when the others have nothing left to do
+        # the most expensive of a round first, so that no worker starts an ensemble when nothing else is left
         tasks = [
             Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
-            for address in sorted(wanted, key=passes.__getitem__, reverse=True)
+            for address in sorted(wanted, key=lambda address: (rounds.number[address], -passes[address]))
         ]
         claims = Claims(self.store)
         queue = TaskQueue(tasks, claims, lambda task: self.store.cells(task.address).issuperset(task.wanted))
@@ -132,6 +148,7 @@ class Dispatcher:
                     address = queue.stored.popleft()
                     pending.rows[address] = self.store.get(address)
                     advance(passes[address])
+                    rounds.finish(address)
                 if outcome is None:
                     break
                 address = outcome.address
@@ -144,6 +161,9 @@ class Dispatcher:
                     labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
                     raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")
                 advance(passes[address])
+                rounds.finish(address)
+                if rounds.newly_complete() and on_round is not None:
+                    on_round(rounds.complete, pending.rows, reasons_of(failed, wanted))
         return failed
 
     def _keep(self, outcome: Outcome, pending: _Pending) -> bool:
@@ -184,6 +204,35 @@ def reason_of(outcome: Outcome) -> str:
 def reasons_of(failed: Mapping[str, Outcome], wanted: Mapping[str, Collection[str]]) -> Reasons:
     """Return the reason of every cell that was wanted of a failed job."""
     return {(address, cell): reason_of(outcome) for address, outcome in failed.items() for cell in wanted[address]}
+
+
+class _Rounds:
+    """Counts the jobs that are left of each round.
+
+    Args:
+        number: The number of each job's round, by its address; of all jobs.
+        missing: The addresses of the jobs that are not stored.
+
+    Attributes:
+        complete: The number of rounds that are complete, like all before them.
+    """
+
+    def __init__(self, number: Mapping[str, int], missing: Collection[str]) -> None:
+        self.number = number
+        self.left = Counter(number[address] for address in missing)
+        self.count = 1 + max(number.values(), default=-1)
+        self.complete = 0
+
+    def finish(self, address: str) -> None:
+        """Count a job as finished or failed."""
+        self.left[self.number[address]] -= 1
+
+    def newly_complete(self) -> bool:
+        """Count the rounds that are complete, like all before them. Return whether there are more than before."""
+        before = self.complete
+        while self.complete < self.count and not self.left[self.complete]:
+            self.complete += 1
+        return self.complete > before
 
 
 class _Pending:

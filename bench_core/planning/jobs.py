@@ -224,6 +224,7 @@ class PlannedJob:
         cost: Forwards and backwards through the source, for all images together.
         evaluations: Forwards of the metrics.
         checks_source: Whether the attack rejects some sources and must be asked before the run.
+        round: The number of its micro-batch, from 0. After a round, all that the suite asks for is known of its images.
     """
 
     job: Job
@@ -232,6 +233,7 @@ class PlannedJob:
     cost: tuple[float, float] = (0, 0)
     evaluations: float = 0
     checks_source: bool = False
+    round: int = 0
 
     @cached_property
     def address(self) -> str:

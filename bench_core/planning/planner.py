@@ -93,9 +93,9 @@ def _clean_jobs(
     cells = tuple(Cell(item.key, label, model) for item, (label, _, _) in zip(observations, metrics, strict=True))
     forwards = 1 + sum(forwards - 1 for _, _, forwards in metrics)  # all share one forward of the clean images
     unique = _unique(observations)
-    for part in parts:
+    for number, part in enumerate(parts):
         job = CleanJob(part, {model: spec}, unique, resolved.suite.seed, resolved.environment, resolved.host)
-        yield PlannedJob(job, cells, {"target": model}, evaluations=forwards * len(part))
+        yield PlannedJob(job, cells, {"target": model}, evaluations=forwards * len(part), round=number)
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,13 @@ def _attack_jobs(
     networks = sum(resolved.models[name].networks for name in source)
     forwards, backwards = (networks * passes for passes in use.cost.total(budget.steps))
     metrics = evaluations(resolved, budget.steps)
-    for part in parts:
+    for number, part in enumerate(parts):
         job = AttackJob(
             part, models, observed.observations, suite.seed, resolved.environment, resolved.host,
             use.spec, budget, tuple(source), suite.ensemble, suite.quantise,
         )  # fmt: skip
         cost = (forwards * len(part), backwards * len(part))
-        yield PlannedJob(job, observed.cells, labels, cost, metrics * len(part), use.checks_source)
+        yield PlannedJob(job, observed.cells, labels, cost, metrics * len(part), use.checks_source, number)
 
 
 def is_white_box(resolved: ResolvedSuite, source: Sequence[str], target: str) -> bool:

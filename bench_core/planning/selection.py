@@ -23,6 +23,10 @@ class Selection:
         """The digest of the list."""
         return digest(list(self.ids))
 
+    def first(self, count: int) -> Selection:
+        """Return the selection of the first images."""
+        return Selection(self.indices[:count], self.ids[:count])
+
 
 def first_images(resolved: ResolvedSuite) -> Selection:
     """Return a selection of the expected size, to estimate costs before the predictions that select are known."""

@@ -34,7 +34,8 @@ def load_result(folder: Path, registry: Registry | None = None, warn: bool = Tru
     metrics = build_metrics(suite, registry or discover(), str(folder / RECORD_FILE))
     rows = unpack_rows(str(folder / ROWS_FILE))
     published = {table.name: _published(folder, table.name) for table in suite.tables if table.reference}
-    return score_run(suite, folder, rows, metrics, record.images.indices, record.truth, published, {}, warn)
+    images = record.images
+    return score_run(suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned)
 
 
 def build_metrics(suite: Suite, registry: Registry, where: str) -> dict[str, Metric]:

@@ -21,11 +21,15 @@ class _Part(BaseModel):
 
 
 class SelectedImages(_Part):
-    """The frozen list of attacked images: positions in the dataset, SHA-256 digests, and the digest of the list."""
+    """The frozen list of attacked images: positions in the dataset, SHA-256 digests, and the digest of the list.
+
+    `planned` is the number of images that the run was to attack. It is larger if the run was interrupted.
+    """
 
     indices: list[int]
     ids: list[str]
     digest: str
+    planned: int | None = None
 
 
 class Dataset(_Part):

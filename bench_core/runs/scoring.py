@@ -30,6 +30,7 @@ def score_run(
     published: Mapping[str, str],
     voids: Voids,
     warn: bool,
+    planned: int | None = None,
 ) -> Result:
     """Compute everything that follows from the rows of a run.
 
@@ -43,11 +44,13 @@ def score_run(
         published: The text of the CSV file of published values, for each table that has one.
         voids: The reason of every void cell.
         warn: Whether to look for warnings.
+        planned: The number of images that the run was to attack; by default those that it attacked.
     """
     summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
     scores = Scores([*summarised, *derive(Scores(summarised), suite)])
     warned = warnings(rows, scores, suite.budgets, suite.members_by_source) if warn else []
-    result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published)
+    planned = len(selected) if planned is None else planned
+    result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published, planned)
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
 
 
@@ -55,7 +58,12 @@ def make_table(result: Result, entry: TableEntry) -> Table:
     """Build one table of a result, with the warnings about its scores as notes."""
     table = pivot(result.scores, entry, result.suite.title, result.published.get(entry.name), result.suite.file)
     lines = flags(result.scores.select(entry.value, entry.where), result.warned)
-    return replace(table, notes=(*table.notes, *(line for line in lines if line.startswith("W: "))))
+    notes = [line for line in lines if line.startswith("W: ")]
+    if len(result.selected) < result.planned:
+        notes.insert(
+            0, f"the first {len(result.selected)} of {result.planned} images (run the suite again for the rest)"
+        )
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def pivots(result: Result, rows: Sequence[str]) -> list[Table]:

@@ -59,7 +59,9 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
     origins = {offer.origin for offer in resolved.registry.offers.values()}
     return RunRecord(
         suite=suite,
-        images=SelectedImages(indices=list(selection.indices), ids=list(selection.ids), digest=selection.digest),
+        images=SelectedImages(
+            indices=list(selection.indices), ids=list(selection.ids), digest=selection.digest, planned=result.planned
+        ),
         dataset=Dataset(count=len(ids), digest=digest(ids)),
         truth=selected_truth(resolved, selection),
         models={label: dict(model.description) for label, model in resolved.models.items()},

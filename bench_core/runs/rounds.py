@@ -1,0 +1,112 @@
+"""Scores a run from the images that are complete: after each round, when it is interrupted, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from ..planning.jobs import PlannedJob
+from ..planning.plan import CellRows
+from ..planning.planner import is_white_box
+from ..planning.resolve import ResolvedSuite
+from ..planning.selection import Selection
+from ..result import Result
+from ..scores.rows import Complete, RowSet, Voids, complete_labels, gather
+from .record import RunRecord
+from .scoring import score_run
+from .write import make_record, selected_truth
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Computes the result of a run from the rows of its jobs.
+
+    Attributes:
+        resolved: The suite.
+        folder: The run's folder.
+        selection: The images that are attacked.
+        published: The text of the CSV file of published values, for each table that has one.
+        clean: The jobs over the whole dataset.
+        clean_rows: Their rows.
+        clean_reasons: The reasons of their void cells.
+        attacks: The jobs over the selected images.
+        warn: Whether to look for warnings.
+    """
+
+    resolved: ResolvedSuite
+    folder: Path
+    selection: Selection
+    published: Mapping[str, str]
+    clean: Sequence[PlannedJob]
+    clean_rows: CellRows
+    clean_reasons: Voids
+    attacks: Sequence[PlannedJob]
+    warn: bool
+
+    @cached_property
+    def clean_sets(self) -> list[RowSet]:
+        assert self.resolved.images is not None
+        listed = range(len(self.resolved.images.ids))
+        return gather(self.clean, self.clean_rows, self.clean_reasons, self._labels, "all", listed)
+
+    @cached_property
+    def _labels(self) -> Complete:
+        return complete_labels(self.resolved.suite, partial(is_white_box, self.resolved))
+
+    @property
+    def images(self) -> int:
+        return len(self.selection.indices)
+
+    def images_of(self, rounds: int) -> int:
+        """Return the number of images of the first rounds."""
+        return min(rounds * self.resolved.suite.compute.micro_batch, self.images)
+
+    def score(self, rows: CellRows, reasons: Voids, images: int) -> Result:
+        """Compute the result over the first images.
+
+        Args:
+            rows: The rows of the jobs over these images.
+            reasons: The reasons of their void cells.
+            images: The number of images, which is that of whole rounds.
+        """
+        suite, first = self.resolved.suite, self.selection.first(images)
+        size = suite.compute.micro_batch
+        jobs = [job for job in self.attacks if job.round * size < images]
+        sets = [*self.clean_sets, *gather(jobs, rows, reasons, self._labels, "selected", first.indices)]
+        return score_run(
+            suite, self.folder, sets, self.resolved.metrics_by_label, first.indices,
+            selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
+            self.images,
+        )  # fmt: skip
+
+    def record(self, result: Result) -> RunRecord:
+        """Return the record of a result."""
+        return make_record(result, self.resolved, self.selection.first(len(result.selected)))
+
+
+@dataclass
+class Rounds:
+    """Keeps what the complete rounds of a run have given, and passes their result on.
+
+    Attributes:
+        scorer: Computes results.
+        on_round: Called with the result of all complete rounds, but not after the last.
+    """
+
+    scorer: Scorer
+    on_round: Callable[[Result], None] | None = None
+    images: int = 0
+    rows: CellRows = field(default_factory=dict)
+    reasons: Voids = field(default_factory=dict)
+
+    def __call__(self, complete: int, rows: CellRows, reasons: Voids) -> None:
+        """Note that the first rounds are complete."""
+        self.images, self.rows, self.reasons = self.scorer.images_of(complete), rows, dict(reasons)
+        if self.on_round is not None and self.images < self.scorer.images:
+            self.on_round(self.result())
+
+    def result(self) -> Result:
+        """Return the result of all complete rounds."""
+        return self.scorer.score(self.rows, self.reasons, self.images)
