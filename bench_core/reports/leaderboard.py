@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
-from ..gate.snapshot import default_gate, image_ids
+from ..gate.snapshot import gate_of, image_ids
 from ..registry import Registry
 from ..reserved import RECORD
 from ..runs.folder import run_folder
@@ -74,7 +74,7 @@ def _of_suite(
     runs: Sequence[Contribution], by: By, score: str | None, best: str | None, where: Mapping[str, str]
 ) -> Sheet:
     suite = runs[0].result.suite
-    gate = default_gate(suite)
+    gate = gate_of(suite)
     known = sorted({other.metric for run in runs for other in run.result.scores.valid()})
     if score is None and not gate:
         raise UsageError(

@@ -13,7 +13,7 @@ from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.gate.baselines import load_baseline, save_baseline
 from bench_core.gate.compare import compare
-from bench_core.gate.snapshot import gated_score, shortened, snapshot_of_run, whole_id
+from bench_core.gate.snapshot import dataset_image_id, gated_score, shortened, snapshot_of_run
 from bench_core.runs.record import read_record
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
@@ -88,7 +88,7 @@ def test_a_worse_run_fails_with_exit_code_1(folder: Path, bench, monkeypatch: py
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     code, out, errors = bench("compare", str(folder), str(worse), "--github", "--alpha", "0.5")
     assert (code, errors) == (1, [])
-    assert "not the same: environment.processor" in out
+    assert "different: environment.processor" in out
     assert "::error title=bench regression::transfer.success" in out
     assert "regression" in Path("summary.md").read_text()
     code, out, _ = bench("compare", str(folder), str(worsened(folder, "flips", 1)), "--format", "json")
@@ -202,7 +202,7 @@ def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_s
 def test_a_score_over_some_images_of_the_dataset_is_kept(tmp_path: Path) -> None:
     base = snapshot({"A": np.zeros(8)})
     places = [0, 3, 999]
-    ids = tuple(whole_id(base.dataset, place) for place in places)
+    ids = tuple(dataset_image_id(base.dataset, place) for place in places)
     made = replace(base, scores=(replace(base.scores[0], values=np.array([1.0, 0.0, 1.0]), ids=ids),))
     save_baseline(made, tmp_path / "b.json", ["first"])
     (kept,) = load_baseline(tmp_path / "b.json").scores
@@ -218,4 +218,4 @@ def test_a_score_without_an_image_is_void(write_suite, registry, tmp_path: Path)
     empty = LabelledScore(
         "transfer.success", Labels("S"), proportion("success", []), images=ImageSet.of("selected", [])
     )
-    assert gated_score(empty, record).void == "no image is counted"
+    assert gated_score(empty, record).void == "the score is over no image"
