@@ -54,7 +54,7 @@ def baseline_files(folder: Path) -> dict[str, Path]:
 
 
 def find_baseline(name: str, folder: Path) -> Path:
-    """Return the file of the baseline `name` in `folder`. Raises UsageError, with the nearest name, if there is none."""
+    """Return the file of the baseline `name` in `folder`. Raises UsageError with the nearest name if it is unknown."""
     known = baseline_files(folder)
     if safe_name(name) not in known:
         raise UsageError(Fault(str(folder), "", f'no baseline "{name}" {did_you_mean(name, known)}'))

@@ -190,7 +190,7 @@ def _different_images_of(a: GatedScore, b: GatedScore, base: Snapshot, new: Snap
 
 
 def _void_of(score: GatedScore, new: Snapshot) -> GatedScore | None:
-    """Return the void score in place of `score`. A metric that is void as a whole lacks the labels that it would add."""
+    """Return the void score in place of `score`. A metric that is void as a whole lacks the labels that it adds."""
     for other in new.scores:
         if other.void and covers(other.metric, score.metric) and other.labels.items() <= score.labels.items():
             return other

@@ -85,8 +85,8 @@ def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
     gallery = make_gallery(result, read_record(made), registry, 5, "B")
     (row,) = [each for each in gallery.rows if not each.void]
     fooled = result.arrays("transfer", source="B", attack="PGD", target="B")["fooled"][:, -1]
-    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
-    assert {shown.scale for shown in row.shown} == {5.0}  # half over eps of 0.1
+    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.images] == fooled[:5].tolist()
+    assert {shown.scale for shown in row.images} == {5.0}  # half over eps of 0.1
 
 
 def test_the_command_writes_the_page_and_refuses_nonsense(tmp_path, monkeypatch, capsys) -> None:
