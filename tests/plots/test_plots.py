@@ -14,7 +14,7 @@ from bench_core.errors import UsageError
 from bench_core.plots import write_plots
 from bench_core.plots.draw import draw
 from bench_core.plots.maps import as_squares
-from bench_core.plots.style import our_style
+from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
 from bench_core.result import Result
 from bench_core.run import resolve_suite
@@ -30,7 +30,7 @@ def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
     from matplotlib.text import Text
 
     plot = next(plot for plot in result.suite.plots if plot.name == name)
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
         figure.draw_without_rendering()
         return [each.get_text() for each in figure.findobj(Text) if each.get_text()]
@@ -59,6 +59,29 @@ def test_each_says_how_many_images_and_what_its_intervals_are(result: Result, re
         assert "95%" in whole
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("heatmap", ["value_label"]),
+        ("curves", ["x_label", "value_label"]),
+        ("sweep", ["x_label", "value_label"]),
+        ("stacked", ["value_label"]),
+        ("scatter", ["x_label", "y_label"]),
+        ("histogram", ["value_label"]),
+        ("maps", ["value_label"]),
+        ("price", ["value_label"]),
+    ],
+)
+def test_a_suite_can_name_the_axes(result: Result, registry: Registry, name: str, keys: list[str]) -> None:
+    labels = {key: f"a name for {key}, logits" for key in keys}
+    plots = [plot.model_copy(update=labels) for plot in result.suite.plots if plot.name == name]
+    named = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    shown = " ".join(texts_of(named, name, registry)).replace("\n", " ")
+    assert all(label in shown for label in labels.values())
+    if name != "scatter":
+        assert plots[0].value not in shown
+
+
 @pytest.mark.parametrize("name", ["heatmap", "curves", "histogram", "maps"])
 def test_labels_stand_as_they_are_written(result: Result, registry: Registry, name: str) -> None:
     shown = " ".join(texts_of(result, name, registry)).replace("\n", " ")
@@ -68,7 +91,7 @@ def test_labels_stand_as_they_are_written(result: Result, registry: Registry, na
 
 def test_lines_differ_in_more_than_their_colour(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "curves")
-    with our_style():
+    with plot_style():
         lines = [line for line in draw(result, plot, registry).axes[0].lines if len(line.get_xdata()) > 1]
     assert len(lines) == 4  # noise has one step
     assert len({str(line._unscaled_dash_pattern) for line in lines}) == 4
@@ -77,7 +100,7 @@ def test_lines_differ_in_more_than_their_colour(result: Result, registry: Regist
 
 def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "curves of the mean")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     fooled = result.arrays("transfer", source="A", attack="PGD", target="B")["fooled"].astype(float)  # A is white-box
     assert axes.lines[0].get_ydata() == pytest.approx(fooled.mean(0))
@@ -89,7 +112,7 @@ def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Re
 
 def test_a_heatmap_shows_each_score_in_its_field(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "heatmap")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
     for axes, attack in zip(figure.axes, result.suite.attacks, strict=True):
         columns = [tick.get_text() for tick in axes.get_xticklabels()]
@@ -106,7 +129,7 @@ def test_a_heatmap_shows_each_score_in_its_field(result: Result, registry: Regis
 
 def test_a_sweep_shows_the_scores_at_their_options_with_their_intervals(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "sweep")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     (bars,) = axes.containers  # A alone: all targets of A+B are white-box
     points, _, (segments,) = bars.lines
@@ -120,7 +143,7 @@ def test_a_sweep_shows_the_scores_at_their_options_with_their_intervals(result: 
 
 def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "histogram")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
     every = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
     edges = np.linspace(*np.quantile(np.concatenate(every), [0.01, 0.99]), plot.bins + 1)
@@ -137,7 +160,7 @@ def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, 
 
 def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "maps")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
     grid = np.array(figure.axes[: 3 * (1 + len(result.suite.attacks))]).reshape(-1, 3)
     clean = ToyImages().load(result.selected[:2])
@@ -161,7 +184,7 @@ def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
 
 def test_stacked_parts_add_up_above_and_below_zero(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "stacked")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     for place, source in enumerate(("A", "A+B")):
         parts = [
@@ -195,10 +218,10 @@ def test_maps_take_square_rows_only() -> None:
     ("name", "less", "message"),
     [
         ("curves", {"panels": ["source"]}, "they differ in target"),
-        ("heatmap", {"panels": []}, "fall in one field"),
-        ("maps", {"where": {}}, "fall in one panel"),
-        ("scatter", {"panels": ["source"]}, "fall in one panel"),
-        ("stacked", {"parts": ["budget"]}, "fall in one part"),
+        ("heatmap", {"panels": []}, "share a cell"),
+        ("maps", {"where": {}}, "share the panel"),
+        ("scatter", {"panels": ["source"]}, "share the panel"),
+        ("stacked", {"parts": ["budget"]}, "share a part"),
     ],
 )
 def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(

@@ -80,9 +80,9 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> PagePlot:
 
     from ...errors import UsageError
     from ...plots.draw import METADATA, draw
-    from ...plots.style import our_style
+    from ...plots.style import plot_style
 
-    with our_style(), warnings.catch_warnings():
+    with plot_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         try:
             figure = draw(result, plot, registry)
