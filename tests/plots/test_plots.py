@@ -33,7 +33,7 @@ def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
     with plot_style():
         figure = draw(result, plot, registry)
         figure.draw_without_rendering()
-        return [each.get_text() for each in figure.findobj(Text) if each.get_text()]
+        return [artist.get_text() for artist in figure.findobj(Text) if artist.get_text()]
 
 
 def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result, registry: Registry) -> None:
@@ -52,7 +52,7 @@ def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result
 @pytest.mark.parametrize(
     "name", ["heatmap", "curves", "curves of the mean", "sweep", "stacked", "scatter", "histogram", "maps"]
 )
-def test_each_says_how_many_images_and_what_its_intervals_are(result: Result, registry: Registry, name: str) -> None:
+def test_each_kind_states_the_number_of_images_and_its_intervals(result: Result, registry: Registry, name: str) -> None:
     whole = " ".join(texts_of(result, name, registry)).replace("\n", " ")
     assert "N = 12 images" in whole
     if name not in ("histogram", "maps"):
@@ -83,7 +83,7 @@ def test_a_suite_can_name_the_axes(result: Result, registry: Registry, name: str
 
 
 @pytest.mark.parametrize("name", ["heatmap", "curves", "histogram", "maps"])
-def test_labels_stand_as_they_are_written(result: Result, registry: Registry, name: str) -> None:
+def test_labels_are_not_rendered_as_mathematics(result: Result, registry: Registry, name: str) -> None:
     shown = " ".join(texts_of(result, name, registry)).replace("\n", " ")
     assert r"$\frac{1}{0}$" in shown  # as mathematics it would be a fraction, or an error
     assert "\u0007" not in shown
@@ -110,19 +110,19 @@ def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Re
         assert (edges.min(), edges.max()) == pytest.approx(bootstrap(fooled[:, step]), abs=1e-6)
 
 
-def test_a_heatmap_shows_each_score_in_its_field(result: Result, registry: Registry) -> None:
+def test_a_heatmap_shows_each_score_in_its_cell(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "heatmap")
     with plot_style():
         figure = draw(result, plot, registry)
     for axes, attack in zip(figure.axes, result.suite.attacks, strict=True):
         columns = [tick.get_text() for tick in axes.get_xticklabels()]
         lines = [tick.get_text() for tick in axes.get_yticklabels()]
-        field = axes.images[0].get_array()
-        written = {tuple(map(round, each.get_position())): each.get_text() for each in axes.texts}
+        matrix = axes.images[0].get_array()
+        written = {tuple(map(round, artist.get_position())): artist.get_text() for artist in axes.texts}
         for (row, source), (column, target) in product(enumerate(lines), enumerate(columns)):
             rows = result.arrays("transfer", source=source, attack=attack, target=target)
             success = proportion("success", leave_one_out(rows["fooled"].astype(bool))[0])
-            assert field[row, column] == pytest.approx(100 * success.value)
+            assert matrix[row, column] == pytest.approx(100 * success.value)
             half = 50 * (success.high - success.low)
             assert written[column, row] == f"{100 * success.value:.1f}\n±{half:.1f}"
 
@@ -145,8 +145,8 @@ def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, 
     plot = next(plot for plot in result.suite.plots if plot.name == "histogram")
     with plot_style():
         figure = draw(result, plot, registry)
-    every = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
-    edges = np.linspace(*np.quantile(np.concatenate(every), [0.01, 0.99]), plot.bins + 1)
+    values_of = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
+    edges = np.linspace(*np.quantile(np.concatenate(values_of), [0.01, 0.99]), plot.bins + 1)
     for axes, source in zip(figure.axes, ("A", "A+B"), strict=True):
         outlines, means = axes.lines[::2], axes.lines[1::2]
         for attack, outline, mark in zip(result.suite.attacks, outlines, means, strict=True):
@@ -173,7 +173,7 @@ def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result,
         np.testing.assert_allclose(line[2].images[0].get_array(), values.mean(0), rtol=1e-6)
 
 
-def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
+def test_the_scatter_plot_shows_r(result: Result, registry: Registry) -> None:
     x, y = [], []
     for attack in result.suite.attacks:
         x.append(result.arrays("interaction", source="A", attack=attack)["per_cell"].mean() / 3)
@@ -192,13 +192,13 @@ def test_stacked_parts_add_up_above_and_below_zero(result: Result, registry: Reg
             for attack in result.suite.attacks
         ]
         drawn = [bar for bar in axes.patches if abs(bar.get_x() + bar.get_width() / 2 - place) < 0.01]
-        assert [bar.get_height() for bar in drawn] == pytest.approx([each.mean() for each in parts])
+        assert [bar.get_height() for bar in drawn] == pytest.approx([part.mean() for part in parts])
         for up in (True, False):
-            own = [bar for bar in drawn if (bar.get_height() >= 0) == up]
-            for below, bar in enumerate(own):
-                assert bar.get_y() == pytest.approx(sum(each.get_height() for each in own[:below]))
+            one_sided = [bar for bar in drawn if (bar.get_height() >= 0) == up]
+            for below, bar in enumerate(one_sided):
+                assert bar.get_y() == pytest.approx(sum(part.get_height() for part in one_sided[:below]))
         interval, diamond = (line for line in axes.lines if set(line.get_xdata()) == {place})
-        assert diamond.get_ydata()[0] == pytest.approx(sum(each.mean() for each in parts))
+        assert diamond.get_ydata()[0] == pytest.approx(sum(part.mean() for part in parts))
         assert sorted(interval.get_ydata()) == pytest.approx(bootstrap(sum(parts)), rel=1e-5)
 
 
@@ -224,13 +224,13 @@ def test_maps_take_square_rows_only() -> None:
         ("stacked", {"parts": ["budget"]}, "share a part"),
     ],
 )
-def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
+def test_scores_that_a_plot_does_not_distinguish_are_an_error(
     result: Result, registry: Registry, name: str, less: dict, message: str
 ) -> None:
     plots = [plot.model_copy(update=less) for plot in result.suite.plots if plot.name == name]
-    mended = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    changed = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
     with pytest.raises(UsageError) as caught:
-        write_plots(mended, registry)
+        write_plots(changed, registry)
     assert message in str(caught.value.faults[0])
     assert "plots.0" in str(caught.value.faults[0])
 
@@ -248,14 +248,14 @@ def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
         ('panels = ["source", "target"]', 'panels = ["source", "target", "attack"]', "panels"),
     ],
 )
-def test_what_is_wrong_with_a_plot_is_said_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
+def test_mistakes_in_a_plot_are_reported_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
     assert EVERY_KIND.count(old) == 1
     with pytest.raises(UsageError) as caught:
         resolve_suite(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
     assert message in "\n".join(map(str, caught.value.faults))
 
 
-def test_without_matplotlib_one_line_says_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_one_line_names_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match="plots") as caught:
         write_plots(result)
@@ -264,6 +264,6 @@ def test_without_matplotlib_one_line_says_what_to_install(result: Result, monkey
     assert "\n" not in str(fault)
 
 
-def test_matplotlib_is_imported_only_when_asked() -> None:
+def test_matplotlib_is_imported_only_on_demand() -> None:
     code = "import sys, bench_core, bench_core.cli, bench_core.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
