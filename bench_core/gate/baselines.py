@@ -1,8 +1,8 @@
 """Baselines: snapshots as small files that are committed and reviewed in a diff, with the outcome of every image.
 
-A file has one line for each score. Outcomes of 0 or 1 are kept as the number of successes and as hexadecimal digits,
-four images per digit; other values with four significant digits each. The file contains its own digest, so that only
-`bench baseline update` can change it, which records the reason.
+A file has one line for each score. Outcomes of 0 or 1 are stored as the number of successes and as a bit mask in
+hexadecimal, four images per digit; other values with four significant digits each. The file contains a digest of its
+content, so that only `bench baseline update` can change it, which records the reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..runs.folder import RECORD_FILE, safe_name
 from ..store import write_atomically
 from ..suite.outputs import GateEntry
 from ..types import Json
-from .snapshot import DIGITS, WHOLE, GatedScore, Snapshot, shortened, snapshot_of_run, whole_id
+from .snapshot import DIGITS, WHOLE_DATASET, GatedScore, Snapshot, dataset_image_id, shortened, snapshot_of_run
 
 FORMAT = 1
 PREFIX = "baseline:"
@@ -30,7 +30,16 @@ IDS_PER_LINE = 6
 
 
 def snapshot(name: str, folder: Path, registry: Registry | None = None) -> Snapshot:
-    """Read the run or baseline that a command line names. Raises UsageError where there is none."""
+    """Read the run or baseline that a command line names.
+
+    Args:
+        name: `baseline:NAME`, a baseline file, the folder of a run, or a file in it.
+        folder: The folder of the baselines.
+        registry: The installed plugins; they are discovered by default.
+
+    Raises:
+        UsageError: There is no such run or baseline, or it cannot be read.
+    """
     if name.startswith(PREFIX):
         return load_baseline(find_baseline(name.removeprefix(PREFIX), folder))
     path = Path(name)
@@ -40,11 +49,12 @@ def snapshot(name: str, folder: Path, registry: Registry | None = None) -> Snaps
 
 
 def baseline_files(folder: Path) -> dict[str, Path]:
+    """Return the baseline files of a folder by name."""
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
 def find_baseline(name: str, folder: Path) -> Path:
-    """Return a baseline's file. Raises UsageError that suggests the nearest name."""
+    """Return the file of the baseline `name` in `folder`. Raises UsageError with the nearest name if it is unknown."""
     known = baseline_files(folder)
     if safe_name(name) not in known:
         raise UsageError(Fault(str(folder), "", f'no baseline "{name}" {did_you_mean(name, known)}'))
@@ -52,23 +62,32 @@ def find_baseline(name: str, folder: Path) -> Path:
 
 
 def save_baseline(run: Snapshot, path: Path, history: Sequence[str]) -> None:
-    """Write a run's outcomes as a baseline. Raises UsageError where a gated score is void."""
+    """Write a run's outcomes as a baseline.
+
+    Args:
+        run: The run.
+        path: The file to write.
+        history: The reasons of the baseline's changes, oldest first.
+
+    Raises:
+        UsageError: A gated score is void.
+    """
     voids = [f"{score.metric}: {score.void}" for score in run.scores if score.void]
     if voids:
         raise UsageError(Fault(run.name, "", f"cannot be a baseline: {len(voids)} scores are void: {voids[0]}"))
-    small = shortened(replace(run, scores=tuple(score for score in run.scores if score.metric in run.gate)))
+    kept = shortened(replace(run, scores=tuple(score for score in run.scores if score.metric in run.gate)))
     record = {
         "format": FORMAT,
         "history": list(history),
-        "suite": small.suite,
-        "profile": small.profile,
-        "made_with": small.made_with,
-        "gate": {name: gate.model_dump(exclude_none=True) for name, gate in small.gate.items()},
-        "threat": small.threat,
-        "fingerprint": dict(sorted(small.fingerprint.items())),
-        "dataset": small.dataset,
-        "images": [" ".join(small.ids[i : i + IDS_PER_LINE]) for i in range(0, len(small.ids), IDS_PER_LINE)],
-        "scores": [_packed(score, small) for score in small.scores],
+        "suite": kept.suite,
+        "profile": kept.profile,
+        "made_with": kept.made_with,
+        "gate": {name: gate.model_dump(exclude_none=True) for name, gate in kept.gate.items()},
+        "threat": kept.threat,
+        "fingerprint": dict(sorted(kept.fingerprint.items())),
+        "dataset": kept.dataset,
+        "images": [" ".join(kept.ids[i : i + IDS_PER_LINE]) for i in range(0, len(kept.ids), IDS_PER_LINE)],
+        "scores": [_packed(score, kept) for score in kept.scores],
     }
     write_atomically(path, _text({**record, "digest": digest(record)}).encode())
 
@@ -89,27 +108,29 @@ def _text(record: Mapping[str, Any]) -> str:
 
 
 def _packed(score: GatedScore, run: Snapshot) -> dict[str, Any]:
+    """Return the line of a score. Its images are stored only if they differ from the run's selected images."""
     record: dict[str, Any] = {"score": score.metric, **{f"_{name}": value for name, value in score.labels.items()}}
-    if score.ids[:1] and score.ids[0].startswith(f"{WHOLE}:"):
-        every = _dataset_ids(run.dataset)
-        record["images"] = WHOLE if score.ids == every else f"{WHOLE}:{_hex(np.isin(every, score.ids))}"
+    if score.ids[:1] and score.ids[0].startswith(f"{WHOLE_DATASET}:"):
+        dataset_ids = _dataset_ids(run.dataset)
+        subset = "" if score.ids == dataset_ids else f":{_to_hex(np.isin(dataset_ids, score.ids))}"
+        record["images"] = f"{WHOLE_DATASET}{subset}"
     elif score.ids != run.ids:
-        record["images"] = _hex(np.isin(run.ids, score.ids))
+        record["images"] = _to_hex(np.isin(run.ids, score.ids))
     if score.binary:
         outcomes = score.values.astype(bool)
-        return {**record, "is": f"{int(outcomes.sum())}/{len(outcomes)}", "outcomes": _hex(outcomes)}
-    return {**record, "n": len(score.values), "values": " ".join(f"{v:.{DIGITS}g}" for v in score.values)}
+        return {**record, "is": f"{int(outcomes.sum())}/{len(outcomes)}", "outcomes": _to_hex(outcomes)}
+    return {**record, "n": len(score.values), "values": " ".join(f"{value:.{DIGITS}g}" for value in score.values)}
 
 
 def _dataset_ids(dataset: Json) -> tuple[str, ...]:
-    return tuple(whole_id(dataset, position) for position in range(dataset["count"]))
+    return tuple(dataset_image_id(dataset, position) for position in range(dataset["count"]))
 
 
-def _hex(outcomes: Any) -> str:
+def _to_hex(outcomes: Any) -> str:
     return np.packbits(np.asarray(outcomes, dtype=bool)).tobytes().hex()
 
 
-def _bits(text: str, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _from_hex(text: str, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8), count=count).astype(bool)
 
 
@@ -119,9 +140,9 @@ def load_baseline(path: Path) -> Snapshot:
     try:
         ids = tuple(image for line in record["images"] for image in line.split())
         dataset = record["dataset"]
-        every = _dataset_ids(dataset)
-        gate = {name: GateEntry(**given) for name, given in record["gate"].items()}
-        scores = tuple(_unpacked(score, ids, every) for score in record["scores"])
+        dataset_ids = _dataset_ids(dataset)
+        gate = {name: GateEntry(**entry) for name, entry in record["gate"].items()}
+        scores = tuple(_unpacked(score, ids, dataset_ids) for score in record["scores"])
         return Snapshot(
             f"{PREFIX}{path.stem}", record["suite"], record["profile"], gate, record["threat"], record["fingerprint"],
             ids, dataset, scores, rounded=True, made_with=record["made_with"],
@@ -131,15 +152,15 @@ def load_baseline(path: Path) -> Snapshot:
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """Read a baseline's file and check its format and digest."""
+    """Read a baseline's file. Raises UsageError if its format or its digest is wrong."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise ValueError(f"not a baseline of format {FORMAT}")
     except (OSError, ValueError) as error:
         raise UsageError(Fault(str(path), "", f"cannot read: {getattr(error, 'strerror', None) or error}")) from None
-    found = record.pop("digest", None)
-    if found != digest(record):
+    stored = record.pop("digest", None)
+    if stored != digest(record):
         message = 'was not written by bench: its digest differs (use: bench baseline update --reason "...")'
         raise UsageError(Fault(str(path), "digest", message))
     return record
@@ -150,15 +171,16 @@ def read_history(path: Path) -> list[str]:
     return [str(reason) for reason in read_baseline(path).get("history", [])]
 
 
-def _unpacked(record: Mapping[str, Any], selected: tuple[str, ...], every: tuple[str, ...]) -> GatedScore:
+def _unpacked(record: Mapping[str, Any], selected: tuple[str, ...], dataset_ids: tuple[str, ...]) -> GatedScore:
+    """Return the score of a line; the inverse of `_packed`."""
     labels = {name[1:]: value for name, value in record.items() if name.startswith("_")}
     images = str(record.get("images", ""))
-    ids = every if images.startswith(WHOLE) else selected
-    subset = images.removeprefix(WHOLE).removeprefix(":")
+    ids = dataset_ids if images.startswith(WHOLE_DATASET) else selected
+    subset = images.removeprefix(WHOLE_DATASET).removeprefix(":")
     if subset:
-        ids = tuple(image for image, counted in zip(ids, _bits(subset, len(ids)), strict=True) if counted)
+        ids = tuple(image for image, counted in zip(ids, _from_hex(subset, len(ids)), strict=True) if counted)
     if "outcomes" in record:
-        values = _bits(record["outcomes"], len(ids)).astype(np.float64)
+        values = _from_hex(record["outcomes"], len(ids)).astype(np.float64)
     else:
         values = np.array([float(value) for value in record["values"].split()])
     if len(values) != len(ids):

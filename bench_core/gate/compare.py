@@ -1,8 +1,8 @@
 """The regression gate: is a new run, image by image, worse than a base? Arithmetic on two snapshots.
 
-If nothing differs that outcomes may depend on, outcomes must be equal, and a flip is nondeterminism. Otherwise a score
-regressed if its drop in the harmful direction is larger than its margin and significant: by McNemar's exact test where
-outcomes are 0 or 1, else by the paired bootstrap, with Holm's correction over all gated scores.
+If everything that outcomes depend on is equal, outcomes must be equal, and any difference is nondeterminism. Otherwise
+a score regressed if its change in the harmful direction is larger than its margin and significant: by McNemar's exact
+test if outcomes are 0 or 1, else by the paired bootstrap, with Holm's correction over all gated scores.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..suite.outputs import GateEntry
 from .snapshot import GatedScore, Snapshot, shortened
 
 ALPHA, POWER = 0.05, 0.8
-MARGIN = 0.01  # of a share of images: one percentage point
+MARGIN = 0.01  # the default for a proportion of images: one percentage point
 Status = Literal["regression", "nondeterministic", "void", "missing", "no regression"]
 FAILURES: tuple[Status, ...] = ("regression", "nondeterministic", "void", "missing")
 
@@ -37,7 +37,7 @@ class Verdict:
         labels: The score's labels.
         status: The verdict.
         better_is: "higher" or "lower".
-        share: Whether the score is a share of images.
+        share: Whether the score is a proportion of images.
         base: The base's value.
         new: The new run's value.
         change: new - base.
@@ -46,10 +46,10 @@ class Verdict:
         n: How many images were compared.
         worse: How many images changed in the harmful direction.
         better: How many images changed in the other direction.
-        p: The one-sided p.
-        adjusted: `p` with Holm's correction.
-        smallest: The smallest drop that would have been detected with the comparison's power.
-        margin: The largest drop that is tolerated.
+        p: The one-sided p-value, without correction.
+        adjusted: The p-value with Holm's correction.
+        smallest: The smallest harmful change that would have been detected with the comparison's power.
+        margin: The largest harmful change that is tolerated.
         reason: Why the score failed.
     """
 
@@ -82,12 +82,24 @@ class Verdict:
 
     @property
     def harm(self) -> float:
+        """The change in the harmful direction; negative if the score improved."""
         return -self.change if self.better_is == "higher" else self.change
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The verdicts on all gated scores, worst first. `differs` names what outcomes depend on and differs."""
+    """The verdicts on all gated scores.
+
+    Attributes:
+        base: The name of the base.
+        new: The name of the new run.
+        suite: The suite's name.
+        differs: The names of the things that outcomes depend on and in which the two differ.
+        verdicts: The verdicts, worst first.
+        ungated: The new run's scores that the base does not gate.
+        alpha: The probability of a false alarm, over all scores together.
+        power: The probability with which `Verdict.smallest` is detected.
+    """
 
     base: str
     new: str
@@ -118,33 +130,34 @@ def compare(base: Snapshot, new: Snapshot, alpha: float = ALPHA, power: float = 
         power: The probability with which the smallest detectable drop is detected.
 
     Raises:
-        UsageError: The two are not of the same images or budgets, or have no gated score in common.
+        UsageError: The two differ in their images or budgets, or have no gated score in common.
     """
     if base.rounded or new.rounded:
         base, new = shortened(base), shortened(new)
     stop_at_faults([*_different_threat(base, new), *_different_images(base, new)])
     names = {*base.fingerprint, *new.fingerprint}
     differs = tuple(sorted(name for name in names if base.fingerprint.get(name) != new.fingerprint.get(name)))
-    found = {score.key: score for score in new.scores}
-    old = [score for score in base.scores if score.metric in base.gate and not score.void]
-    if not any(score.key in found for score in old):
+    new_scores = {score.key: score for score in new.scores}
+    gated = [score for score in base.scores if score.metric in base.gate and not score.void]
+    if not any(score.key in new_scores for score in gated):
         raise UsageError(Fault(new.name, "", f"has none of the scores that {base.name} gates"))
-    pairs = [(score, found.get(score.key) or _void_of(score, new)) for score in old]
+    pairs = [(score, new_scores.get(score.key) or _void_of(score, new)) for score in gated]
     stop_at_faults([fault for a, b in pairs if b and not b.void for fault in _different_images_of(a, b, base, new)])
     level = alpha / max(1, sum(1 for _, b in pairs if b and not b.void))
     verdicts = [_verdict(a, b, base.gate[a.metric], not differs, level, power) for a, b in pairs]
     verdicts = _corrected(verdicts, alpha)
-    known = {score.key for score in old}
+    known = {score.key for score in gated}
     ungated = tuple(sorted(score.name for score in new.scores if score.key not in known and not score.void))
     return Comparison(
-        base.name, new.name, base.suite, differs, tuple(sorted(verdicts, key=_badness)), ungated, alpha, power
+        base.name, new.name, base.suite, differs, tuple(sorted(verdicts, key=_worst_first)), ungated, alpha, power
     )
 
 
 def _different_threat(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
     for key, old in base.threat.items():
-        for name, one, other in _differing(key, old, new.threat.get(key)):
-            yield Fault(new.name, name, f"found {other}, but {base.name} has {one}: not the same threat")
+        for name, base_value, new_value in _differing(key, old, new.threat.get(key)):
+            message = f"found {new_value}, but {base.name} has {base_value}: not the same threat"
+            yield Fault(new.name, name, message)
 
 
 def _differing(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -158,25 +171,26 @@ def _differing(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _different_images(base: Snapshot, new: Snapshot) -> Iterator[Fault]:
-    ours, theirs = set(base.ids), set(new.ids)
-    if ours != theirs:
+    old_ids, new_ids = set(base.ids), set(new.ids)
+    if old_ids != new_ids:
         yield Fault(
             new.name, "images",
-            f"attacks other images than {base.name}: {len(theirs)} against {len(ours)}, {len(ours & theirs)} in common."
-            " A comparison is of the same images; where the choice depends on a network that changed, choose them by "
-            'others (images.models) or take all (images.rule = "all")',
+            f"attacks other images than {base.name}: {len(new_ids)} against {len(old_ids)}, "
+            f"{len(old_ids & new_ids)} in common. Runs are compared on the same images. "
+            'If the selection depends on a network that changed, select by other networks '
+            '(images.models) or use all images (images.rule = "all")',
         )  # fmt: skip
 
 
 def _different_images_of(a: GatedScore, b: GatedScore, base: Snapshot, new: Snapshot) -> Iterator[Fault]:
     if set(a.ids) != set(b.ids):
         common = len(set(a.ids) & set(b.ids))
-        message = f"is of other images: {len(b.ids)} against {len(a.ids)} in {base.name}, {common} in common"
+        message = f"is measured on other images: {len(b.ids)} against {len(a.ids)} in {base.name}, {common} in common"
         yield Fault(new.name, a.name, message)
 
 
 def _void_of(score: GatedScore, new: Snapshot) -> GatedScore | None:
-    """Return the void in place of a score. It may be of the whole metric, without the labels that a metric adds."""
+    """Return the void score in place of `score`. A metric that is void as a whole lacks the labels that it adds."""
     for other in new.scores:
         if other.void and covers(other.metric, score.metric) and other.labels.items() <= score.labels.items():
             return other
@@ -184,9 +198,9 @@ def _void_of(score: GatedScore, new: Snapshot) -> GatedScore | None:
 
 
 def aligned(a: GatedScore, b: GatedScore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the values of two scores for the same images in the same order."""
-    place = {image: index for index, image in enumerate(b.ids)}
-    return a.values, b.values[[place[image] for image in a.ids]]
+    """Return the values [n] of two scores over the same images, in the order of `a.ids`."""
+    position = {image: index for index, image in enumerate(b.ids)}
+    return a.values, b.values[[position[image] for image in a.ids]]
 
 
 def _verdict(
@@ -209,7 +223,7 @@ def _verdict(
     }  # fmt: skip
     if identical:
         flips = worse + better
-        reason = f"{flips} of {len(old)} images changed though nothing differs" if flips else ""
+        reason = f"{flips} of {len(old)} outcomes changed although the setups are identical" if flips else ""
         status: Status = "nondeterministic" if flips else "no regression"
         return replace(blank, status=status, smallest=1 / len(old), reason=reason, **numbers)
     if share:
@@ -221,17 +235,18 @@ def _verdict(
 
 def _corrected(verdicts: list[Verdict], alpha: float) -> list[Verdict]:
     """Correct the p-values of all tested scores together, and mark the regressions."""
-    tested = [place for place, verdict in enumerate(verdicts) if not math.isnan(verdict.p)]
-    for place, adjusted in zip(tested, holm([verdicts[i].p for i in tested]), strict=True):
-        verdict = replace(verdicts[place], adjusted=adjusted)
+    tested = [index for index, verdict in enumerate(verdicts) if not math.isnan(verdict.p)]
+    for index, adjusted in zip(tested, holm([verdicts[index].p for index in tested]), strict=True):
+        verdict = replace(verdicts[index], adjusted=adjusted)
         if adjusted <= alpha and verdict.harm > verdict.margin + 1e-12:
-            reason = f"worse on {verdict.worse} images, better on {verdict.better}; p = {adjusted:.2g} after Holm"
+            counts = f"worse on {verdict.worse} images, better on {verdict.better}"
+            reason = f"{counts}; p = {adjusted:.2g} with Holm's correction"
             verdict = replace(verdict, status="regression", reason=reason)
-        verdicts[place] = verdict
+        verdicts[index] = verdict
     return verdicts
 
 
-def _badness(verdict: Verdict) -> tuple[Any, ...]:
+def _worst_first(verdict: Verdict) -> tuple[Any, ...]:
     order = ("void", "missing", "regression", "nondeterministic", "no regression").index(verdict.status)
     return order, -verdict.harm if not math.isnan(verdict.harm) else 0.0, verdict.name
 
@@ -242,18 +257,19 @@ def explain(comparison: Comparison) -> list[str]:
     lines = [f"{len(comparison.failures)} of {len(verdicts)} gated scores failed"]
     if comparison.identical:
         lines.append(
-            "the same machine, libraries, code, networks and suite: outcomes must be identical, image by image"
+            "machine, libraries, code, networks and suite are the same: outcomes must be identical, image by image"
         )
         return lines
-    lines.append(f"not the same: {', '.join(comparison.differs)}")
+    lines.append(f"different: {', '.join(comparison.differs)}")
     lines.append(
-        f"one-sided exact McNemar (shares) or paired bootstrap (means), Holm over {len(verdicts)} scores at "
-        f"{comparison.alpha:g}, and a drop larger than the margin"
+        "a score fails if it is worse by more than its margin and significantly so: one-sided exact McNemar test "
+        f"(proportions) or paired bootstrap (means), alpha = {comparison.alpha:g} with Holm's correction over "
+        f"{len(verdicts)} scores"
     )
     lines.append(
-        f"sees: the smallest drop that would have been detected with a probability of {100 * comparison.power:.0f}%, "
-        "if as many images change by chance as did here"
+        "detectable: the smallest harmful change that would have been detected with "
+        f"{100 * comparison.power:.0f}% power, if as many images change by chance as did here"
     )
     if comparison.ungated:
-        lines.append(f"{len(comparison.ungated)} scores of the new run are not in the base, and not gated")
+        lines.append(f"{len(comparison.ungated)} scores of the new run are not in the base, so they are not gated")
     return lines

@@ -14,22 +14,31 @@ from ..tables.formats import render
 from ..tables.sheet import Column, Sheet, number
 from .compare import Comparison, Verdict, explain
 
-MOST_ANNOTATIONS = 10
+MOST_ANNOTATIONS = 10  # GitHub shows no more errors of one step
 SHOWN_IN_SUMMARY = 100  # GitHub cuts a step's summary at 1 MiB
+REASONS_IN_NOTES = 20
 COLUMNS = (
     Column("verdict"), Column("score"), Column("base"), Column("new"), Column("change"), Column("95% interval"),
     Column("N", "count"), Column("worse", "count"), Column("better", "count"), Column("p (Holm)", "p"),
-    Column("sees"), Column("margin"),
+    Column("detectable"), Column("margin"),
 )  # fmt: skip
 
 
 def sheet(comparison: Comparison, most: int | None = None) -> Sheet:
-    """Return the verdicts as a sheet, worst first; at most `most` of them, with a note of how many are left out."""
+    """Return the verdicts as a sheet, worst first.
+
+    Args:
+        comparison: The comparison.
+        most: How many verdicts to show; all by default. A note counts the others.
+    """
     shown = comparison.verdicts[:most]
     left_out = len(comparison.verdicts) - len(shown)
-    notes = [*explain(comparison), *(f"{left_out} more scores did not fail or fail less" for _ in range(left_out > 0))]
-    notes += dict.fromkeys(f"{failed.status}: {failed.name}: {failed.reason}" for failed in comparison.failures[:20])
-    strong = frozenset(place for place, verdict in enumerate(shown) if verdict.failed)
+    notes = explain(comparison)
+    if left_out:
+        notes.append(f"{left_out} scores that are less bad are not shown")
+    failures = comparison.failures[:REASONS_IN_NOTES]
+    notes += dict.fromkeys(f"{verdict.status}: {verdict.name}: {verdict.reason}" for verdict in failures)
+    strong = frozenset(index for index, verdict in enumerate(shown) if verdict.failed)
     return Sheet(title(comparison), COLUMNS, tuple(map(_row, shown)), tuple(notes), strong)
 
 
@@ -52,11 +61,12 @@ def _row(verdict: Verdict) -> tuple[Any, ...]:
 
 
 def summary(comparison: Comparison) -> str:
-    """Return the Markdown for a pull request or a step's summary."""
+    """Return the worst verdicts as Markdown, for a pull request or the summary of a job."""
     return render(sheet(comparison, SHOWN_IN_SUMMARY), "markdown")
 
 
 def text(comparison: Comparison) -> str:
+    """Return all verdicts as text for a terminal."""
     return render(sheet(comparison))
 
 
@@ -99,11 +109,12 @@ def sentence(verdict: Verdict) -> str:
     if math.isnan(verdict.change):
         return f"{verdict.status}: {verdict.reason}"
     change = f"{row['base']} to {row['new']} ({row['change']}, 95% {row['95% interval']}, N = {verdict.n})"
-    detectable = f"; a drop of {row['sees']} would have been detected" if row["sees"] else ""
+    detectable = f"; a change of {row['detectable']} would have been detected" if row["detectable"] else ""
     return f"{change}; {verdict.reason}" if verdict.failed else f"{change}{detectable}"
 
 
 def as_json(comparison: Comparison) -> str:
+    """Return the comparison as JSON; null stands for NaN."""
     record = {
         "base": comparison.base, "new": comparison.new, "suite": comparison.suite,
         "passed": not comparison.failures, "identical": comparison.identical, "differs": comparison.differs,
@@ -114,7 +125,9 @@ def as_json(comparison: Comparison) -> str:
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }
 
 
 COMPARISON_FORMATS: Mapping[str, Callable[[Comparison], str]] = {

@@ -23,10 +23,10 @@ from ..suite.outputs import GateEntry
 from ..types import Json
 
 THREAT = ("budgets", "loss", "random_start", "targeted", "quantise")
-NOT_COMPUTED = ("name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations")
-WHOLE = "dataset"
-DIGITS = 4  # that a baseline keeps of values other than 0 and 1
-ID_DIGITS = 16  # that a baseline keeps of an image's digest
+NOT_IN_FINGERPRINT = ("name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations")
+WHOLE_DATASET = "dataset"
+DIGITS = 4  # significant digits in a baseline of values other than 0 and 1
+ID_DIGITS = 16  # digits in a baseline of the digest of an image
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -37,9 +37,9 @@ class GatedScore:
     Attributes:
         metric: The score's name, METRIC.SCORE.
         labels: The score's labels.
-        values: float [n].
-        ids: The images [n]: their digests, or for a score over the whole dataset their places in it (`whole_id`).
-        void: The reason where there are no values.
+        values: The score of each image: float [n], empty if the score is void.
+        ids: The images [n]: their digests, or for a score over the whole dataset `dataset_image_id`.
+        void: The reason why there are no values.
     """
 
     metric: str
@@ -58,6 +58,7 @@ class GatedScore:
 
     @property
     def binary(self) -> bool:
+        """Whether all values are 0 or 1, so that the score is a proportion of images."""
         return bool(np.isin(self.values, (0, 1)).all())
 
 
@@ -71,12 +72,12 @@ class Snapshot:
         profile: The profile.
         gate: The gated scores.
         threat: The budgets and the other keys that define the threat.
-        fingerprint: What the outcomes follow from: snapshots with equal fingerprints must have equal outcomes.
-        ids: The digests of the attacked images.
+        fingerprint: Everything that determines the outcomes: equal fingerprints must have equal outcomes.
+        ids: The digests of the selected images.
         dataset: Count and digest of the dataset.
         scores: The gated scores.
-        rounded: Whether values other than 0 and 1 have four digits, as in a baseline.
-        made_with: The `limit` and the `overrides` that make the run again.
+        rounded: Whether values other than 0 and 1 have four significant digits, as in a baseline.
+        made_with: The `limit` and the `overrides` with which the run can be repeated.
     """
 
     name: str
@@ -92,12 +93,12 @@ class Snapshot:
     made_with: Json = field(default_factory=dict)
 
 
-def default_gate(suite: Suite) -> dict[str, GateEntry]:
-    """Return a suite's `[gate]`; by default, no score of a table that marks its best may get worse."""
+def gate_of(suite: Suite) -> dict[str, GateEntry]:
+    """Return a suite's `[gate]`; if it has none, the scores of all tables that set `best`."""
     if suite.gate:
         return dict(suite.gate)
     better = {"max": "higher", "min": "lower"}
-    return {t.value: GateEntry(better=better[t.best]) for t in suite.tables if t.best}  # type: ignore[arg-type]
+    return {table.value: GateEntry(better=better[table.best]) for table in suite.tables if table.best}  # type: ignore[arg-type]
 
 
 def fingerprint(record: RunRecord) -> dict[str, str]:
@@ -106,7 +107,7 @@ def fingerprint(record: RunRecord) -> dict[str, str]:
     A value that is long, or that identifies one computer, is replaced by its digest.
     """
     facts = record.model_dump(mode="json")
-    computed = {key: value for key, value in facts["suite"].items() if key not in NOT_COMPUTED}
+    computed = {key: value for key, value in facts["suite"].items() if key not in NOT_IN_FINGERPRINT}
     everything = {
         **{f"environment.{key}": value for key, value in facts["environment"].items()},
         **{f"versions.{key}": value for key, value in facts["versions"].items()},
@@ -116,16 +117,16 @@ def fingerprint(record: RunRecord) -> dict[str, str]:
         "plugins' code": facts["plugins"],
         "dataset": facts["dataset"],
     }
-    return {key: _word(key, value) for key, value in everything.items()}
+    return {key: _text_or_digest(key, value) for key, value in everything.items()}
 
 
-def _word(key: str, value: Any) -> str:
-    plain = isinstance(value, str) and len(value) <= 32 and key != "environment.processor"
-    return value if plain else digest(value)[:ID_DIGITS]
+def _text_or_digest(key: str, value: Any) -> str:
+    readable = isinstance(value, str) and len(value) <= 32 and key != "environment.processor"
+    return value if readable else digest(value)[:ID_DIGITS]
 
 
 def shortened(snapshot: Snapshot) -> Snapshot:
-    """Return a snapshot as a baseline keeps it: short digests of images, and values of four digits."""
+    """Return a snapshot as a baseline stores it: with short digests of images and values of four significant digits."""
     scores = tuple(
         replace(score, ids=_short(score.ids), values=score.values if score.binary else rounded_values(score.values))
         for score in snapshot.scores
@@ -134,57 +135,84 @@ def shortened(snapshot: Snapshot) -> Snapshot:
 
 
 def _short(ids: Sequence[str]) -> tuple[str, ...]:
-    return tuple(image if image.startswith(f"{WHOLE}:") else image[:ID_DIGITS] for image in ids)
+    return tuple(image if image.startswith(f"{WHOLE_DATASET}:") else image[:ID_DIGITS] for image in ids)
 
 
 def rounded_values(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round values [n] to the significant digits of a baseline."""
     return np.array([float(f"{value:.{DIGITS}g}") for value in values], dtype=np.float64)
 
 
 def snapshot_of_run(path: Path, registry: Registry | None = None, name: str | None = None) -> Snapshot:
-    """Read a run's folder as a snapshot. Raises UsageError where it gates nothing, or is not a run's."""
+    """Read a run as a snapshot.
+
+    Args:
+        path: The run's folder, or a file in it.
+        registry: The installed plugins; they are discovered by default.
+        name: The snapshot's name; the path by default.
+
+    Raises:
+        UsageError: The folder is not a run's, or its suite gates nothing.
+    """
     folder = run_folder(path)
     record, result = read_record(folder), load_result(folder, registry)
     suite = result.suite
-    gate = default_gate(suite)
+    gate = gate_of(suite)
     if not gate:
-        message = 'nothing is gated: give [gate] lines, "transfer.success" = { better = "higher" }'
+        message = 'nothing is gated (try a line below [gate]: "transfer.success" = { better = "higher" })'
         raise UsageError(Fault(suite.file, "gate", message))
     scores = tuple(
         gated_score(score, record) for score in result.scores if any(covers(score.metric, value) for value in gate)
     )
-    given = record.suite.model_dump(mode="json")
+    entries = record.suite.model_dump(mode="json")
     return Snapshot(
-        name or str(path), suite.name, suite.profile, gate, {key: given[key] for key in THREAT}, fingerprint(record),
+        name or str(path), suite.name, suite.profile, gate, {key: entries[key] for key in THREAT}, fingerprint(record),
         tuple(record.images.ids), record.dataset.model_dump(), scores,
-        made_with={"limit": record.limit, "overrides": given["overrides"]},
+        made_with={"limit": record.limit, "overrides": entries["overrides"]},
     )  # fmt: skip
 
 
 def image_ids(images: ImageSet, record: RunRecord) -> tuple[str, ...]:
-    """Return the names of images that are valid across runs."""
+    """Return names of the images of a score that are valid across runs.
+
+    Args:
+        images: The images.
+        record: The run of the score.
+
+    Returns:
+        One name for each image, in the order of `images.indices`.
+    """
     if images.over == "selected":
         return tuple(record.images.ids[index] for index in images.indices)
     dataset = record.dataset.model_dump()
-    return tuple(whole_id(dataset, int(index)) for index in images.indices)
+    return tuple(dataset_image_id(dataset, int(index)) for index in images.indices)
 
 
-def whole_id(dataset: Json, place: int) -> str:
-    """Return the name of an image of a score over the whole dataset, whose order is part of its digest."""
-    return f"{WHOLE}:{dataset['digest'][:ID_DIGITS]}:{place}"
+def dataset_image_id(dataset: Json, position: int) -> str:
+    """Return a name for the image at a position of a dataset, of which the digest fixes the order."""
+    return f"{WHOLE_DATASET}:{dataset['digest'][:ID_DIGITS]}:{position}"
 
 
 def gated_score(score: LabelledScore, record: RunRecord) -> GatedScore:
+    """Return a run's score with its values by image; void if there is no finite value for every image.
+
+    Args:
+        score: The score.
+        record: The run of the score.
+
+    Raises:
+        UsageError: The score has no values by image.
+    """
     labels = {name: str(value) for name, value in score.labels.items()}
     if score.void:
         return GatedScore(score.metric, labels, np.empty(0), (), score.void)
     try:
         series = score.per_image
     except Unpairable as error:
-        message = f"{error}, so that two runs of it cannot be paired (gate another score)"
+        message = f"{error}, so two runs cannot be paired by image (try another score)"
         raise UsageError(Fault(record.suite.file, f"gate.{score.metric}", message)) from None
     if len(series.values) == 0:
-        return GatedScore(score.metric, labels, np.empty(0), (), "no image is counted")
+        return GatedScore(score.metric, labels, np.empty(0), (), "the score is over no image")
     if not np.isfinite(series.values).all():
-        return GatedScore(score.metric, labels, np.empty(0), (), "not every image has a finite value")
+        return GatedScore(score.metric, labels, np.empty(0), (), "some images have no finite value")
     return GatedScore(score.metric, labels, series.values, image_ids(series.images, record))

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def write_plots(result: Result, registry: Registry | None = None) -> list[Path]:
-    """Draw a suite's `[[plots]]` into `plots/` of the run's folder. Equal runs give equal bytes.
+    """Draw a suite's `[[plots]]` into `plots/` of the run's folder. Equal runs give equal files.
 
     Args:
         result: The run.
         registry: The installed plugins; they are discovered by default.
 
     Returns:
-        The files.
+        The files, an SVG and a PNG of each plot.
 
     Raises:
         UsageError: matplotlib is missing, or a plot cannot be drawn from the run's scores.

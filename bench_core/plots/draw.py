@@ -1,4 +1,4 @@
-"""Draws and saves a run's plots."""
+"""Draw and save a run's plots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .maps import draw_maps
 from .pareto import draw_pareto
 from .scatter import draw_scatter
 from .stacked import draw_stacked
-from .style import our_style
+from .style import plot_style
 
 if TYPE_CHECKING:
     from ..result import Result
@@ -41,10 +41,21 @@ METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
 
 
 def draw_all(result: Result, registry: Registry | None) -> list[Path]:
-    """Draw and save every plot of a run. Raises UsageError where a plot cannot be drawn from its scores."""
+    """Draw and save every plot of a run.
+
+    Args:
+        result: The run.
+        registry: The installed plugins; they are discovered by default.
+
+    Returns:
+        The files, an SVG and a PNG of each plot.
+
+    Raises:
+        UsageError: A plot cannot be drawn from the run's scores.
+    """
     files = []
     for index, plot in enumerate(result.suite.plots):
-        with our_style(), warnings.catch_warnings():
+        with plot_style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             try:
                 figure = draw(result, plot, registry)
@@ -60,7 +71,17 @@ def draw_all(result: Result, registry: Registry | None) -> list[Path]:
 
 
 def draw(result: Result, plot: PlotEntry, registry: Registry | None = None) -> Figure:
-    """Draw one plot. Raises ValueError where its dimensions do not distinguish its scores."""
+    """Draw one plot.
+
+    Args:
+        result: The run.
+        plot: The suite's entry.
+        registry: The installed plugins; they are discovered by default.
+
+    Raises:
+        ValueError: The plot's dimensions do not distinguish its scores.
+        UsageError: The clean images, which maps need, are not on this machine.
+    """
     title = plot.title or result.suite.title
     match plot:
         case HeatmapPlotEntry():
@@ -72,8 +93,8 @@ def draw(result: Result, plot: PlotEntry, registry: Registry | None = None) -> F
         case StackedPlotEntry():
             return draw_stacked(result.scores, plot, title)
         case ScatterPlotEntry():
-            table = result.suite.correlations[plot.value]
-            return draw_scatter(result.scores, plot, table, {"attack", *result.suite.swept}, title)
+            correlation = result.suite.correlations[plot.value]
+            return draw_scatter(result.scores, plot, correlation, {"attack", *result.suite.swept}, title)
         case HistogramPlotEntry():
             return draw_histogram(result.rows, plot, title)
         case MapsPlotEntry():
@@ -81,7 +102,19 @@ def draw(result: Result, plot: PlotEntry, registry: Registry | None = None) -> F
 
 
 def clean_images(result: Result, count: int, registry: Registry | None) -> NDArray[np.float32]:
-    """Read the first attacked images from the dataset. Raises UsageError where it is not on this machine."""
+    """Read the first attacked images from the dataset.
+
+    Args:
+        result: The run.
+        count: How many images to read, at most.
+        registry: The installed plugins; they are discovered by default.
+
+    Returns:
+        The images [n, c, h, w] in [0, 1].
+
+    Raises:
+        UsageError: The dataset is not on this machine.
+    """
     data = result.suite.data
     offer = (registry or discover()).find("datasets", data.kind, result.suite.file, "data.kind")
     options, faults = offer.check(data.options, result.suite.file, "data")

@@ -1,4 +1,4 @@
-"""Figures of panels: one axes for each label, or a grid of two dimensions, with one legend and one footnote."""
+"""Figures of panels: axes for each label, or a grid of two dimensions, with one legend and a footnote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .style import text
 
 WIDEST = 11.0  # inches
 PANEL = (2.5, 2.1)  # inches
-NARROWEST = 4.8  # inches, so that the notes have room
+NARROWEST = 4.8  # inches; the notes need the room
 
 
 def panels(
@@ -26,37 +26,39 @@ def panels(
     Args:
         keys: The panels' labels. Keys of two labels make a grid; keys of one label fill rows that fit a page.
         size: Width and height of a panel, in inches.
-        share: Whether panels share their axes.
-        single: The factor by which a single panel is larger.
+        share: Whether all panels have the same ranges on their axes.
+        single: The factor by which a panel is larger if it is the only one.
 
     Returns:
         The figure, and the axes of each key.
     """
     keys = list(dict.fromkeys(keys)) or [()]
     wrap = max(1, int(WIDEST / size[0]))
-    two = len(keys[0]) == 2
-    rows_of = list(dict.fromkeys(key[0] for key in keys)) if two else []
-    columns_of = list(dict.fromkeys(key[1] for key in keys)) if two else []
-    columns = len(columns_of) if two else min(wrap, len(keys))
-    rows = len(rows_of) if two else math.ceil(len(keys) / wrap)
+    is_grid = len(keys[0]) == 2
+    rows_of = list(dict.fromkeys(key[0] for key in keys)) if is_grid else []
+    columns_of = list(dict.fromkeys(key[1] for key in keys)) if is_grid else []
+    columns = len(columns_of) if is_grid else min(wrap, len(keys))
+    rows = len(rows_of) if is_grid else math.ceil(len(keys) / wrap)
     scale = single if len(keys) == 1 else 1.0
     inches = max(NARROWEST, size[0] * columns * scale + 0.6), size[1] * rows * scale + 1.2
     figure = Figure(figsize=inches, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False)
-    placed = {}
-    for place, key in enumerate(keys):
-        row, column = (rows_of.index(key[0]), columns_of.index(key[1])) if two else divmod(place, columns)
-        placed[key] = grid[row][column]
-        placed[key].set_title(" → ".join(map(text, key)), loc="left")
+    axes_of = {}
+    for index, key in enumerate(keys):
+        row, column = (rows_of.index(key[0]), columns_of.index(key[1])) if is_grid else divmod(index, columns)
+        axes_of[key] = grid[row][column]
+        axes_of[key].set_title(" → ".join(map(text, key)), loc="left")
     for axes in grid.flat:
-        if axes not in placed.values():
+        if axes not in axes_of.values():
             axes.set_visible(False)
     if share:
-        for axes in placed.values():  # the lowest visible panel of a column shows the ticks
-            below = [other for other in placed.values() if _column(other) == _column(axes) and _row(other) > _row(axes)]
+        for axes in axes_of.values():  # matplotlib labels only the lowest row, which may have no panel in this column
+            below = [
+                other for other in axes_of.values() if _column(other) == _column(axes) and _row(other) > _row(axes)
+            ]
             if not below:
                 axes.tick_params(labelbottom=True)
-    return figure, placed
+    return figure, axes_of
 
 
 def _row(axes: Axes) -> int:
@@ -70,10 +72,19 @@ def _column(axes: Axes) -> int:
 def finish(
     figure: Figure, title: str, notes: Sequence[str], x: str = "", y: str = "", legend: Mapping[str, Any] | None = None
 ) -> None:
-    """Add the title, axis labels, legend and notes of a figure."""
+    """Add the title, axis labels, legend and notes of a figure.
+
+    Args:
+        figure: The figure.
+        title: The title.
+        notes: Lines of the footnote; empty ones are left out.
+        x: The label of the horizontal axis.
+        y: The label of the vertical axis.
+        legend: The artist of each label; it is drawn for two labels or more.
+    """
     width = figure.get_figwidth()
     heading = _wrapped(title, width * 10.5)
-    if legend and len(legend) > 1:  # the legend carries the title: the layout reserves room for only one of them
+    if legend and len(legend) > 1:  # the title is the legend's, as the layout reserves room for only one of them
         columns = max(1, min(len(legend), int(width / 1.75)))
         above = figure.legend(
             list(legend.values()), list(legend), loc="outside upper left", ncols=columns, title=heading,
@@ -89,7 +100,16 @@ def finish(
 
 
 def mark_white_boxes(axes: Mapping[Key, Axes], groups: Mapping[Key, Sequence[LabelledScore]], averaged: bool) -> str:
-    """Mark the panels with white-box scores only, and return the note that explains the mark."""
+    """Mark the panels that have only white-box scores.
+
+    Args:
+        axes: The axes of each panel.
+        groups: The scores of each panel.
+        averaged: Whether the plot shows means over black-box scores, so that nothing is to be marked.
+
+    Returns:
+        The note that explains the mark, or "".
+    """
     if averaged:
         return ""
     marked = mixed = False
@@ -101,8 +121,8 @@ def mark_white_boxes(axes: Mapping[Key, Axes], groups: Mapping[Key, Sequence[Lab
             marked = True
         mixed = mixed or (any(white) and not all(white))
     if mixed:
-        return "white-box pairs are among those shown"
-    return "° white-box: the target is, or is a member of, the source" if marked else ""
+        return "some of the points are white-box"
+    return "° white-box: the target is the source or one of its members" if marked else ""
 
 
 def _wrapped(line: str, width: float) -> str:

@@ -14,13 +14,24 @@ from matplotlib.ticker import MaxNLocator
 from ..scores.scored import LabelledScore, Scores
 from ..suite.outputs import CurvesPlotEntry, SweepPlotEntry
 from .layout import finish, mark_white_boxes, panels
-from .series import Point, counted, grouped, line, numeric, wanted
+from .series import Point, count_text, drawable, grouped, line, numeric, value_axis
 from .style import Look, look, text
+
+SHIFT = 0.008  # of the width of a line
 
 
 def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
-    """Draw scores against a numeric label, with a line for each label of `lines`."""
-    chosen = wanted(scores, plot.value, plot.where)
+    """Draw scores against a numeric label, with a line for each label of `lines`.
+
+    Args:
+        scores: The scores of a run.
+        plot: The suite's entry.
+        title: The title.
+
+    Raises:
+        ValueError: Scores of one point differ in a label that the plot does not average over.
+    """
+    chosen = drawable(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
     names = list(grouped(chosen, plot.lines))
     figure, axes = panels(list(by_panel))
@@ -28,12 +39,12 @@ def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
     counts: list[int] = []
     sweep = isinstance(plot, SweepPlotEntry)
     for key, members in by_panel.items():
-        for name, own in grouped(members, plot.lines).items():
-            placed = [score for score in own if numeric(score.labels.get(plot.x, "")) is not None]
-            check_one_a_point(placed, plot.x, plot.mean_over)
+        for name, group in grouped(members, plot.lines).items():
+            placed = [score for score in group if numeric(score.labels.get(plot.x, "")) is not None]
+            check_distinct_points(placed, plot.x, plot.mean_over)
             points = line(placed, plot.x)
             if sweep:
-                points = _beside(points, names.index(name))
+                points = _shifted(points, names.index(name))
             if points:
                 counts += [point.n for point in points]
                 artist = (error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
@@ -42,14 +53,24 @@ def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
             integer = all((numeric(score.labels.get(plot.x, "")) or 0.0).is_integer() for score in members)
             axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=integer))
     over = f"; mean over the black-box {' and '.join(plot.mean_over)}s" if plot.mean_over else ""
-    note = f"{counted(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
-    y = f"{plot.value} (%)" if plot.format == "percent" else plot.value
-    finish(figure, title, [note, mark_white_boxes(axes, by_panel, bool(plot.mean_over))], plot.x, y, legend)
+    note = f"{count_text(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
+    y = value_axis(plot.value_label or plot.value, plot.format)
+    notes = [note, mark_white_boxes(axes, by_panel, bool(plot.mean_over))]
+    finish(figure, title, notes, plot.x_label or plot.x, y, legend)
     return figure
 
 
-def check_one_a_point(scores: Sequence[LabelledScore], x: str, mean_over: Sequence[str]) -> None:
-    """Raise ValueError where the scores of a point differ in a label that the plot does not average over."""
+def check_distinct_points(scores: Sequence[LabelledScore], x: str, mean_over: Sequence[str]) -> None:
+    """Check that the scores of a point differ only in labels that the plot averages over.
+
+    Args:
+        scores: The scores of one line.
+        x: The label on the horizontal axis.
+        mean_over: The labels that the plot averages over.
+
+    Raises:
+        ValueError: The scores of a point differ in another label.
+    """
     allowed = {*mean_over, "relation"}
     for same_x in grouped(scores, [x]).values():
         differ = {
@@ -57,18 +78,19 @@ def check_one_a_point(scores: Sequence[LabelledScore], x: str, mean_over: Sequen
         } - allowed
         if differ:
             raise ValueError(
-                f"several scores fall in one point; they differ in {', '.join(sorted(differ))} "
+                f"several scores share a point; they differ in {', '.join(sorted(differ))} "
                 "(add it to panels, lines, where or mean_over)"
             )
 
 
-def _beside(points: Sequence[Point], place: int) -> list[Point]:
-    """Shift a line's points a little, so that the error bars of several lines do not coincide."""
+def _shifted(points: Sequence[Point], index: int) -> list[Point]:
+    """Shift the points of the line `index` a little, so that the error bars of several lines do not overlap."""
     width = points[-1].x - points[0].x if points else 0.0
-    return [replace(point, x=point.x + 0.008 * width * place) for point in points]
+    return [replace(point, x=point.x + SHIFT * width * index) for point in points]
 
 
 def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Return the places, values and both ends of the intervals of points, in percent if the plot is."""
     factor = 100 if format == "percent" else 1
     return (
         [point.x for point in points],
@@ -77,17 +99,19 @@ def _scaled(points: Sequence[Point], format: str) -> tuple[list[float], list[flo
 
 
 def band(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+    """Draw a line with a band for its intervals; return its artist for the legend."""
     x, value, low, high = _scaled(points, format)
     axes.fill_between(x, low, high, color=style.colour, alpha=0.12, linewidth=0)
-    every = max(1, len(x) // 6)
+    marker_interval = max(1, len(x) // 6)
     (artist,) = axes.plot(
         x, value, color=style.colour, linestyle=style.dashes, linewidth=1.3, marker=style.marker, markersize=3.5,
-        markevery=every,
+        markevery=marker_interval,
     )  # fmt: skip
     return artist
 
 
 def error_bars(axes: Axes, points: Sequence[Point], style: Look, format: str) -> Any:
+    """Draw a line with error bars for its intervals; return its artist for the legend."""
     x, value, low, high = map(np.array, _scaled(points, format))
     return axes.errorbar(
         x, value, yerr=np.clip([value - low, high - value], 0, None),

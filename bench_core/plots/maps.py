@@ -1,4 +1,4 @@
-"""Maps of values per cell, laid over the first images, and the mean map over all images."""
+"""Maps of values per cell over the first images, and their mean over all images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..scores.rows import RowSet
 from ..suite.outputs import MapsPlotEntry
 from .layout import finish
 from .rows import grouped_rows
-from .series import counted
+from .series import count_text
 from .style import text
 
-SIDE = 1.25  # inches
+SIDE = 1.25  # of a map, in inches
 SHADES = "PuOr_r"  # not distinct in grey, so the strongest cells carry their sign as well
-CLIPPED = 0.98  # quantile of the absolute values at which the colours saturate
+SATURATION = 0.98  # quantile of the absolute values at which the colours saturate
 
 
 def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.float32], title: str) -> Figure:
@@ -35,7 +35,7 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.flo
         title: The title.
 
     Raises:
-        ValueError: Two sets of rows share a panel, or the values do not form a square of cells.
+        ValueError: Several sets of rows share a panel, or the values do not form a square of cells.
     """
     name = plot.value.partition(".")[2]
     groups = grouped_rows(rows, plot, plot.panels)
@@ -43,11 +43,11 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.flo
     maps = {}
     for key, sets in groups.items():
         if len(sets) > 1:
-            raise ValueError(f"several sets of rows fall in one panel; add to panels or where ({', '.join(key)})")
+            raise ValueError(f"several sets of rows share the panel {' '.join(key)} (add labels to panels or where)")
         maps[key] = as_squares(sets[0].arrays[name])
-    every = np.abs(np.concatenate([values[:shown].ravel() for values in maps.values()] or [np.ones(1)]))
-    limit = float(np.quantile(every, CLIPPED)) or 1.0
-    top_of_mean = max((float(np.abs(values.mean(0)).max()) for values in maps.values()), default=1.0) or 1.0
+    magnitudes = np.abs(np.concatenate([values[:shown].ravel() for values in maps.values()] or [np.ones(1)]))
+    limit = float(np.quantile(magnitudes, SATURATION)) or 1.0
+    mean_limit = max((float(np.abs(values.mean(0)).max()) for values in maps.values()), default=1.0) or 1.0
     columns = shown + 1
     figure = Figure(figsize=(SIDE * columns + 2.6, SIDE * (len(maps) + 1) + 0.9), layout="constrained")
     grid = figure.subplots(max(1, len(maps)) + 1, columns, squeeze=False, height_ratios=[1] * (len(maps) + 1))
@@ -55,29 +55,30 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.flo
         _image(grid[0][column], clean[column])
     grid[0][0].set_ylabel("clean", rotation=0, ha="right", va="center")
     grid[0][shown].set_axis_off()
-    for line, (key, values) in zip(grid[1:], maps.items(), strict=False):
-        line[0].set_ylabel("\n".join(map(text, key)), rotation=0, ha="right", va="center")
+    for row, (key, values) in zip(grid[1:], maps.items(), strict=False):
+        row[0].set_ylabel("\n".join(map(text, key)), rotation=0, ha="right", va="center")
         for column in range(shown):
-            _image(line[column], clean[column], faint=True)
-            _overlay(line[column], values[column], limit, clean.shape[-2:])
-        _overlay(line[shown], values.mean(0), top_of_mean, clean.shape[-2:], opaque=True)
+            _image(row[column], clean[column], faint=True)
+            _overlay(row[column], values[column], limit, clean.shape[-2:])
+        _overlay(row[shown], values.mean(0), mean_limit, clean.shape[-2:], opaque=True)
     if maps:
-        grid[1][shown].set_title("mean of all")
-    for area in grid.flat:
-        area.set(xticks=[], yticks=[])
-        area.spines[:].set_visible(False)
-    for bound, label in ((limit, "one image"), (top_of_mean, "mean")):
+        grid[1][shown].set_title("mean of all images")
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for bound, label in ((limit, "one image"), (mean_limit, "mean")):
         shade = ScalarMappable(TwoSlopeNorm(0, -bound, bound), SHADES)
         figure.colorbar(shade, ax=list(grid.flat), label=label, fraction=0.025, aspect=30, pad=0.01)
     n = [len(values) for values in maps.values()]
-    note = f"{plot.value}; first {shown} images and the mean, {counted(n)}; + and -: the sign of the strongest cells"
+    note = f"{plot.value_label or plot.value}; first {shown} images and the mean, {count_text(n)}"
+    note += "; + and -: the sign of the strongest cells"
     note += "; images of one channel are shown as negatives" if clean.shape[1] != 3 else ""
     finish(figure, title, [note])
     return figure
 
 
 def as_squares(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Reshape rows [n, grid^2] to maps [n, grid, grid]. Raises ValueError where they do not form a square."""
+    """Reshape rows [n, grid^2] to maps [n, grid, grid]. Raises ValueError if they do not form a square."""
     flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
     side = math.isqrt(flat.shape[1])
     if side * side != flat.shape[1]:
@@ -86,8 +87,8 @@ def as_squares(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _image(axes: Axes, image: NDArray[np.float32], faint: bool = False) -> None:
-    grey = image.mean(0) if len(image) != 3 else image.transpose(1, 2, 0)
-    axes.imshow(1 - grey if len(image) != 3 else grey, cmap="Greys_r", vmin=0, vmax=1, alpha=0.45 if faint else 1)
+    pixels = image.transpose(1, 2, 0) if len(image) == 3 else 1 - image.mean(0)
+    axes.imshow(pixels, cmap="Greys_r", vmin=0, vmax=1, alpha=0.45 if faint else 1)
 
 
 def _overlay(axes: Axes, values: NDArray[np.float64], limit: float, size: Sequence[int], opaque: bool = False) -> None:

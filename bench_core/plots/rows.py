@@ -1,4 +1,4 @@
-"""A run's rows, selected and grouped for plots that show rows."""
+"""Select and group a run's rows, for plots that show rows instead of scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from .series import Key
 
 
 def grouped_rows(rows: Sequence[RowSet], plot: BasePlotEntry, dimensions: Sequence[str]) -> dict[Key, list[RowSet]]:
-    """Group the rows of a plot's metric by some labels, without voids. Raises ValueError where it has no such row."""
+    """Group the rows of a plot's metric by their labels, without voids.
+
+    Args:
+        rows: The rows of a run.
+        plot: The suite's entry, whose `value` is METRIC.ROW.
+        dimensions: The labels to group by.
+
+    Raises:
+        ValueError: The metric has no such row.
+    """
     metric, _, name = plot.value.partition(".")
     groups: dict[Key, list[RowSet]] = {}
     for row in rows:

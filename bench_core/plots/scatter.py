@@ -1,4 +1,4 @@
-"""The points of a correlation, the regression line with its band, and r."""
+"""The points of a correlation, with the regression line, its band, and Pearson's r."""
 
 from __future__ import annotations
 
@@ -16,22 +16,35 @@ from ..statistics import pearson, regression
 from ..suite.outputs import CorrelationEntry, ScatterPlotEntry
 from ..types import Score
 from .layout import finish, mark_white_boxes, panels
-from .series import Key, counted, key_of
+from .series import Key, count_text, key_of
 from .style import look, text
 
 
 def draw_scatter(
-    scores: Scores, plot: ScatterPlotEntry, table: CorrelationEntry, varying: set[str], title: str
+    scores: Scores, plot: ScatterPlotEntry, correlation: CorrelationEntry, varying: set[str], title: str
 ) -> Figure:
-    """Draw one axes for each group of points of a correlation. Raises ValueError where two groups share one."""
+    """Draw axes for each group of points of a correlation.
+
+    Args:
+        scores: The scores of a run.
+        plot: The suite's entry.
+        correlation: The correlation that the plot names.
+        varying: The labels in which the points of a group differ.
+        title: The title.
+
+    Raises:
+        ValueError: Two groups share a panel.
+    """
     by_panel: dict[Key, list[Pair]] = {}
-    for group in points(scores, table, varying).values():
+    for group in points(scores, correlation, varying).values():
         shown = [pair for pair in group if not any(score.void for score in pair) and pair[1].labels.matches(plot.where)]
         if not shown:
             continue
         key = key_of(shown[0][1], plot.panels)
         if key in by_panel:
-            raise ValueError(f"several groups of points fall in one panel; add to panels or where ({', '.join(key)})")
+            raise ValueError(
+                f"several groups of points share the panel {' '.join(key)} (add labels to panels or where)"
+            )
         by_panel[key] = shown
     names = list(dict.fromkeys(key_of(y, plot.markers) for pairs in by_panel.values() for _, y in pairs))
     figure, axes = panels(list(by_panel), (2.6, 2.3), share=False)
@@ -39,16 +52,16 @@ def draw_scatter(
     for key, pairs in by_panel.items():
         _line_and_r(axes[key], pairs)
         for name in names:
-            own_pairs = [pair for pair in pairs if key_of(pair[1], plot.markers) == name]
-            legend.setdefault(_label(plot, name), _points(axes[key], own_pairs, names.index(name)))
+            marked = [pair for pair in pairs if key_of(pair[1], plot.markers) == name]
+            legend.setdefault(_label(plot, name), _points(axes[key], marked, names.index(name)))
     n = [y.score.n for pairs in by_panel.values() for _, y in pairs]
     note = (
-        f"{counted([len(pairs) for pairs in by_panel.values()], 'points')}, one for each attack, each the mean of "
-        f"{counted(n)} with its 95% intervals; line: least squares, band: 95% of the line; "
-        "r: Pearson's with Fisher's 95% interval"
+        f"{count_text([len(pairs) for pairs in by_panel.values()], 'points')}, one for each attack, each the mean of "
+        f"{count_text(n)} with its 95% intervals; line: least squares, with its 95% band; "
+        "r: Pearson's correlation with Fisher's 95% interval"
     )
     relation = mark_white_boxes(axes, {key: [y for _, y in pairs] for key, pairs in by_panel.items()}, False)
-    finish(figure, title, [note, relation], table.x, table.y, legend)
+    finish(figure, title, [note, relation], plot.x_label or correlation.x, plot.y_label or correlation.y, legend)
     return figure
 
 
@@ -59,29 +72,30 @@ def _label(plot: ScatterPlotEntry, name: Key) -> str:
     )
 
 
-def _points(axes: Axes, pairs: Sequence[Pair], place: int) -> Any:
-    style = look(place)
+def _points(axes: Axes, pairs: Sequence[Pair], index: int) -> Any:
+    style = look(index)
     x, y = ([pair[side].score for pair in pairs] for side in (0, 1))
     return axes.errorbar(
         [s.value for s in x], [s.value for s in y],
-        xerr=_reach(x), yerr=_reach(y),
-        fmt=style.marker, color=style.colour, markersize=4, elinewidth=0.5, markerfacecolor="none" if place else None,
+        xerr=_error_sizes(x), yerr=_error_sizes(y),
+        fmt=style.marker, color=style.colour, markersize=4, elinewidth=0.5, markerfacecolor="none" if index else None,
     )  # fmt: skip
 
 
-def _reach(scores: Sequence[Score]) -> list[list[float]]:
+def _error_sizes(scores: Sequence[Score]) -> list[list[float]]:
     """Return how far the intervals extend below and above the values."""
     return [[max(0.0, s.value - s.low) for s in scores], [max(0.0, s.high - s.value) for s in scores]]
 
 
 def _line_and_r(axes: Axes, pairs: Sequence[Pair]) -> None:
+    """Draw the regression line with its band, and add r to the title; nothing where r is undefined."""
     x, y = (np.array([pair[side].score.value for pair in pairs]) for side in (0, 1))
     r, low, high = pearson(x, y)
     if math.isnan(r):
         return
-    place = np.linspace(x.min(), x.max(), 60)
-    line, lower, upper = regression(x, y).at(place)
-    axes.plot(place, line, color="#444444", linewidth=1)
-    axes.fill_between(place, lower, upper, color="#444444", alpha=0.15, linewidth=0)
+    along = np.linspace(x.min(), x.max(), 60)
+    line, lower, upper = regression(x, y).at(along)
+    axes.plot(along, line, color="#444444", linewidth=1)
+    axes.fill_between(along, lower, upper, color="#444444", alpha=0.15, linewidth=0)
     title = axes.get_title(loc="left")
     axes.set_title(f"{title}\nr = {r:.2f} [{low:.2f}, {high:.2f}]".strip(), loc="left")

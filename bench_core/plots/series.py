@@ -1,4 +1,4 @@
-"""Scores as points with intervals, grouped into panels and lines. NumPy only."""
+"""Scores as points with intervals, grouped into panels and lines, and texts about them. NumPy only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,16 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its 95% interval, from n images."""
+    """A point of a line.
+
+    Attributes:
+        x: Its place on the horizontal axis.
+        value: The value.
+        low: The lower end of its 95% interval.
+        high: The upper end.
+        n: The number of images.
+        white_box: Whether it is a white-box score.
+    """
 
     x: float
     value: float
@@ -30,24 +39,34 @@ class Point:
 
 
 def key_of(score: LabelledScore, dimensions: Sequence[str]) -> Key:
+    """Return a score's labels in the given dimensions, "" where it has none."""
     return tuple(str(score.labels.get(name, "")) for name in dimensions)
 
 
 def grouped(scores: Sequence[LabelledScore], dimensions: Sequence[str]) -> dict[Key, list[LabelledScore]]:
-    """Group scores by some labels, in the order of first appearance of each label."""
+    """Group scores by their labels in the given dimensions, in the order in which each label first appears."""
     groups: dict[Key, list[LabelledScore]] = {}
     for score in scores:
         groups.setdefault(key_of(score, dimensions), []).append(score)
     return {key: groups[key] for key in in_order(groups)}
 
 
-def wanted(scores: Scores, value: str, where: Mapping[str, Any]) -> list[LabelledScore]:
-    """Return the scores to draw: those with a value."""
+def drawable(scores: Scores, value: str, where: Mapping[str, Any]) -> list[LabelledScore]:
+    """Return the scores that can be drawn.
+
+    Args:
+        scores: The scores of a run.
+        value: The name of the score.
+        where: The labels that the scores must have.
+
+    Returns:
+        The scores that are not void and not NaN.
+    """
     return [score for score in scores.select(value, where).valid() if not math.isnan(score.score.value)]
 
 
 def numeric(label: object) -> float | None:
-    """Return a label as a number, None where it is not one."""
+    """Return a label as a number, or None if it is not one."""
     try:
         return float(number(str(label)))
     except (TypeError, ValueError):
@@ -55,32 +74,45 @@ def numeric(label: object) -> float | None:
 
 
 def point(scores: Sequence[LabelledScore], x: float) -> Point | None:
-    """Return the point of one score, or of the mean of several over the black-box ones; None where there are none."""
+    """Return the point of one score, or of the mean of several.
+
+    Args:
+        scores: One score or several.
+        x: Its place on the horizontal axis.
+
+    Returns:
+        The point. A mean is over the black-box scores only; None if there are none.
+    """
     if len(scores) == 1:
         score = scores[0].score
         return Point(x, score.value, score.low, score.high, score.n, scores[0].white_box)
-    counted = Scores(scores).black_box()
-    if not counted:
+    black_box = Scores(scores).black_box()
+    if not black_box:
         return None
     try:
-        low, high = mean_interval([score.per_image for score in counted])
+        low, high = mean_interval([score.per_image for score in black_box])
     except Unpairable:
         low = high = math.nan
-    value = float(np.mean([score.score.value for score in counted]))
-    return Point(x, value, low, high, min(score.score.n for score in counted))
+    value = float(np.mean([score.score.value for score in black_box]))
+    return Point(x, value, low, high, min(score.score.n for score in black_box))
 
 
 def line(scores: Sequence[LabelledScore], x: str) -> list[Point]:
-    """Return the points of one line, in the order of x; the label `x` of every score is a number."""
-    places: dict[float, list[LabelledScore]] = {}
+    """Return the points of one line, in the order of `x`, a label that is a number in every score."""
+    by_x: dict[float, list[LabelledScore]] = {}
     for score in scores:
-        places.setdefault(float(number(str(score.labels[x]))), []).append(score)
-    made = [point(places[place], place) for place in sorted(places)]
-    return [found for found in made if found is not None]
+        by_x.setdefault(float(number(str(score.labels[x]))), []).append(score)
+    points = [point(by_x[place], place) for place in sorted(by_x)]
+    return [drawn for drawn in points if drawn is not None]
 
 
-def counted(counts: Sequence[int], unit: str = "images") -> str:
-    """Return "N = ...", a number or a range."""
+def value_axis(label: str, format: str) -> str:
+    """Return the text of an axis of values, with the unit if they are drawn in percent."""
+    return f"{label} (%)" if format == "percent" else label
+
+
+def count_text(counts: Sequence[int], unit: str = "images") -> str:
+    """Return "N = " and a number, or the range of several, with its unit."""
     if not counts:
         return f"N = 0 {unit}"
     ends = dict.fromkeys((min(counts), max(counts)))

@@ -1,4 +1,4 @@
-"""The style of every plot: readable without colour, the same bytes each time, and labels are never markup."""
+"""The style of every plot: readable without colour, reproducible to the byte, and labels are never markup."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ PARAMETERS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """The look of one of several lines, point clouds or outlines."""
+    """How one of several lines, sets of points or outlines is drawn."""
 
     colour: str
     marker: str
     dashes: Any
 
 
-def look(place: int) -> Look:
-    return Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+def look(index: int) -> Look:
+    """Return the look of the line `index`; the looks repeat after eight lines or more."""
+    return Look(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
 
 
 def text(label: object) -> str:
@@ -56,8 +57,8 @@ def text(label: object) -> str:
 
 
 @contextmanager
-def our_style() -> Iterator[None]:
-    """Draw with these parameters, whatever the user's configuration is."""
+def plot_style() -> Iterator[None]:
+    """Draw with these parameters, whatever the user's configuration of matplotlib is."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(PARAMETERS)

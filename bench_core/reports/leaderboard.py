@@ -1,6 +1,6 @@
 """Many runs -> one ranked table for each suite, with ties by interval, cost, flags, and the origin of every number.
 
-Only comparable entries are ranked: of the same images and budgets, over the same pairs of source and target.
+Only comparable entries are ranked: over the same images, budgets, and pairs of source and target.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
-from ..gate.snapshot import default_gate, image_ids
+from ..gate.snapshot import gate_of, image_ids
 from ..registry import Registry
 from ..reserved import RECORD
 from ..runs.folder import run_folder
@@ -29,20 +29,29 @@ from ..scores.warnings import flags
 from ..tables.sheet import Sheet
 from .ranking import By, Contribution, Entry, leaderboard_sheet
 
-OF_THE_PAIR = ("source", "target", "attack")
-RESTRICTIONS = ("sources", "attacks")
+PAIR_LABELS = ("source", "target", "attack")
+RESTRICTIONS = ("sources", "attacks")  # keys of a budget that select where it applies, and are no part of the threat
 
 
 def read_contributions(given: Sequence[str], registry: Registry | None = None, warn: bool = True) -> list[Contribution]:
-    """Read runs given as FOLDER or NAME=FOLDER. Raises UsageError where one is not a run, or two have one name."""
-    made = []
+    """Read the runs that a command line names.
+
+    Args:
+        given: The runs, each as FOLDER or NAME=FOLDER.
+        registry: The installed plugins; they are discovered by default.
+        warn: Whether to compute the warnings about the scores.
+
+    Raises:
+        UsageError: A folder is not a run's, or two runs have the same name.
+    """
+    runs = []
     for text in given:
         name, equals, folder = text.partition("=")
         path = run_folder(Path(folder if equals else text))
-        made.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_record(path)))
-    twice = sorted(name for name, count in Counter(run.name for run in made).items() if count > 1)
-    stop_at_faults([Fault(name, "", "is given twice") for name in twice])
-    return made
+        runs.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_record(path)))
+    duplicates = sorted(name for name, count in Counter(run.name for run in runs).items() if count > 1)
+    stop_at_faults([Fault(name, "", "is given twice") for name in duplicates])
+    return runs
 
 
 def leaderboards(
@@ -58,8 +67,11 @@ def leaderboards(
         runs: The runs.
         by: What is ranked.
         score: The score to rank by; the first of the suite's gate by default.
-        best: Whether the highest or the lowest is the best; as the gate states by default.
-        where: Labels that scores must have. Without a relation only black-box pairs count.
+        best: Whether the highest or the lowest value is the best; by default as in the suite's gate.
+        where: The labels that scores must have. Only black-box pairs count unless it has a `relation`.
+
+    Returns:
+        A sheet for each suite and profile.
 
     Raises:
         UsageError: The runs cannot be ranked; with all reasons.
@@ -74,8 +86,8 @@ def _of_suite(
     runs: Sequence[Contribution], by: By, score: str | None, best: str | None, where: Mapping[str, str]
 ) -> Sheet:
     suite = runs[0].result.suite
-    gate = default_gate(suite)
-    known = sorted({other.metric for run in runs for other in run.result.scores.valid()})
+    gate = gate_of(suite)
+    known = sorted({scored.metric for run in runs for scored in run.result.scores.valid()})
     if score is None and not gate:
         raise UsageError(
             Fault(suite.file, "gate", f"no score is gated; choose one with --score (known: {', '.join(known)})")
@@ -87,7 +99,7 @@ def _of_suite(
         message = f"choose whether the {by} with the highest or the lowest {score} is the best (--best max or min)"
         raise UsageError(Fault("--best", "", message))
     highest = best == "max" if best is not None else gate[score].better == "higher"
-    labels = {name for run in runs for other in run.result.scores.select(score) for name in other.labels}
+    labels = {name for run in runs for scored in run.result.scores.select(score) for name in scored.labels}
     stop_at_faults([
         Fault("--where", name, f"no {score} of {suite.name} has this label {did_you_mean(name, labels)}")
         for name in where
@@ -97,7 +109,7 @@ def _of_suite(
     entries = _merged([entry for run in runs for entry in _entries(run, by, score, where)])
     if not entries:
         raise UsageError(Fault("--where", "", f"leaves no {score} of {suite.name}"))
-    stop_at_faults(list(_different(entries)))
+    stop_at_faults(list(_different_scope(entries)))
     return leaderboard_sheet(entries, runs, by, score, highest, where)
 
 
@@ -105,10 +117,10 @@ def _incomparable(runs: Sequence[Contribution]) -> Iterator[Fault]:
     """Yield the reasons why runs of one suite cannot be ranked together."""
     first = runs[0]
     for other in runs[1:]:
-        one, two = first.record.images, other.record.images
-        if one.digest != two.digest:
-            common = len(set(one.ids) & set(two.ids))
-            sizes = f"{len(two.ids)} against {len(one.ids)}, {common} in common"
+        expected, found = first.record.images, other.record.images
+        if found.digest != expected.digest:
+            common = len(set(expected.ids) & set(found.ids))
+            sizes = f"{len(found.ids)} against {len(expected.ids)}, {common} in common"
             yield Fault(other.name, "images", f"attacks other images than {first.name}: {sizes}")
         for key, value in _threat(first).items():
             if value != _threat(other).get(key, value):
@@ -117,6 +129,7 @@ def _incomparable(runs: Sequence[Contribution]) -> Iterator[Fault]:
 
 
 def _threat(run: Contribution) -> dict[str, Any]:
+    """Return what defines the threat, by dotted key."""
     suite = run.record.suite.model_dump(mode="json")
     budgets = {
         f"budgets.{name}": {key: value for key, value in budget.items() if key not in RESTRICTIONS}
@@ -126,23 +139,23 @@ def _threat(run: Contribution) -> dict[str, Any]:
 
 
 def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str]) -> Iterator[Entry]:
-    """Yield an entry for each label of `by` under each budget. Raises UsageError where scores cannot be averaged."""
+    """Yield an entry for each label of `by` under each budget. Raises UsageError if its scores cannot be averaged."""
     scores = run.result.scores
     wanted = dict(where) if score.partition(".")[0] == RECORD else {"relation": str(Relation.BLACK_BOX), **where}
     groups: dict[tuple[str, str], dict[tuple[str, ...], LabelledScore]] = defaultdict(dict)
     for candidate in scores.select(score):
         labels = candidate.labels
         if all(str(labels.get(name, value)) == value for name, value in wanted.items()):
-            pair = tuple(str(labels.get(name, "")) for name in (*OF_THE_PAIR, "step") if name != by)
-            other = groups[str(labels.get(by, "")), labels.budget or ""].setdefault(pair, candidate)
-            if other is not candidate:
-                differ = ", ".join(name for name in labels if other.labels.get(name) != labels[name])
+            pair = tuple(str(labels.get(name, "")) for name in (*PAIR_LABELS, "step") if name != by)
+            first = groups[str(labels.get(by, "")), labels.budget or ""].setdefault(pair, candidate)
+            if first is not candidate:
+                differ = ", ".join(name for name in labels if first.labels.get(name) != labels[name])
                 message = f"{score} has several values for one pair; they differ in {differ} (choose with --where)"
                 raise UsageError(Fault("--score", "", message))
     for (name, budget), pairs in groups.items():
         used = Scores(pairs.values())
-        attacks = {attack_of(member) for member in used}
-        concerned = [*used, *(other for other in scores if other.labels.attack and attack_of(other) in attacks)]
+        attacks = {attack_of(scored) for scored in used}
+        flagged = [*used, *(scored for scored in scores if scored.labels.attack and attack_of(scored) in attacks)]
         cost = _passes(scores, attacks, "forwards"), _passes(scores, attacks, "backwards")
         values, images = np.empty(0), tuple[str, ...]()
         if len(used.valid()) == len(used):
@@ -151,44 +164,44 @@ def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str]) ->
             except Unpairable as error:
                 raise UsageError(Fault("--score", f"{name} {budget}".strip(), f"cannot be ranked: {error}")) from None
             values, images = mean.values, image_ids(mean.images, run.record)
-        yield Entry(name, budget, (run.name,), pairs, cost, flags(concerned, run.result.warned), values, images)
+        yield Entry(name, budget, (run.name,), pairs, cost, flags(flagged, run.result.warned), values, images)
 
 
 def _passes(scores: Scores, attacks: set[AttackKey], direction: str) -> float:
-    """Return the mean passes per image of some attacks."""
-    counted = [s.score.value for s in scores.select(f"{RECORD}.{direction}").valid() if attack_of(s) in attacks]
-    return float(np.mean(counted)) if counted else math.nan
+    """Return the mean number of passes per image of some attacks, NaN if it is unknown."""
+    recorded = scores.select(f"{RECORD}.{direction}").valid()
+    passes = [scored.score.value for scored in recorded if attack_of(scored) in attacks]
+    return float(np.mean(passes)) if passes else math.nan
 
 
 def _merged(entries: Sequence[Entry]) -> list[Entry]:
-    """Merge entries that are equal in several runs; others of one label stay separate."""
-    made: list[Entry] = []
+    """Merge entries with equal results in several runs. Entries of one label with different results stay separate."""
+    merged: list[Entry] = []
     for entry in entries:
-        place = next((place for place, other in enumerate(made) if _equal(entry, other)), None)
-        if place is None:
-            made.append(entry)
+        index = next((index for index, other in enumerate(merged) if _equal(entry, other)), None)
+        if index is None:
+            merged.append(entry)
         else:
-            made[place] = replace(made[place], runs=(*made[place].runs, *entry.runs))
-    return made
+            merged[index] = replace(merged[index], runs=(*merged[index].runs, *entry.runs))
+    return merged
 
 
-def _equal(one: Entry, other: Entry) -> bool:
+def _equal(a: Entry, b: Entry) -> bool:
     return (
-        not (one.void or other.void)
-        and one.key == other.key
+        not (a.void or b.void)
+        and a.key == b.key
         and all(
-            np.array_equal(score.per_image.values, other.pairs[pair].per_image.values)
-            for pair, score in one.pairs.items()
+            np.array_equal(score.per_image.values, b.pairs[pair].per_image.values) for pair, score in a.pairs.items()
         )
     )
 
 
-def _different(entries: Sequence[Entry]) -> Iterator[Fault]:
-    """Yield the entries that are not over the same images or pairs as the first of their budget."""
+def _different_scope(entries: Sequence[Entry]) -> Iterator[Fault]:
+    """Yield the entries that are not over the same images and pairs as the first entry of their budget."""
     for budget in dict.fromkeys(entry.budget for entry in entries):
         ranked = [entry for entry in entries if entry.budget == budget and not entry.void]
-        for first, other in zip(ranked[:1] * len(ranked), ranked[1:], strict=False):
-            where = " ".join(other.runs), f"{other.label} {budget}".strip()
+        for other in ranked[1:]:
+            first, where = ranked[0], (" ".join(other.runs), f"{other.label} {budget}".strip())
             if other.pairs.keys() != first.pairs.keys():
                 differ = [" to ".join(filter(None, key)) for key in sorted(other.pairs.keys() ^ first.pairs.keys())]
                 message = f"is not over the same pairs as {first.label}: {', '.join(differ[:5])} (choose with --where)"
@@ -196,5 +209,5 @@ def _different(entries: Sequence[Entry]) -> Iterator[Fault]:
             elif set(other.images) != set(first.images):
                 sizes = f"{len(other.images)} against {len(first.images)}"
                 common = len(set(other.images) & set(first.images))
-                message = f"is of other images than {first.label}: {sizes}, {common} in common, so not ranked"
+                message = f"is measured on other images than {first.label}: {sizes}, {common} in common"
                 yield Fault(*where, message)

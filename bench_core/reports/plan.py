@@ -14,7 +14,7 @@ from ..types import Json
 
 
 def plan_text(plan: Plan, estimate: Estimate | None = None) -> str:
-    """Return a plan as text for a terminal."""
+    """Return a plan as text for a terminal, with the times of `estimate` if it is given."""
     return render(plan_sheet(plan_record(plan, estimate)))
 
 
@@ -42,6 +42,7 @@ def plan_sheet(record: Json) -> Sheet:
 
 
 def images_line(record: Json) -> str:
+    """Return how many images are selected, or why that is unknown."""
     if record["data_missing"]:
         return f"images: missing: {record['data_missing']}; the suite uses {record['selected']}"
     if record["selection"]:
@@ -62,13 +63,14 @@ def missing_weights(record: Json) -> Iterator[str]:
 
 
 def notes(record: Json) -> Iterator[str]:
+    """Yield the notes below the table: exceptions, assumptions, and how much is to be computed."""
     groups = record["groups"]
     seeded = sorted({use["attack"] for use in record["attacks"] if use["global_seed"]})
     if seeded:
         yield f"uses the global random seed, so results depend on the micro-batch: {', '.join(seeded)}"
     for attack, deviations in sorted({use["attack"]: use["deviations"] for use in record["attacks"]}.items()):
         if deviations:
-            yield f"{attack} declares exceptions from the rules of bench check: {', '.join(sorted(deviations))}"
+            yield f"{attack} declares exceptions to the rules of bench check: {', '.join(sorted(deviations))}"
     if any(group["assumed"] for group in groups):
         yield "~: the attack declares no cost, so one pass per step is assumed (--cost counts them)"
     if record["data_missing"]:
@@ -81,14 +83,16 @@ def notes(record: Json) -> Iterator[str]:
 
 
 def to_do(groups: Sequence[Json]) -> str:
+    """Return the forward and backward passes that are not stored yet."""
     forwards, backwards = (sum(group[f"{name}_to_do"] for group in groups) for name in PASSES[:2])
-    return f"{forwards:,.0f} forwards, {backwards:,.0f} backwards"
+    return f"{forwards:,.0f} forward and {backwards:,.0f} backward passes"
 
 
 def costs(estimate: Json) -> Iterator[str]:
+    """Yield the estimated time and memory, and what could not be measured."""
     workers, peak = estimate["workers"], estimate["peak_bytes"]
     memory = f", {peak / 1e6:,.0f} MB of memory at the peak of each" if peak else ""
     count = "1 worker" if workers == 1 else f"{workers} workers"
-    yield f"estimated time on this machine: {duration(estimate['seconds'])} with {count}, without their start{memory}"
+    yield f"estimated time on this machine: {duration(estimate['seconds'])} with {count}, not counting startup{memory}"
     for reason in estimate["unknown"]:
         yield f"not included, as it could not be measured: {reason}"

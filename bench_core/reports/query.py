@@ -44,32 +44,45 @@ def stored_scores(out: str | Path = "results", **where: str) -> list[Record]:
         where: Columns and the values that they must have.
 
     Returns:
-        Records with every column of the table `scores`, None where a score has no such label.
+        Records with every column of the table `scores`; None if a score does not have the label.
+
+    Raises:
+        UsageError: The files of a run are missing or damaged.
     """
-    found = [record for run in stored_runs(out) for record in _scores(run)]
-    added = sorted({name for record in found for name in record} - {*FIXED, *LAST})
-    complete = [{name: record.get(name) for name in (*FIXED, *added, *LAST)} for record in found]
+    records = [record for run in stored_runs(out) for record in _scores(run)]
+    added = sorted({name for record in records for name in record} - {*FIXED, *LAST})
+    complete = [{name: record.get(name) for name in (*FIXED, *added, *LAST)} for record in records]
     return [record for record in complete if all(record.get(name) == str(value) for name, value in where.items())]
 
 
 def as_arrays(records: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Return one array for each column: floats with NaN for numbers, objects with None for labels."""
+    """Return the columns of records as arrays [number of records].
+
+    `value`, `low` and `high` are float64 with NaN for None, `n` is int64, and other columns are objects.
+    """
     names = list(dict.fromkeys(name for record in records for name in record))
-    made: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name in names:
         column = [record.get(name) for record in records]
         if name in NUMBERS:
-            made[name] = np.array([math.nan if value is None else value for value in column], dtype=np.float64)
+            arrays[name] = np.array([math.nan if value is None else value for value in column], dtype=np.float64)
         else:
-            made[name] = np.array(column, dtype=np.int64 if name == "n" else object)
-    return made
+            arrays[name] = np.array(column, dtype=np.int64 if name == "n" else object)
+    return arrays
 
 
 def query(sql: str, out: str | Path = "results") -> list[Record]:
-    """Run SQL over the tables `scores` and `runs`. The SQL has access to no file and no network.
+    """Run SQL over the tables `scores` and `runs`. The SQL can access no file and no network.
+
+    Args:
+        sql: One or more statements in the SQL of DuckDB.
+        out: The results folder.
+
+    Returns:
+        The rows that the last statement returns.
 
     Raises:
-        UsageError: duckdb is missing, or the SQL is wrong.
+        UsageError: duckdb is missing, a run's files are damaged, or the SQL is wrong.
     """
     try:
         import duckdb
@@ -78,28 +91,28 @@ def query(sql: str, out: str | Path = "results") -> list[Record]:
         raise UsageError(Fault("bench query", "", message)) from None
     scores = stored_scores(out)
     added = [name for name in (scores[0] if scores else {}) if name not in (*FIXED, *LAST)]
-    with duckdb.connect(":memory:") as base:
-        _fill(base, "scores", (*FIXED, *added, *LAST), scores)
-        _fill(base, "runs", RUN_COLUMNS, stored_runs(out))
-        base.execute("SET enable_external_access = false")
-        base.execute("SET lock_configuration = true")
+    with duckdb.connect(":memory:") as database:
+        _fill(database, "scores", (*FIXED, *added, *LAST), scores)
+        _fill(database, "runs", RUN_COLUMNS, stored_runs(out))
+        database.execute("SET enable_external_access = false")
+        database.execute("SET lock_configuration = true")
         try:
-            answer = base.execute(sql)
-            names = [column[0] for column in answer.description or []]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+            cursor = database.execute(sql)
+            names = [column[0] for column in cursor.description or []]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         except duckdb.Error as error:
             raise UsageError(Fault("bench query", "", " ".join(str(error).split()))) from None
 
 
-def _fill(base: Any, table: str, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:
+def _fill(database: Any, table: str, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:
     """Create a table of records, through JSON text: an insert for each row would take seconds."""
     types = {**dict.fromkeys(NUMBERS, "DOUBLE"), "n": "BIGINT", "images": "BIGINT"}
     columns = ", ".join(f"{_quoted(name)} {types.get(name, 'VARCHAR')}" for name in names)
-    base.execute(f"CREATE TABLE {table} ({columns})")
+    database.execute(f"CREATE TABLE {table} ({columns})")
     shape = {name: types.get(name, "VARCHAR") for name in names}
     for start in range(0, len(records), 5000):
         rows = [{name: record.get(name) for name in names} for record in records[start : start + 5000]]
-        base.execute(
+        database.execute(
             f"INSERT INTO {table} SELECT row.* FROM (SELECT unnest(from_json(?::JSON, ?)) AS row)",
             [json.dumps(rows), json.dumps([shape])],
         )

@@ -22,7 +22,13 @@ By = Literal["attack", "source", "target"]
 
 @dataclass(frozen=True)
 class Contribution:
-    """A run, and the name it is given."""
+    """A run in a leaderboard.
+
+    Attributes:
+        name: The run's name in the leaderboard.
+        result: The run.
+        record: The run's record.
+    """
 
     name: str
     result: Result
@@ -36,11 +42,11 @@ class Entry:
     Attributes:
         label: The attack, source or target that is ranked.
         budget: The budget.
-        runs: The names of the runs that have the entry.
-        pairs: The scores that the entry is the mean of, by the labels in which they differ.
+        runs: The names of the runs that have this result.
+        pairs: The scores whose mean is ranked, by the labels in which they differ.
         cost: Forward and backward passes per image.
         flags: Errors and warnings.
-        values: The mean over all pairs, image by image [n]; empty where the entry is void.
+        values: The mean over all pairs for each image [n]; empty if the entry is void.
         images: The names of the images [n].
     """
 
@@ -63,12 +69,17 @@ class Entry:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Everything by which entries of several runs are recognised as one."""
+        """What equal entries of several runs have in common, besides their values."""
         return self.label, self.budget, self.cost, self.flags, self.images, tuple(self.pairs)
 
 
 def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
-    """Rank entries over the same images: 1 + how many have a paired 95% interval of the difference above zero."""
+    """Rank entries: 1 + the number of entries that are better, with a paired 95% interval that excludes zero.
+
+    Args:
+        entries: Entries over the same images in the same order.
+        highest: Whether the highest value is the best.
+    """
     sign = 1 if highest else -1
     return [
         1 + sum(bootstrap(sign * (other.values - entry.values))[0] > 0 for other in entries if other is not entry)
@@ -79,6 +90,16 @@ def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
 def leaderboard_sheet(
     entries: Sequence[Entry], runs: Sequence[Contribution], by: By, score: str, highest: bool, where: Mapping[str, str]
 ) -> Sheet:
+    """Return the ranked table of a suite's entries, each budget ranked separately.
+
+    Args:
+        entries: The entries. Those of one budget are over the same images and pairs.
+        runs: The runs of the entries.
+        by: What is ranked.
+        score: The name of the score that ranks.
+        highest: Whether the highest value is the best.
+        where: The labels that the scores were selected by.
+    """
     binary = all(score.per_image.binary for entry in entries if not entry.void for score in entry.pairs.values())
     kind: Literal["percent", "number"] = "percent" if binary else "number"
     columns = (
@@ -89,34 +110,35 @@ def leaderboard_sheet(
     rows: list[tuple[Any, ...]] = []
     for budget in dict.fromkeys(entry.budget for entry in entries):
         ranked = [entry for entry in entries if entry.budget == budget and not entry.void]
-        on_front = front([(sum(entry.cost), entry.value) for entry in ranked], highest)
-        cheapest = {id(ranked[place]) for place in on_front}
-        placed = sorted(
+        indices = front([(sum(entry.cost), entry.value) for entry in ranked], highest)
+        on_front = {id(ranked[index]) for index in indices}
+        in_order = sorted(
             zip(ranks(ranked, highest), ranked, strict=True),
-            key=lambda p: (p[0], -p[1].value if highest else p[1].value),
+            key=lambda pair: (pair[0], -pair[1].value if highest else pair[1].value),
         )
         void = [(None, entry) for entry in entries if entry.budget == budget and entry.void]
-        for rank, entry in (*placed, *void):
+        for rank, entry in (*in_order, *void):
             low, high = bootstrap(entry.values)
             rows.append((
                 rank, entry.label, budget, entry.value, low, high, len(entry.values), len(entry.pairs), *entry.cost,
-                "yes" if id(entry) in cheapest else "", "; ".join(entry.flags), ", ".join(entry.runs),
+                "yes" if id(entry) in on_front else "", "; ".join(entry.flags), ", ".join(entry.runs),
             ))  # fmt: skip
     suite = runs[0].result.suite
-    strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
-    chosen = [f"{name}={value}" for name, value in where.items()]
+    strong = frozenset(index for index, row in enumerate(rows) if row[0] == 1)
+    pairs = " ".join(["pairs" if "relation" in where else "black-box pairs", *map("=".join, where.items())])
     notes = [
-        f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + how many are better with a paired 95% "
-        "interval above zero, so that indistinguishable entries tie; each budget is ranked separately",
-        f"mean over {' '.join(['black-box'] * ('relation' not in where) + ['pairs', *chosen])}; "
-        "forwards and backwards: passes through the source for each image; front: no other entry of the same budget "
-        "reaches as much with as few passes",
+        f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + the number of entries that are better, with "
+        "a paired 95% interval of the difference that excludes zero, so that indistinguishable entries tie; each "
+        "budget is ranked separately",
+        f"mean over {pairs}; forwards and backwards: passes through the source per image; front: the Pareto front, "
+        "no other entry of the same budget is as good with as few passes",
         *map(_provenance, runs),
     ]
     return Sheet(f"{suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)
 
 
 def _provenance(run: Contribution) -> str:
+    """Return a note on the origin of a run's numbers."""
     record = run.record
     environment, versions = record.environment, record.versions
     limited = f", limited to {record.limit} images" if record.limit else ""

@@ -85,9 +85,10 @@ class BasePlotEntry(Strict):
 
 
 class HeatmapPlotEntry(BasePlotEntry):
-    """A matrix of scores, with the number in each field."""
+    """A matrix of scores, with the number in each cell. `value_label` names the value in the plot, with its unit."""
 
     kind: Literal["heatmap"]
+    value_label: str | None = None
     rows: LabelList = Field(default=["source"])
     columns: LabelList = Field(default=["target"])
     format: Literal["percent", "number"] = "number"
@@ -98,9 +99,14 @@ class HeatmapPlotEntry(BasePlotEntry):
 
 
 class CurvesPlotEntry(BasePlotEntry):
-    """Scores with their intervals against a numeric label; means over the black-box scores of `mean_over`, if given."""
+    """Scores with their intervals against a numeric label; means over the black-box scores of `mean_over`, if given.
+
+    `x_label` and `value_label` name the axes, with their units.
+    """
 
     kind: Literal["curves"]
+    x_label: str | None = None
+    value_label: str | None = None
     x: Label = "step"
     lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
@@ -126,6 +132,7 @@ class ParetoPlotEntry(BasePlotEntry):
     """
 
     kind: Literal["pareto"]
+    value_label: str | None = None
     lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
     format: Literal["percent", "number"] = "number"
@@ -139,6 +146,7 @@ class StackedPlotEntry(BasePlotEntry):
     """Stacked bars of scores: one bar per label of `bars`, made of one segment per label of `parts`."""
 
     kind: Literal["stacked"]
+    value_label: str | None = None
     bars: LabelList = Field(default=["source"])
     parts: LabelList
     format: Literal["percent", "number"] = "number"
@@ -149,9 +157,14 @@ class StackedPlotEntry(BasePlotEntry):
 
 
 class ScatterPlotEntry(BasePlotEntry):
-    """The points of the correlation that `value` names, with the regression line, its 95% band, and r."""
+    """The points of the correlation that `value` names, with the regression line, its 95% band, and r.
+
+    `x_label` and `y_label` name the axes, with their units.
+    """
 
     kind: Literal["scatter"]
+    x_label: str | None = None
+    y_label: str | None = None
     panels: Annotated[list[Label], Field(max_length=2)] = Field(default=["source", "target"])
     markers: list[Label] = Field(default_factory=list)
 
@@ -164,6 +177,7 @@ class HistogramPlotEntry(BasePlotEntry):
     """The distribution of a metric's rows (`value` is METRIC.ROW), one outline per label of `lines`."""
 
     kind: Literal["histogram"]
+    value_label: str | None = None
     lines: LabelList = Field(default=["attack"])
     bins: Annotated[int, Gt(0)] = 60
 
@@ -176,6 +190,7 @@ class MapsPlotEntry(BasePlotEntry):
     """Maps of a metric's rows over the cells of an image (`value` is METRIC.ROW): the first images and the mean."""
 
     kind: Literal["maps"]
+    value_label: str | None = None
     panels: Annotated[list[Label], Field(min_length=1, max_length=2)] = Field(default=["attack"])
     images: Annotated[int, Ge(0)] = 4
 

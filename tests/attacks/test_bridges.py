@@ -158,7 +158,7 @@ def test_a_bridge_runs_in_a_suite_and_its_record_says_whose_randomness_it_has(re
     assert facts["deviations"]["T"]["batch_independence"] == "the library draws for the whole batch"
     planned = plan_text(make_plan(resolve_suite(load_suite(suite), registry), Store(tmp_path / "store")))
     assert "uses the global random seed, so results depend on the micro-batch: T" in planned
-    assert "T declares exceptions from the rules of bench check: batch_independence, cost" in planned
+    assert "T declares exceptions to the rules of bench check: batch_independence, cost" in planned
 
 
 def test_images_that_the_library_cannot_take_are_refused_before_the_run(registry, write_suite) -> None:

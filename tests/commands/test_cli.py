@@ -42,7 +42,7 @@ format = "percent"
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the command line in a folder of its own; give exit code, output and error lines."""
+    """Call the command line in a temporary folder; return exit code, output and error lines."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, list[str]]:

@@ -72,10 +72,10 @@ def test_a_search_looks_at_names_summaries_and_options(bench, installed: Registr
     assert listed(bench("attacks", "--search", "decay")[1]) == {name for kind, name in expected if kind == "attacks"}
 
 
-def test_others_stand_after_built_in_entries_with_their_package(registry: Registry) -> None:
+def test_other_plugins_are_listed_after_built_in_entries_with_their_package(registry: Registry) -> None:
     lines = "\n".join(list_kind("attacks", select(registry, "attacks", None, None), fold=True))
-    own, _, others = lines.partition("  bad_")
-    assert listed(own) == {n.partition(":")[0] for n in registry.names("attacks") if not n.startswith("bad_")}
+    built_in, _, others = lines.partition("  bad_")
+    assert listed(built_in) == {n.partition(":")[0] for n in registry.names("attacks") if not n.startswith("bad_")}
     assert others.count("[tests 1]") == sum(name.startswith("bad_") for name in registry.names("attacks"))
 
 

@@ -15,7 +15,7 @@ from tests.commands.test_cli import GOOD
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 @pytest.mark.parametrize("executor", ["local", "inline"])
-def test_a_terminated_run_says_so_and_continues(executor: str, tmp_path: Path) -> None:
+def test_a_terminated_run_reports_it_and_can_be_resumed(executor: str, tmp_path: Path) -> None:
     path, store = tmp_path / "long.toml", tmp_path / "out" / "store"
     path.write_text(
         GOOD.replace("count = 4", "count = 80\n[compute]\nmicro_batch = 2").replace("samples = 1", "samples = 4")

@@ -30,7 +30,7 @@ def test_one_rule_of_one_attack_as_json(capsys) -> None:
     code, out, _ = bench(capsys, "check", "vr", "--set", "copies=2", "--rule", "cost", "--json")
     assert code == 0
     found = json.loads(out)
-    assert [(each["subject"], each["rule"], each["status"]) for each in found] == [
+    assert [(verdict["subject"], verdict["rule"], verdict["status"]) for verdict in found] == [
         ("attack vr copies=2 (linf)", "cost", "holds"),
         ("attack vr copies=2 (l2)", "cost", "holds"),
     ]

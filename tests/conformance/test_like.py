@@ -108,10 +108,10 @@ def test_a_mistake_shows_against_the_reference(mistake: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "options"), [("ir", GRID), ("mi", {}), ("sgm", {}), ("hybrid_ir", GRID)])
-def test_the_reference_is_like_itself(name: str, options: Mapping[str, Any]) -> None:
+def test_the_reference_agrees_with_itself(name: str, options: Mapping[str, Any]) -> None:
     assert status(name, RECIPES[name].build, options) == ["holds", "holds"]
 
 
-def test_the_same_formula_written_otherwise_is_like_it() -> None:
+def test_an_equivalent_formula_agrees_with_the_reference() -> None:
     assert status("pgd", wrong_ir(Interaction, 0.0), GRID) == ["holds", "holds"]
     assert status("ir", wrong_ir(Interaction), GRID) == ["holds", "holds"]

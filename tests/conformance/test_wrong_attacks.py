@@ -1,4 +1,4 @@
-"""One deliberately wrong attack for each mistake that was published, or that is near at hand; each caught by name."""
+"""One deliberately wrong attack for each published or likely mistake; each is caught by the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def length(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Ascent:
-    """A right attack in either norm, of which a wrong one differs by one thing."""
+    """A correct attack under either norm. Each wrong attack changes one part of it."""
 
     budget: Budget
     gradient: Gradient = usual
@@ -78,7 +78,9 @@ def recipe(**differences: Any) -> AttackRecipe:
 
 def test_the_right_one_breaks_nothing() -> None:
     found = verdicts("attacks", recipe())
-    assert {each.status for each in found} == {"holds"}, [str(each) for each in found if each.status != "holds"]
+    assert {verdict.status for verdict in found} == {"holds"}, [
+        str(verdict) for verdict in found if verdict.status != "holds"
+    ]
     assert len(found) == 40
 
 
@@ -95,7 +97,7 @@ def one_mask_of_the_first(attack: Ascent, model: Model, images: Tensor, examples
 
 def all_pairs(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
     images = images.detach().requires_grad_(True)
-    square = model(images).log_softmax(1)[:, examples.labels]  # [n, n], where the diagonal was meant
+    square = model(images).log_softmax(1)[:, examples.labels]  # [n, n]; the diagonal is what was intended
     return -torch.autograd.grad((square * torch.arange(1, len(images) + 1)).sum(), images)[0]
 
 
@@ -118,7 +120,7 @@ def momentum(attack: Ascent, model: Model, images: Tensor, examples: Examples) -
 
 
 def unguarded_momentum(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
-    """`grad / norm` without a thought for zero; the memory is new with every run."""
+    """`grad / norm` without a guard against zero; the memory is new with every run."""
     gradient = usual(attack, model, images, examples)
     if torch.equal(images, examples.images):
         attack.memory.clear()
@@ -265,14 +267,14 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_caught_by_name(mistake: str) -> None:
     rule, message, wrong = MISTAKES[mistake]
-    found = next((each for each in verdicts("attacks", wrong, {rule}) if each.status == "broken"), None)
+    found = next((verdict for verdict in verdicts("attacks", wrong, {rule}) if verdict.status == "broken"), None)
     assert found
     assert message in found.message
     assert found.given
     assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)
 
 
-def test_a_cost_that_is_not_declared_is_counted_all_the_same() -> None:
+def test_an_undeclared_cost_is_counted_too() -> None:
     class Silent:
         def __init__(self, budget: Budget) -> None:
             self.run = Ascent(budget)

@@ -1,4 +1,4 @@
-"""One deliberately wrong metric, model or dataset for each mistake; each caught by name."""
+"""One deliberately wrong metric, model or dataset for each mistake; each is caught by the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plain(rows: Rows) -> Iterator[Score]:
 
 @dataclass(frozen=True)
 class Measure:
-    """A right metric, of which a wrong one differs by one thing."""
+    """A correct metric. Each wrong metric changes one part of it."""
 
     observed: Observed = margins
     scored: Callable[[Rows], Iterator[Score]] = plain
@@ -74,7 +74,7 @@ def score(value: float, n: int, low: float = -1e9, high: float = 1e9, name: str 
 
 
 def alone(values: NDArray[Any]) -> Score:
-    """A deviation that divides by the number of images less one."""
+    """A variance with the divisor n - 1, which is undefined for one image."""
     return score(float(np.square(values - values.mean()).sum()) / (len(values) - 1), len(values))
 
 
@@ -158,7 +158,7 @@ MODELS: Mapping[str, tuple[str, str, ModelRecipe]] = {
 
 @dataclass(frozen=True)
 class Pixels:
-    """A right dataset, of which a wrong one differs by one thing."""
+    """A correct dataset. Each wrong dataset changes one part of it."""
 
     change: Callable[[NDArray[np.float32]], NDArray[Any]] = lambda images: images
     name: Callable[[bytes], str] = lambda content: hashlib.sha256(content).hexdigest()
@@ -206,8 +206,10 @@ def test_a_mistake_is_caught_by_name(kind: str, mistake: str) -> None:
 
 @pytest.mark.parametrize(("kind", "right"), [("metrics", metric()), ("models", model()), ("datasets", data())])
 def test_the_right_one_breaks_nothing(kind: str, right: Recipe) -> None:
-    assert {each.status for each in verdicts(kind, right)} <= {"holds", "unasked"}
-    assert [each.rule for each in verdicts(kind, right) if each.status == "unasked"] == ["card"] * (kind == "models")
+    assert {verdict.status for verdict in verdicts(kind, right)} <= {"holds", "unasked"}
+    assert [verdict.rule for verdict in verdicts(kind, right) if verdict.status == "unasked"] == ["card"] * (
+        kind == "models"
+    )
 
 
 def test_what_nobody_may_declare_is_broken() -> None:
@@ -215,7 +217,7 @@ def test_what_nobody_may_declare_is_broken() -> None:
         deviations: Mapping[str, str] = {"rows": "no time"}
 
     found = verdicts("metrics", MetricRecipe(Excused, "Excused."))
-    assert {each.status for each in found} == {"broken"}
+    assert {verdict.status for verdict in found} == {"broken"}
     assert "cannot be declared" in found[0].message
 
 

@@ -124,7 +124,7 @@ def head(home: Path) -> Iterator[str]:
 
 
 def join(address: str) -> subprocess.CompletedProcess[str]:
-    """Join a cluster in a process of its own, since ray reads its environment only once."""
+    """Join a cluster in a separate process, because ray reads its environment only once."""
     code = "import sys; from bench_core.executors.ray_cluster import connect; connect(sys.argv[1], 1)"
     return subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, check=False)
 

@@ -28,21 +28,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--full", action="store_true", help=f"all trials of each experiment, not {SLICE}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=[each.name for each in ALL], action="append")
+    parser.add_argument("--only", choices=[experiment.name for experiment in ALL], action="append")
     parser.add_argument("--state", type=Path, help="file of the finished trials, from which a second run continues")
     parser.add_argument("--write", type=Path, help="the page to write the table into")
     given = parser.parse_args()
     torch.set_num_threads(1)
     state = given.state or Path(tempfile.gettempdir()) / f"bench-faults-{given.seed}.jsonl"
     done = [json.loads(line) for line in state.read_text().splitlines()] if state.exists() else []
-    results: dict[str, dict[int, str | None]] = {each.name: {} for each in ALL}
-    for each in done:
-        results[each["experiment"]][each["trial"]] = each["wrong"]
-    chosen = [each for each in ALL if not given.only or each.name in given.only]
+    results: dict[str, dict[int, str | None]] = {experiment.name: {} for experiment in ALL}
+    for trial in done:
+        results[trial["experiment"]][trial["trial"]] = trial["wrong"]
+    chosen = [experiment for experiment in ALL if not given.only or experiment.name in given.only]
     with tempfile.TemporaryDirectory(prefix="bench-faults-") as folder:
-        for each in chosen:
-            home = Path(folder) / each.name
-            perform(each, World(home), given.full, given.seed, results[each.name], state)
+        for experiment in chosen:
+            home = Path(folder) / experiment.name
+            perform(experiment, World(home), given.full, given.seed, results[experiment.name], state)
             shutil.rmtree(home)
     page = table(chosen, results, given.seed)
     print(page)
@@ -50,7 +50,7 @@ def main() -> int:
         before, _, after = given.write.read_text().partition(MARKS[0])
         rest = after.partition(MARKS[1])[2]
         given.write.write_text(f"{before}{MARKS[0]}\n{page}\n{MARKS[1]}{rest}")
-    return int(any(wrong for each in chosen for wrong in results[each.name].values()))
+    return int(any(wrong for experiment in chosen for wrong in results[experiment.name].values()))
 
 
 def perform(
@@ -77,9 +77,9 @@ def perform(
 
 def table(experiments: list[Experiment], results: dict[str, dict[int, str | None]], seed: int) -> str:
     rows = ["| fault | tried | survived |", "| --- | ---: | ---: |"]
-    for each in experiments:
-        found = results[each.name].values()
-        rows.append(f"| {each.what} | {len(found)} | {sum(wrong is None for wrong in found)} |")
+    for experiment in experiments:
+        found = results[experiment.name].values()
+        rows.append(f"| {experiment.what} | {len(found)} | {sum(wrong is None for wrong in found)} |")
     setting = f"Seed {seed}, Python {platform.python_version()}, torch {torch.__version__}, {platform.system()}."
     return "\n".join(["", *rows, "", setting, ""])
 

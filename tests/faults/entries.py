@@ -34,7 +34,7 @@ def _served(world: World, content: bytes, stem: str, headers_first: bool = True)
     if list(store.root.rglob("*.safetensors")):
         return "a damaged entry was not set aside"
     store.put(ADDRESS, entry())
-    return None if set(store.get(ADDRESS)) == {"cell"} else "the entry cannot be made again"
+    return None if set(store.get(ADDRESS)) == {"cell"} else "the entry cannot be computed again"
 
 
 def flipped(world: World, _trial: int, draw: random.Random) -> str | None:

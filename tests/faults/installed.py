@@ -21,7 +21,7 @@ from bench_core.types import AttackRecipe, Budget, Examples, MetricRecipe, Model
 from tests.toys import Behaviour, Misbehaving, ToyPlugin
 
 HERE = Path(__file__).parents[2]
-HANGING = "hanging"  # a file in the plugin's folder, which says that the attack has begun to hang
+HANGING = "hanging"  # a file in the plugin's folder, which shows that the attack has begun to hang
 ENDLESS = {"hangs", "spins"}  # attacks that only a time limit ends
 
 

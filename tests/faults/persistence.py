@@ -151,7 +151,7 @@ def full_at_an_operation(world: World, trial: int, _random: random.Random) -> st
         or str(out) not in printed
     ):
         return f"exit code {code}: {printed}"
-    left = [each.name for each in out.rglob("*.unfinished")] if out.exists() else []
+    left = [path.name for path in out.rglob("*.unfinished")] if out.exists() else []
     return f"left behind: {left}" if left else world.after_a_fault(out)
 
 
@@ -163,5 +163,5 @@ def together(world: World, trial: int, _random: random.Random) -> str | None:
     codes = [exit_code(child) for child in children]
     if any(codes):
         return f"exit codes {codes}: {log.read_text()}"
-    left = [each.name for each in out.rglob("*") if each.name.endswith((".unfinished", ".damaged"))]
+    left = [path.name for path in out.rglob("*") if path.name.endswith((".unfinished", ".damaged"))]
     return f"left behind: {left}" if left else world.after_a_fault(out)

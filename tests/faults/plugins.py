@@ -65,19 +65,21 @@ def misbehaving(world: World, trial: int, _random: random.Random) -> str | None:
 
 def _wrong(result: Result, good: Result, attacks: list[str], metrics: list[str]) -> str | None:
     reasons = {name: ATTACKS[name] for name in attacks} | {name: METRICS[name][1] for name in metrics}
-    for each in (each for each in result.scores if each.void):
-        name = each.labels.get("attack") if attacks else each.metric.partition(".")[0]
+    for score in (score for score in result.scores if score.void):
+        name = score.labels.get("attack") if attacks else score.metric.partition(".")[0]
         if name not in reasons:
-            return f"void as well: {each.metric} {each.labels}: {each.void}"
-        if reasons[name] not in each.void or "\n" in each.void:
-            return f"{name}: another reason: {each.void}"
+            return f"void as well: {score.metric} {score.labels}: {score.void}"
+        if reasons[name] not in score.void or "\n" in score.void:
+            return f"{name}: another reason: {score.void}"
     void = {
-        each.labels.get("attack") if attacks else each.metric.partition(".")[0] for each in result.scores if each.void
+        score.labels.get("attack") if attacks else score.metric.partition(".")[0]
+        for score in result.scores
+        if score.void
     }
     if void != set(reasons):
         return f"not void: {sorted(set(reasons) - void)}"
-    sound = [each.record() for each in result.scores if each.labels.get("attack") not in attacks and not each.void]
-    return None if sound == [each.record() for each in good.scores] else "the sound plugin's scores are others"
+    sound = [score.record() for score in result.scores if score.labels.get("attack") not in attacks and not score.void]
+    return None if sound == [score.record() for score in good.scores] else "the sound plugin's scores differ"
 
 
 def command_line(world: World, trial: int, _random: random.Random) -> str | None:

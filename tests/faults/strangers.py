@@ -1,4 +1,4 @@
-"""Suites of strangers: mangled ones end with exit code 0 or 2 and one line per fault; no name escapes the folder."""
+"""Untrusted suites: mangled ones end with exit code 0 or 2 and one line per fault; no name escapes the folder."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _plan(world: World, path: Path) -> None:
 def _names_it(line: str, path: Path) -> bool:
     """Return whether a line names the file and, after it, a key or what cannot be read."""
     files = (str(path), "profiles/")
-    return line.startswith("bench: ") and any(each in line for each in files) and ": " in line[len("bench: ") :]
+    return line.startswith("bench: ") and any(file in line for file in files) and ": " in line[len("bench: ") :]
 
 
 HOSTILE = [
@@ -165,7 +165,7 @@ def hostile(world: World, trial: int, _random: random.Random) -> str | None:
     path.write_text(text)
     before = everything(world.folder.parent)
     code, printed = world.bench(home / "out", path)
-    outside = {each for each in everything(world.folder.parent) - before if home / "out" not in each.parents}
+    outside = {path for path in everything(world.folder.parent) - before if home / "out" not in path.parents}
     outside -= {home / "out"}
     if code not in (0, 2) or "Traceback" in printed or (code == 2 and len(printed.splitlines()) < 1):
         return f"{name!r}: exit code {code}: {printed}"

@@ -12,7 +12,7 @@ SLICES = {"bit-flip": 100, "truncation": 60, "fuzzed-suite": 100, "fuzzed-value"
           "kill-time": 5, "processes": 2, "hostile-name": 12, "command-line": 1, "plugin": 3}  # fmt: skip
 
 
-@pytest.mark.parametrize("experiment", ALL, ids=lambda each: each.name)
+@pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
 def test_nothing_is_lost(experiment: Experiment, tmp_path: Path) -> None:
     world = World(tmp_path / "world")
     volume, count = experiment.volume(world), SLICES[experiment.name]

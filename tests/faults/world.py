@@ -58,9 +58,9 @@ class World:
     def tables(self, out: Path) -> dict[str, str]:
         """Return the digest of every file of a run's folder, by its path."""
         runs = out / "toy" / "toy"
-        files = [each for each in sorted(runs.rglob("*")) if each.is_file() and each.suffix != ".unfinished"]
-        files = [each for each in files if each.name != "run.json"]  # which names the suite's file
-        return {str(each.relative_to(runs)): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+        files = [file for file in sorted(runs.rglob("*")) if file.is_file() and file.suffix != ".unfinished"]
+        files = [file for file in files if file.name != "run.json"]  # which names the suite's file
+        return {str(file.relative_to(runs)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def after_a_fault(self, out: Path, kept: Callable[[str], bool] = lambda _address: False) -> str | None:
         """Resume a run after a fault; return what was lost, torn, computed again or different, or None.

@@ -11,7 +11,7 @@ GATE = {"transfer.success": GateEntry(better="higher"), "utility.utility": GateE
 
 
 def snapshot(values: dict[str, NDArray], name: str = "base", metric: str = "transfer.success", **changes) -> Snapshot:
-    """A run with one score for each attack, over the same images."""
+    """Return a snapshot with one score for each attack, over the same images."""
     count = len(next(iter(values.values())))
     ids = tuple(f"{i:064x}"[::-1] for i in range(count))
     scores = tuple(
@@ -31,7 +31,15 @@ def snapshot(values: dict[str, NDArray], name: str = "base", metric: str = "tran
 
 
 def shares(draw: np.random.Generator, cells: int, n: int, drop: float = 0.0, churn: float = 0.03):
-    """Two runs of the same attacks: each outcome changes by chance, and in the first cell a share is lost as well."""
+    """Return the outcomes of two runs, by attack. Outcomes change by chance, and those of the first attack also fall.
+
+    Args:
+        draw: The random generator.
+        cells: The number of attacks.
+        n: The number of images.
+        drop: By how much the first attack's true success falls.
+        churn: The probability of a change in each direction.
+    """
     before, after = {}, {}
     for cell in range(cells):
         lost = drop if cell == 0 else 0.0
@@ -42,7 +50,7 @@ def shares(draw: np.random.Generator, cells: int, n: int, drop: float = 0.0, chu
 
 
 def means(draw: np.random.Generator, cells: int, n: int, drop: float = 0.0):
-    """The same with values of a skewed distribution."""
+    """As `shares`, but with log-normal values instead of outcomes of 0 and 1."""
     before, after = {}, {}
     for cell in range(cells):
         before[f"A{cell}"] = draw.lognormal(0, 1, n)

@@ -1,4 +1,4 @@
-"""Runs compared with runs and baselines, on the command line; baselines as files."""
+"""Runs are compared with runs and baselines on the command line; baselines are files."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from bench_core.cli import app, guard
 from bench_core.errors import UsageError
 from bench_core.gate.baselines import load_baseline, save_baseline
 from bench_core.gate.compare import compare
-from bench_core.gate.snapshot import gated_score, shortened, snapshot_of_run, whole_id
+from bench_core.gate.snapshot import dataset_image_id, gated_score, shortened, snapshot_of_run
 from bench_core.runs.record import read_record
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
@@ -37,8 +37,8 @@ def folder(write_suite, registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     metrics = ('clean = { recipe = "clean_accuracy" }', 'clean = { recipe = "clean_accuracy" }\nutility = { recipe = '
                '"transfer_utility" }')  # fmt: skip
-    made = run(load_suite(write_suite(metrics, append=GATE)), out="results", executor="inline", registry=registry)
-    return made.folder
+    result = run(load_suite(write_suite(metrics, append=GATE)), out="results", executor="inline", registry=registry)
+    return result.folder
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def bench(capsys: pytest.CaptureFixture[str]):
 
 
 def worsened(folder: Path, name: str, count: int, environment: str | None = None) -> Path:
-    """A copy of a run in which some images are no longer fooled, perhaps on another machine."""
+    """Return a copy of a run in which `count` images are no longer fooled, on another processor if one is given."""
     copy = folder.with_name(name)
     copy.mkdir()
     rows = []
@@ -88,15 +88,15 @@ def test_a_worse_run_fails_with_exit_code_1(folder: Path, bench, monkeypatch: py
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     code, out, errors = bench("compare", str(folder), str(worse), "--github", "--alpha", "0.5")
     assert (code, errors) == (1, [])
-    assert "not the same: environment.processor" in out
+    assert "different: environment.processor" in out
     assert "::error title=bench regression::transfer.success" in out
     assert "regression" in Path("summary.md").read_text()
     code, out, _ = bench("compare", str(folder), str(worsened(folder, "flips", 1)), "--format", "json")
     assert code == 1
-    assert {each["status"] for each in json.loads(out)["verdicts"]} == {"nondeterministic", "no regression"}
+    assert {verdict["status"] for verdict in json.loads(out)["verdicts"]} == {"nondeterministic", "no regression"}
 
 
-def test_what_cannot_be_compared_is_exit_code_2(folder: Path, bench) -> None:
+def test_incomparable_runs_give_exit_code_2(folder: Path, bench) -> None:
     facts = json.loads((folder / "run.json").read_text())
     other = worsened(folder, "other", 0)
     facts["images"]["ids"][0] = "0" * 64
@@ -123,8 +123,8 @@ def test_a_suite_without_a_gate_gates_what_its_tables_mark_as_best(write_suite, 
     with pytest.raises(UsageError, match="nothing is gated"):
         snapshot_of_run(plain.folder)
     marked = load_suite(write_suite(('format = "percent"', 'format = "percent"\nbest = "min"')))
-    made = snapshot_of_run(run(marked, out=tmp_path / "b", executor="inline", registry=registry).folder)
-    assert {name: gate.better for name, gate in made.gate.items()} == {"transfer.success": "lower"}
+    gated = snapshot_of_run(run(marked, out=tmp_path / "b", executor="inline", registry=registry).folder)
+    assert {name: gate.better for name, gate in gated.gate.items()} == {"transfer.success": "lower"}
 
 
 def test_a_baseline_changes_only_by_update_with_a_reason(folder: Path, bench) -> None:
@@ -157,10 +157,10 @@ def test_a_baseline_keeps_every_outcome_and_is_the_same_bytes_each_time(make, tm
     save_baseline(base, tmp_path / "b.json", ["first"])
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     kept = load_baseline(tmp_path / "a.json")
-    for one, other in zip(kept.scores, shortened(base).scores, strict=True):
-        assert one.key == other.key
-        assert one.ids == other.ids
-        np.testing.assert_array_equal(one.values, other.values)
+    for stored, expected in zip(kept.scores, shortened(base).scores, strict=True):
+        assert stored.key == expected.key
+        assert stored.ids == expected.ids
+        np.testing.assert_array_equal(stored.values, expected.values)
     again = compare(kept, base)
     assert again.identical
     assert not again.failures
@@ -170,52 +170,52 @@ def test_a_baseline_keeps_every_outcome_and_is_the_same_bytes_each_time(make, tm
 
 
 def test_a_score_over_some_of_the_images_is_joined_on_those(write_suite, registry, tmp_path: Path) -> None:
-    """`dropout.corrected` counts the images that fooled the source, which no count identifies."""
+    """`dropout.corrected` is over the images that fooled the source, which their number does not identify."""
     dropout = ('clean = { recipe = "clean_accuracy" }', 'dropout = { recipe = "dropout", rates = [0.5], cutout = 0.0 }')
     suite = load_suite(write_suite(dropout, append='[gate]\n"dropout.corrected" = { better = "higher" }'))
     result = run(suite, out=tmp_path, executor="inline", registry=registry)
-    made = snapshot_of_run(result.folder)
-    for score in made.scores:
+    gated = snapshot_of_run(result.folder)
+    for score in gated.scores:
         rows = result.arrays("dropout", source=score.labels["source"], attack="PGD")
         places = np.flatnonzero(rows["fooled"])
         assert 0 < len(places) < 12
-        assert score.ids == tuple(made.ids[place] for place in places)
+        assert score.ids == tuple(gated.ids[place] for place in places)
         np.testing.assert_array_equal(score.values, rows["corrected"][places, 0])
-    save_baseline(made, tmp_path / "b.json", ["first"])
-    assert not compare(load_baseline(tmp_path / "b.json"), made).failures
+    save_baseline(gated, tmp_path / "b.json", ["first"])
+    assert not compare(load_baseline(tmp_path / "b.json"), gated).failures
 
 
-def test_a_suite_that_judges_by_target_is_joined_on_the_images_it_judged(write_suite, registry, tmp_path) -> None:
+def test_images_selected_by_target_are_joined_for_each_target(write_suite, registry, tmp_path) -> None:
     def folder(name: str) -> Path:
         suite = load_suite(write_suite(('rule = "all"', 'rule = "correct_by_target"'), append=GATE.replace(
             '"utility.utility" = { better = "higher" }\n', "")))  # fmt: skip
         return run(suite, out=tmp_path / name, executor="inline", registry=registry).folder
 
-    made = snapshot_of_run(folder("a"))
-    counts = {len(each.ids) for each in made.scores if each.metric == "transfer.success"}
+    gated = snapshot_of_run(folder("a"))
+    counts = {len(score.ids) for score in gated.scores if score.metric == "transfer.success"}
     assert counts
     assert max(counts) < 12
-    save_baseline(made, tmp_path / "b.json", ["first"])
-    assert not compare(load_baseline(tmp_path / "b.json"), made).failures
+    save_baseline(gated, tmp_path / "b.json", ["first"])
+    assert not compare(load_baseline(tmp_path / "b.json"), gated).failures
 
 
 def test_a_score_over_some_images_of_the_dataset_is_kept(tmp_path: Path) -> None:
     base = snapshot({"A": np.zeros(8)})
     places = [0, 3, 999]
-    ids = tuple(whole_id(base.dataset, place) for place in places)
-    made = replace(base, scores=(replace(base.scores[0], values=np.array([1.0, 0.0, 1.0]), ids=ids),))
-    save_baseline(made, tmp_path / "b.json", ["first"])
+    ids = tuple(dataset_image_id(base.dataset, place) for place in places)
+    run_snapshot = replace(base, scores=(replace(base.scores[0], values=np.array([1.0, 0.0, 1.0]), ids=ids),))
+    save_baseline(run_snapshot, tmp_path / "b.json", ["first"])
     (kept,) = load_baseline(tmp_path / "b.json").scores
     assert kept.ids == ids
     assert kept.values.tolist() == [1, 0, 1]
 
 
 def test_a_score_without_an_image_is_void(write_suite, registry, tmp_path: Path) -> None:
-    """The mean of no image is not a number, so nothing can be compared."""
+    """The mean over no image is NaN, so nothing can be compared."""
     suite = load_suite(write_suite(append='[gate]\n"transfer.success" = { better = "higher" }'))
     folder = run(suite, out=tmp_path, executor="inline", registry=registry).folder
     record = read_record(folder)
     empty = LabelledScore(
         "transfer.success", Labels("S"), proportion("success", []), images=ImageSet.of("selected", [])
     )
-    assert gated_score(empty, record).void == "no image is counted"
+    assert gated_score(empty, record).void == "the score is over no image"

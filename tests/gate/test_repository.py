@@ -1,4 +1,4 @@
-"""The repository's own baselines: each is complete, and the short ones are run again and gated."""
+"""The baselines in results/: each is complete, and the short ones are run again and gated."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SHORT = [name for name in BASELINES if name.endswith(".short")]
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_is_whole_and_of_a_suite_that_ships(name: str) -> None:
+def test_a_baseline_is_complete_and_of_a_shipped_suite(name: str) -> None:
     baseline = load_baseline(BASELINES[name])
     assert baseline.suite in own_suites()
     assert baseline.scores
@@ -30,5 +30,7 @@ def test_the_embedded_suites_are_no_worse_than_their_baselines(name: str, tmp_pa
     result = run(suite, out=tmp_path, limit=baseline.made_with["limit"], executor="inline")
     from bench_core.gate.snapshot import snapshot_of_run
 
-    made = compare(baseline, snapshot_of_run(result.folder))
-    assert not made.failures, [f"{each.name}: {each.status}: {each.reason}" for each in made.failures]
+    comparison = compare(baseline, snapshot_of_run(result.folder))
+    assert not comparison.failures, [
+        f"{verdict.name}: {verdict.status}: {verdict.reason}" for verdict in comparison.failures
+    ]

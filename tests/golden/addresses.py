@@ -51,9 +51,9 @@ SHAPES = {"imagenet": (3, 224, 224), "cifar10": (3, 32, 32)}
 def masked(value: Any) -> Any:
     """Replace version numbers anywhere in a JSON value."""
     if isinstance(value, dict):
-        return {key: masked(each) for key, each in value.items()}
+        return {key: masked(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [masked(each) for each in value]
+        return [masked(entry) for entry in value]
     return VERSION.sub("VERSION", value) if isinstance(value, str) else value
 
 

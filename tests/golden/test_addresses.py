@@ -13,7 +13,7 @@ KEPT = json.loads(golden.FILE.read_text())
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, str]]:
-    """In a process of its own, as making them masks the digests of code."""
+    """Compute them in a separate process, because that masks the digests of code."""
     code = "import json; from tests.golden.addresses import found; print(json.dumps(found()))"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
@@ -24,7 +24,7 @@ def test_a_suite_has_the_addresses_that_it_had(suite: str, found: dict[str, dict
     if suite not in found:
         pytest.skip("the networks of this profile are an extra that is not installed")
     changed = {key for key in {*KEPT[suite], *found[suite]} if KEPT[suite].get(key) != found[suite].get(key)}
-    assert not changed, "if the change is meant: python -m tests.golden.addresses, and say why in the commit"
+    assert not changed, "if the change is intended: python -m tests.golden.addresses, and give the reason in the commit"
 
 
 def test_every_suite_is_kept(found: dict[str, dict[str, str]]) -> None:

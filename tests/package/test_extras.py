@@ -40,8 +40,8 @@ def test_an_extra_alone_fits_together(extra: str, tmp_path: Path) -> None:
         command(programs / "pip", "install", "--quiet", f"{ROOT}[{extra}]" if extra else ROOT)
         assert "No broken requirements found" in command(programs / "pip", "check")
         listed = json.loads(command(programs / "bench", "plugins", "--json"))
-    missing = {each["plugin"]: each["reason"] for each in listed["unavailable"]}
-    there = {each["plugin"] for each in listed["offers"]}
+    missing = {entry["plugin"]: entry["reason"] for entry in listed["unavailable"]}
+    there = {entry["plugin"] for entry in listed["offers"]}
     brought = PLUGINS if extra == "all" else {extra} & PLUGINS
     assert brought <= there
     assert not brought & set(missing)

@@ -1,4 +1,4 @@
-"""Jobs made by hand, for tests of what plans and sends them."""
+"""Jobs written by hand, for tests of planning and dispatch."""
 
 from bench_core.planning.jobs import AttackJob, Batch, Cell, PlannedJob
 from bench_core.planning.specs import AttackSpec, DatasetSpec, Environment

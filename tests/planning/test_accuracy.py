@@ -56,8 +56,8 @@ def test_a_run_stops_where_an_accuracy_is_missed(registry, toys, write_suite, tm
 def test_an_accuracy_expected_of_an_unmeasured_part_is_an_error(registry, write_suite) -> None:
     """The base of a smoothed network is only measured if it is a source or a target as well."""
     parts = '"C" = { recipe = "toy", seed = 3, expected_accuracy = 1 }\n[budgets.linf]'
-    made = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
-    changes = (('"B" = { recipe = "toy", seed = 2 }', made), ("[budgets.linf]", parts))
+    ensemble = '"B" = { recipe = "ensemble", members = ["A", "C"], combine = "logits" }'
+    changes = (('"B" = { recipe = "toy", seed = 2 }', ensemble), ("[budgets.linf]", parts))
     message = r'models\.C\.expected_accuracy: "C" is only a part of "B" and is not measured \(try "C" in targets'
     with pytest.raises(UsageError, match=message):
         resolve_suite(load_suite(write_suite(*changes)), registry)

@@ -95,7 +95,8 @@ def test_a_plan_prints_the_command_that_fetches_a_missing_file(
     registry.register(FromFile(file), Origin("from_file", "tests", "1", "from-file"))
     path = write_suite(('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "from_file" }'))
     resolved = resolve_suite(load_suite(path, overrides=["images.count=3"]), registry)
-    said = plan_text(make_plan(resolved, Store(tmp_path / "store")))
+    printed = plan_text(make_plan(resolved, Store(tmp_path / "store")))
     assert (
-        f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` downloads those" in said
+        f"weights: 1 file is missing (`bench fetch {path} --profile toy --set=images.count=3` downloads those"
+        in printed
     )

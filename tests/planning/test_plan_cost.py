@@ -164,7 +164,7 @@ def test_without_images_the_passes_of_the_complete_suite_are_listed(tmp_path: Pa
     steps, targets = 2, 1
     assert (pgd["forwards"], pgd["backwards"], pgd["evaluations"]) == (50 * steps, 50 * steps, 50 * steps * targets)
     assert ir["forwards"] == 50 * (3 * steps + 1)
-    assert f"for 50 images: {ir['forwards'] + pgd['forwards'] + 2 * 50 * steps:.0f} forwards" in plan_text(plan)
+    assert f"for 50 images: {ir['forwards'] + pgd['forwards'] + 2 * 50 * steps:.0f} forward and " in plan_text(plan)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bench_core.errors import UsageError
 from bench_core.plots import write_plots
 from bench_core.plots.draw import draw
 from bench_core.plots.maps import as_squares
-from bench_core.plots.style import our_style
+from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
 from bench_core.result import Result
 from bench_core.run import resolve_suite
@@ -30,10 +30,10 @@ def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
     from matplotlib.text import Text
 
     plot = next(plot for plot in result.suite.plots if plot.name == name)
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
         figure.draw_without_rendering()
-        return [each.get_text() for each in figure.findobj(Text) if each.get_text()]
+        return [artist.get_text() for artist in figure.findobj(Text) if artist.get_text()]
 
 
 def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result, registry: Registry) -> None:
@@ -52,15 +52,38 @@ def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result
 @pytest.mark.parametrize(
     "name", ["heatmap", "curves", "curves of the mean", "sweep", "stacked", "scatter", "histogram", "maps"]
 )
-def test_each_says_how_many_images_and_what_its_intervals_are(result: Result, registry: Registry, name: str) -> None:
+def test_each_kind_states_the_number_of_images_and_its_intervals(result: Result, registry: Registry, name: str) -> None:
     whole = " ".join(texts_of(result, name, registry)).replace("\n", " ")
     assert "N = 12 images" in whole
     if name not in ("histogram", "maps"):
         assert "95%" in whole
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("heatmap", ["value_label"]),
+        ("curves", ["x_label", "value_label"]),
+        ("sweep", ["x_label", "value_label"]),
+        ("stacked", ["value_label"]),
+        ("scatter", ["x_label", "y_label"]),
+        ("histogram", ["value_label"]),
+        ("maps", ["value_label"]),
+        ("price", ["value_label"]),
+    ],
+)
+def test_a_suite_can_name_the_axes(result: Result, registry: Registry, name: str, keys: list[str]) -> None:
+    labels = {key: f"a name for {key}, logits" for key in keys}
+    plots = [plot.model_copy(update=labels) for plot in result.suite.plots if plot.name == name]
+    named = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    shown = " ".join(texts_of(named, name, registry)).replace("\n", " ")
+    assert all(label in shown for label in labels.values())
+    if name != "scatter":
+        assert plots[0].value not in shown
+
+
 @pytest.mark.parametrize("name", ["heatmap", "curves", "histogram", "maps"])
-def test_labels_stand_as_they_are_written(result: Result, registry: Registry, name: str) -> None:
+def test_labels_are_not_rendered_as_mathematics(result: Result, registry: Registry, name: str) -> None:
     shown = " ".join(texts_of(result, name, registry)).replace("\n", " ")
     assert r"$\frac{1}{0}$" in shown  # as mathematics it would be a fraction, or an error
     assert "\u0007" not in shown
@@ -68,7 +91,7 @@ def test_labels_stand_as_they_are_written(result: Result, registry: Registry, na
 
 def test_lines_differ_in_more_than_their_colour(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "curves")
-    with our_style():
+    with plot_style():
         lines = [line for line in draw(result, plot, registry).axes[0].lines if len(line.get_xdata()) > 1]
     assert len(lines) == 4  # noise has one step
     assert len({str(line._unscaled_dash_pattern) for line in lines}) == 4
@@ -77,7 +100,7 @@ def test_lines_differ_in_more_than_their_colour(result: Result, registry: Regist
 
 def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "curves of the mean")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     fooled = result.arrays("transfer", source="A", attack="PGD", target="B")["fooled"].astype(float)  # A is white-box
     assert axes.lines[0].get_ydata() == pytest.approx(fooled.mean(0))
@@ -87,26 +110,26 @@ def test_curves_show_the_scores_and_their_intervals(result: Result, registry: Re
         assert (edges.min(), edges.max()) == pytest.approx(bootstrap(fooled[:, step]), abs=1e-6)
 
 
-def test_a_heatmap_shows_each_score_in_its_field(result: Result, registry: Registry) -> None:
+def test_a_heatmap_shows_each_score_in_its_cell(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "heatmap")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
     for axes, attack in zip(figure.axes, result.suite.attacks, strict=True):
         columns = [tick.get_text() for tick in axes.get_xticklabels()]
         lines = [tick.get_text() for tick in axes.get_yticklabels()]
-        field = axes.images[0].get_array()
-        written = {tuple(map(round, each.get_position())): each.get_text() for each in axes.texts}
+        matrix = axes.images[0].get_array()
+        written = {tuple(map(round, artist.get_position())): artist.get_text() for artist in axes.texts}
         for (row, source), (column, target) in product(enumerate(lines), enumerate(columns)):
             rows = result.arrays("transfer", source=source, attack=attack, target=target)
             success = proportion("success", leave_one_out(rows["fooled"].astype(bool))[0])
-            assert field[row, column] == pytest.approx(100 * success.value)
+            assert matrix[row, column] == pytest.approx(100 * success.value)
             half = 50 * (success.high - success.low)
             assert written[column, row] == f"{100 * success.value:.1f}\n±{half:.1f}"
 
 
 def test_a_sweep_shows_the_scores_at_their_options_with_their_intervals(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "sweep")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     (bars,) = axes.containers  # A alone: all targets of A+B are white-box
     points, _, (segments,) = bars.lines
@@ -120,10 +143,10 @@ def test_a_sweep_shows_the_scores_at_their_options_with_their_intervals(result: 
 
 def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "histogram")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
-    every = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
-    edges = np.linspace(*np.quantile(np.concatenate(every), [0.01, 0.99]), plot.bins + 1)
+    values_of = [row.arrays["per_cell"].ravel() for row in result.rows if row.metric == "interaction"]
+    edges = np.linspace(*np.quantile(np.concatenate(values_of), [0.01, 0.99]), plot.bins + 1)
     for axes, source in zip(figure.axes, ("A", "A+B"), strict=True):
         outlines, means = axes.lines[::2], axes.lines[1::2]
         for attack, outline, mark in zip(result.suite.attacks, outlines, means, strict=True):
@@ -137,7 +160,7 @@ def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, 
 
 def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "maps")
-    with our_style():
+    with plot_style():
         figure = draw(result, plot, registry)
     grid = np.array(figure.axes[: 3 * (1 + len(result.suite.attacks))]).reshape(-1, 3)
     clean = ToyImages().load(result.selected[:2])
@@ -150,7 +173,7 @@ def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result,
         np.testing.assert_allclose(line[2].images[0].get_array(), values.mean(0), rtol=1e-6)
 
 
-def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
+def test_the_scatter_plot_shows_r(result: Result, registry: Registry) -> None:
     x, y = [], []
     for attack in result.suite.attacks:
         x.append(result.arrays("interaction", source="A", attack=attack)["per_cell"].mean() / 3)
@@ -161,7 +184,7 @@ def test_the_scatter_says_r(result: Result, registry: Registry) -> None:
 
 def test_stacked_parts_add_up_above_and_below_zero(result: Result, registry: Registry) -> None:
     plot = next(plot for plot in result.suite.plots if plot.name == "stacked")
-    with our_style():
+    with plot_style():
         axes = draw(result, plot, registry).axes[0]
     for place, source in enumerate(("A", "A+B")):
         parts = [
@@ -169,13 +192,13 @@ def test_stacked_parts_add_up_above_and_below_zero(result: Result, registry: Reg
             for attack in result.suite.attacks
         ]
         drawn = [bar for bar in axes.patches if abs(bar.get_x() + bar.get_width() / 2 - place) < 0.01]
-        assert [bar.get_height() for bar in drawn] == pytest.approx([each.mean() for each in parts])
+        assert [bar.get_height() for bar in drawn] == pytest.approx([part.mean() for part in parts])
         for up in (True, False):
-            own = [bar for bar in drawn if (bar.get_height() >= 0) == up]
-            for below, bar in enumerate(own):
-                assert bar.get_y() == pytest.approx(sum(each.get_height() for each in own[:below]))
+            one_sided = [bar for bar in drawn if (bar.get_height() >= 0) == up]
+            for below, bar in enumerate(one_sided):
+                assert bar.get_y() == pytest.approx(sum(part.get_height() for part in one_sided[:below]))
         interval, diamond = (line for line in axes.lines if set(line.get_xdata()) == {place})
-        assert diamond.get_ydata()[0] == pytest.approx(sum(each.mean() for each in parts))
+        assert diamond.get_ydata()[0] == pytest.approx(sum(part.mean() for part in parts))
         assert sorted(interval.get_ydata()) == pytest.approx(bootstrap(sum(parts)), rel=1e-5)
 
 
@@ -195,19 +218,19 @@ def test_maps_take_square_rows_only() -> None:
     ("name", "less", "message"),
     [
         ("curves", {"panels": ["source"]}, "they differ in target"),
-        ("heatmap", {"panels": []}, "fall in one field"),
-        ("maps", {"where": {}}, "fall in one panel"),
-        ("scatter", {"panels": ["source"]}, "fall in one panel"),
-        ("stacked", {"parts": ["budget"]}, "fall in one part"),
+        ("heatmap", {"panels": []}, "share a cell"),
+        ("maps", {"where": {}}, "share the panel"),
+        ("scatter", {"panels": ["source"]}, "share the panel"),
+        ("stacked", {"parts": ["budget"]}, "share a part"),
     ],
 )
-def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
+def test_scores_that_a_plot_does_not_distinguish_are_an_error(
     result: Result, registry: Registry, name: str, less: dict, message: str
 ) -> None:
     plots = [plot.model_copy(update=less) for plot in result.suite.plots if plot.name == name]
-    mended = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    changed = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
     with pytest.raises(UsageError) as caught:
-        write_plots(mended, registry)
+        write_plots(changed, registry)
     assert message in str(caught.value.faults[0])
     assert "plots.0" in str(caught.value.faults[0])
 
@@ -225,14 +248,14 @@ def test_scores_that_a_plot_does_not_tell_apart_are_a_clear_fault(
         ('panels = ["source", "target"]', 'panels = ["source", "target", "attack"]', "panels"),
     ],
 )
-def test_what_is_wrong_with_a_plot_is_said_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
+def test_mistakes_in_a_plot_are_reported_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
     assert EVERY_KIND.count(old) == 1
     with pytest.raises(UsageError) as caught:
         resolve_suite(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
     assert message in "\n".join(map(str, caught.value.faults))
 
 
-def test_without_matplotlib_one_line_says_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_one_line_names_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match="plots") as caught:
         write_plots(result)
@@ -241,6 +264,6 @@ def test_without_matplotlib_one_line_says_what_to_install(result: Result, monkey
     assert "\n" not in str(fault)
 
 
-def test_matplotlib_is_imported_only_when_asked() -> None:
+def test_matplotlib_is_imported_only_on_demand() -> None:
     code = "import sys, bench_core, bench_core.cli, bench_core.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

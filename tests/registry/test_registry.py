@@ -169,7 +169,7 @@ def test_every_recipe_has_a_summary_and_options_that_can_be_listed(installed: Re
             assert option.required or option.default is not ..., option
 
 
-def test_registering_twice_the_same_names_is_refused(registry: Registry) -> None:
+def test_registering_the_same_names_twice_is_an_error(registry: Registry) -> None:
     with pytest.raises(UsageError, match="bad_nan"):
         registry.register(ToyPlugin(), Origin("again", "tests", "1", ""))
 

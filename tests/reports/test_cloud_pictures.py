@@ -10,15 +10,15 @@ from bench_core.reports.page.clouds import DOT, SIDE, picture
 from bench_core.reports.page.gallery import data_url
 
 
-def test_a_point_is_where_it_is_and_near_ones_hide_far_ones() -> None:
+def test_points_are_drawn_in_place_and_near_ones_hide_far_ones() -> None:
     cloud = np.array([[0.0, 1.0, 1.0], [0.5, 1.0, 0.0], [1.0, 0.0, 0.0]], np.float32)[..., None]  # x, depth, height
     drawn = picture(cloud)[0]
-    assert drawn[0, 0] == drawn[DOT - 1, DOT - 1] > 0  # left and up
-    assert drawn[-1, -1] == 1  # right and down: the near one, over the far one
+    assert drawn[0, 0] == drawn[DOT - 1, DOT - 1] > 0  # upper left
+    assert drawn[-1, -1] == 1  # lower right: the near point hides the far one
     assert (drawn > 0).sum() == 2 * DOT**2
 
 
-def test_it_is_what_the_gallery_shows() -> None:
+def test_the_gallery_shows_the_picture_of_a_cloud() -> None:
     cloud = np.random.default_rng(0).random((3, 50, 1)).astype(np.float32)
     kind, _, data = data_url(cloud).partition(",")
     assert kind == "data:image/png;base64"

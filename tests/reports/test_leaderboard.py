@@ -1,4 +1,4 @@
-"""Leaderboards: ranks with ties, one entry for equal runs, reasons of refusals, and inert labels."""
+"""Leaderboards: ranks with ties, one entry for equal runs, rejections with their reasons, and inert labels."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def entry(label: str, values: np.ndarray) -> Entry:
     return Entry(label, "linf", ["run"], {}, (math.nan, math.nan), (), values)
 
 
-def test_what_cannot_be_told_apart_ties() -> None:
+def test_indistinguishable_entries_tie() -> None:
     draw = np.random.default_rng(0)
     strong = (draw.random(400) < 0.8).astype(float)
     like = strong.copy()
@@ -57,16 +57,16 @@ def test_what_cannot_be_told_apart_ties() -> None:
     assert ranks([entry("a", weak), entry("b", strong), entry("c", like)], highest=False) == [1, 2, 2]
 
 
-def test_a_line_is_the_mean_over_black_box_pairs_with_its_cost(folder) -> None:
+def test_an_entry_is_the_mean_over_black_box_pairs_with_its_cost(folder) -> None:
     (given,) = read_contributions([f"me={folder('a')}"])
     (sheet,) = leaderboards([given])
     names = [column.name for column in sheet.columns]
     rows = {row[1]: dict(zip(names, row, strict=True)) for row in sheet.rows}
     assert set(rows) == {"PGD", "MI"}
-    own = [each for each in given.result.scores if each.metric == "transfer.success"
-           and each.labels["attack"] == "MI" and each.labels["relation"] == "black-box"]  # fmt: skip
-    values = np.mean([each.score.per_image for each in own], axis=0)
-    assert rows["MI"]["pairs"] == len(own) == 1
+    averaged = [score for score in given.result.scores if score.metric == "transfer.success"
+           and score.labels["attack"] == "MI" and score.labels["relation"] == "black-box"]  # fmt: skip
+    values = np.mean([score.score.per_image for score in averaged], axis=0)
+    assert rows["MI"]["pairs"] == len(averaged) == 1
     assert rows["MI"]["transfer.success"] == pytest.approx(values.mean())
     assert (rows["MI"]["low"], rows["MI"]["high"]) == bootstrap(values)
     assert rows["MI"]["forwards"] == 4
@@ -74,34 +74,34 @@ def test_a_line_is_the_mean_over_black_box_pairs_with_its_cost(folder) -> None:
     assert rows["MI"]["run"] == "me"
 
 
-def test_equal_results_of_two_contributors_are_one_line(folder, bench) -> None:
-    one, two = folder("a"), folder("b")
-    code, out, _ = bench("leaderboard", f"ann={one}", f"bob={two}", "--format", "json")
+def test_equal_results_of_two_contributors_are_one_entry(folder, bench) -> None:
+    first, second = folder("a"), folder("b")
+    code, out, _ = bench("leaderboard", f"ann={first}", f"bob={second}", "--format", "json")
     assert code == 0
     rows = json.loads(out)["rows"]
     assert {row["run"] for row in rows} == {"ann, bob"}
     assert sorted(row["attack"] for row in rows) == ["MI", "PGD"]
     mixed = folder("c", ('recipe = "mi"', 'recipe = "noise"'))  # another cost, so another entry of the same label
-    rows = json.loads(bench("leaderboard", f"ann={one}", f"cat={mixed}", "--format", "json")[1])["rows"]
+    rows = json.loads(bench("leaderboard", f"ann={first}", f"cat={mixed}", "--format", "json")[1])["rows"]
     assert sorted((row["attack"], row["run"]) for row in rows) == [("MI", "ann"), ("MI", "cat"), ("PGD", "ann, cat")]
     assert {row["run"]: row["forwards"] for row in rows if row["attack"] == "MI"} == {"ann": 4, "cat": 0}
 
 
-def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
-    one = str(folder("a"))
+def test_incomparable_runs_are_rejected_with_the_reason(folder, bench) -> None:
+    first = str(folder("a"))
     for replacement, expected in (
         (("count = 12", "count = 8"), "attacks other images than"),
         (("eps = 0.1", "eps = 0.2"), "budgets.linf: found"),
         (('targets = ["A", "B"]', 'targets = ["B"]'), ""),
     ):
-        code, out, errors = bench("leaderboard", one, str(folder("b", replacement)))
+        code, out, errors = bench("leaderboard", first, str(folder("b", replacement)))
         assert code == (2 if expected else 0)
         assert not expected or any(expected in line for line in errors), errors
     other = str(folder("d", ('sources = ["A", ["A", "B"]]', 'sources = ["A", "B"]')))
-    code, out, errors = bench("leaderboard", one, other)
+    code, out, errors = bench("leaderboard", first, other)
     assert (code, out) == (2, "")
     assert any("is not over the same pairs as" in line and "--where" in line for line in errors)
-    assert bench("leaderboard", one, other, "--where", "source=A")[0] == 0
+    assert bench("leaderboard", first, other, "--where", "source=A")[0] == 0
     for arguments, expected in (
         (("--score", "transfer.sucess"), 'did you mean "transfer.success"?'),
         (("--by", "target"), "--best max or min"),
@@ -111,43 +111,43 @@ def test_it_refuses_what_cannot_be_compared_and_says_why(folder, bench) -> None:
         (("--suite", "x"), 'no run is of the suite "x"'),
         (("--format", "xml"), "unknown format"),
     ):
-        code, out, errors = bench("leaderboard", one, *arguments)
+        code, out, errors = bench("leaderboard", first, *arguments)
         assert (code, out) == (2, "")
         assert expected in errors[0]
     assert bench("leaderboard", "--out", "nowhere")[2][0].endswith("there are no runs (bench run SUITE)")
 
 
 def test_scores_of_different_images_are_not_ranked_even_where_their_counts_agree(folder, registry) -> None:
-    """Each attack's `dropout.corrected` is of the images that it fooled itself."""
+    """The `dropout.corrected` of an attack is over the images that it fooled."""
     metric = ("[metrics]\n", '[metrics]\ndropout = { recipe = "dropout", rates = [0.5], cutout = 0.0 }\n')
-    made = folder("a", metric, ('recipe = "mi"', 'recipe = "noise"'), ('["A", ["A", "B"]]', '["A"]'))
-    (run,) = read_contributions([str(made)], registry)
+    path = folder("a", metric, ('recipe = "mi"', 'recipe = "noise"'), ('["A", ["A", "B"]]', '["A"]'))
+    (run,) = read_contributions([str(path)], registry)
     corrected = {s.labels.attack: s for s in run.result.scores.select("dropout.corrected")}
     assert corrected["PGD"].images != corrected["MI"].images
-    with pytest.raises(UsageError, match="is of other images than PGD"):
+    with pytest.raises(UsageError, match="is measured on other images than PGD"):
         leaderboards([run], score="dropout.corrected", best="min")
     shifted = [
         replace(score, images=ImageSet.of("selected", np.arange(5) + place), score=proportion("corrected", [1] * 5))
         for place, score in enumerate(corrected.values())
     ]
     counts_agree = replace(run, result=replace(run.result, scores=Scores(shifted)))
-    with pytest.raises(UsageError, match="5 against 5, 4 in common, so not ranked"):
+    with pytest.raises(UsageError, match="5 against 5, 4 in common"):
         leaderboards([counts_agree], score="dropout.corrected", best="min")
 
 
 def test_scores_that_differ_in_a_metrics_own_label_are_not_dropped_silently(folder, bench) -> None:
     metric = ("[metrics]\n", '[metrics]\ndropout = { recipe = "dropout", rates = [0.3, 0.5], cutout = 0.0 }\n')
-    made = str(folder("a", metric))
-    code, _, errors = bench("leaderboard", made, "--score", "dropout.kept", "--best", "max")
+    path = str(folder("a", metric))
+    code, _, errors = bench("leaderboard", path, "--score", "dropout.kept", "--best", "max")
     assert code == 2
     assert "several values for one pair; they differ in operation (choose with --where)" in errors[0]
 
 
 def test_filters_and_other_rankings(folder, bench) -> None:
-    one = str(folder("a"))
-    rows = json.loads(bench("leaderboard", one, "--by", "target", "--best", "min", "--format", "json")[1])["rows"]
+    path = str(folder("a"))
+    rows = json.loads(bench("leaderboard", path, "--by", "target", "--best", "min", "--format", "json")[1])["rows"]
     assert [row["target"] for row in rows] == ["B"]
-    rows = json.loads(bench("leaderboard", one, "--where", "relation=white-box", "--format", "json")[1])["rows"]
+    rows = json.loads(bench("leaderboard", path, "--where", "relation=white-box", "--format", "json")[1])["rows"]
     assert {row["pairs"] for row in rows} == {3}
 
 
@@ -167,7 +167,7 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 
 @pytest.mark.parametrize("label", HOSTILE)
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_label_does_anything_in_any_format(form: str, label: str) -> None:
+def test_labels_are_inert_in_every_format(form: str, label: str) -> None:
     text = render(Sheet(label, (Column("rank", "count"), Column(label)), ((1, label),), (label,)), form)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", text)
     assert "##[" not in text

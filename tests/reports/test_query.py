@@ -46,10 +46,10 @@ def test_records_and_arrays_are_the_scores_of_the_run(result, tmp_path: Path) ->
     assert arrays["n"].dtype == np.int64
     assert set(arrays) == {name for record in records for name in record}
     chosen = stored_scores(tmp_path / "results", metric="transfer.at_step", step="2", target="B")
-    assert {each["step"] for each in chosen} == {"2"}
+    assert {record["step"] for record in chosen} == {"2"}
     assert len(chosen) == 2
-    (only,) = stored_runs(tmp_path / "results")
-    assert only["images"] == 12
+    (record,) = stored_runs(tmp_path / "results")
+    assert record["images"] == 12
 
 
 def test_sql_gives_the_same_as_records(result, tmp_path: Path, bench) -> None:
@@ -64,8 +64,8 @@ def test_sql_gives_the_same_as_records(result, tmp_path: Path, bench) -> None:
     assert code == 0
     rows = list(csv.DictReader(io.StringIO(text)))
     for row in rows:
-        own = [each["value"] for each in stored_scores(out, metric="transfer.success", target=row["target"])]
-        assert float(row["mean"]) == pytest.approx(np.mean(own))
+        values = [record["value"] for record in stored_scores(out, metric="transfer.success", target=row["target"])]
+        assert float(row["mean"]) == pytest.approx(np.mean(values))
     assert len(rows) == 3
     for sql in (
         "SELECT * FROM read_csv('/etc/passwd')",
@@ -134,11 +134,11 @@ def test_other_labels_as_rows_show_the_same_numbers(result, bench, registry) -> 
 
 def test_published_values_get_columns_of_their_own() -> None:
     cells = (TableCell(0.5, 0.4, 0.6, 10, reference=0.45), TableCell(0.7))
-    made = beside_published(Table("t", "t", ("s", "X", "mean"), 1, ((("a",), cells),), True, ("(published value)",)))
-    assert made.header == ("s", "X", "X published", "X difference", "mean")
-    ((_, wide),) = made.rows
-    assert [cell.value for cell in wide] == pytest.approx([0.5, 0.45, 0.05, 0.7])
-    assert (wide[2].low, wide[2].high) == pytest.approx((-0.05, 0.15))
-    assert made.notes == ()
+    widened = beside_published(Table("t", "t", ("s", "X", "mean"), 1, ((("a",), cells),), True, ("(published value)",)))
+    assert widened.header == ("s", "X", "X published", "X difference", "mean")
+    ((_, cells_of_row),) = widened.rows
+    assert [cell.value for cell in cells_of_row] == pytest.approx([0.5, 0.45, 0.05, 0.7])
+    assert (cells_of_row[2].low, cells_of_row[2].high) == pytest.approx((-0.05, 0.15))
+    assert widened.notes == ()
     none = Table("t", "t", ("s", "X"), 1, ((("a",), (TableCell(0.5),)),), True, ())
     assert beside_published(none).notes == ("no published values are known for this table",)

@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def made(write_suite, registry, tmp_path: Path):
+def folder(write_suite, registry, tmp_path: Path):
     """A run with hostile names and one void attack."""
     name = HOSTILE.replace("\\", "\\\\").replace('"', '\\"')
     suite = load_suite(write_suite(
@@ -54,8 +54,8 @@ def made(write_suite, registry, tmp_path: Path):
     return run(suite, out=tmp_path / "results", executor="inline", registry=registry).folder
 
 
-def test_a_report_loads_nothing_and_runs_only_its_own_script(made: Path, registry) -> None:
-    text = run_page(made, registry, gallery=2)
+def test_a_report_loads_nothing_and_runs_only_its_own_script(folder: Path, registry) -> None:
+    text = run_page(folder, registry, gallery=2)
     page = Page(text)
     for tag, attributes in page.elements:
         for name in ("src", "href"):
@@ -67,29 +67,29 @@ def test_a_report_loads_nothing_and_runs_only_its_own_script(made: Path, registr
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", text)
     assert "NaN or infinity" in text
     assert len(page.all("th")) > 10
-    shown = [each for each in page.all("img") if "class" not in each]
+    shown = [image for image in page.all("img") if "class" not in image]
     assert len(shown) == 2 * 3  # two images, one attack that is not void, three pictures
-    assert all(each["alt"] for each in page.all("img"))
+    assert all(image["alt"] for image in page.all("img"))
     assert "bench run" in text
 
 
-def test_equal_runs_give_equal_pages_and_no_gallery_is_said(made: Path, registry) -> None:
-    assert run_page(made, registry, gallery=1) == run_page(made, registry, gallery=1)
-    assert "left out (--gallery 0)" in run_page(made, registry, gallery=0)
-    assert "has no source nobody" in run_page(made, registry, source="nobody")
+def test_equal_runs_give_equal_pages_and_a_missing_gallery_is_explained(folder: Path, registry) -> None:
+    assert run_page(folder, registry, gallery=1) == run_page(folder, registry, gallery=1)
+    assert "left out (--gallery 0)" in run_page(folder, registry, gallery=0)
+    assert "has no source nobody" in run_page(folder, registry, source="nobody")
 
 
-def test_the_gallery_shows_what_the_run_attacked(made: Path, registry) -> None:
-    """A target's prediction of a picture is the one that the run recorded for that image."""
-    result = load_result(made, registry)
-    gallery = make_gallery(result, read_record(made), registry, 5, "B")
-    (row,) = [each for each in gallery.rows if not each.void]
+def test_the_gallery_shows_what_the_run_attacked(folder: Path, registry) -> None:
+    """The gallery shows the predictions that the run recorded."""
+    result = load_result(folder, registry)
+    gallery = make_gallery(result, read_record(folder), registry, 5, "B")
+    (row,) = [row for row in gallery.rows if not row.void]
     fooled = result.arrays("transfer", source="B", attack="PGD", target="B")["fooled"][:, -1]
-    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.shown] == fooled[:5].tolist()
-    assert {shown.scale for shown in row.shown} == {5.0}  # half over eps of 0.1
+    assert [next(s.fooled for s in shown.predictions if s.target == "B") for shown in row.images] == fooled[:5].tolist()
+    assert {shown.scale for shown in row.images} == {5.0}  # 0.5 / eps, with eps = 0.1
 
 
-def test_the_command_writes_the_page_and_refuses_nonsense(tmp_path, monkeypatch, capsys) -> None:
+def test_the_command_writes_the_page_and_rejects_wrong_arguments(tmp_path, monkeypatch, capsys) -> None:
     def bench(*arguments: str) -> tuple[int, list[str]]:
         code = guard(lambda: app(["report", *arguments], prog_name="bench", standalone_mode=False), False)
         return code, capsys.readouterr().err.splitlines()
@@ -107,7 +107,7 @@ def test_the_command_writes_the_page_and_refuses_nonsense(tmp_path, monkeypatch,
 
 
 def test_a_report_of_a_large_run_is_small() -> None:
-    """7 sources, 6 attacks, 10 targets: six tables of them."""
+    """Six tables of 7 sources, 6 attacks and 10 targets."""
     draw = np.random.default_rng(0)
     rows = tuple(
         ((f"source {s}", f"attack {a}"), tuple(TableCell(v, v - 0.02, v + 0.02, 1000) for v in draw.random(11)))
@@ -129,7 +129,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.fixture(scope="module")
 def browser():
-    """A headless browser; a machine without one skips, unless BENCH_BROWSER=1 says that it must have one."""
+    """A headless browser; a machine without one skips, unless BENCH_BROWSER=1 requires one."""
     demanded = os.environ.get("BENCH_BROWSER") == "1"
     if not demanded:
         pytest.importorskip("selenium")
@@ -148,15 +148,15 @@ def browser():
     driver.quit()
 
 
-def test_the_page_works_in_a_browser(made: Path, registry, browser) -> None:
-    path = made / "report.html"
-    path.write_text(run_page(made, registry, gallery=2))
+def test_the_page_works_in_a_browser(folder: Path, registry, browser) -> None:
+    path = folder / "report.html"
+    path.write_text(run_page(folder, registry, gallery=2))
     browser.get_log("performance")
     browser.get(path.resolve().as_uri())
     assert browser.get_log("browser") == []
-    messages = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert all(url.startswith(("file:", "data:")) for url in asked), asked
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requested = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert all(url.startswith(("file:", "data:")) for url in requested), requested
     assert browser.execute_script("return window.hacked") is None
     browser.execute_script("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
     ready = "return [...document.images].every((each) => each.complete && each.naturalWidth > 0)"
@@ -166,13 +166,13 @@ def test_the_page_works_in_a_browser(made: Path, registry, browser) -> None:
         time.sleep(0.1)
     assert browser.execute_script(ready)
     column = "return [...document.querySelectorAll('#t1 tbody tr:not([hidden])')].map((r) => r.cells[3].dataset.sort)"
-    heads = browser.find_elements("css selector", "#t1 thead button")
-    heads[3].click()
-    down = [float(each) for each in browser.execute_script(column) if each]
+    headers = browser.find_elements("css selector", "#t1 thead button")
+    headers[3].click()
+    down = [float(value) for value in browser.execute_script(column) if value]
     assert down == sorted(down, reverse=True)
-    assert browser.execute_script(column)[-1] == ""  # what has no value stands last
-    heads[3].send_keys("\ue007")  # by the keyboard
-    assert [float(each) for each in browser.execute_script(column) if each] == sorted(down)
+    assert browser.execute_script(column)[-1] == ""  # rows without a value are last
+    headers[3].send_keys("\ue007")  # by the keyboard
+    assert [float(value) for value in browser.execute_script(column) if value] == sorted(down)
     assert browser.find_elements("css selector", "#t1 thead th")[3].get_attribute("aria-sort") == "ascending"
     browser.find_element("css selector", "input[data-filters=t1]").send_keys("pgd")
     assert len(browser.execute_script(column)) == 2

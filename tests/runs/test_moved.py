@@ -32,14 +32,14 @@ def folder(write_suite, registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (home / "papers" / "published.csv").write_text(PUBLISHED)
     monkeypatch.chdir(home)
     shutil.move(write_suite(append=REFERENCE), "toy.toml")
-    made = run(load_suite("toy.toml"), out="results", executor="inline", registry=registry).folder
-    assert not made.is_absolute()
-    return made
+    path = run(load_suite("toy.toml"), out="results", executor="inline", registry=registry).folder
+    assert not path.is_absolute()
+    return path
 
 
 @pytest.fixture
 def moved(folder: Path, tmp_path: Path):
-    """Move the run away, and delete everything else that it was made from."""
+    """Move the run away, and delete everything else that it was computed from."""
 
     def move(monkeypatch: pytest.MonkeyPatch) -> Path:
         away = tmp_path / "elsewhere" / "results" / "toy" / "toy"

@@ -26,7 +26,7 @@ def test_lines_state_the_share_done_and_the_time_left(clock, capsys) -> None:
         clock.append(121)
         advance(1)  # too soon after the last line
         clock.append(180)
-        advance(5)  # all done: the last line says so
+        advance(5)  # all done: the last line
     printed = capsys.readouterr()
     assert not printed.out
     assert printed.err.splitlines() == [

@@ -20,7 +20,7 @@ def tables_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "tables").iterdir())}
 
 
-def test_a_run_leaves_what_it_promises_and_can_be_shown_again(registry: Registry, write_suite, tmp_path) -> None:
+def test_a_run_writes_its_files_and_can_be_shown_again(registry: Registry, write_suite, tmp_path) -> None:
     result = run(write_suite(), out=tmp_path / "r", registry=registry, executor="inline")
     folder = tmp_path / "r" / "toy" / "toy"
     assert result.folder == folder
@@ -187,7 +187,7 @@ def test_every_key_changes_the_address_or_the_tables(registry: Registry, write_s
 
 
 @pytest.mark.parametrize(("rule", "n"), [("all", {12}), ("correct_by_target", None), ("correct_by_all", None)])
-def test_the_rule_says_which_images_count(rule, n, registry: Registry, write_suite, tmp_path) -> None:
+def test_the_rule_selects_the_images(rule, n, registry: Registry, write_suite, tmp_path) -> None:
     result = run(write_suite(('rule = "all"', f'rule = "{rule}"')), out=tmp_path, registry=registry, executor="inline")
     clean = {t: result.arrays("clean", target=t)["correct"] for t in "AB"}
     scores = [s for s in result.scores if s.metric == "transfer.success"]

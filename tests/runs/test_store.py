@@ -54,7 +54,7 @@ def test_a_bundle_with_a_flipped_bit_is_not_returned(
     path.write_bytes(content)
     assert store.get(ADDRESS) == {}
     assert not list(store.root.rglob("*.safetensors"))
-    store.cells(ADDRESS)  # never raises, whatever the header says
+    store.cells(ADDRESS)  # never raises, whatever the header contains
     store.put(ADDRESS, bundle())
     assert set(store.get(ADDRESS)) == {"cell0"}
 

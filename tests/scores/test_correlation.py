@@ -12,7 +12,7 @@ from bench_core.statistics import pearson, regression, student_t
     ("degrees", "expected"),
     [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (10, 2.2281), (29, 2.0452), (1000, 1.9623)],
 )
-def test_student_t_is_the_tables(degrees: int, expected: float) -> None:
+def test_student_t_agrees_with_published_tables(degrees: int, expected: float) -> None:
     assert student_t(degrees) == pytest.approx(expected, abs=1e-4)
 
 

@@ -47,9 +47,9 @@ def test_a_metric_may_not_change_bench_s_own_labels() -> None:
             yield Score("a", 0.5, 0, 1, 2, {"source": "other"})
 
     row = RowSet("m", FULL, ImageSet.of("selected", [0, 1]))
-    (made,) = summarise([row], {"m": Relabels()}, "all", [0, 1], [0, 0])  # type: ignore[dict-item]
-    assert made.metric == "m.a"
-    assert "adds the label source" in str(made.void)
+    (summarised,) = summarise([row], {"m": Relabels()}, "all", [0, 1], [0, 0])  # type: ignore[dict-item]
+    assert summarised.metric == "m.a"
+    assert "adds the label source" in str(summarised.void)
 
 
 def test_one_definition_selects_values_and_voids() -> None:

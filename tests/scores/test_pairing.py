@@ -36,29 +36,29 @@ def series(indices, values, over="selected") -> PerImage:
 
 
 def test_values_are_sorted_by_image_and_joined() -> None:
-    one, other = series([3, 1, 2], [30, 10, 20]), series([1, 2, 3], [1, 2, 3])
-    assert joined([one, other]).tolist() == [[10, 20, 30], [1, 2, 3]]
-    assert difference(one, other).values.tolist() == [9, 18, 27]
-    assert mean_of([one, other]).values.tolist() == [5.5, 11, 16.5]
+    shuffled, ordered = series([3, 1, 2], [30, 10, 20]), series([1, 2, 3], [1, 2, 3])
+    assert joined([shuffled, ordered]).tolist() == [[10, 20, 30], [1, 2, 3]]
+    assert difference(shuffled, ordered).values.tolist() == [9, 18, 27]
+    assert mean_of([shuffled, ordered]).values.tolist() == [5.5, 11, 16.5]
 
 
 @pytest.mark.parametrize(
     "other", [series([1, 2, 4], [0, 0, 0]), series([1, 2], [0, 0]), series([1, 2, 3], [0, 0, 0], "all")]
 )
-def test_values_of_other_images_are_refused(other: PerImage) -> None:
+def test_values_of_other_images_are_rejected(other: PerImage) -> None:
     with pytest.raises(Unpairable, match="different images"):
         joined([series([1, 2, 3], [1, 2, 3]), other])
 
 
-def test_an_image_with_two_values_is_refused() -> None:
+def test_an_image_with_two_values_is_rejected() -> None:
     with pytest.raises(Unpairable, match="several values"):
         series([1, 1], [0, 1])
 
 
 def test_columns_over_the_same_images_have_the_paired_bootstrap() -> None:
     draw = np.random.default_rng(0)
-    one, other = draw.random(N), draw.random(N)
-    assert mean_interval([series(range(N), one), series(range(N), other)]) == bootstrap((one + other) / 2)
+    first, second = draw.random(N), draw.random(N)
+    assert mean_interval([series(range(N), first), series(range(N), second)]) == bootstrap((first + second) / 2)
 
 
 def test_columns_over_different_images_resample_the_union() -> None:
@@ -68,11 +68,11 @@ def test_columns_over_different_images_resample_the_union() -> None:
     union, means = 50, []
     for _ in range(4000):
         drawn = draw.integers(0, union, union)
-        own = [
+        column_means = [
             np.mean([column.values[i - column.images.indices[0]] for i in drawn if i in column.images.indices])
             for column in columns
         ]
-        means.append(np.mean(own))
+        means.append(np.mean(column_means))
     expected = np.quantile(means, [0.025, 0.975])
     assert mean_interval(columns) == pytest.approx(tuple(expected), abs=0.006)
 
@@ -186,15 +186,15 @@ def test_a_mean_over_targets_judged_on_different_images_resamples_their_union() 
     )
     cells = dict(pivot(scores, table, "", None, "file").rows)
     values = {(s.labels.attack, s.labels.target): s.per_image for s in scores}
-    ours = [values["IR", "X"], values["IR", "Y"]]
+    columns = [values["IR", "X"], values["IR", "Y"]]
     mean, gap = cells["IR",][2:]
-    assert mean.value == pytest.approx(np.mean([column.values.mean() for column in ours]))
-    assert (mean.low, mean.high) == mean_interval(ours)
-    by_place = bootstrap(np.mean([column.values for column in ours], axis=0))  # image k of one with image k of another
-    assert (mean.low, mean.high) != by_place
+    assert mean.value == pytest.approx(np.mean([column.values.mean() for column in columns]))
+    assert (mean.low, mean.high) == mean_interval(columns)
+    by_position = bootstrap(np.mean([column.values for column in columns], axis=0))  # pairs the k-th images of both
+    assert (mean.low, mean.high) != by_position
     gaps = [difference(values["IR", target], values["PGD", target]) for target in "XY"]
     assert gap.value == pytest.approx(np.mean([column.values.mean() for column in gaps]))
     assert (gap.low, gap.high) == mean_interval(gaps)
     drawn = point([s for s in scores if s.labels.attack == "IR"], 0.0)
     assert drawn is not None
-    assert (drawn.low, drawn.high) == mean_interval(ours)
+    assert (drawn.low, drawn.high) == mean_interval(columns)

@@ -73,7 +73,7 @@ def broken(registry: Registry) -> Registry:
 
 
 def kinds(result: Result) -> set[str]:
-    return {each.kind for each in result.warned}
+    return {warning.kind for warning in result.warned}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -82,14 +82,14 @@ def test_a_network_broken_on_purpose_raises_its_flag(name, broken, write_suite, 
     suite = write_suite(('{ recipe = "toy", seed = 1 }', f'{{ recipe = "{name}" }}'), attack)
     result = run(suite, out=tmp_path / "out", registry=broken, executor="inline")
     assert result.complete, result.voids
-    about = {each.kind for each in result.warned if each.network == "A"}
-    assert about == {BROKEN[name][1]}
-    assert not any(each.network == "B" for each in result.warned), "the other network is honest"
+    raised = {warning.kind for warning in result.warned if warning.network == "A"}
+    assert raised == {BROKEN[name][1]}
+    assert not any(warning.network == "B" for warning in result.warned), "the other network is sound"
     assert any(BROKEN[name][1] in note for note in result.tables[0].notes)
     if BROKEN[name][1] == NETWORKS["zero_gradient"]:
         assert {"noise of the same size does as well", "met a gradient of zero"} <= kinds(result)
     again = run(suite, out=tmp_path / "again", registry=broken, executor="inline")
-    assert [each.record() for each in again.scores] == [each.record() for each in result.scores]
+    assert [score.record() for score in again.scores] == [score.record() for score in result.scores]
 
 
 def without_gradient(images: Tensor) -> Tensor:
@@ -102,12 +102,12 @@ def test_a_network_that_cannot_be_differentiated_is_a_target_like_any_other(brok
         ('"A" = { recipe = "toy", seed = 1 }', '"A" = { recipe = "outside" }'), ('["A", ["A", "B"]]', '["B"]')
     )
     result = run(suite, out=tmp_path, registry=broken, executor="inline", strict=True)
-    assert {each.kind for each in result.warned if each.network == "A"} == {NETWORKS["no_gradient"]}
+    assert {warning.kind for warning in result.warned if warning.network == "A"} == {NETWORKS["no_gradient"]}
 
 
-def test_an_honest_network_raises_none(registry, write_suite, tmp_path) -> None:
+def test_a_sound_network_raises_no_flag(registry, write_suite, tmp_path) -> None:
     result = run(write_suite(), out=tmp_path, registry=registry, executor="inline")
-    assert not any(each.network for each in result.warned)
+    assert not any(warning.network for warning in result.warned)
     assert not kinds(result) & {
         "noise of the same size does as well",
         "met a gradient of zero",
@@ -115,24 +115,24 @@ def test_an_honest_network_raises_none(registry, write_suite, tmp_path) -> None:
     }
 
 
-def test_flags_stand_under_tables_on_the_leaderboard_and_in_the_record_unless_switched_off(
+def test_flags_are_in_tables_the_leaderboard_and_the_record_unless_switched_off(
     broken, write_suite, tmp_path, capsys
 ) -> None:
     gate = '[gate]\n"transfer.success" = { better = "higher" }\n'
     suite = write_suite(('{ recipe = "toy", seed = 1 }', '{ recipe = "softmax" }'), append=gate)
     result = run(load_suite(suite), out=tmp_path / "r", registry=broken, executor="inline")
-    said = NETWORKS["softmax"]
-    assert any(said in line for line in json.loads((result.folder / "run.json").read_text())["warnings"])
-    assert said in (result.folder / "tables" / "main.md").read_text()
+    flag = NETWORKS["softmax"]
+    assert any(flag in line for line in json.loads((result.folder / "run.json").read_text())["warnings"])
+    assert flag in (result.folder / "tables" / "main.md").read_text()
     for warn in (True, False):
         shown = load_result(result.folder, broken, warn)
-        assert any(said in note for note in shown.tables[0].notes) == warn
+        assert any(flag in note for note in shown.tables[0].notes) == warn
         (sheet,) = leaderboards(read_contributions([str(result.folder)], broken, warn))
-        assert any(said in str(entry) for row in sheet.rows for entry in row) == warn
+        assert any(flag in str(entry) for row in sheet.rows for entry in row) == warn
     for off, expected in (([], True), (["--no-warnings"], False)):
         command = ["show", str(result.folder), *off]
         assert guard(lambda: app(command, prog_name="bench", standalone_mode=False), False) == 0  # noqa: B023
-        assert (said in capsys.readouterr().out) == expected
+        assert (flag in capsys.readouterr().out) == expected
 
 
 N = 40
@@ -141,7 +141,7 @@ N = 40
 def record(
     lead: float, before: float | None = None, noise: float = -5.0, backwards: float = 20.0
 ) -> dict[str, np.ndarray]:
-    """Rows of an attack whose margin is spread evenly, by one, around a mean."""
+    """Return rows of an attack whose margins are evenly spread over an interval of length 1 around a mean."""
     spread = np.linspace(-0.5, 0.5, N)
     return {
         "linf": np.full(N, 0.1), "forwards": np.full(N, 20.0), "backwards": np.full(N, backwards),
@@ -159,7 +159,9 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
     budgets = {
         name: BudgetEntry(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
-    return {f"{each.attacked[1]} {each.attacked[2]}: {each.kind}" for each in warnings(rows, [], budgets, {})}
+    return {
+        f"{warning.attacked[1]} {warning.attacked[2]}: {warning.kind}" for warning in warnings(rows, [], budgets, {})
+    }
 
 
 @pytest.mark.parametrize(
@@ -191,8 +193,8 @@ def test_what_an_attack_should_not_do_raises_its_flag_and_what_it_may_does_not(r
 def test_a_flag_names_a_few_and_counts_the_rest() -> None:
     rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
     budgets = {"b": BudgetEntry(norm="linf", eps=0.03, step_size=0.01, steps=20)}
-    own = [LabelledScore("attack.linf", each.labels, Score("linf", 0.1, 0.1, 0.1, N)) for each in rows]
-    (line,) = flags(own, warnings(rows, [], budgets, {}))
+    scores = [LabelledScore("attack.linf", row.labels, Score("linf", 0.1, 0.1, 0.1, N)) for row in rows]
+    (line,) = flags(scores, warnings(rows, [], budgets, {}))
     assert line.startswith("W: noise of the same size does as well: PGD on S0, b (")
     assert line.endswith("; 4 more")
 
@@ -242,7 +244,7 @@ def test_no_embedded_network_raises_a_flag(networks: list[str], count: int, tmp_
     path = tmp_path / "honest.toml"
     path.write_text(HONEST.format(count=count, networks=named, judges=named))
     result = run(str(path), out=tmp_path / "out", executor="inline")
-    assert [f"{each.kind}: {each}" for each in result.warned] == []
+    assert [f"{warning.kind}: {warning}" for warning in result.warned] == []
 
 
 def test_a_label_with_a_plus_is_one_network(broken, write_suite, tmp_path) -> None:

@@ -37,7 +37,7 @@ BOTH = [
     if profile not in OWN_NETWORKS and EXTRAS.get(profile, "embedded") in OFFERED
 ]
 SHORT = "transfer_fig5"
-FEW_JUDGES = ('images.models=["ResNet-S"]',)  # or each of 13 networks would classify 1,000 images first
+FEW_JUDGES = ('images.models=["ResNet-S"]',)  # so that not all 13 networks classify 1,000 images
 
 
 def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
@@ -87,7 +87,7 @@ sys.exit("torch" in sys.modules)
 
 
 @pytest.mark.parametrize("name", [name for name, profile in BOTH if profile == "imagenet"])
-def test_published_values_meet_labels_of_the_suite(name: str) -> None:
+def test_published_values_have_labels_of_the_suite(name: str) -> None:
     """A reference whose labels no row or column has would never be seen."""
     suite = load_suite(name, "imagenet")
     for table in suite.tables:
@@ -123,7 +123,7 @@ def addresses(name: str, attack: str, installed: Registry, tmp_path: Path) -> se
 def test_fig2_attacks_as_table1_does_on_the_first_of_its_images(
     attack: str, installed: Registry, tmp_path: Path
 ) -> None:
-    """Fewer than a micro-batch, so that the cells are its own."""
+    """Figure 2 has fewer images than a micro-batch, so its cells are not those of table 1."""
     (figure,) = (planned.job for planned in jobs("transfer_fig2", attack, installed, tmp_path))
     table = jobs("transfer_table1", attack, installed, tmp_path)[0].job
     assert figure.batch.ids == table.batch.ids[:25]
@@ -140,8 +140,8 @@ def test_its_pgd_and_ir_are_those_of_table1(name: str, attack: str, installed: R
 @pytest.mark.parametrize(
     "name", [name if name == SHORT else pytest.param(name, marks=pytest.mark.slow) for name in SUITES]
 )
-def test_a_glance_gives_every_table_and_plot(name: str, installed: Registry, tmp_path: Path) -> None:
-    """Six images: too few to say anything, enough for every cell of every table to have a value."""
+def test_a_short_run_fills_every_table_and_plot(name: str, installed: Registry, tmp_path: Path) -> None:
+    """Six images are too few for any conclusion, but enough for every cell of every table to have a value."""
     pytest.importorskip("matplotlib")
     try:
         suite = load_suite(name, "embedded", FEW_JUDGES if name == SHORT else ())

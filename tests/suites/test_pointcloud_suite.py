@@ -42,7 +42,7 @@ def test_it_runs_on_modelnet(tmp_path: Path, installed: Registry, monkeypatch: p
     assert all(s.score.n == 4 for s in changes)
 
 
-def test_without_networks_it_says_how_to_train_them(tmp_path: Path, installed: Registry) -> None:
+def test_missing_networks_are_reported_with_how_to_train_them(tmp_path: Path, installed: Registry) -> None:
     write_modelnet(tmp_path / "meshes")
     suite = load_suite("robustness_pointcloud", "modelnet", overrides(tmp_path / "meshes", tmp_path / "none"))
     with pytest.raises(UsageError, match=rf"models.PointNet2.folder: no networks in {tmp_path}/none \(train them: "):

@@ -32,7 +32,7 @@ ALL = ImageSet.of("selected", range(40))
 
 
 def scores() -> Scores:
-    made = []
+    labelled = []
     for (attack, target), fooled in OUTCOMES.items():
         labels = {
             "source": "S",
@@ -41,8 +41,8 @@ def scores() -> Scores:
             "relation": "white-box" if target == "S" else "black-box",
         }
         score = proportion("success", fooled)
-        made.append(LabelledScore("transfer.success", Labels.of(labels), score, images=ALL))
-    return Scores(made)
+        labelled.append(LabelledScore("transfer.success", Labels.of(labels), score, images=ALL))
+    return Scores(labelled)
 
 
 def table(**changes) -> TableEntry:
@@ -57,9 +57,9 @@ def table(**changes) -> TableEntry:
 
 
 def test_a_pivot_has_each_score_in_its_place() -> None:
-    made = pivot(scores(), table(best="max", mean=True, baseline={"attack": "PGD"}), "title", None, "file")
-    assert made.header == ("source", "attack", "X", "Y", "S", "mean", "mean - PGD")
-    (_, pgd), (key, ir) = made.rows
+    pivoted = pivot(scores(), table(best="max", mean=True, baseline={"attack": "PGD"}), "title", None, "file")
+    assert pivoted.header == ("source", "attack", "X", "Y", "S", "mean", "mean - PGD")
+    (_, pgd), (key, ir) = pivoted.rows
     assert key == ("S", "IR")
     assert [cell.value for cell in ir[:3]] == [OUTCOMES["IR", t].mean() for t in "XYS"]
     assert [cell.best for cell in ir[:3]] == [OUTCOMES["IR", t].mean() >= OUTCOMES["PGD", t].mean() for t in "XYS"]
@@ -73,14 +73,14 @@ def test_a_pivot_has_each_score_in_its_place() -> None:
     assert math.isnan(pgd[4].value)
 
 
-def test_two_scores_in_one_cell_are_an_error_that_says_what_differs() -> None:
+def test_two_scores_in_one_cell_are_an_error_that_names_the_labels() -> None:
     with pytest.raises(UsageError, match="differ in attack, relation, target"):
         pivot(scores()[2:4], table(rows=["source"], columns=[]), "", None, "file")
 
 
-def test_where_keeps_only_what_it_names() -> None:
-    made = pivot(scores(), table(where={"attack": "IR"}), "", None, "file")
-    assert [key for key, _ in made.rows] == [("S", "IR")]
+def test_where_selects_scores_by_their_labels() -> None:
+    pivoted = pivot(scores(), table(where={"attack": "IR"}), "", None, "file")
+    assert [key for key, _ in pivoted.rows] == [("S", "IR")]
 
 
 def test_a_void_is_shown_with_its_reason_and_never_averaged() -> None:
@@ -89,21 +89,21 @@ def test_a_void_is_shown_with_its_reason_and_never_averaged() -> None:
         "transfer.*", Labels.of(labels), Score("", math.nan, math.nan, math.nan, 0), "raised ValueError"
     )
     others = [s for s in scores() if s.labels["attack"] == "PGD" or s.labels["target"] == "Y"]
-    made = pivot(Scores([void, *others]), table(mean=True), "", None, "file")
-    cells = dict(made.rows)["S", "IR"]
-    assert cells[made.header.index("X") - 2].void == "raised ValueError"
+    pivoted = pivot(Scores([void, *others]), table(mean=True), "", None, "file")
+    cells = dict(pivoted.rows)["S", "IR"]
+    assert cells[pivoted.header.index("X") - 2].void == "raised ValueError"
     assert math.isnan(cells[-1].value)
-    assert "void" in render(made)
-    assert "raised ValueError" in render(made)
+    assert "void" in render(pivoted)
+    assert "raised ValueError" in render(pivoted)
 
 
-def test_published_values_stand_beside_the_measured_ones() -> None:
+def test_published_values_are_shown_beside_the_measured_ones() -> None:
     published = "table,source,attack,target,percent\nt1,S,IR,X,12.5\nt2,S,IR,X,99\n"
     reference = ReferenceEntry(file="published.csv", value="percent", scale=0.01, where={"table": "t1"})
-    made = pivot(scores(), table(reference=reference), "", published, "file")
-    assert dict(made.rows)["S", "IR"][0].reference == 0.125
-    assert "(12.5)" in render(made)
-    assert dict(made.rows)["S", "IR"][1].reference is None
+    pivoted = pivot(scores(), table(reference=reference), "", published, "file")
+    assert dict(pivoted.rows)["S", "IR"][0].reference == 0.125
+    assert "(12.5)" in render(pivoted)
+    assert dict(pivoted.rows)["S", "IR"][1].reference is None
 
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",
@@ -113,10 +113,10 @@ HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mre
 
 @pytest.mark.parametrize("label", HOSTILE)
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
+def test_labels_are_inert_in_every_format(name: str, label: str) -> None:
     cell = TableCell(0.5, 0.4, 0.6, 10)
-    made = Table("t", label, ("source", label), 1, (((label,), (cell,)),), True, (label,))
-    text = render(made, name, Style(intervals=True))
+    pivoted = Table("t", label, ("source", label), 1, (((label,), (cell,)),), True, (label,))
+    text = render(pivoted, name, Style(intervals=True))
     assert "\033" not in text
     assert "\r" not in text
     assert "\u202e" not in text
@@ -139,11 +139,11 @@ def test_no_label_does_anything_in_any_format(name: str, label: str) -> None:
 
 
 def test_every_format_shows_the_numbers() -> None:
-    made = pivot(scores(), table(best="max"), "title", None, "file")
+    pivoted = pivot(scores(), table(best="max"), "title", None, "file")
     expected = f"{100 * OUTCOMES['IR', 'X'].mean():.1f}"
     for name in ("terminal", "markdown", "latex"):
-        assert expected in render(made, name)
-    rows = list(csv.DictReader(io.StringIO(render(made, "csv", Style(intervals=True)))))
+        assert expected in render(pivoted, name)
+    rows = list(csv.DictReader(io.StringIO(render(pivoted, "csv", Style(intervals=True)))))
     assert float(rows[1]["X"]) == pytest.approx(OUTCOMES["IR", "X"].mean())
     assert float(rows[1]["X low"]) < float(rows[1]["X"]) < float(rows[1]["X high"])
-    assert "\033[1m" in render(made, style=Style(bold=True))
+    assert "\033[1m" in render(pivoted, style=Style(bold=True))

@@ -1,4 +1,4 @@
-"""Two packages of somebody else's, installed by pip: found, checked, run, blocked, and broken on purpose."""
+"""Two third-party packages, installed by pip: found, checked, run, blocked, and broken on purpose."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Bench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pip_install(target: Path, *packages: Path) -> None:
-    """Install from sources as anybody would, without the network."""
+    """Install from sources as a user would, without the network."""
     pytest.importorskip("pip")
     given = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     given += ["--disable-pip-version-check", "--target", str(target), *map(str, packages)]
@@ -89,9 +89,9 @@ def changed(target: Path, tmp_path: Path) -> Callable[[str, str, str], Path]:
 
 def test_they_are_found_with_version_options_and_digest(bench: Bench) -> None:
     listed = json.loads(bench("plugins", "--json").stdout)["offers"]
-    topk, flips = (next(each for each in listed if each["name"] == name) for name in ("acme_topk", "acme_flips"))
+    topk, flips = (next(entry for entry in listed if entry["name"] == name) for name in ("acme_topk", "acme_flips"))
     assert (topk["package"], topk["version"], len(topk["source"])) == ("acme-topk", "1.2.0", 64)
-    assert [(each["name"], each["default"]) for each in topk["options"]] == [("share", 0.5)]
+    assert [(entry["name"], entry["default"]) for entry in topk["options"]] == [("share", 0.5)]
     assert (flips["kind"], flips["version"]) == ("metrics", "0.3.1")
 
 
@@ -110,7 +110,7 @@ def test_they_run_in_a_suite_by_worker_processes(bench: Bench, tmp_path: Path) -
     assert "acme-topk" in record, "the record names the package and its version"
 
 
-def test_a_blocked_one_is_named_where_it_is_missed(bench: Bench) -> None:
+def test_a_blocked_plugin_is_named_where_it_is_missing(bench: Bench) -> None:
     done = bench("run", "acme.toml", BENCH_BLOCK_PLUGINS="acme_topk")
     assert done.returncode == 2
     assert 'acme.toml: attacks.TopK.recipe: unknown attack "acme_topk"' in done.stderr
@@ -126,7 +126,7 @@ def test_a_blocked_one_is_named_where_it_is_missed(bench: Bench) -> None:
         ("def bench_attacks", "def bench_atacks", "bench_atacks"),
     ],
 )
-def test_a_broken_one_breaks_nothing_else(
+def test_a_broken_plugin_breaks_nothing_else(
     changed, monkeypatch: pytest.MonkeyPatch, old: str, new: str, reason: str
 ) -> None:
     monkeypatch.syspath_prepend(str(changed("acme_topk", old, new)))
@@ -143,7 +143,7 @@ def test_a_broken_one_breaks_nothing_else(
         sys.modules.pop(module, None)
 
 
-def test_one_that_leaves_the_ball_is_caught_by_the_kit_and_void_in_a_run(bench: Bench, changed) -> None:
+def test_an_attack_that_leaves_the_ball_is_caught_by_the_kit_and_void_in_a_run(bench: Bench, changed) -> None:
     site = changed("acme_topk", "budget.step_size * gradient.sign() * chosen).clamp(low, high)", "gradient.sign())")
     done = bench("check", "acme_topk", "--rule", "contract", site=site)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""A network's outputs are held against the number of classes of a dataset that knows it."""
+"""A network must have as many outputs as its dataset has classes, if the dataset states their number."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from bench_core.errors import UsageError
 from bench_core.worker.contracts import check_logits
 
 
-def test_other_outputs_than_the_dataset_has_classes_are_said() -> None:
+def test_a_number_of_outputs_other_than_that_of_classes_is_reported() -> None:
     labels = torch.tensor([0, 2])
     for classes in (None, 10):
         check_logits(torch.zeros(2, 10), labels, "A", classes)

@@ -1,4 +1,4 @@
-"""An attack that breaks its contract voids its cell, says why, and harms nothing after it."""
+"""An attack that breaks its contract voids its cell, with the reason, and affects nothing after it."""
 
 import numpy as np
 import pytest

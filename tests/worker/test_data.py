@@ -1,4 +1,4 @@
-"""What is asked of a dataset, and of networks' answers to it; labels and targets reach all that they concern."""
+"""What datasets and the outputs of networks must satisfy; labels and targets reach everything that depends on them."""
 
 import numpy as np
 import pytest
@@ -40,19 +40,19 @@ class Altered(ToyImages):
 
 
 class Strange(nn.Module):
-    """A network whose answers are no logits."""
+    """A network whose outputs are no logits."""
 
     def __init__(self, how: str) -> None:
         super().__init__()
         self.how, self.inner = how, toy_network(1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        answers = self.inner(images)
-        return answers * torch.nan if self.how == "nan" else answers[:, :, None]
+        logits = self.inner(images)
+        return logits * torch.nan if self.how == "nan" else logits[:, :, None]
 
 
 class Offering:
-    """Offers them, and an attack that keeps what it was given."""
+    """Offers both, and an attack that records the labels and targets that it is given."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[list[int], list[int] | None]] = []
@@ -80,9 +80,9 @@ class Offering:
 
 @pytest.fixture
 def offering(registry) -> Offering:
-    made = Offering()
-    registry.register(made, Origin("offering", "tests", "1", "offering-source"))
-    return made
+    plugin = Offering()
+    registry.register(plugin, Origin("offering", "tests", "1", "offering-source"))
+    return plugin
 
 
 def on(how: str) -> tuple[str, str]:
@@ -90,7 +90,7 @@ def on(how: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("outside", r"data: the images are from [\d.]+ to 25\d[\d.]*, not in \[0, 1\]"),
         ("nan", "not in"),
@@ -99,16 +99,16 @@ def on(how: str) -> tuple[str, str]:
         ("too many classes", r"models\.A: the network has 3 classes, the data have the class 1\d"),
     ],
 )
-def test_images_that_cannot_be_meant_stop_a_run(how: str, said: str, offering, registry, write_suite, tmp_path) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_implausible_images_stop_a_run(how: str, message: str, offering, registry, write_suite, tmp_path) -> None:
+    with pytest.raises(UsageError, match=message):
         run(write_suite(on(how)), out=tmp_path, registry=registry, executor="inline")
     assert not offering.seen
 
 
-@pytest.mark.parametrize(("how", "said"), [("nan", "NaN or infinite outputs"), ("shape", r"shape \(20, 3, 1\)")])
-def test_answers_that_are_no_logits_stop_a_run(how, said, offering, registry, write_suite, tmp_path) -> None:
+@pytest.mark.parametrize(("how", "message"), [("nan", "NaN or infinite outputs"), ("shape", r"shape \(20, 3, 1\)")])
+def test_outputs_that_are_no_logits_stop_a_run(how, message, offering, registry, write_suite, tmp_path) -> None:
     suite = write_suite(('"A" = { recipe = "toy", seed = 1 }', f'"A" = {{ recipe = "strange", how = "{how}" }}'))
-    with pytest.raises(UsageError, match=rf"models\.A: found .*{said}"):
+    with pytest.raises(UsageError, match=rf"models\.A: found .*{message}"):
         run(suite, out=tmp_path, registry=registry, executor="inline")
 
 

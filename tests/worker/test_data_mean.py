@@ -29,8 +29,8 @@ def test_the_mean_is_of_images_spread_evenly_over_the_dataset() -> None:
 
 
 @dataclass(frozen=True)
-class Handed:
-    """Says what it was handed."""
+class ReturnsMean:
+    """Returns the mean of the mean image that it is given."""
 
     needs_attack: bool = False
     passes: int = 7
@@ -56,7 +56,7 @@ class Handed:
 class Plugin:
     @hookimpl
     def bench_metrics(self):
-        return {"handed": MetricRecipe(Handed, "a metric")}
+        return {"handed": MetricRecipe(ReturnsMean, "a metric")}
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_another_dataset_of_the_same_images_has_other_cells(registry: Registry, 
     """The first twelve images are attacked in both, but twenty or nineteen are averaged."""
 
     def keys(count: int) -> dict[str, set[str]]:
-        own = load_suite(suite, overrides=(f"data.count={count}",))
-        plan = make_plan(resolve_suite(own, registry), Store(tmp_path))
+        loaded = load_suite(suite, overrides=(f"data.count={count}",))
+        plan = make_plan(resolve_suite(loaded, registry), Store(tmp_path))
         return {
             name: {cell.key for job in plan.jobs for cell in job.cells if cell.metric == name}
             for name in ("after", "transfer")
@@ -92,8 +92,8 @@ def test_another_dataset_of_the_same_images_has_other_cells(registry: Registry, 
 def test_a_plan_counts_what_metrics_cost(registry: Registry, suite: str, tmp_path) -> None:
     def evaluations(passes: int) -> tuple[float, float]:
         key = ("metrics.after.passes", "metrics.before.passes")
-        own = load_suite(suite, overrides=tuple(f"{each}={passes}" for each in key))
-        jobs = make_plan(resolve_suite(own, registry), Store(tmp_path)).jobs
+        loaded = load_suite(suite, overrides=tuple(f"{name}={passes}" for name in key))
+        jobs = make_plan(resolve_suite(loaded, registry), Store(tmp_path)).jobs
         attacked = sum(job.evaluations for job in jobs if "attack" in job.labels)
         return attacked, sum(job.evaluations for job in jobs) - attacked
 

@@ -31,7 +31,7 @@ def test_a_change_of_warn_only_is_reported_and_undone(warn_only: object) -> None
 
 
 class FakeCuda:
-    """Stands for the generators of one GPU."""
+    """Simulates the generator of one GPU."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.states = [torch.zeros(16, dtype=torch.uint8)]

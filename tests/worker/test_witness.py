@@ -1,4 +1,4 @@
-"""What the host asks of a source beside an attack, held against closed forms; networks that draw have their own."""
+"""The host's diagnostics of an attack against closed forms; randomised networks have their own streams."""
 
 import random
 from dataclasses import replace
@@ -27,7 +27,7 @@ def streams(given: Examples) -> ImageStreams:
     return ImageStreams(0, given.ids)
 
 
-def test_noise_is_as_large_as_the_budget_and_each_images_own() -> None:
+def test_noise_is_as_large_as_the_budget_and_differs_between_images() -> None:
     given = examples()
     grey = torch.full_like(given.images, 0.5)
     flat = {norm: (noise_of_size(grey, norm, 0.1, streams(given)) - grey).flatten(1) for norm in ("linf", "l2")}
@@ -53,18 +53,18 @@ def test_the_witness_looks_back_by_ten_steps_or_half_of_all(steps: int, looked_a
         assert torch.equal(rows["margin_before"], witness.attack_margin(given.images * (1 - looked_at / 100)))
 
 
-def test_an_attack_with_an_aim_leads_where_the_network_says_that_class() -> None:
+def test_the_margin_of_a_targeted_attack_is_that_of_its_target() -> None:
     given, network = examples(), toy_network()
-    said = network(given.images).argmax(1)
+    predicted = network(given.images).argmax(1)
     for shift, fooled in ((0, True), (1, False)):
-        aimed = Examples(given.images, given.labels, given.ids, (said + shift) % 3)
+        aimed = Examples(given.images, given.labels, given.ids, (predicted + shift) % 3)
         assert (
             bool((AttackDiagnostics(network, aimed, BUDGET, streams(given)).attack_margin(given.images) > 0).all())
             == fooled
         )
 
 
-def test_only_the_first_images_are_looked_at() -> None:
+def test_only_the_first_images_are_examined() -> None:
     rows = examine(toy_network(), examples(EXAMINED_IMAGES + 8))
     assert rows["examined"].tolist() == [True] * EXAMINED_IMAGES + [False] * 8
     assert not any(row.any() for name, row in rows.items() if name != "examined")
@@ -89,6 +89,6 @@ def test_a_network_that_draws_moves_no_generator_but_its_own() -> None:
         assert RandomStates().differing(before) == []
         seen.append((first, second))
     assert not torch.equal(*seen[0])
-    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+    assert all(torch.equal(first, again) for first, again in zip(*seen, strict=True))
     assert not network._forward_hooks
     assert not network._forward_pre_hooks

@@ -1,7 +1,7 @@
-"""A few attacked images: clean, the perturbation made visible, adversarial, and each target's prediction.
+"""A few attacked images: clean, the scaled perturbation, adversarial, and each target's prediction.
 
 They are computed as every result is, with the same jobs, checks and store: the run's own attacks on its first images.
-Where the dataset or the networks are not on this machine, the gallery states that instead.
+If the dataset or the networks are not on this machine, the gallery states that instead.
 """
 
 from __future__ import annotations
@@ -36,13 +36,20 @@ from ...store import Store
 from ...suite.model import MetricEntry, Suite, source_label
 from .clouds import picture
 
-MOST_ROWS = 8  # attacks under budgets that are shown
+MOST_ROWS = 8  # pairs of attack and budget
 LARGEST_PNG = 96  # pixels of a side; larger images are saved as JPEG, which the page states
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A target's predictions of one image, clean and adversarial, each with its probability."""
+    """A target's predictions of one image.
+
+    Attributes:
+        target: The target's label.
+        before: The predicted class of the clean image, with its probability.
+        after: The predicted class of the adversarial image, with its probability.
+        fooled: Whether the adversarial image is misclassified.
+    """
 
     target: str
     before: str
@@ -51,8 +58,18 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One image under one attack; `clean`, `perturbation` and `adversarial` are data URLs."""
+class GalleryImage:
+    """One image under one attack.
+
+    Attributes:
+        image: The index of the image in the dataset.
+        label: The true class.
+        clean: The clean image as a data URL.
+        perturbation: The scaled perturbation as a data URL; grey is zero.
+        adversarial: The adversarial image as a data URL.
+        scale: The factor of the shown perturbation.
+        predictions: The targets' predictions.
+    """
 
     image: int
     label: int
@@ -65,17 +82,25 @@ class Shown:
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """The images under one attack and budget, or the reason why they are void."""
+    """The images under one attack and budget, or the reason `void` why there are none."""
 
     attack: str
     budget: str
-    shown: tuple[Shown, ...]
+    images: tuple[GalleryImage, ...]
     void: str | None = None
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """`missing` is the reason why there are no images; `left_out` counts the attacks that are not shown."""
+    """The gallery of a run.
+
+    Attributes:
+        source: The label of the source that was attacked.
+        rows: The rows, one for each attack and budget.
+        left_out: How many rows are not shown.
+        lossy: Whether the images are compressed as JPEG.
+        missing: The reason why there are no images.
+    """
 
     source: str = ""
     rows: tuple[GalleryRow, ...] = ()
@@ -95,6 +120,9 @@ def make_gallery(
         registry: The installed plugins.
         count: How many images to show.
         source: The source's label; the suite's first source by default.
+
+    Returns:
+        The gallery, or the reason why there is none; it never raises a user's mistake.
     """
     suite = result.suite
     if count == 0 or not suite.sources or not suite.attacks:
@@ -108,7 +136,7 @@ def make_gallery(
         return _computed(_narrowed(suite, chosen), selection, registry, result.folder)
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
-    except OSError as error:  # a dataset or a network that was read where the run was made
+    except OSError as error:  # the dataset or a network is not on this machine
         return Gallery(missing=one_line(f"cannot read {error.filename or 'the dataset'}: {error.strerror or error}"))
 
 
@@ -130,19 +158,19 @@ def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Pa
     attacks = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
     jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in attacks[:MOST_ROWS]]
     with _store(folder) as store:
-        found, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
+        results, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
     rows = gather(
-        jobs, found, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices
+        jobs, results, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices
     )
     labels = [images.labels[index] for index in selection.indices]
-    made = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in attacks[:MOST_ROWS])
+    shown = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in attacks[:MOST_ROWS])
     lossy = max(images.shape[1:]) > LARGEST_PNG and not is_cloud(images.shape)
-    return Gallery(source_label(suite.sources[0]), made, max(0, len(attacks) - MOST_ROWS), lossy)
+    return Gallery(source_label(suite.sources[0]), shown, max(0, len(attacks) - MOST_ROWS), lossy)
 
 
 @contextmanager
 def _store(folder: Path) -> Iterator[Store]:
-    """Open the store beside a run's folder; a temporary one where the folder was moved away from its store."""
+    """Open the store beside a run's folder; a temporary one if the folder was moved away from its store."""
     beside = folder.resolve().parent.parent / "store"
     if beside.is_dir():
         yield Store(beside)
@@ -151,22 +179,22 @@ def _store(folder: Path) -> Iterator[Store]:
         yield Store(Path(temporary))
 
 
-def _row(attack: str, budget: str, rows: Sequence[RowSet], places: Sequence[int], labels: Sequence[int]) -> GalleryRow:
-    own = [row for row in rows if (row.labels.attack, row.labels.budget) == (attack, budget)]
-    pictures = next(row for row in own if row.metric == "pictures")
+def _row(attack: str, budget: str, rows: Sequence[RowSet], indices: Sequence[int], labels: Sequence[int]) -> GalleryRow:
+    rows = [row for row in rows if (row.labels.attack, row.labels.budget) == (attack, budget)]
+    pictures = next(row for row in rows if row.metric == "pictures")
     if pictures.void:
         return GalleryRow(attack, budget, (), pictures.void)
     clean, adversarial = pictures.arrays["clean"], pictures.arrays["adversarial"]
     scale = float(f"{0.5 / max(float(np.abs(adversarial - clean).max()), 1e-6):.2g}")
-    predicted = [row for row in own if row.metric == "predictions" and not row.void]
-    shown = tuple(
-        Shown(
-            place, label, data_url(before), data_url(0.5 + scale * (after - before)), data_url(after), scale,
+    predicted = [row for row in rows if row.metric == "predictions" and not row.void]
+    images = tuple(
+        GalleryImage(
+            index, label, data_url(before), data_url(0.5 + scale * (after - before)), data_url(after), scale,
             tuple(_prediction(row.labels["target"], row.arrays, i, label) for row in predicted),
         )
-        for i, (place, label, before, after) in enumerate(zip(places, labels, clean, adversarial, strict=True))
+        for i, (index, label, before, after) in enumerate(zip(indices, labels, clean, adversarial, strict=True))
     )  # fmt: skip
-    return GalleryRow(attack, budget, shown)
+    return GalleryRow(attack, budget, images)
 
 
 def _prediction(target: str, arrays: Mapping[str, NDArray[Any]], i: int, label: int) -> Prediction:
@@ -184,8 +212,8 @@ def data_url(image: NDArray[np.float32]) -> str:
     if is_cloud(image.shape):
         image = picture(image)
     pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-    drawn = Image.fromarray(pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0))
+    encoded = Image.fromarray(pixels[0] if len(pixels) != 3 else pixels.transpose(1, 2, 0))
     out = io.BytesIO()
-    form = "png" if max(pixels.shape[1:]) <= LARGEST_PNG else "jpeg"
-    drawn.save(out, form, **({"quality": 85} if form == "jpeg" else {"optimize": True}))
-    return f"data:image/{form};base64,{base64.b64encode(out.getvalue()).decode()}"
+    media = "png" if max(pixels.shape[1:]) <= LARGEST_PNG else "jpeg"
+    encoded.save(out, media, **({"quality": 85} if media == "jpeg" else {"optimize": True}))
+    return f"data:image/{media};base64,{base64.b64encode(out.getvalue()).decode()}"

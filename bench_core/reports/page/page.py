@@ -1,4 +1,4 @@
-"""Builds the page of a run or of a comparison."""
+"""The HTML page of a run or of a comparison."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     Args:
         path: The run's folder, or a file in it.
         registry: The installed plugins; they are discovered by default.
-        gallery: How many of the attacked images are shown.
-        source: The source whose attacks are shown; the suite's first by default.
+        gallery: How many of the attacked images to show.
+        source: The label of the source whose attacks are shown; the suite's first source by default.
 
     Raises:
         UsageError: The folder is not a run's.
@@ -46,8 +46,8 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
         gallery=make_gallery(result, record, registry, gallery, source),
         flags=flags(result.scores, result.warned),
         facts=_facts(record),
-        environment=_listing("Environment", _environment(record)),
-        networks=_listing("Networks", {name: _short(entry["identity"]) for name, entry in record.models.items()}),
+        environment=_name_value_table("Environment", _environment(record)),
+        networks=_name_value_table("Networks", _networks(record)),
         suite=json.dumps(record.suite.model_dump(mode="json"), indent=2, ensure_ascii=False),
         reproduce=record.reproduce,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def _page(template: str, title: str, **parts: Any) -> str:
-    """Render a page. Its content policy allows no request, and only the one script, by its digest."""
+    """Render a page. Its content security policy allows no request, and only this script, by its digest."""
     script = templates().get_template("report.js").render()
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return page(template, title=one_line(title), script=script, allowed=allowed, **parts)
@@ -73,16 +73,16 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
     budgets = [f"{name}: {b.norm}, eps {b.eps:.4g}, {b.steps} steps" for name, b in suite.budgets.items()]
-    pairs = [
+    facts = [
         ("Images", f"{len(images.ids)} of {record.dataset.count}, digest {images.digest[:12]}"),
-        ("Chosen", suite.images.rule.replace("_", " ")),
+        ("Selection rule", suite.images.rule.replace("_", " ")),
         ("Sources", ", ".join(map(source_label, suite.sources))),
         ("Targets", ", ".join(suite.targets)),
         ("Attacks", ", ".join(suite.attacks)),
         ("Budgets", "; ".join(budgets)),
         ("Profile", suite.profile),
     ]
-    return [(name, text) for name, text in pairs if text]
+    return [(name, text) for name, text in facts if text]
 
 
 def _environment(record: RunRecord) -> dict[str, str]:
@@ -90,10 +90,14 @@ def _environment(record: RunRecord) -> dict[str, str]:
     return {name: str(value) for name, value in everything.items() if value is not None}
 
 
-def _short(value: Any) -> str:
+def _networks(record: RunRecord) -> dict[str, str]:
+    return {name: _as_text(entry["identity"]) for name, entry in record.models.items()}
+
+
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _listing(title: str, entries: dict[str, str]) -> HtmlTable:
+def _name_value_table(title: str, entries: dict[str, str]) -> HtmlTable:
     rows = tuple((Field(name, name), Field(value, value)) for name, value in entries.items())
     return HtmlTable(title, ("name", "value"), (False, False), 1, rows, ())

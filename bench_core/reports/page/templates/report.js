@@ -1,26 +1,27 @@
 "use strict";
-// Sorts a table by a column, empty entries last, ties in the order they had; filters rows by words.
+// Sort a table by a column: empty entries last, ties in their original order. Filter rows by words.
 for (const table of document.querySelectorAll("table.data")) {
-  const heads = [...table.tHead.rows[0].cells];
+  const headers = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  const first = [...body.rows];
-  heads.forEach((head, column) => {
-    const button = head.querySelector("button");
+  const original = [...body.rows];
+  headers.forEach((header, column) => {
+    const button = header.querySelector("button");
     button.addEventListener("click", () => {
-      const turn = head.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
-      const down = head.classList.contains("number") ? turn : (turn === "descending" ? "ascending" : "descending");
-      const sign = down === "descending" ? -1 : 1;
-      heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", turn);
-      head.dataset.down = down;
+      // the first click sorts numbers from the highest and texts from A, the next one reverses the order
+      const numbers = header.classList.contains("number");
+      const current = header.getAttribute("aria-sort") ?? (numbers ? "ascending" : "descending");
+      const direction = current === "ascending" ? "descending" : "ascending";
+      const sign = direction === "descending" ? -1 : 1;
+      headers.forEach((other) => other.removeAttribute("aria-sort"));
+      header.setAttribute("aria-sort", direction);
       const value = (row) => row.cells[column].dataset.sort;
       const order = (a, b) => {
         const [x, y] = [value(a), value(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
-        const numeric = head.classList.contains("number") && !isNaN(x) && !isNaN(y);
+        const numeric = numbers && !isNaN(x) && !isNaN(y);
         return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
       };
-      body.append(...first.slice().sort(order));
+      body.append(...original.slice().sort(order));
     });
   });
 }

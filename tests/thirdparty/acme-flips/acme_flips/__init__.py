@@ -1,4 +1,4 @@
-"""How the target's answer changes on the way: how often, and at which step first."""
+"""How often the target's prediction changes during an attack, and at which step it is first wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BENCH_API_VERSION = 1
 
 @dataclass(frozen=True)
 class Flips:
-    """`changes`: how often the answer changes. `ever`: the share of images that are once wrong. `first`: the step."""
+    """`changes`: changes of the prediction. `ever`: share of images that are ever misclassified. `first`: the step."""
 
     scores = ("changes", "ever", "first")
     rows = ("answer",)
@@ -34,7 +34,7 @@ class Flips:
         yield mean("changes", (np.diff(answer, axis=1) != 0).sum(axis=1))
         ever = wrong.any(axis=1)
         yield proportion("ever", ever)
-        yield mean("first", 1 + wrong[ever].argmax(axis=1))  # of those alone that are once wrong
+        yield mean("first", 1 + wrong[ever].argmax(axis=1))  # over the images that are ever misclassified
 
 
 @hookimpl
