@@ -24,7 +24,7 @@ from .commands.report import report
 from .commands.run import run
 from .commands.show import show
 from .commands.suites import suites
-from .errors import Fault, UsageError, one_line
+from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -79,8 +79,6 @@ def terminable() -> Iterator[list[int]]:
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
     """Run a command and return its exit code. Print one line on stderr for each error that it raises."""
-    from .executors.dispatch import Incomplete, Interrupted
-
     try:
         code = command()
         return code if isinstance(code, int) else 0

@@ -27,7 +27,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.planning.plan import Plan, make_plan
 from bench_core.registry import Origin, discover
 from bench_core.reserved import EXAMINED, PREDICTED, RECORD
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry

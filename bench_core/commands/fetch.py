@@ -25,7 +25,7 @@ def fetch(suite: SuiteName, profile: Profile = None, set_: Overrides = None) -> 
     from ..planning.weights import missing_faults
     from ..progress import for_stream
     from ..registry import discover
-    from ..run import resolve_suite
+    from ..run_suite import resolve_suite
     from ..suite.load import load_suite
 
     registry = discover()

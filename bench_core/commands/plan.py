@@ -56,7 +56,7 @@ def plan(
     from ..progress import for_stream
     from ..registry import discover
     from ..reports.plan import plan_sheet
-    from ..run import resolve_suite
+    from ..run_suite import resolve_suite
     from ..store import Store
     from ..suite.load import load_suite
     from .output import printer

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import Fault, UsageError, stop_at_faults
+from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
 from ..planning.plan import CellRows
 from ..progress import Progress
@@ -17,14 +17,6 @@ from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
-
-
-class Interrupted(Exception):
-    """The user interrupted the run; what finished is stored."""
-
-
-class Incomplete(Exception):
-    """The run cannot continue, for example because the disk is full; what finished is stored."""
 
 
 @dataclass(frozen=True)

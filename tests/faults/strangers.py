@@ -12,7 +12,7 @@ from pathlib import Path
 from bench_core.cli import guard
 from bench_core.planning.planner import clean_jobs, selected_jobs
 from bench_core.planning.selection import first_images
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.suite.load import load_suite, own_suites, suites_folder
 from tests.conftest import SUITE
 

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .errors import Fault, UsageError, stop_at_faults
+from .errors import Fault, Incomplete, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
-from .executors.dispatch import Dispatcher, Incomplete, Reasons
+from .executors.dispatch import Dispatcher, Reasons
 from .planning.accuracy import accuracy_faults
 from .planning.jobs import PlannedJob
 from .planning.plan import make_plan, predictions_of
