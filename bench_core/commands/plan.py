@@ -49,7 +49,6 @@ def plan(
     targets.
     """
     from ..errors import Fault, UsageError
-    from ..executors.calibrate import estimate
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
     from ..planning.recipe_faults import recipe_faults
@@ -72,7 +71,12 @@ def plan(
         message = f"cannot be estimated without images: {resolved.data_missing}"
         raise UsageError(Fault(resolved.suite.file, "--cost", message))
     planned = make_plan(resolved, Store(out / "store"))
-    record = plan_record(planned, estimate(planned, out, workers, for_stream()) if cost else None)
+    estimated = None
+    if cost:
+        from ..executors.calibrate import estimate
+
+        estimated = estimate(planned, out, workers, for_stream())
+    record = plan_record(planned, estimated)
     if as_json:
         print(json.dumps(record, indent=1))
     else:

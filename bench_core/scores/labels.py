@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +33,11 @@ class Labels(Mapping[str, Any]):
     norm: str | None = None
     relation: Relation | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: NO_LABELS)
+    _by_name: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        fixed = {name: value for name in FIXED if (value := getattr(self, name)) is not None}
+        object.__setattr__(self, "_by_name", {**fixed, **self.extra})
 
     @classmethod
     def of(cls, labels: Mapping[str, Any]) -> Labels:
@@ -45,20 +50,16 @@ class Labels(Mapping[str, Any]):
         )
 
     def __getitem__(self, name: str) -> Any:
-        value = getattr(self, name) if name in FIXED else self.extra[name]
-        if value is None and name in FIXED:
-            raise KeyError(name)
-        return value
+        return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from (name for name in FIXED if getattr(self, name) is not None)
-        yield from self.extra
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._by_name)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        return hash(frozenset(self._by_name.items()))
 
     def matches(self, where: Mapping[str, Any]) -> bool:
         """Return whether every label of `where` is set here and has the same value as text."""
@@ -70,7 +71,7 @@ class Labels(Mapping[str, Any]):
 
     def adding(self, labels: Mapping[str, Any]) -> Labels:
         """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
-        taken = sorted(set(labels) & set(FIXED))
+        taken = sorted(set(FIXED).intersection(labels))
         if taken:
             raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
-        return Labels.of({**self, **labels}) if labels else self
+        return replace(self, extra={**self.extra, **labels}) if labels else self

@@ -9,7 +9,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.registry import Origin, discover
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

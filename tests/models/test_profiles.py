@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench_core.registry import Registry
-from bench_core.suite.load import suites_folder
+from bench_core.suite.find import suites_folder
 from bench_core.suite.merge import read_toml
 from bench_models.libraries import checkpoint
 

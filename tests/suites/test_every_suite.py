@@ -19,7 +19,7 @@ from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.run_suite import resolve_suite
 from bench_core.store import Store
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import members
 from bench_core.suite.outputs import HistogramPlotEntry, MapsPlotEntry
