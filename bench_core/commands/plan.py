@@ -49,13 +49,14 @@ def plan(
     targets.
     """
     from ..errors import Fault, UsageError
+    from ..executors.devices import find_device
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
     from ..planning.recipe_faults import recipe_faults
+    from ..planning.resolve import resolve
     from ..progress import for_stream
     from ..registry import discover
     from ..reports.plan import plan_sheet
-    from ..run_suite import resolve_suite
     from ..store import Store
     from ..suite.load import load_suite
     from .output import printer
@@ -63,9 +64,9 @@ def plan(
     as_json = as_json or format == "json"
     registry = discover()
     show = printer(format, registry)
-    resolved = resolve_suite(
+    resolved = resolve(
         load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
-        registry, device=device, precision=precision, threads=threads, limit=limit,
+        registry, device=find_device(device), precision=precision, threads=threads, limit=limit,
     )  # fmt: skip
     if cost and resolved.images is None:
         message = f"cannot be estimated without images: {resolved.data_missing}"
