@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -33,11 +34,10 @@ class Labels(Mapping[str, Any]):
     norm: str | None = None
     relation: Relation | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: NO_LABELS)
-    _by_name: dict[str, Any] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        fixed = {name: value for name in FIXED if (value := getattr(self, name)) is not None}
-        object.__setattr__(self, "_by_name", {**fixed, **self.extra})
+    @cached_property
+    def _by_name(self) -> dict[str, Any]:
+        return {name: value for name in FIXED if (value := getattr(self, name)) is not None} | dict(self.extra)
 
     @classmethod
     def of(cls, labels: Mapping[str, Any]) -> Labels:
@@ -74,4 +74,7 @@ class Labels(Mapping[str, Any]):
         taken = sorted(set(FIXED).intersection(labels))
         if taken:
             raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
-        return replace(self, extra={**self.extra, **labels}) if labels else self
+        if not labels:
+            return self
+        extra = {**self.extra, **labels}
+        return Labels(self.source, self.attack, self.budget, self.target, self.norm, self.relation, extra)
