@@ -1,10 +1,30 @@
 """bench: declarative adversarial-robustness suites, attacks that are checked, numbers with their uncertainty."""
 
-from .errors import UsageError
-from .result import Result
-from .run import run
-from .runs.load import load_result
-from .suite.load import load_suite
-from .suite.model import Suite
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import UsageError
+    from .result import Result
+    from .run_suite import run
+    from .runs.load import load_result
+    from .suite.load import load_suite
+    from .suite.model import Suite
 
 __all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]
+
+_MODULES = {
+    "Result": ".result",
+    "Suite": ".suite.model",
+    "UsageError": ".errors",
+    "load_result": ".runs.load",
+    "load_suite": ".suite.load",
+    "run": ".run_suite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the API at its first use, so that commands and workers load only what they need."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name], __name__), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -24,22 +24,37 @@ from .commands.report import report
 from .commands.run import run
 from .commands.show import show
 from .commands.suites import suites
-from .errors import Fault, UsageError, one_line
+from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
+    "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
+    "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
+    "baseline": baseline,
+}  # fmt: skip
 
 
-@app.callback(help="Benchmark adversarial attacks and the robustness of models.")
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     pass  # `main` reads --debug itself, since it is accepted at any position; declared here for `--help`
 
 
-for command in (run, show, plan, plugins, suites, check, new, compare, leaderboard, report, fetch, query):
-    app.command()(command)
-app.add_typer(baseline, name="baseline")
+def app_for(argv: Sequence[str]) -> typer.Typer:
+    """Build the app with the command that is called, since typer needs milliseconds for each; or else with all."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback(help="Benchmark adversarial attacks and the robustness of models.")(common)
+    called = next((word for word in argv if not word.startswith("-")), "")
+    for name in [called] if called in COMMANDS else COMMANDS:
+        command = COMMANDS[name]
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
+app = app_for(())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if debug:  # accepted at any position
         argv = ["--debug", *(argument for argument in argv if argument != "--debug")]
     with terminable() as received:
-        code = guard(lambda: app(argv, prog_name="bench", standalone_mode=False), debug)
+        code = guard(lambda: app_for(argv)(argv, prog_name="bench", standalone_mode=False), debug)
     sys.exit(128 + signal.SIGTERM if received and code == INTERRUPTED else code)
 
 
@@ -79,8 +94,6 @@ def terminable() -> Iterator[list[int]]:
 
 def guard(command: Callable[[], Any], debug: bool) -> int:
     """Run a command and return its exit code. Print one line on stderr for each error that it raises."""
-    from .executors.dispatch import Incomplete, Interrupted
-
     try:
         code = command()
         return code if isinstance(code, int) else 0

@@ -34,6 +34,14 @@ class UsageError(Exception):
         super().__init__("\n".join(map(str, faults)))
 
 
+class Interrupted(Exception):
+    """The user interrupted the run; what finished is stored. Exit code 130."""
+
+
+class Incomplete(Exception):
+    """The run cannot continue, for example because the disk is full; what finished is stored. Exit code 3."""
+
+
 class ContractError(Exception):
     """A plugin broke its contract, so its cell is void. The message is the reason that the leaderboard shows."""
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import pluggy
@@ -16,7 +16,8 @@ from .code_digest import Untraceable, closure_digest
 from .digests import digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
 from .plugin_source import check_api, dependencies, source_digest
-from .suite.options import Option, check_options, options_of
+from .suite.fields import Strict
+from .suite.options import Option, check_options, options_of, options_table
 from .types import API_OLDEST, Recipe
 
 GROUP = "bench"
@@ -99,7 +100,11 @@ class Offer:
 
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
         """Return all options, validated and with defaults, and the faults; see `suite.options.check_options`."""
-        return check_options(self.recipe.build, given, where, key, HOST_GIVES.get(self.kind, ()))
+        return check_options(self._options_table, given, where, key)
+
+    @cached_property
+    def _options_table(self) -> type[Strict]:
+        return options_table(self.recipe.build, HOST_GIVES.get(self.kind, ()))
 
 
 @dataclass
@@ -247,7 +252,13 @@ def _is_own(point: importlib.metadata.EntryPoint) -> bool:
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     """Return the name and the version of the distribution that has an entry point."""
-    return (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
+    return _name_and_version(point.dist) if point.dist else ("unknown", "0")
+
+
+@lru_cache(maxsize=256)
+def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    metadata = distribution.metadata  # parsed again at each access
+    return metadata["Name"], metadata["Version"]
 
 
 def _skipped(point: importlib.metadata.EntryPoint, blocked: Collection[str]) -> str:

@@ -78,7 +78,8 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "start_up": (
         "Start-up",
-        "The wall-clock time of commands that need no tensors, against importing torch.",
+        "The time of commands that need no tensors, against importing torch. `--against PATH` compares them with\n"
+        "another checkout.",
     ),
     "memory": (
         "Memory",

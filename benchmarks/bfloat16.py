@@ -33,7 +33,7 @@ from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import Selection
 from bench_core.registry import discover
 from bench_core.result import Result
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.statistics import bootstrap
 from bench_core.suite.model import Suite
 from bench_core.types import Precision

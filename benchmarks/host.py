@@ -24,7 +24,7 @@ from bench_core.planning.resolve import ResolvedSuite
 from bench_core.planning.selection import Selection
 from bench_core.registry import Registry, discover
 from bench_core.reserved import PREDICTED
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.types import Step
 from bench_core.worker.build import Builder
 from bench_core.worker.diagnostics import examine

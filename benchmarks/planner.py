@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+import subprocess
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -27,12 +29,11 @@ from bench_core.hookspecs import hookimpl
 from bench_core.planning.plan import Plan, make_plan
 from bench_core.registry import Origin, discover
 from bench_core.reserved import EXAMINED, PREDICTED, RECORD
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.types import ExecutorRecipe
 from benchmarks.large import large_suite, toy_registry
 from benchmarks.side_by_side import compared, in_turns, report, setting
-from benchmarks.start_up import running
 
 NOT_ADDRESSED = ("models", "observe")
 FINISHED = "transfer_table1"
@@ -97,6 +98,10 @@ def planning(folder: Path, turns: int) -> None:
     seconds = in_turns({"bench plan": make, "addresses alone": lambda: list(map(digest, addressed))}, turns)
     title = f"A plan of {plan.cells:,} cells in {len(plan.jobs):,} jobs"
     report(title, compared(seconds, "addresses alone"), f"memory of the plan: {peak_bytes(make) / 1e6:.0f} MB")
+
+
+def running(*arguments: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from bench_core.planning.planner import selected_jobs
 from bench_core.planning.resolve import ResolvedSuite
 from bench_core.planning.selection import Selection
 from bench_core.registry import discover
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.suite.model import members
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.lean.make import lean

@@ -22,17 +22,17 @@ def fetch(suite: SuiteName, profile: Profile = None, set_: Overrides = None) -> 
     from ..errors import one_line
     from ..planning.fetch import fetch as fetch_file
     from ..planning.recipe_faults import recipe_faults
+    from ..planning.resolve import resolve
     from ..planning.weights import missing_faults
     from ..progress import for_stream
     from ..registry import discover
-    from ..run import resolve_suite
     from ..suite.load import load_suite
 
     registry = discover()
     loaded = load_suite(suite, profile, set_ or (), recipe_faults(registry))
 
     def find_missing() -> Missing:
-        return resolve_suite(loaded, registry, with_images=False).missing_weights
+        return resolve(loaded, registry, with_images=False).missing_weights
 
     missing = {file.path: (label, file) for label, files in find_missing().items() for file in files}
     if not missing:

@@ -26,12 +26,16 @@ def printer(form: str, registry: Registry | None = None, intervals: bool = False
     Raises:
         UsageError: No format has this name. Call `printer` before any long work.
     """
-    from ..registry import Registry, discover
     from ..tables.formats import FORMATS, find_format
     from ..tables.sheet import Style
 
-    registry = registry or (Registry() if form in FORMATS else discover())
-    render, style = find_format(form, registry.manager, more), Style(intervals, bold=sys.stdout.isatty())
+    style = Style(intervals, bold=sys.stdout.isatty())
+    if form in FORMATS:
+        render = FORMATS[form].render
+    else:
+        from ..registry import discover
+
+        render = find_format(form, (registry or discover()).manager, more)
 
     def show(sheets: Sequence[Sheet]) -> None:
         print("\n".join(render(sheet, style) for sheet in sheets), end="")

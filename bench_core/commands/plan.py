@@ -49,14 +49,14 @@ def plan(
     targets.
     """
     from ..errors import Fault, UsageError
-    from ..executors.calibrate import estimate
+    from ..executors.devices import find_device
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
     from ..planning.recipe_faults import recipe_faults
+    from ..planning.resolve import resolve
     from ..progress import for_stream
     from ..registry import discover
     from ..reports.plan import plan_sheet
-    from ..run import resolve_suite
     from ..store import Store
     from ..suite.load import load_suite
     from .output import printer
@@ -64,15 +64,20 @@ def plan(
     as_json = as_json or format == "json"
     registry = discover()
     show = printer(format, registry)
-    resolved = resolve_suite(
+    resolved = resolve(
         load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
-        registry, device=device, precision=precision, threads=threads, limit=limit,
+        registry, device=find_device(device), precision=precision, threads=threads, limit=limit,
     )  # fmt: skip
     if cost and resolved.images is None:
         message = f"cannot be estimated without images: {resolved.data_missing}"
         raise UsageError(Fault(resolved.suite.file, "--cost", message))
     planned = make_plan(resolved, Store(out / "store"))
-    record = plan_record(planned, estimate(planned, out, workers, for_stream()) if cost else None)
+    estimated = None
+    if cost:
+        from ..executors.calibrate import estimate
+
+        estimated = estimate(planned, out, workers, for_stream())
+    record = plan_record(planned, estimated)
     if as_json:
         print(json.dumps(record, indent=1))
     else:

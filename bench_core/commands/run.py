@@ -82,7 +82,7 @@ def run(
     from ..planning.recipe_faults import recipe_faults
     from ..progress import for_stream
     from ..registry import discover
-    from ..run import run as run_suite
+    from ..run_suite import run as run_suite
     from ..suite.load import load_suite
     from ..tables.sheet import sheet_of
     from .output import printer, save_plots

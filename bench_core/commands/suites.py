@@ -7,7 +7,7 @@ from .options import Format
 
 def suites(format: Format = "terminal") -> None:
     """List the built-in suites and their profiles."""
-    from ..suite.load import own_suites
+    from ..suite.find import own_suites
     from ..suite.merge import read_toml
     from ..tables.sheet import Column, Sheet
     from .output import printer

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
-from ..errors import Fault, UsageError, stop_at_faults
+from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
 from ..planning.plan import CellRows
 from ..progress import Progress
@@ -21,14 +21,6 @@ from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
 OnRound = Callable[[int, CellRows, Reasons], None]  # the number of complete rounds, and what is known of them
-
-
-class Interrupted(Exception):
-    """The user interrupted the run; what finished is stored."""
-
-
-class Incomplete(Exception):
-    """The run cannot continue, for example because the disk is full; what finished is stored."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +35,10 @@ class Labels(Mapping[str, Any]):
     relation: Relation | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: NO_LABELS)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Any]:
+        return {name: value for name in FIXED if (value := getattr(self, name)) is not None} | dict(self.extra)
+
     @classmethod
     def of(cls, labels: Mapping[str, Any]) -> Labels:
         """Build labels from a mapping. Raises ValueError for an unknown relation."""
@@ -45,20 +50,16 @@ class Labels(Mapping[str, Any]):
         )
 
     def __getitem__(self, name: str) -> Any:
-        value = getattr(self, name) if name in FIXED else self.extra[name]
-        if value is None and name in FIXED:
-            raise KeyError(name)
-        return value
+        return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from (name for name in FIXED if getattr(self, name) is not None)
-        yield from self.extra
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._by_name)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        return hash(frozenset(self._by_name.items()))
 
     def matches(self, where: Mapping[str, Any]) -> bool:
         """Return whether every label of `where` is set here and has the same value as text."""
@@ -70,7 +71,10 @@ class Labels(Mapping[str, Any]):
 
     def adding(self, labels: Mapping[str, Any]) -> Labels:
         """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
-        taken = sorted(set(labels) & set(FIXED))
+        taken = sorted(set(FIXED).intersection(labels))
         if taken:
             raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
-        return Labels.of({**self, **labels}) if labels else self
+        if not labels:
+            return self
+        extra = {**self.extra, **labels}
+        return Labels(self.source, self.attack, self.budget, self.target, self.norm, self.relation, extra)

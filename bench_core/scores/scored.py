@@ -14,9 +14,14 @@ from .labels import NO_LABELS, Labels, Relation
 EVERY = "*"  # in place of SCORE, where a metric is void and so has no scores with names
 
 
+def names_for(value: str) -> tuple[str, str]:
+    """Return the names of scores that stand for `value` (METRIC.SCORE): itself, and METRIC.* for all of METRIC."""
+    return value, f"{value.partition('.')[0]}.{EVERY}"
+
+
 def covers(name: str, value: str) -> bool:
-    """Return whether a score's name stands for `value` (METRIC.SCORE); `METRIC.*` stands for all scores of METRIC."""
-    return name in (value, f"{value.partition('.')[0]}.{EVERY}")
+    """Return whether a score's name stands for `value`; see `names_for`."""
+    return name in names_for(value)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ class Scores(Sequence[LabelledScore]):
 
     def select(self, value: str, where: Mapping[str, Any] = NO_LABELS) -> Scores:
         """Return the scores named `value` (METRIC.SCORE) with the labels `where`, including void ones."""
-        return Scores(score for score in self if covers(score.metric, value) and score.labels.matches(where))
+        names = names_for(value)
+        return Scores(score for score in self._scores if score.metric in names and score.labels.matches(where))
 
     def valid(self) -> Scores:
         """Return the scores that have a value."""

@@ -37,31 +37,35 @@ def options_of(build: Build, host_gives: Sequence[str] = ()) -> list[Option]:
     ]
 
 
-def check_options(
-    build: Build, given: Mapping[str, Any], where: str, key: str, host_gives: Sequence[str] = ()
-) -> tuple[dict[str, Any], list[Fault]]:
-    """Validate the options given to a recipe.
-
-    Args:
-        build: The recipe's `build`.
-        given: Options by name, as read from the suite.
-        where: The suite's file, for faults.
-        key: The suite's key of the table with the options, for faults.
-        host_gives: The parameters that the host passes.
-
-    Returns:
-        All options, converted to their types and with defaults (empty if there are faults), and the faults.
-    """
+def options_table(build: Build, host_gives: Sequence[str] = ()) -> type[Strict]:
+    """Return a class that validates the options of a recipe; see `check_options`. Build it once: it is slow."""
     fields: dict[str, Any] = {
         p.name: (with_arithmetic(p.annotation), ... if p.default is p.empty else p.default)
         for p in _parameters(build, host_gives)
     }
     table: type[Strict] = create_model("Options", __base__=Strict, **fields)
+    return table
+
+
+def check_options(
+    table: type[Strict], given: Mapping[str, Any], where: str, key: str
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Validate the options given to a recipe.
+
+    Args:
+        table: The recipe's class from `options_table`.
+        given: Options by name, as read from the suite.
+        where: The suite's file, for faults.
+        key: The suite's key of the table with the options, for faults.
+
+    Returns:
+        All options, converted to their types and with defaults (empty if there are faults), and the faults.
+    """
     try:
         checked = table(**given)
     except ValidationError as error:
         return {}, faults_of(error, table, where, key)
-    return {name: getattr(checked, name) for name in fields}, []
+    return {name: getattr(checked, name) for name in table.model_fields}, []
 
 
 def json_faults(options: Mapping[str, Any], where: str, key: str) -> list[Fault]:

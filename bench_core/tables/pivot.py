@@ -85,11 +85,9 @@ def _cell(score: LabelledScore | None, references: Sequence[tuple[Mapping[str, s
         return TableCell()
     if score.void:
         return TableCell(void=score.void)
-    labels = score.labels
-    reference = next(
-        (value for row, value in references if all(str(labels.get(k)) == v for k, v in row.items() if k in labels)),
-        None,
-    )
+    columns = references[0][0] if references else {}
+    labels = {name: str(score.labels[name]) for name in columns if name in score.labels}
+    reference = next((value for row, value in references if labels.items() <= row.items()), None)
     s = score.score
     return TableCell(s.value, s.low, s.high, s.n, score.white_box, reference=reference)
 

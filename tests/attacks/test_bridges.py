@@ -13,8 +13,8 @@ from bench_core.errors import UsageError
 from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
 from bench_core.reports.plan import plan_text
-from bench_core.run import resolve_suite
-from bench_core.run import run as run_suite
+from bench_core.run_suite import resolve_suite
+from bench_core.run_suite import run as run_suite
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 from bench_core.types import Budget, Examples

@@ -102,7 +102,7 @@ def test_a_mistake_in_a_suite_is_reported_before_the_run(attack: str, message: s
 @pytest.mark.parametrize("ensemble", ["logits", "probabilities", "losses"])
 @pytest.mark.parametrize("targeted", ["true", "false"])
 def test_a_suite_runs_any_composition(ensemble: str, targeted: str, registry, write_suite, tmp_path) -> None:
-    from bench_core.run import run as run_suite
+    from bench_core.run_suite import run as run_suite
 
     suite = write_suite(
         ('"PGD" = { recipe = "pgd" }', '"X" = { parts = ["mi", "vr", "ti", "ir"], grid = 2, cells = 1, samples = 2 }'),

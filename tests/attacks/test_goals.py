@@ -180,7 +180,7 @@ def test_the_way_back_is_a_targeted_pgd_within_half_of_the_ball(norm: str, targe
 
 
 def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tmp_path) -> None:
-    from bench_core.run import run as run_suite
+    from bench_core.run_suite import run as run_suite
 
     unreachable = ('"PGD" = { recipe = "pgd" }', '"Far" = { recipe = "until_utility", utility = 1e6 }')
     result = run_suite(write_suite(unreachable), out=tmp_path, registry=registry, executor="inline")

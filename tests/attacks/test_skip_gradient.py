@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench_attacks.branches import branches
 from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
-from bench_core.run import run as run_suite
+from bench_core.run_suite import run as run_suite
 from bench_core.worker.guard import guarded
 from bench_models.embedded.networks import ARCHITECTURES
 from bench_models.ensemble import Ensemble

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench_core.cli import app, guard
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 
 GOOD = """
 title = "small"

@@ -9,7 +9,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.registry import Origin, discover
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -45,7 +45,7 @@ def test_the_suite_runs(suite: str, tmp_path: Path) -> None:
 def test_the_error_message_is_the_one_shown(suite: str, tmp_path: Path) -> None:
     path = Path(suite)
     path.write_text(path.read_text().replace('{ recipe = "mi" }', '{ recipe = "mi", decya = 1 }'))
-    from bench_core.run import resolve_suite
+    from bench_core.run_suite import resolve_suite
 
     with pytest.raises(UsageError) as caught:
         resolve_suite(load_suite(suite))

@@ -9,7 +9,7 @@ from bench_core import load_suite
 from bench_core.planning.describe import plan_record
 from bench_core.planning.plan import make_plan
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bench_core.errors import Incomplete
 from bench_core.executors import Outcome, Task
-from bench_core.executors.dispatch import Dispatcher, Incomplete
+from bench_core.executors.dispatch import Dispatcher
 from bench_core.progress import Silent
 from bench_core.registry import Registry
 from bench_core.store import Store

@@ -10,7 +10,7 @@ import pytest
 from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
-from bench_core.run import run
+from bench_core.run_suite import run
 from bench_core.types import AttackRecipe, Budget, Examples, Model, Rejection, Streams
 
 

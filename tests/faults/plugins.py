@@ -15,7 +15,7 @@ import pytest
 from bench_core.executors import NO_LIMITS
 from bench_core.registry import discover
 from bench_core.result import Result
-from bench_core.run import run
+from bench_core.run_suite import run
 from tests.conftest import SUITE
 from tests.toys import MISBEHAVIOURS
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from bench_core.cli import guard
 from bench_core.planning.planner import clean_jobs, selected_jobs
 from bench_core.planning.selection import first_images
-from bench_core.run import resolve_suite
-from bench_core.suite.load import load_suite, own_suites, suites_folder
+from bench_core.run_suite import resolve_suite
+from bench_core.suite.find import own_suites, suites_folder
+from bench_core.suite.load import load_suite
 from tests.conftest import SUITE
 
 from .world import World

@@ -14,9 +14,8 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.cli import app, guard
 from bench_core.commands.options import memory_size as memory
-from bench_core.errors import UsageError
+from bench_core.errors import Incomplete, UsageError
 from bench_core.executors import Limits
-from bench_core.executors.dispatch import Incomplete
 from bench_core.result import Result
 from tests.executors.test_executors import workers_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench_core.cli import guard
 from bench_core.registry import Origin, Registry, discover
-from bench_core.run import run
+from bench_core.run_suite import run
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 from tests.conftest import SUITE

@@ -7,7 +7,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.gate.baselines import baseline_files, load_baseline
 from bench_core.gate.compare import compare
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 
 BASELINES = baseline_files(Path(__file__).parents[2] / "results" / "baselines")
 SHORT = [name for name in BASELINES if name.endswith(".short")]

@@ -24,7 +24,7 @@ from bench_core.planning.resolve import ResolvedSuite, resolve
 from bench_core.planning.selection import first_images
 from bench_core.planning.specs import DatasetSpec, Environment, ModelSpec
 from bench_core.registry import Offer, Registry, discover
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 
 FILE = Path(__file__).with_name("addresses.json")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench_core.registry import Registry
-from bench_core.suite.load import suites_folder
+from bench_core.suite.find import suites_folder
 from bench_core.suite.merge import read_toml
 from bench_models.libraries import checkpoint
 
@@ -120,7 +120,7 @@ def test_the_cifar10_profile_runs_on_the_archive(
 ) -> None:
     """Random weights do not reach the expected accuracy, and the run stops there."""
     from bench_core.errors import UsageError
-    from bench_core.run import run
+    from bench_core.run_suite import run
     from bench_core.suite.load import load_suite
 
     if not {"robustbench"} <= set(installed.names("models")) or "autoattack" not in installed.names("attacks"):

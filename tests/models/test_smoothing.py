@@ -11,7 +11,7 @@ from bench_core import load_suite
 from bench_core.errors import UsageError
 from bench_core.planning.specs import ModelSpec
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_models import smoothed
 from bench_models.smoothed import Smoothed
 from tests.toys import CLASSES, SHAPE, toy_network

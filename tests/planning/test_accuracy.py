@@ -5,7 +5,7 @@ import pytest
 
 from bench_core.errors import UsageError
 from bench_core.planning.accuracy import accuracy_faults, is_near, likely_cause
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 
 TRUTH = np.random.default_rng(0).integers(0, 100, 2000)

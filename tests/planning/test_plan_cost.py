@@ -23,7 +23,7 @@ from bench_core.planning.describe import plan_record
 from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
 from bench_core.reports.plan import plan_text
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.tables.sheet import duration
 from tests.commands.test_cli import GOOD

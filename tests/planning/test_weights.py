@@ -19,7 +19,7 @@ from bench_core.planning.plan import make_plan
 from bench_core.progress import Silent
 from bench_core.registry import Origin
 from bench_core.reports.plan import plan_text
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 from bench_core.types import ModelRecipe, WeightsFile

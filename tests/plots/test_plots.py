@@ -17,7 +17,7 @@ from bench_core.plots.maps import as_squares
 from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
 from bench_core.result import Result
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.statistics import bootstrap, pearson, proportion
 from bench_metrics.transfer import leave_one_out
 

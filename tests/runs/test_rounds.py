@@ -1,22 +1,20 @@
 """Rounds: after each, all that the suite asks for is known of further images; a stopped run keeps the complete ones."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench_core import load_result, run
+from bench_core import load_result, run, run_suite
 from bench_core.cli import guard
+from bench_core.errors import Incomplete, Interrupted
 from bench_core.executors import Outcome, Task
-from bench_core.executors.dispatch import Incomplete, Interrupted
 from bench_core.executors.inline import Inline
 from bench_core.registry import Registry
 from bench_core.result import Result
 
-RUN = sys.modules["bench_core.run"]  # `bench_core.run` itself is the function
 COUNT, BATCH = 12, 5
 IN_ROUNDS = (5, 10, 12)
 
@@ -72,7 +70,7 @@ def stop_after(
 ) -> BaseException:
     with monkeypatch.context() as patched:
         executor = Stopping(registry, tasks, error)
-        patched.setattr(RUN, "make_executor", lambda *_: (executor, False))
+        patched.setattr(run_suite, "make_executor", lambda *_: (executor, False))
         with pytest.raises((Interrupted, Incomplete)) as caught:
             run(suite, out=out, registry=registry)
         return caught.value
@@ -96,7 +94,7 @@ def tasks_until_round(suite: str, registry: Registry, out: Path, images: int) ->
             needed = tasks
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(RUN, "make_executor", lambda *_: (Counting(registry), False))
+        patched.setattr(run_suite, "make_executor", lambda *_: (Counting(registry), False))
         run(suite, out=out, registry=registry, on_round=note)
     return needed
 

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from bench_core import load_result, load_suite, run
-from bench_core.errors import UsageError
-from bench_core.executors.dispatch import Incomplete, Interrupted
+from bench_core.errors import Incomplete, Interrupted, UsageError
 from bench_core.executors.inline import Inline
 from bench_core.planning.plan import make_plan, stored_cells
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store
 
 

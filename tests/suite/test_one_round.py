@@ -9,7 +9,7 @@ from bench_core import load_suite
 from bench_core.errors import UsageError
 from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 
 WriteSuite = Callable[..., str]
 

@@ -7,7 +7,7 @@ from bench_core import load_result, load_suite, run
 from bench_core.errors import UsageError
 from bench_core.planning.selection import select
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.statistics import pearson
 from bench_core.suite.sweeps import expand_sweeps
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench_core import load_suite
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
-from bench_core.suite.load import own_suites
+from bench_core.run_suite import resolve_suite
+from bench_core.suite.find import own_suites
 from bench_core.suite.model import Suite
 
 PAGE = Path(__file__).parents[2] / "docs" / "suites.md"

@@ -17,9 +17,9 @@ from bench_core.planning.plan import make_plan
 from bench_core.planning.selection import first_images
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import members
 from bench_core.suite.outputs import HistogramPlotEntry, MapsPlotEntry
@@ -76,7 +76,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from bench_core.planning.plan import make_plan
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 for name, profile in {BOTH!r}:

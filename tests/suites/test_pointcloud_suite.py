@@ -7,7 +7,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_models.pointclouds import train
 from tests.models.test_pointclouds import write_modelnet
 

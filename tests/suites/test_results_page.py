@@ -14,7 +14,7 @@ from bench_core.registry import Registry
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore
-from bench_core.suite.load import own_suites
+from bench_core.suite.find import own_suites
 from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 

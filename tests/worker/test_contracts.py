@@ -6,7 +6,7 @@ import torch
 
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
-from bench_core.run import run
+from bench_core.run_suite import run
 from bench_core.types import AttackRecipe, DataRecipe
 from tests.toys import MISBEHAVIOURS, Misbehaving, ToyImages
 

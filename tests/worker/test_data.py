@@ -10,7 +10,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.planning.planner import clean_jobs, selected_jobs
 from bench_core.planning.selection import first_images
 from bench_core.registry import Origin
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, DataRecipe, ModelRecipe
 

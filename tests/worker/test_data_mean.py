@@ -11,7 +11,7 @@ from bench_core.data_mean import SAMPLED, data_mean, data_mean_digest, sampled
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.plan import make_plan
 from bench_core.registry import Origin, Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.statistics import mean
 from bench_core.store import Store
 from bench_core.types import MetricRecipe

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.planner import clean_jobs
 from bench_core.registry import Origin, Registry
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 from bench_core.types import ModelRecipe
 from bench_core.worker.build import MODELS_KEPT

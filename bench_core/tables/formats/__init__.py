@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-import pluggy
+from typing import TYPE_CHECKING
 
 from ...errors import Fault, UsageError, did_you_mean, raised
 from ..sheet import Sheet, Style, sheet_of, table_of
 from ..table import Table
 from . import csv, html, json, latex, markdown, text
+
+if TYPE_CHECKING:
+    import pluggy
 
 Render = Callable[[Sheet, Style], str]
 

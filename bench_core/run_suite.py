@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import Fault, UsageError, stop_at_faults
+from .errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
-from .executors.dispatch import Dispatcher, Incomplete, Interrupted, Reasons
+from .executors.dispatch import Dispatcher, Reasons
 from .planning.accuracy import accuracy_faults
 from .planning.jobs import PlannedJob
 from .planning.plan import make_plan, predictions_of

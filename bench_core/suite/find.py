@@ -1,0 +1,32 @@
+"""Finds the files of suites: by path, or by name among those that come with bench. Imports no pydantic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import Fault, UsageError, did_you_mean
+
+
+def suites_folder() -> Path:
+    """Return the folder of bench's own suites: in the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    return package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
+
+
+def own_suites() -> dict[str, Path]:
+    """Return the files of bench's own suites by name."""
+    return {path.stem: path for path in sorted(suites_folder().glob("*.toml"))}
+
+
+def find_suite(name: str) -> Path:
+    """Return the file of a suite, given its path or the name of one of bench's own. Raises UsageError."""
+    path, known = Path(name), own_suites()
+    if path.is_file():
+        return path
+    if name in known:
+        return known[name]
+    if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
+        return known[path.stem]
+    beside = path.with_name(f"{path.name}.toml")
+    hint = f'(did you mean "{beside}"?)' if path.name and beside.is_file() else did_you_mean(path.stem, known)
+    raise UsageError(Fault(name, "", f"no such suite file {hint}"))
