@@ -29,7 +29,7 @@ from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
-from .suite.load import load_suite
+from .suite.load import load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
 from .types import Precision
@@ -57,6 +57,7 @@ def run(
     suite: Suite | str,
     *,
     out: str | Path = "results",
+    images: int | None = None,
     limit: int | None = None,
     executor: str = "local",
     executor_options: Mapping[str, Any] | None = None,
@@ -76,6 +77,8 @@ def run(
     Args:
         suite: The suite, or its file, or the name of a suite that comes with bench.
         out: The folder of all results.
+        images: The number of images to attack, in place of the suite's own: more or fewer, a multiple of its
+            micro-batch. See `suite.load.with_images`.
         limit: The largest number of images to attack, for a quick trial of a suite.
         executor: The name of the executor that computes the jobs.
         executor_options: The executor's options, as `bench plugins executors` lists them.
@@ -100,6 +103,7 @@ def run(
     """
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
+    suite = suite if images is None else with_images(suite, images)
     executor_instance, remote = make_executor(registry, executor, executor_options or {}, workers)
     resolved = resolve_suite(
         suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote

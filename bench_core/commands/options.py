@@ -48,7 +48,13 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the suite. Repeatable.")
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="The folder of results.")]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use at most N images.")]
+Images = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Attack N images instead of the suite's own number: more or fewer. Results are reused."
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Attack at most N images, for a quick look.")]
 Data = Annotated[str | None, typer.Option(metavar="DIR", help="The folder of images. Defaults to $BENCH_DATA.")]
 Device = Annotated[
     str, typer.Option(metavar="DEVICE", help="The device to compute on: auto, cpu, cuda, cuda:N or mps.")

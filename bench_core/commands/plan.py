@@ -12,6 +12,7 @@ from .options import (
     Data,
     Device,
     Format,
+    Images,
     Limit,
     Out,
     Overrides,
@@ -28,6 +29,7 @@ def plan(
     profile: Profile = None,
     set_: Overrides = None,
     out: Out = RESULTS,
+    images: Images = None,
     limit: Limit = None,
     data: Data = None,
     device: Device = "auto",
@@ -58,14 +60,15 @@ def plan(
     from ..registry import discover
     from ..reports.plan import plan_sheet
     from ..store import Store
-    from ..suite.load import load_suite
+    from ..suite.load import load_suite, with_images
     from .output import printer
 
     as_json = as_json or format == "json"
     registry = discover()
     show = printer(format, registry)
+    loaded = load_suite(suite, profile, with_data(set_, data), recipe_faults(registry))
     resolved = resolve(
-        load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
+        loaded if images is None else with_images(loaded, images),
         registry, device=find_device(device), precision=precision, threads=threads, limit=limit,
     )  # fmt: skip
     if cost and resolved.images is None:

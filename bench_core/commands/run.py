@@ -13,6 +13,7 @@ from .options import (
     Data,
     Device,
     Format,
+    Images,
     Intervals,
     Limit,
     NoWarnings,
@@ -33,6 +34,7 @@ def run(
     profile: Profile = None,
     set_: Overrides = None,
     out: Out = RESULTS,
+    images: Images = None,
     limit: Limit = None,
     data: Data = None,
     executor: Annotated[
@@ -91,7 +93,8 @@ def run(
     show = printer(format, registry, ci)
     result = run_suite(
         load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
-        out=out, limit=limit, executor=executor, executor_options=executor_options(executor_option, address),
+        out=out, images=images, limit=limit, executor=executor,
+        executor_options=executor_options(executor_option, address),
         workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
         limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
     )  # fmt: skip

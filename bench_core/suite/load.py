@@ -124,3 +124,25 @@ def _read_overrides(overrides: Sequence[str]) -> list[tuple[str, dict[str, Any]]
             faults += error.faults
     stop_at_faults(faults)
     return given
+
+
+def with_images(suite: Suite, count: int) -> Suite:
+    """Return a suite that attacks `count` images in place of its own number: more, or fewer.
+
+    The images are the first of the same list, so that a run of more images reuses all results of a run of fewer.
+
+    Raises:
+        UsageError: If the count is not a multiple of the suite's micro-batch. The rest would be computed as a smaller
+            micro-batch, and again with the next count.
+    """
+    size = suite.compute.micro_batch
+    if count % size:
+        below, above = count // size * size, (count // size + 1) * size
+        choices = f"{below} or {above}" if below else str(above)
+        message = (
+            f"found {count}, but images are computed {size} at a time (try {choices}, or --limit for a quick look)"
+        )
+        raise UsageError(Fault("--images", "", message))
+    overrides = [text for text in suite.overrides if not text.startswith("images.count=")]
+    images = suite.images.model_copy(update={"count": count, "digest": None})
+    return suite.model_copy(update={"images": images, "overrides": [*overrides, f"images.count={count}"]})

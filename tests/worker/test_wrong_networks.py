@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench_core import run
 from bench_core.errors import UsageError
 from bench_core.registry import Origin, Registry
 from bench_core.reserved import EXAMINED
 from bench_core.result import Result
-from bench_core import run
 from bench_core.runs.record import read_record
 from tests.toys import ToyImages
 
