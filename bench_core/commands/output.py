@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -41,6 +42,17 @@ def printer(form: str, registry: Registry | None = None, intervals: bool = False
         print("\n".join(render(sheet, style) for sheet in sheets), end="")
 
     return show
+
+
+def print_headline(result: Result) -> None:
+    """Print the comparisons of a result with its baseline, if it has one."""
+    from ..errors import one_line
+    from ..tables.escapes import no_commands
+    from ..tables.headline import headline
+
+    lines = headline(result.tables, shutil.get_terminal_size((100, 24)).columns)
+    if lines:
+        print(no_commands("\n".join([*map(one_line, lines), ""])))
 
 
 def save_plots(result: Result, registry: Registry) -> None:

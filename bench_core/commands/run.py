@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -82,24 +83,30 @@ def run(
     from ..errors import one_line
     from ..executors import Limits
     from ..planning.recipe_faults import recipe_faults
-    from ..progress import for_stream
     from ..registry import discover
     from ..run_suite import run as run_suite
     from ..suite.load import load_suite
     from ..tables.sheet import sheet_of
-    from .output import printer, save_plots
+    from .live import run_view
+    from .output import print_headline, printer, save_plots
 
     registry = discover()
-    show = printer(format, registry, ci)
+    show, view = printer(format, registry, ci), run_view()
     result = run_suite(
         load_suite(suite, profile, with_data(set_, data), recipe_faults(registry)),
         out=out, images=images, limit=limit, executor=executor,
         executor_options=executor_options(executor_option, address),
-        workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=for_stream(),
-        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
+        workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=view,
+        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings, on_round=view.on_round,
     )  # fmt: skip
-    show([sheet_of(table) for table in result.tables])
-    print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
+    first_only = format == "terminal"  # a program that reads another format needs all tables
+    if first_only:
+        print_headline(result)
+    show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
+    folder = one_line(shlex.quote(str(result.folder)))
+    rest = len(result.tables) - 1 if first_only else 0
+    more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""
+    print(f"bench: all results are in {folder}{more}", file=sys.stderr)
     if plots:
         save_plots(result, registry)
     if not result.complete:

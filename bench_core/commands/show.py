@@ -38,7 +38,7 @@ def show(
     from ..runs.scoring import pivots
     from ..tables.sheet import sheet_of
     from ..tables.views import beside_published
-    from .output import printer, save_plots
+    from .output import print_headline, printer, save_plots
 
     folder = Path(suite)
     if not (folder / RECORD_FILE).is_file():
@@ -47,6 +47,8 @@ def show(
     print_sheets = printer(format, registry, ci)
     result = load_result(folder, registry, not no_warnings)
     tables = result.tables if by is None else pivots(result, by.split(","))
+    if format == "terminal" and by is None:
+        print_headline(result)
     print_sheets([sheet_of(beside_published(table) if reference else table) for table in tables])
     if plots:
         save_plots(result, registry)

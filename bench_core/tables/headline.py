@@ -1,0 +1,99 @@
+"""The headline of a run: every comparison with a baseline as a line of text, with a forest plot of the differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .sheet import interval_text, number
+from .table import Table, TableCell
+
+PLOT_WIDTH = 33  # characters
+NARROW = 60  # a line at most this wide has no plot
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of a table against its baseline.
+
+    Attributes:
+        labels: The labels of the row.
+        cell: The mean difference, with its paired interval.
+    """
+
+    labels: tuple[str, ...]
+    cell: TableCell
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.labels)
+
+
+def comparisons(table: Table) -> list[Comparison]:
+    """Return every row that a table sets against its baseline, the largest difference first."""
+    rows = [Comparison(labels, cells[-1]) for labels, cells in table.rows if cells and cells[-1].signed]
+    return sorted(rows, key=lambda row: -row.cell.value)
+
+
+def headline_table(tables: Sequence[Table]) -> Table | None:
+    """Return the first table that has comparisons; None if no table has any."""
+    return next((table for table in tables if comparisons(table)), None)
+
+
+def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
+    """Return the comparisons of a run's first table with a baseline as lines of text.
+
+    Args:
+        tables: The run's tables.
+        width: The number of characters of a line.
+
+    Returns:
+        A heading with the axis, and a line for each comparison: its row, where its interval lies, its mean difference
+        and its interval. Empty if no table has a baseline. A narrow line has no plot.
+    """
+    table = headline_table(tables)
+    if table is None:
+        return []
+    rows = comparisons(table)
+    unit = ", in percentage points" if table.percent else ""
+    what = f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals"
+    names, numbers = [row.name for row in rows], [_numbers(row.cell, table.percent) for row in rows]
+    plots = _forest([row.cell for row in rows], table.percent) if width > NARROW else [""] * (len(rows) + 1)
+    name_width, number_width = max(map(len, names)), max(map(len, numbers))
+    lines = [
+        f"{name:<{name_width}}  {plot}{'  ' if plot else ''}{text:>{number_width}}"
+        for name, plot, text in zip(names, plots[1:], numbers, strict=True)
+    ]
+    axis = [f"{'':<{name_width}}  {plots[0]}"] if plots[0] else []
+    return [what, *lines, *axis]
+
+
+def _numbers(cell: TableCell, percent: bool) -> str:
+    return f"{number(cell.value, percent, True)} {interval_text(cell, percent)}".strip()
+
+
+def _forest(cells: Sequence[TableCell], percent: bool) -> list[str]:
+    """Return the axis, and for each cell its interval and value along it. A line marks zero."""
+    ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if not math.isnan(end)]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    span = (high - low) or 1.0
+
+    def place(value: float) -> int:
+        return round((value - low) / span * (PLOT_WIDTH - 1))
+
+    zero = place(0.0)
+    plots = []
+    for cell in cells:
+        marks = [" "] * PLOT_WIDTH
+        marks[zero] = "│"
+        if not math.isnan(cell.low):
+            for index in range(place(cell.low), place(cell.high) + 1):
+                marks[index] = "─" if index != zero else "┼"
+        marks[place(cell.value)] = "●"
+        plots.append("".join(marks))
+    left, right = number(low, percent, True), number(high, percent, True)
+    axis = list(f"{left}{right:>{PLOT_WIDTH - len(left)}}")
+    if len(left) < zero < PLOT_WIDTH - len(right):
+        axis[zero] = "0"
+    return ["".join(axis), *plots]
