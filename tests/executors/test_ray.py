@@ -66,7 +66,9 @@ ERRORS = [
 @pytest.fixture
 def suite(tmp_path: Path) -> str:
     path = tmp_path / "small.toml"
-    path.write_text(GOOD.replace("count = 4", 'count = 12\nmodels = ["VGG"]\n[compute]\nmicro_batch = 2'))
+    path.write_text(
+        GOOD.replace("[budgets.linf]", "[compute]\nmicro_batch = 2\n[budgets.linf]").replace("count = 4", "count = 12")
+    )
     return str(path)
 
 

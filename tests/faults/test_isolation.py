@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +14,11 @@ from bench_core.errors import UsageError
 from bench_core.executors import Limits
 from bench_core.executors.dispatch import Incomplete
 from bench_core.result import Result
-from tests.executors.test_executors import workers_of
+from tests.executors.processes import wait_until, workers_of
 
-from .installed import BURDENS, ENDLESS, HANGING, METRICS, install, limits_for
+from .installed import BURDENS, ENDLESS, METRICS, install, limits_for
 
 ONE_JOB = (("count = 12", "count = 5"), ('["A", ["A", "B"]]', '["A"]'))
-PATIENCE = 300.0  # seconds to wait for an event that must come, on a machine under load as well
 IN_PROC = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 
 
@@ -56,29 +51,6 @@ def check_burdens(names: list[str], write_suite: Callable[..., str], tmp_path: P
         kept = [score.record() for score in result.scores if score.labels.get("attack") == "PGD"]
         assert kept == [score.record() for score in good.scores if score.labels.get("attack") == "PGD"]
     wait_until(lambda: not set(workers_of(os.getpid())) - before)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-
-
-@IN_PROC
-@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_driver_takes_workers_in_the_midst_of_a_job_with_it(
-    signal_sent: signal.Signals, write_suite, tmp_path
-) -> None:
-    command = [sys.executable, "-m", "bench_core.cli", "run", attacked_by(["hangs"], write_suite), "--workers", "1"]
-    with (tmp_path / "errors").open("w") as errors:
-        driver = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stderr=errors)
-    wait_until((tmp_path / "plugins" / HANGING).exists)
-    (worker,) = workers_of(driver.pid)
-    os.kill(driver.pid, signal_sent)
-    driver.wait()
-    wait_until(lambda: not Path(f"/proc/{worker}").exists())
-    assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
 @IN_PROC
