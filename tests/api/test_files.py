@@ -50,11 +50,13 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, change: str) -> None:
     assert files.file_digest(path) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_file_just_written_is_not_cached(tmp_path: Path, reads: list[str]) -> None:
+def test_a_file_just_written_is_not_cached(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_bytes(b"a")
-    for _ in range(2):
+    written = (tmp_path / "a").stat().st_mtime_ns
+    for later in (0, 10**9, 3 * 10**9, 3 * 10**9):
+        monkeypatch.setattr(files.time, "time_ns", lambda later=later: written + later)
         files.file_digest(tmp_path / "a")
-    assert reads == ["a", "a"]
+    assert reads == ["a", "a", "a"], "cached by the third, when the file was old enough"
 
 
 def test_a_cache_that_is_damaged_or_not_writable_changes_no_digest(tmp_path: Path, cache: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench_core.statistics import RESAMPLES, _weights, bootstrap, mean, proportion, student_t, wilson
+from tests.properties import UNTIMED
 
 
 def test_wilson_equals_published_values() -> None:
@@ -23,6 +24,7 @@ def test_wilson_equals_published_values() -> None:
         assert wilson(successes, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
+@UNTIMED
 @given(st.integers(1, 500), st.data())
 def test_wilson_solves_its_equation(n: int, data: st.DataObject) -> None:
     successes = data.draw(st.integers(0, n))

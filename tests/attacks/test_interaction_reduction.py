@@ -62,7 +62,7 @@ def test_the_gradient_is_that_of_equation_42(targeted: bool, strength: float) ->
 
 
 def interaction(model: nn.Module, given: Examples, images: Tensor) -> float:
-    sets = ImageStreams(99, given.ids).subsets("judge", 0, 60, GRID**2, CELLS)
+    sets = ImageStreams(99, given.ids).subsets("judge", 0, 15, GRID**2, CELLS)
     interactions = []
     for i in range(len(images)):
         with_it, _ = transcription(model, given.images[i], images[i], int(given.labels[i]), None, 1.0, sets[i])

@@ -27,15 +27,28 @@ def run_python(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, env=os.environ)
 
 
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the package; new processes import the copy."""
-    copy = tmp_path / "copy" / "bench_attacks"
-    shutil.copytree(Path(bench_attacks.__path__[0]), copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "copy"), *filter(None, sys.path)]))
+def copied(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the package to a folder, whence new processes import it."""
+    package = folder / "copy" / "bench_attacks"
+    shutil.copytree(Path(bench_attacks.__path__[0]), package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "copy"), *filter(None, sys.path)]))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("BENCH_BLOCK_PLUGINS", "metrics,models,timm,robustbench")
-    return copy
+    return package
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, imported in its place by new processes."""
+    return copied(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digests of an unchanged copy."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        copied(tmp_path_factory.mktemp("unchanged"), monkeypatch)
+        return codes()
 
 
 def codes() -> dict[str, str]:
@@ -49,8 +62,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_a_new_file_is_found_and_changes_no_other_digest(package: Path) -> None:
-    before = codes()
+def test_a_new_file_is_found_and_changes_no_other_digest(package: Path, before: dict[str, str]) -> None:
     (package / "parts" / "noisy.py").write_text(NEW)
     after = codes()
     assert set(after) - set(before) == {"noisy"}
@@ -76,15 +88,15 @@ def test_the_documented_part_keeps_every_rule(package: Path) -> None:
         ("plugin.py", set()),
     ],
 )
-def test_an_edit_makes_stale_what_has_the_part_and_nothing_else(package: Path, file: str, stale: set[str]) -> None:
-    before = codes()
+def test_an_edit_makes_stale_what_has_the_part_and_nothing_else(
+    package: Path, before: dict[str, str], file: str, stale: set[str]
+) -> None:
     with (package / file).open("a") as edited:
         edited.write("\nEDITED = True\n")
     assert changed(before, codes()) == stale
 
 
-def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path) -> None:
-    before = codes()
+def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path, before: dict[str, str]) -> None:
     with (package / "evaluation.py").open("a") as edited:
         edited.write("\nEDITED = True\n")
     others = {name for name in before if ":" in name} | {"autoattack", "noise", "gaussian"}

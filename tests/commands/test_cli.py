@@ -18,6 +18,7 @@ title = "small"
 profiles = ["embedded"]
 [images]
 count = 4
+models = ["VGG"]
 [budgets.linf]
 norm = "linf"
 eps = "8/255"

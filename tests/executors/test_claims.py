@@ -134,7 +134,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     suite = tmp_path / "shared.toml"
     attacks = GOOD.replace('"PGD" = { recipe = "pgd" }', '"counted" = { recipe = "counted" }')
     kept = [line for line in attacks.splitlines() if not line.startswith('"IR"')]
-    suite.write_text("\n".join(kept).replace("count = 4", 'count = 12\nrule = "all"\n[compute]\nmicro_batch = 2'))
+    text = "\n".join(kept).replace("count = 4", 'count = 12\nrule = "all"')
+    suite.write_text(text.replace("[budgets.linf]", "[compute]\nmicro_batch = 2\n[budgets.linf]"))
     command = [sys.executable, "-m", "bench_core.cli", "run", str(suite), "--executor", "inline"]
     return [*command, "--out", str(tmp_path / "out")]
 

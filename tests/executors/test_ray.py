@@ -14,7 +14,7 @@ import pytest
 
 from bench_core import run
 from bench_core.errors import UsageError
-from bench_core.executors import Outcome, Task
+from bench_core.executors import Outcome, Task, ray_cluster
 from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
@@ -22,6 +22,7 @@ from bench_core.registry import Registry, discover
 from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
+from .processes import PATIENCE
 from .test_workers import install
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: the clusters of these tests have no token
@@ -66,17 +67,22 @@ ERRORS = [
 @pytest.fixture
 def suite(tmp_path: Path) -> str:
     path = tmp_path / "small.toml"
-    path.write_text(GOOD.replace("count = 4", 'count = 12\nmodels = ["VGG"]\n[compute]\nmicro_batch = 2'))
+    path.write_text(
+        GOOD.replace("[budgets.linf]", "[compute]\nmicro_batch = 2\n[budgets.linf]").replace("count = 4", "count = 12")
+    )
     return str(path)
 
 
 @pytest.fixture
-def two_nodes() -> Iterator[tuple[Any, Any]]:
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     """A cluster whose head has no CPU, with two nodes of one CPU each. Yields the cluster and the second node."""
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    monkeypatch.setattr(ray_cluster, "HEALTH_SECONDS", PATIENCE)
+    head = {"num_cpus": 0, "include_dashboard": False, "wait": False}
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     try:
-        cluster.add_node(num_cpus=1)
-        yield cluster, cluster.add_node(num_cpus=1)
+        second = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)][1]
+        cluster.wait_for_nodes(PATIENCE)
+        yield cluster, second
     finally:
         ray.shutdown()
         cluster.shutdown()

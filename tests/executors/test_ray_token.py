@@ -18,6 +18,8 @@ from bench_core.executors.ray import Ray
 from bench_core.executors.ray_cluster import Request, authentication, connect, probe
 from bench_core.registry import Registry
 
+from .processes import PATIENCE
+
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # before ray is imported: the clusters of these tests have no token
 ray = pytest.importorskip("ray")
 
@@ -119,7 +121,7 @@ def head(home: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE)
         shutil.rmtree(f"/tmp/bench_ray_{port}", ignore_errors=True)
 
 

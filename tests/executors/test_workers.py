@@ -15,6 +15,8 @@ from bench_core.executors.local import Local, WorkerProcess, encode
 from bench_core.executors.watchdog import describe_exit
 from bench_core.registry import Registry
 
+from .processes import PATIENCE
+
 SPEC = {"environment": {"device": "cpu", "threads": 1}}
 
 # What Python imports first in a process that has the folder on its path.
@@ -152,7 +154,7 @@ def test_workers_are_kept_between_two_calls_and_killed_if_a_call_is_interrupted(
     assert worker.process is process
     outcomes.close()
     assert process
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(PATIENCE) == -signal.SIGKILL
     assert executor.idle == []
 
 
@@ -169,7 +171,6 @@ def test_a_worker_that_is_stopped_before_its_start_never_computes(at_start) -> N
 def test_a_plugin_that_reads_standard_input_takes_no_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "reader", "print('a plugin that greets')\ninput()")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(local_module, "START_SECONDS", 60)
     with WorkerProcess() as worker:
         reason = worker.compute(task(kind="attack")).reason
     assert reason

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench_core.executors import Limits
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, MetricRecipe, Model
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, MetricRecipe, Model
 from tests.toys import Behaviour, Misbehaving, ToyPlugin
 
 HERE = Path(__file__).parents[2]
@@ -35,6 +35,15 @@ def _hang(*_: Any) -> None:
     threading.Event().wait()
 
 
+def _hang_once(_model: Model, examples: Examples, _budget: Budget) -> Tensor:
+    try:
+        (Path(os.environ["BENCH_FAULTY_FOLDER"]) / HANGING).open("x").close()
+    except FileExistsError:
+        return examples.images.clone()
+    threading.Event().wait()
+    raise AssertionError("unreachable")
+
+
 def _spin(*_: Any) -> None:
     while True:
         pass
@@ -44,6 +53,7 @@ def _fill(*_: Any) -> None:
     held = []
     while True:
         held.append(torch.ones(2**21))  # 8 MiB at a time
+        time.sleep(0.005)  # so that a late watchdog finds a little too much and not a full machine
 
 
 def _fault(*_: Any) -> None:
@@ -76,6 +86,13 @@ BURDENS: Mapping[str, tuple[Behaviour, str]] = {
 
 
 @dataclass(frozen=True)
+class HangsOnce(Misbehaving):
+    """Hangs in the first job, and returns the clean images in all later ones. It costs nothing, so it comes last."""
+
+    cost: Cost
+
+
+@dataclass(frozen=True)
 class Observing:
     """A metric that misbehaves in one way."""
 
@@ -90,6 +107,10 @@ class Observing:
 
 def _raises(_images: Tensor) -> Tensor:
     raise ValueError("the metric is at fault")
+
+
+def hangs_once(budget: Budget) -> HangsOnce:
+    return HangsOnce(budget, _hang_once, Cost(0, 0))
 
 
 METRICS: Mapping[str, tuple[Any, str]] = {
@@ -113,8 +134,9 @@ class Plugin(ToyPlugin):
 
             return AttackRecipe(build, "misbehaves")
 
+        once = AttackRecipe(hangs_once, "hangs in its first job")
         burdens = {f"bad_{name}": recipe(behaviour) for name, (behaviour, _) in BURDENS.items()}
-        return {**super().bench_attacks(), **burdens, "prints": recipe(_print)}
+        return {**super().bench_attacks(), **burdens, "prints": recipe(_print), "hangs_once": once}
 
     @hookimpl
     def bench_metrics(self) -> Mapping[str, MetricRecipe]:

@@ -10,9 +10,11 @@ from bench_core.types import Examples, Step
 from bench_metrics.clean_accuracy import CleanAccuracy
 from bench_metrics.transfer import TransferSuccess, leave_one_out
 from bench_metrics.transfer_utility import TransferUtility
+from tests.properties import UNTIMED
 from tests.toys import CLASSES, toy_network
 
 
+@UNTIMED
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 8))))
 def test_leave_one_out_equals_its_definition(fooled: np.ndarray) -> None:
     outcomes, chosen = leave_one_out(fooled)

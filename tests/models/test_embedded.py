@@ -134,7 +134,7 @@ def write_idx(path: Path, values: np.ndarray) -> None:
 @pytest.fixture
 def small_data(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    for split, count in (("train", 256), ("t10k", 1200)):
+    for split, count in (("train", 256), ("t10k", 100)):
         labels = np.arange(count) % 10
         images = (rng.random((count, 28, 28)) * 60 + labels[:, None, None] * 19).astype(np.uint8)
         write_idx(tmp_path / f"{split}-images-idx3-ubyte.gz", images)

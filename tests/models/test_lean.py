@@ -12,6 +12,7 @@ from bench_models.lean.activations import activate_in_place
 from bench_models.lean.folding import Affine
 from bench_models.lean.make import lean
 from bench_models.lean.thin_conv import ThinConv2d, is_thin
+from tests.properties import UNTIMED
 
 
 def mixture_gradient(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:
@@ -27,7 +28,7 @@ sides = st.integers(1, 24)
 
 
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 5), st.integers(0, 6), sides, sides)
-@settings(deadline=None, max_examples=150)
+@settings(UNTIMED, max_examples=150)
 def test_the_gradient_of_a_thin_convolution_is_that_of_the_plain_one(channels, kernel, stride, padding, height, width):
     assume(padding < kernel <= min(height, width) + 2 * padding)
     torch.manual_seed(0)

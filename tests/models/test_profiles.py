@@ -1,13 +1,14 @@
 """Every model of the profiles, loaded offline from random weights in its library's cache."""
 
 import gc
-import subprocess
-import sys
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench_core.cli import main
 from bench_core.registry import Registry
 from bench_core.suite.find import suites_folder
 from bench_core.suite.merge import read_toml
@@ -31,13 +32,6 @@ name = "clean"
 rows = ["target"]
 columns = []
 value = "clean.accuracy"
-"""
-OFFLINE = """
-import socket, sys
-def refused(*_): raise OSError("this test is offline")
-socket.socket.connect = refused
-from bench_core.cli import main
-main(sys.argv[1:])
 """
 
 
@@ -89,28 +83,42 @@ def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
     gc.collect()
 
 
-def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Path) -> None:
+@pytest.fixture
+def offline(
+    caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line without a network; give the exit code, the output and the errors."""
+
+    def refused(*_: object) -> None:
+        raise OSError("this test is offline")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    return call
+
+
+def test_a_suite_runs_on_imagenets_folders_offline(offline, caches: Caches, tmp_path: Path) -> None:
     """The command line, with folders of two ImageNet classes and weights in torch's cache."""
     put_torchvision(caches.torch, "resnet18")
     put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
     arguments = ["run", "one.toml", "--data", "val", "--executor", "inline", "--out", "out", "--format", "csv"]
-    process = subprocess.run(
-        [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    assert "RN-18" in process.stdout
+    code, out, errors = offline(*arguments)
+    assert code == 0, errors
+    assert "RN-18" in out
 
 
-def test_missing_weights_are_reported_in_one_line_offline(caches: Caches, tmp_path: Path) -> None:
+def test_missing_weights_are_reported_in_one_line_offline(offline, tmp_path: Path) -> None:
     put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
-    arguments = ["run", "one.toml", "--data", "val", "--out", "out"]
-    process = subprocess.run(
-        [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 2
-    (line,) = process.stderr.strip().splitlines()
+    code, _, errors = offline("run", "one.toml", "--data", "val", "--out", "out")
+    assert code == 2
+    (line,) = errors.strip().splitlines()
     assert "models.RN-18: weights are not on this machine: looked for" in line
     assert "resnet18-f37072fd.pth (try bench fetch one.toml --profile imagenet)" in line
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bench_core.tables.formats.html import html_table
 from bench_core.tables.sheet import sheet_of
 from bench_core.tables.table import Table, TableCell
 
+from ..executors.processes import wait_until
 from ..gate.simulated import shares, snapshot
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\" onclick=\"x"
@@ -160,11 +160,7 @@ def test_the_page_works_in_a_browser(folder: Path, registry, browser) -> None:
     assert browser.execute_script("return window.hacked") is None
     browser.execute_script("document.querySelectorAll('img').forEach((each) => each.loading = 'eager')")
     ready = "return [...document.images].every((each) => each.complete && each.naturalWidth > 0)"
-    for _ in range(50):
-        if browser.execute_script(ready):
-            break
-        time.sleep(0.1)
-    assert browser.execute_script(ready)
+    wait_until(lambda: browser.execute_script(ready))
     column = "return [...document.querySelectorAll('#t1 tbody tr:not([hidden])')].map((r) => r.cells[3].dataset.sort)"
     headers = browser.find_elements("css selector", "#t1 thead button")
     headers[3].click()

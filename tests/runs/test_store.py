@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench_core.store import Store, pack, write_atomically
+from tests.properties import UNTIMED
 
 ADDRESS = hashlib.sha256(b"a job").hexdigest()
 
@@ -41,7 +42,7 @@ def test_equal_arrays_make_equal_bytes_in_any_order() -> None:
     assert pack(one) == pack(dict(reversed(one.items())))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(UNTIMED, max_examples=60)
 @given(st.integers(0, 10**9), st.integers(0, 7))
 def test_a_bundle_with_a_flipped_bit_is_not_returned(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int

@@ -13,6 +13,7 @@ from bench_core.plots.series import grouped
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.scores.pareto import attack_of, front, passes
 from bench_core.suite.outputs import ParetoPlotEntry
+from tests.properties import UNTIMED
 
 NUMBERS = st.integers(0, 5).map(float) | st.just(math.nan)
 PGD = '"PGD" = { recipe = "pgd" }'
@@ -22,6 +23,7 @@ BOTH = (
 )
 
 
+@UNTIMED
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12), st.booleans())
 def test_the_front_has_exactly_the_undominated_points(points: list[tuple[float, float]], highest: bool) -> None:
     sign = 1 if highest else -1

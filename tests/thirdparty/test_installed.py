@@ -9,15 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from bench_core.cli import main
 from bench_core.errors import UsageError
 from bench_core.registry import discover
 from bench_core.testing import offers
 
 HERE = Path(__file__).parent
 PACKAGES = ("acme-topk", "acme-flips")
+MODULES = ("acme_topk", "acme_flips")
 SUITE = """
 title = "Somebody else's attack and metric"
 profiles = ["embedded"]
@@ -37,7 +40,17 @@ rows = ["attack"]
 columns = ["target"]
 value = "flips.ever"
 """
-Bench = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Done(NamedTuple):
+    """What a command returned and printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Bench = Callable[..., Done]
 
 
 def pip_install(target: Path, *packages: Path) -> None:
@@ -58,17 +71,30 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(target: Path, tmp_path: Path) -> Bench:
-    """Run bench where the packages are installed, or where changed copies of them are."""
+def bench(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Call bench in this process as if the packages, or changed copies of them, were installed."""
 
-    def run(*arguments: str, site: Path = target, **variables: str) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(site), *sys.path])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables}
-        command = [sys.executable, "-m", "bench_core.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    def call(*arguments: str, site: Path = target, **variables: str) -> Done:
+        forget()
+        with monkeypatch.context() as patched:
+            patched.syspath_prepend(str(site))
+            for name, value in variables.items():
+                patched.setenv(name, value)
+            with pytest.raises(SystemExit) as left:
+                main(arguments)
+        forget()
+        printed = capsys.readouterr()
+        return Done(int(left.value.code or 0), printed.out, printed.err)
 
-    (tmp_path / "acme.toml").write_text(SUITE)
-    return run
+    monkeypatch.chdir(tmp_path)
+    Path("acme.toml").write_text(SUITE)
+    return call
+
+
+def forget() -> None:
+    """Make the next import read the packages again, from wherever they then are."""
+    for module in MODULES:
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture
@@ -102,8 +128,12 @@ def test_they_keep_every_rule(bench: Bench, package: str, passed: str) -> None:
     assert passed in done.stdout
 
 
-def test_they_run_in_a_suite_by_worker_processes(bench: Bench, tmp_path: Path) -> None:
-    done = bench("run", "acme.toml", "--format", "json", "--workers", "1")
+def test_they_run_in_a_suite_by_worker_processes(target: Path, tmp_path: Path) -> None:
+    """The command line and its worker are new processes, to which nothing is known but the path."""
+    (tmp_path / "acme.toml").write_text(SUITE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(target), *sys.path]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "bench_core.cli", "run", "acme.toml", "--format", "json", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "TopK" in done.stdout
     record = (tmp_path / "results" / "acme" / "embedded" / "run.json").read_text()
@@ -130,8 +160,7 @@ def test_a_broken_plugin_breaks_nothing_else(
     changed, monkeypatch: pytest.MonkeyPatch, old: str, new: str, reason: str
 ) -> None:
     monkeypatch.syspath_prepend(str(changed("acme_topk", old, new)))
-    for module in ("acme_topk", "acme_flips"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    forget()
     registry = discover()
     (broken,) = [each for each in registry.unavailable if each.plugin == "acme_topk"]
     assert reason in broken.reason
@@ -139,8 +168,7 @@ def test_a_broken_plugin_breaks_nothing_else(
     assert ("attacks", "pgd") in registry.offers
     with pytest.raises(UsageError, match="acme_topk: unavailable: "):
         offers(registry, "acme-topk")
-    for module in ("acme_topk", "acme_flips"):
-        sys.modules.pop(module, None)
+    forget()
 
 
 def test_an_attack_that_leaves_the_ball_is_caught_by_the_kit_and_void_in_a_run(bench: Bench, changed) -> None:

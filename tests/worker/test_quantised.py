@@ -12,13 +12,14 @@ from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.types import Budget, Examples, MetricRecipe, Score, Step
 from bench_core.worker.contracts import TOLERANCE, perturbation_size, quantised
+from tests.properties import UNTIMED
 
 
 def budget(norm: str, eps: float) -> Budget:
     return Budget(norm, eps, eps, 1)  # type: ignore[arg-type]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(UNTIMED, max_examples=50)
 @given(st.integers(0, 2**31), st.floats(0.001, 0.2), st.booleans())
 def test_linf_takes_the_nearest_level_inside_the_ball(seed: int, eps: float, on_grid: bool) -> None:
     """Against a search over all 256 levels."""
@@ -36,7 +37,7 @@ def test_linf_takes_the_nearest_level_inside_the_ball(seed: int, eps: float, on_
     assert torch.equal((found * 255).round() / 255, found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(UNTIMED, max_examples=50)
 @given(st.integers(0, 2**31), st.floats(0.05, 1.0))
 def test_l2_stays_inside_the_ball_of_images_of_8_bits(seed: int, eps: float) -> None:
     generator = torch.Generator().manual_seed(seed)

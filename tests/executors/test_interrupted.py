@@ -1,0 +1,81 @@
+"""A run that is interrupted or killed leaves no process behind, keeps what finished, and continues where it stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench_core import run
+from bench_core.result import Result
+from tests.faults.installed import HANGING, install
+
+from .processes import wait_until, workers_of
+
+INTERRUPTED = "bench: interrupted; finished results are stored, run the same command to continue"
+CASES = [
+    ("local", signal.SIGKILL, -signal.SIGKILL),
+    ("local", signal.SIGINT, 130),
+    ("local", signal.SIGTERM, 128 + signal.SIGTERM),
+    ("inline", signal.SIGTERM, 128 + signal.SIGTERM),
+    pytest.param("ray", signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
+    pytest.param("ray", signal.SIGINT, 130, marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture
+def suite(write_suite: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The toy suite with an attack that comes last and hangs in its first job."""
+    install(tmp_path / "plugins", monkeypatch)
+    return write_suite(("[metrics]", '"Hangs" = { recipe = "hangs_once" }\n[metrics]'))
+
+
+def bundles(out: Path) -> dict[Path, int]:
+    """Return the stored files with the time when each was written."""
+    return {path.relative_to(out): path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+
+
+def tables(result: Result) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (result.folder / "tables").iterdir()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes through /proc")
+@pytest.mark.parametrize(("executor", "signal_sent", "code"), CASES)
+def test_a_stopped_run_leaves_no_orphan_and_continues_where_it_stopped(
+    executor: str, signal_sent: signal.Signals, code: int, suite: str, tmp_path: Path
+) -> None:
+    if executor == "ray":
+        pytest.importorskip("ray")
+    cut, sound = tmp_path / "cut", tmp_path / "sound"
+    command = [sys.executable, "-m", "bench_core.cli", "run", suite, "--executor", executor, "--workers", "1"]
+    process = subprocess.Popen(
+        [*command, "--out", str(cut)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell makes its background jobs ignore it)
+    )
+    wait_until(lambda: (tmp_path / "plugins" / HANGING).exists() or process.poll() is not None)
+    workers = workers_of(process.pid)
+    os.kill(process.pid, signal_sent)
+    out, errors = process.communicate()
+    assert process.returncode == code, errors
+    assert out == ""
+    assert "Traceback" not in errors
+    if signal_sent != signal.SIGKILL:
+        assert errors.splitlines()[-1] == INTERRUPTED
+    assert bool(workers) == (executor != "inline")
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+    kept = bundles(cut)
+    assert len(kept) >= 3
+    continued = run(suite, out=cut, executor="inline")
+    assert continued.complete
+    now = bundles(cut)
+    assert {path: now.get(path) for path in kept} == kept, "a finished result was computed again"
+    assert tables(continued) == tables(run(suite, out=sound, executor="inline"))
+    assert set(bundles(sound)) == set(now) > set(kept), "the rest was computed, and nothing twice"
