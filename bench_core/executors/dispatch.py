@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
@@ -15,6 +16,8 @@ from ..registry import Registry
 from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
+from .claims import Claims
+from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
 
@@ -117,13 +120,26 @@ class Dispatcher:
             Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
             for address in sorted(wanted, key=passes.__getitem__, reverse=True)
         ]
-        with self.progress.stage(stage, sum(passes.values())) as advance, self._running(tasks) as outcomes:
-            for outcome in outcomes:
+        claims = Claims(self.store)
+        queue = TaskQueue(tasks, claims, lambda task: self.store.cells(task.address).issuperset(task.wanted))
+        with (
+            closing(claims),
+            self.progress.stage(stage, sum(passes.values())) as advance,
+            self._running(queue) as outcomes,
+        ):
+            for outcome in chain(outcomes, [None]):  # None: once more at the end
+                while queue.stored:
+                    address = queue.stored.popleft()
+                    pending.rows[address] = self.store.get(address)
+                    advance(passes[address])
+                if outcome is None:
+                    break
                 address = outcome.address
                 if self._keep(outcome, pending):
                     self._notify(pending, address)
                 else:
                     failed[address] = outcome
+                queue.finish(address)
                 if self.strict and address in failed:
                     labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
                     raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")

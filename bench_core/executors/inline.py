@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ContractError, NetworkFault, UsageError, raised
 from . import Outcome, Task
+from .tasks import TaskQueue
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -47,7 +48,7 @@ class Inline:
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         try:
-            for task in tasks:
+            for task in TaskQueue.of(tasks).drain():
                 yield attempt(worker, task)
         finally:
             torch.set_num_threads(threads)
