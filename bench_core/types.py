@@ -108,7 +108,10 @@ class Streams(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes of one image through the source network: `forwards` and `backwards` at each step, the `_once` per run."""
+    """Passes of one image through the source network: `forwards` and `backwards` at each step, the `_once` per run.
+
+    A pass through an ensemble is one here; the plan and the host's count multiply it by the number of members.
+    """
 
     forwards: float = 1
     backwards: float = 1

@@ -114,8 +114,9 @@ def work(resolved: ResolvedSuite, images: int) -> list[tuple[str, float, float, 
     }
     sums = {"sources": [0.0] * 3, "targets": [0.0] * 3}
     for job in jobs:
-        forwards, backwards = job.cost
-        for name in job.job.members if isinstance(job.job, AttackJob) else ():
+        names = job.job.members if isinstance(job.job, AttackJob) else ()
+        forwards, backwards = (passes / max(1, len(names)) for passes in job.cost)  # of each member
+        for name in names:
             adds, forward, backward = known[name]
             add(
                 sums["sources"],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
@@ -253,16 +254,14 @@ class _Pending:
         """
         cells = {cell.key: cell for job in self.jobs[address] for cell in job.cells if cell.key in wanted}
         cells.pop(RECORD, None)
-        by_target: dict[str | None, dict[str, None]] = defaultdict(dict)
-        by_metric: dict[str, dict[str, None]] = defaultdict(dict)
-        of_failed: dict[bool, dict[str, None]] = defaultdict(dict)
+        by_target, by_metric, of_failed = (defaultdict[Any, dict[str, None]](dict) for _ in range(3))
         for key, cell in cells.items():
             by_target[cell.target][key] = by_metric[cell.metric][key] = None
             of_failed[cell.target is not None and cell.target == failed.network][key] = None
         if failed.network is not None and len(of_failed) == 2:
             found = of_failed
-        elif len(by_metric) > 1:
-            found = by_metric
+        elif failed.died and len(by_metric) == 1:
+            found = by_target
         else:
-            found = by_target if failed.died else {}
+            found = by_metric
         return [tuple(keys) for keys in found.values()] if len(found) > 1 else []

@@ -43,8 +43,8 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
         "attacks": [
             {
                 "source": source, "attack": attack, "budget": budget, "options": use.spec.options,
-                "forwards_per_image": use.cost.total(resolved.suite.budgets[budget].steps)[0],
-                "backwards_per_image": use.cost.total(resolved.suite.budgets[budget].steps)[1],
+                "forwards_per_image": use.passes(resolved.suite.budgets[budget].steps)[0],
+                "backwards_per_image": use.passes(resolved.suite.budgets[budget].steps)[1],
                 "global_seed": use.global_seed, "deviations": use.deviations,
             }
             for (attack, source, budget), use in resolved.attacks.items()
@@ -101,7 +101,7 @@ def unplanned(plan: Plan) -> list[Group]:
     groups: list[Group] = []
     for (attack, source, budget), use in resolved.attacks.items():
         steps = resolved.suite.budgets[budget].steps
-        per_image = dict(zip(PASSES, (*use.cost.total(steps), evaluations(resolved, steps)), strict=True))
+        per_image = dict(zip(PASSES, (*use.passes(steps), evaluations(resolved, steps)), strict=True))
         total = {name: count * resolved.count for name, count in per_image.items()}
         to_do = {"forwards_to_do": total["forwards"] + total["evaluations"], "backwards_to_do": total["backwards"]}
         group = {"source": source, "attack": attack, "budget": budget, "images": resolved.count}

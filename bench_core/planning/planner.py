@@ -134,8 +134,7 @@ def _attack_jobs(
     suite, budget = resolved.suite, resolved.budget(labels["budget"])
     targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
-    networks = sum(resolved.models[name].networks for name in source)
-    forwards, backwards = (networks * passes for passes in use.cost.total(budget.steps))
+    forwards, backwards = use.passes(budget.steps)
     metrics = evaluations(resolved, budget.steps)
     for number, part in enumerate(parts):
         job = AttackJob(

@@ -12,7 +12,7 @@ from functools import cached_property
 from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
-from ..suite.model import AttackEntry, Suite, source_label
+from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .host_digest import host_digest
@@ -175,11 +175,16 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
                 getattr(attack, "cost", Cost()),
                 getattr(attack, "check", None),
                 getattr(attack, "global_seed", False),
+                sum(resolved.models[name].networks for name in _members(suite, source) if name in resolved.models) or 1,
                 cost_assumed=not hasattr(attack, "cost"),
                 deviations=dict(getattr(attack, "deviations", {})),
                 checks_source=getattr(attack, "asks_source", hasattr(attack, "check_source")),
             )
     return list(dict.fromkeys(faults))
+
+
+def _members(suite: Suite, label: str) -> Sequence[str]:
+    return next((members(source) for source in suite.sources if source_label(source) == label), ())
 
 
 def _names(entry: AttackEntry) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class AttackUse:
     Attributes:
         check: The attack's own check of an image shape, or None.
         global_seed: Whether it draws from the global generators, which the host seeds for each batch.
+        networks: The number of networks of the source, each of which an image passes in one pass of `cost`.
         cost_assumed: Whether the cost is the host's assumption, as the attack declares none.
         deviations: Rules of `bench check` that the attack declares it cannot keep, and why.
         checks_source: Whether it rejects some source networks, which only the network itself can show.
@@ -63,6 +64,12 @@ class AttackUse:
     cost: Cost
     check: Any
     global_seed: bool = False
+    networks: int = 1
     cost_assumed: bool = False
     deviations: Mapping[str, str] = field(default_factory=dict)
     checks_source: bool = False
+
+    def passes(self, steps: int) -> tuple[float, float]:
+        """Return the forwards and backwards of one image in `steps` steps, through all networks of the source."""
+        forwards, backwards = self.cost.total(steps)
+        return self.networks * forwards, self.networks * backwards

@@ -120,7 +120,11 @@ def rows(case: MetricCase) -> None:
     """It returns one row per image, the same twice, and leaves networks, images and random states unchanged."""
     inputs = case.inputs()
     before = [inputs.clean.images.clone(), *(images.clone() for images in inputs.trajectory)]
-    with with_input(describe(inputs.clean)), guarded(inputs.source), guarded(inputs.target):
+    with (
+        with_input(describe(inputs.clean)),
+        guarded(inputs.source, by="the metric"),
+        guarded(inputs.target, by="the metric"),
+    ):
         first = case.observe(inputs)
     if not all(torch.equal(a, b) for a, b in zip(before, [inputs.clean.images, *inputs.trajectory], strict=True)):
         raise Broken("it changed its images in place", describe(inputs.clean))

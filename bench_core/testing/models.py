@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..registry import Offer, Registry
 from ..types import Images, Json, ModelRecipe
+from ..worker.diagnostics import relative_gap
 from ..worker.guard import guarded
+from ..worker.watch import wrong_form
 from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
 SHAPES = ((1, 28, 28), (3, 32, 32), (3, 256, 1), (3, 224, 224), (3, 299, 299))
+NOISE = 16 / 255  # of the images on which logits must be finite too, as in an attack
 CARD_IMAGES = 1000
 CARD_TOLERANCE = 0.01  # of accuracy: a few borderline images may be classified differently on another machine
 
@@ -68,6 +71,8 @@ class ModelCase:
             if isinstance(broken.__cause__, UsageError):
                 raise Skipped(str(broken.__cause__)) from broken
             raise
+        if not isinstance(built, nn.Module):
+            raise Broken(f"the recipe built a value of type {type(built).__name__}, not a torch.nn.Module")
         return built.eval().requires_grad_(False)
 
     def filled(self, options: Json) -> Json:
@@ -93,7 +98,7 @@ class ModelCase:
             images[0], images[1] = 0, 1
             try:
                 with torch.no_grad():
-                    model(images)
+                    model(images.clone())
             except Exception as error:
                 reasons.append(f"{type(error).__name__}: {error}")
                 continue
@@ -106,20 +111,46 @@ def describe(images: Tensor) -> str:
 
 
 def forward(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits of images, of which the model gets a copy. Raises Skipped if it does not return logits."""
     with torch.no_grad(), with_input(describe(images)):
-        logits: Tensor = model(images)
+        answer = model(images.clone())
+    return checked(answer, images)
+
+
+def checked(answer: Any, images: Tensor) -> Tensor:
+    """Return an answer if it is a tensor of logits. Raises Skipped if it is not, which is the rule `logits`."""
+    fault = wrong_form(answer, len(images))
+    if fault:
+        raise Skipped(f"it {fault}")
+    logits: Tensor = answer
     return logits
 
 
 @RULES.add()
 def logits(case: ModelCase) -> None:
-    """Images [n, c, h, w] in [0, 1] give finite logits [n, classes], also black and white images."""
+    """Images [n, c, h, w] in [0, 1] give finite logits [n, classes], also black, white and noisy images."""
+    model, images = case.inputs()
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1)).sign() * NOISE
+    for shown in (images, (images + noise).clamp(0, 1)):
+        with torch.no_grad(), with_input(describe(shown)):
+            given = model(shown.clone())
+        fault = wrong_form(given, len(images))
+        if fault:
+            raise Broken(f"it {fault}", describe(images))
+        if given.ndim != 2 or given.shape[1] < 2:
+            raise Broken(f"it returned {tuple(given.shape)}, not logits [n, classes]", describe(images))
+        if not given.isfinite().all():
+            added = "" if shown is images else f", with noise of {255 * NOISE:.0f}/255"
+            raise Broken("its logits are not all finite numbers", describe(images) + added)
+
+
+@RULES.add()
+def float32(case: ModelCase) -> None:
+    """Images in float32 give logits in float32, which are exact enough to compare."""
     model, images = case.inputs()
     given = forward(model, images)
-    if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != len(images) or given.shape[1] < 2:
-        raise Broken(f"it returned {tuple(getattr(given, 'shape', ())) or type(given).__name__}", describe(images))
-    if not given.is_floating_point() or not given.isfinite().all():
-        raise Broken("its logits are not all finite numbers", describe(images))
+    if given.dtype != torch.float32:
+        raise Broken(f"its logits are {str(given.dtype).split('.')[-1]}", describe(images))
 
 
 @RULES.add()
@@ -148,23 +179,24 @@ def batch_independence(case: ModelCase) -> None:
     """The logits of an image do not depend on the other images of the batch."""
     model, images = case.inputs()
     together = forward(model, images)
-    for i, image in enumerate(images):
-        alone = forward(model, image[None])[0]
-        if not torch.allclose(alone, together[i], rtol=1e-3, atol=1e-3):
-            gap = (alone - together[i]).abs().max()
-            raise Broken(f"the logits of image {i} alone differ by {gap:.3g}", describe(images))
+    alone = torch.cat([forward(model, image[None]) for image in images])
+    gap = relative_gap(alone, together, {together.dtype})
+    if gap.any():
+        i = int(gap.argmax())
+        raise Broken(f"the logits of image {i} alone differ by {gap[i]:.2g} of its largest logit", describe(images))
 
 
 @RULES.add()
 def gradient(case: ModelCase) -> None:
-    """The gradient of the logits with respect to the images is finite and not zero."""
+    """The gradient of the logits with respect to the images is finite, and not zero unless they are black or white."""
     model, images = case.inputs()
-    inputs = images[2:].clone().requires_grad_(True)
+    inputs = images.clone().requires_grad_(True)
     with with_input(describe(images)):
-        (found,) = torch.autograd.grad(model(inputs).logsumexp(1).sum() + model(inputs)[:, 0].sum(), inputs)
+        given = checked(model(inputs.clone()), images)
+        (found,) = torch.autograd.grad(given.logsumexp(1).sum() + given[:, 0].sum(), inputs)
     if not found.isfinite().all():
         raise Broken("the gradient is not finite", describe(images))
-    if (found.flatten(1).abs().amax(1) == 0).any():
+    if (found[2:].flatten(1).abs().amax(1) == 0).any():
         raise Broken("the gradient is exactly zero", describe(images))
 
 
@@ -173,8 +205,8 @@ def eval_mode(case: ModelCase) -> None:
     """A forward pass changes neither the model nor the images, and draws no global random numbers."""
     model, images = case.inputs()
     before = images.clone()
-    with with_input(describe(images)), guarded(model):
-        forward(model, images)
+    with with_input(describe(images)), torch.no_grad(), guarded(model, by="a forward pass"):
+        model(images)
     if not torch.equal(before, images):
         raise Broken("it changed the images in place", describe(images))
 

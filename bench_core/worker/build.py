@@ -13,6 +13,7 @@ from ..planning.jobs import AttackJob
 from ..planning.specs import AttackSpec, MetricSpec, ModelSpec
 from ..registry import Offer, Registry
 from ..types import Attack, Budget, Metric, Precision
+from .guard import TorchSettings
 from .precision import InBfloat16
 from .watch import Named
 
@@ -43,8 +44,10 @@ class Builder:
             else self.model(value, device)
             for option, value in spec.parts.items()
         }
+        settings = TorchSettings.current()
         with torch.random.fork_rng(devices=[]):  # layers draw initial weights, which loading replaces
             model: nn.Module = offer.build(**spec.options, **parts)
+        settings.restore()  # some libraries set the number of threads, or switch gradients off
         model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
         return model

@@ -107,12 +107,17 @@ def batch_gap(network: nn.Module, images: Tensor, types: set[torch.dtype]) -> Te
     Returns:
         Differences [n], as shares of the image's largest logit; 0 where it is no more than rounding.
     """
-    together = network(images)[:IMAGES_ALONE].double()
-    alone = torch.cat([network(image[None]) for image in images[:IMAGES_ALONE]]).double()
-    gap = (alone - together).abs().amax(1) / together.abs().amax(1).clamp(min=1e-30)
-    expected = max([TOLERANCE_ALONE, *(ROUNDING * torch.finfo(dtype).eps for dtype in types)])
-    gap = torch.where(gap > expected, gap, 0.0).float()
+    together = network(images)[:IMAGES_ALONE]
+    alone = torch.cat([network(image[None]) for image in images[:IMAGES_ALONE]])
+    gap = relative_gap(alone, together, types)
     return torch.cat([gap, gap.new_zeros(len(images) - len(gap))])
+
+
+def relative_gap(alone: Tensor, together: Tensor, types: set[torch.dtype]) -> Tensor:
+    """Return the differences [n] of logits [n, classes], as shares of the largest; 0 where they are only rounding."""
+    gap = (alone.double() - together).abs().amax(1) / together.double().abs().amax(1).clamp(min=1e-30)
+    expected = max([TOLERANCE_ALONE, *(ROUNDING * torch.finfo(dtype).eps for dtype in types)])
+    return torch.where(gap > expected, gap, 0.0).float()
 
 
 def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor | None:

@@ -41,12 +41,13 @@ def own_changes(network: nn.Module, image: Tensor) -> frozenset[str]:
 
 
 @contextmanager
-def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
+def guarded(model: nn.Module, seed: int | None = None, by: str = "the attack") -> Iterator[None]:
     """Check a block of code that runs an attack on a model; restore torch's settings and random states afterwards.
 
     Args:
         model: The network that the attack gets.
         seed: A seed for the global generators, if the attack may draw from them.
+        by: What the block runs, for the error.
 
     Raises:
         ContractError: with a list of everything that the attack changed in the model or the process. What the network
@@ -64,7 +65,7 @@ def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
         changed += [f"torch's {name}" for name in differing(settings, TorchSettings.current())]
         changed += RandomStates().differing(states) if seed is None else []
         if changed:
-            raise ContractError(f"the attack changed {', '.join(changed)}")
+            raise ContractError(f"{by} changed {', '.join(changed)}")
     finally:
         settings.restore()
         states.restore()

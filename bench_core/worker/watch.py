@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NetworkFault, UsageError, raised
+from .guard import TorchSettings
 
 BLAMED = "bench_network"  # the attribute of an exception that holds the watch of the network that raised it
 
@@ -39,7 +40,7 @@ class Watch:
         self.label, self.part = label, part
         self.fault = ""
         self.forget()
-        self.calls: list[Tensor | None] = []
+        self.calls: list[tuple[Tensor | None, TorchSettings]] = []
 
     def __deepcopy__(self, _memo: Any) -> Watch:
         """Return the watch itself, so that a copy of the network that an attack makes is watched too."""
@@ -55,12 +56,17 @@ class Watch:
         """Replace the images by a copy. A gradient goes through it."""
         args, kwargs = tuple(map(_copied, args)), {name: _copied(value) for name, value in kwargs.items()}
         tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
-        self.calls.append(next(tensors, None))
+        self.calls.append((next(tensors, None), TorchSettings.current()))
         return args, kwargs
 
     def leave(self, _network: nn.Module, _args: Any, _kwargs: Any, answer: Any) -> Tensor | None:
-        """Check an answer and return it in float32; in float64 if the images are. Mark an exception on its way out."""
-        images = self.calls.pop() if self.calls else None
+        """Check an answer and return it in float32; in float64 if the images are. Mark an exception on its way out.
+
+        Torch's settings are put back, because some networks switch gradients off for the whole process.
+        """
+        images, settings = self.calls.pop() if self.calls else (None, TorchSettings.current())
+        if settings != TorchSettings.current():
+            settings.restore()
         error = sys.exc_info()[1]
         if answer is None and error is not None:
             if not hasattr(error, BLAMED):  # an inner network has marked it before
@@ -152,9 +158,8 @@ class Watches:
             if isinstance(following, NetworkFault):
                 return following
             if hasattr(following, BLAMED):
-                fault = getattr(following, BLAMED).blame(raised(following))
-                assert isinstance(fault, NetworkFault)
-                return fault
+                watch: Watch = getattr(following, BLAMED)
+                return watch.blame(raised(following))
             following = following.__cause__ or following.__context__
         return None
 

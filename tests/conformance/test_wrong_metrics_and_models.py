@@ -138,6 +138,36 @@ def normalised_in_place(inner: nn.Module, images: Tensor) -> Tensor:
     return inner(images.sub_(0.5) if not images.requires_grad else images - 0.5)
 
 
+def normalised_in_data(inner: nn.Module, images: Tensor) -> Tensor:
+    images.data.sub_(0.5)
+    return inner(images)
+
+
+def root(inner: nn.Module, images: Tensor) -> Tensor:
+    return inner((images * (images > 0)).sqrt())  # of which the gradient at black is 0 * infinity
+
+
+def nan_at_white(inner: nn.Module, images: Tensor) -> Tensor:
+    some_white = (images.flatten(1).amax(1) >= 1) & (images.flatten(1).amin(1) < 0.5)
+    return inner(images).where(~some_white[:, None], torch.nan)
+
+
+def counting(inner: nn.Module, images: Tensor) -> Tensor:
+    inner[1].running_mean.add_(0.1)
+    return inner(images)
+
+
+def never_alone(inner: nn.Module, images: Tensor) -> Tensor:
+    if len(images) == 1:
+        raise ValueError("expected more than 1 value per channel")
+    return inner(images)
+
+
+def in_autocast(inner: nn.Module, images: Tensor) -> Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return inner(images)
+
+
 BOAST = {"shape": (1, 28, 28), "data": "embedded", "accuracy": 0.99}
 MODELS: Mapping[str, tuple[str, str, ModelRecipe]] = {
     "a softmax inside": ("no_softmax", "are probabilities", model(lambda inner, images: inner(images).softmax(1))),
@@ -147,6 +177,23 @@ MODELS: Mapping[str, tuple[str, str, ModelRecipe]] = {
     "random weights": ("determinism", "built again", model(seed=None)),
     "a black image is NaN": ("logits", "not all finite", model(black_is_nan)),
     "features for logits": ("logits", "it returned", model(lambda inner, images: inner[0](images))),
+    "an answer that is a tuple": ("logits", "a tuple, not logits", model(lambda inner, images: (inner(images), 1))),
+    "an answer that is a dict": ("logits", "a dict, not logits", model(lambda inner, images: {"y": inner(images)})),
+    "no answer": ("logits", "nothing, not logits", model(lambda inner, images: None)),
+    "classes for logits": ("logits", "int64, not logits", model(lambda inner, images: inner(images).argmax(1))),
+    "NaN where an attack leads": ("logits", "not all finite", model(nan_at_white)),
+    "no network": ("logits", "type function", ModelRecipe(lambda: lambda x: x, lambda: {"seed": 0}, "A function.")),
+    "float16": ("float32", "are float16", model(lambda inner, images: inner(images).half())),
+    "float64": ("float32", "are float64", model(lambda inner, images: inner(images).double())),
+    "autocast": ("float32", "are bfloat16", model(in_autocast)),
+    "a batch of one refused": ("batch_independence", "raised ValueError", model(never_alone)),
+    "small statistics of the batch": (
+        "batch_independence", "alone differ",
+        model(lambda inner, images: 1e-6 * inner(images - images.mean(0, keepdim=True))),
+    ),
+    "a gradient of NaN": ("gradient", "not finite", model(root)),
+    "a buffer that moves": ("eval_mode", "a forward pass changed the model's parameters or buffers", model(counting)),
+    "images changed in their data": ("eval_mode", "in place", model(normalised_in_data)),
     "no gradient": ("gradient", "raised RuntimeError", model(lambda inner, images: inner(images.detach()))),
     "a gradient quantised away": ("gradient", "exactly zero", model(lambda inner, x: inner((x * 8).round()))),
     "images changed in place": ("eval_mode", "in place", model(normalised_in_place)),
@@ -202,6 +249,14 @@ def test_a_mistake_is_caught_by_name(kind: str, mistake: str) -> None:
     assert found.status == "broken", str(found)
     assert message in found.message
     assert f"docs/plugins.md#{kind}-{rule.replace('_', '-')}" in str(found)
+
+
+@pytest.mark.parametrize("mistake", MODELS)
+def test_every_rule_has_a_verdict_on_a_wrong_model(mistake: str) -> None:
+    """A rule that cannot be checked is skipped or broken, and never raises."""
+    found = verdicts("models", MODELS[mistake][2])
+    assert {each.rule for each in found} >= {"logits", "float32", "gradient", "batch_independence"}
+    assert any(each.status == "broken" for each in found)
 
 
 @pytest.mark.parametrize(("kind", "right"), [("metrics", metric()), ("models", model()), ("datasets", data())])

@@ -1,0 +1,97 @@
+"""Passes are counted at every network of a source, however an attack calls it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from bench_core.hookspecs import hookimpl
+from bench_core.planning.planner import selected_jobs
+from bench_core.planning.selection import first_images
+from bench_core.registry import Origin, Registry
+from bench_core.run import resolve_suite, run
+from bench_core.suite.load import load_suite
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
+
+Call = Callable[[Model, Tensor], None]
+
+
+def parts_alone(model: Model, images: Tensor) -> None:
+    for member in getattr(model, "members", [model]):
+        member(images)
+
+
+CALLS: Mapping[str, tuple[Call, float]] = {  # and the passes through a single network
+    "whole": (lambda model, images: model(images), 1),
+    "members": (parts_alone, 1),
+    "a copy": (lambda model, images: copy.deepcopy(model)(images), 1),
+    "a gradient": (lambda model, images: model(images.requires_grad_(True)).sum().backward(), 1),
+    "none": (lambda model, images: None, 0),
+    "forward": (lambda model, images: model.forward(images), 0),  # which no hook sees
+}
+
+
+class Calling:
+    """Brightens the images, and calls the network in one way before."""
+
+    def __init__(self, budget: Budget, call: Call) -> None:
+        self.budget, self.call = budget, call
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        self.call(model, examples.images.clone())
+        yield (examples.images + self.budget.eps).clamp(max=1)
+
+
+class Free(Calling):
+    cost = Cost(0, 0)
+
+
+class Plugin:
+    @hookimpl
+    def bench_attacks(self) -> Mapping[str, AttackRecipe]:
+        def build(budget: Budget, how: str = "whole", free: bool = False) -> Calling:
+            return (Free if free else Calling)(budget, CALLS[how][0])
+
+        return {"calling": AttackRecipe(build, "calls its source in one way")}
+
+
+@pytest.fixture
+def suite(registry: Registry, write_suite: Callable[..., str]) -> Callable[[str], str]:
+    registry.register(Plugin(), Origin("calling", "tests", "1", "calling-source"))
+
+    def write(options: str) -> str:
+        pair = '"P" = { recipe = "ensemble", members = ["A", "B"], combine = "logits" }\n[budgets.linf]'
+        sources = ('["A", ["A", "B"]]', '["A", ["A", "B"], "P"]')
+        return write_suite(('recipe = "pgd"', f'recipe = "calling", {options}'), ("[budgets.linf]", pair), sources)
+
+    return write
+
+
+@pytest.mark.parametrize(("how", "passes"), [(how, passes) for how, (_, passes) in CALLS.items()])
+def test_every_call_of_a_network_is_counted(how: str, passes: float, suite, registry, tmp_path: Path) -> None:
+    result = run(suite(f'how = "{how}"'), out=tmp_path, registry=registry, executor="inline")
+    assert result.complete, result.voids
+    sources = {"A": 1, "A+B": 2, "P": 2} if how != "forward" else {"A": 1}  # an ensemble's forward calls its members
+    for source, networks in sources.items():
+        rows = result.arrays("attack", source=source)
+        assert np.all(rows["forwards"] == passes * networks), source
+        assert np.all(rows["backwards"] == (how == "a gradient") * networks), source
+    flagged = {warning.attacked[0] for warning in result.warned if "without a counted pass" in warning.kind}
+    assert flagged == (set(sources) if passes == 0 else set())
+
+
+def test_an_attack_that_declares_that_it_needs_no_pass_is_not_flagged(suite, registry, tmp_path: Path) -> None:
+    result = run(suite('how = "none", free = true'), out=tmp_path, registry=registry, executor="inline")
+    assert not [warning for warning in result.warned if "without a counted pass" in warning.kind]
+
+
+def test_the_plan_counts_each_member(suite, registry) -> None:
+    resolved = resolve_suite(load_suite(suite('how = "whole"')), registry)
+    jobs = selected_jobs(resolved, first_images(resolved))
+    per_image = {job.labels["source"]: job.cost[0] / job.images for job in jobs if "source" in job.labels}
+    assert per_image == {"A": 4, "A+B": 8, "P": 8}, "one forward in each of four steps"
