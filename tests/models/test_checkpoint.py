@@ -71,7 +71,7 @@ def test_a_background_class_is_cut_off(network, caches: Caches, tmp_path: Path) 
     found = answers(tmp_path / "a.pt", classes=CLASSES - 1, label_offset=1, **PLAIN)
     torch.testing.assert_close(found, expected(network)[:, 1:], atol=1e-4, rtol=1e-4)
     with pytest.raises(
-        UsageError, match=r"fc.weight has shape \(10, 512\), the network wants \(9, 512\).*label_offset"
+        UsageError, match=r"fc.weight has shape \(10, 512\), the network needs \(9, 512\).*label_offset"
     ):
         answers(tmp_path / "a.pt", classes=CLASSES - 1)
 
@@ -115,7 +115,7 @@ def test_an_unknown_architecture_is_reported_without_its_file(architecture: str,
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"w": torch.ones(1)}, "more": Harm(tmp_path / "ran")}, tmp_path / "a.pt")
-    with pytest.raises(UsageError, match=r"a\.pt: refused: it is a pickle that asks for (getattr|pathlib)"):
+    with pytest.raises(UsageError, match=r"a\.pt: refused: it is a pickle that imports (getattr|pathlib)"):
         read_checkpoint(tmp_path / "a.pt")
     assert not (tmp_path / "ran").exists()
 

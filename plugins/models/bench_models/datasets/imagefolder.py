@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError, did_you_mean
 
+from .crop import CenterCrop, Interpolation
 from .data_root import data_path
-from .frame import Frame, Interpolation
 from .pictures import SUFFIXES, Pictures
 
 IMAGENET = Path(__file__).with_name("imagenet_classes.txt")  # the 1,000 names, in the order of the networks' outputs
@@ -47,21 +47,21 @@ class ImageFolder:
         resize: Annotated[int, Gt(0)] | None = None,
         interpolation: Interpolation = "bilinear",
     ) -> None:
-        where = data_path(root, "a folder of images, with one folder for each class")
+        folder_path = data_path(root, "a folder of images, with one folder for each class")
         index = class_index(classes)
         self.class_count = len(index)
-        self.frame = Frame(side, max(side, resize or round(side * 8 / 7)), interpolation)
-        self.shape = self.frame.shape
+        self.crop = CenterCrop(side, max(side, resize or round(side * 8 / 7)), interpolation)
+        self.shape = self.crop.shape
         files: list[Path] = []
-        for folder in class_folders(where):
+        for folder in class_folders(folder_path):
             if folder.name not in index:
                 named = f"{classes} does not name the folder {folder.name} {did_you_mean(folder.name, list(index)[:5])}"
                 unnamed = f"{folder.name} is no class of ImageNet (try a file of all class names in order)"
                 raise UsageError(Fault("data", "classes", named if classes else unnamed))
             files += sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
         if not files:
-            raise UsageError(Fault("data", "root", f"no images in the class folders of {where}"))
-        self.pictures = Pictures(sorted(files, key=sort_key), self.frame)
+            raise UsageError(Fault("data", "root", f"no images in the class folders of {folder_path}"))
+        self.pictures = Pictures(sorted(files, key=sort_key), self.crop)
         self.files = self.pictures.files
         self.labels: Sequence[int] = [index[file.parent.name] for file in self.files]
 
@@ -76,18 +76,18 @@ class ImageFolder:
 def sort_key(file: Path) -> str:
     """Return the digest of an image's class folder and name, by which images are sorted.
 
-    Attacks get the first images of a dataset, and by name those are all of one class. This order looks random, and is
-    the same on every machine.
+    Attacks get the first images of a dataset, and by name those are all of one class. This order is a
+    pseudo-random permutation, the same on every machine.
     """
     return hashlib.sha256(f"{file.parent.name}/{file.name}".encode(errors="surrogateescape")).hexdigest()
 
 
 def class_folders(root: Path) -> list[Path]:
     """Return the class folders of `root`, or of `root/val` where that exists."""
-    found = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
-    if {path.name for path in found} & {"val"}:
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+    if {path.name for path in folders} & {"val"}:
         return [path for path in sorted((root / "val").iterdir()) if path.is_dir()]
-    return found
+    return folders
 
 
 def class_index(classes: str) -> dict[str, int]:

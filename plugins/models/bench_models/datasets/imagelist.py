@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
 
+from .crop import CenterCrop, Interpolation
 from .data_root import data_path
-from .frame import Frame, Interpolation
 from .pictures import SUFFIXES, Pictures
 
 IMAGE, LABEL, TARGET = "ImageId", "TrueLabel", "TargetClass"
@@ -49,9 +49,9 @@ class ImageList:
     ) -> None:
         folder = data_path(root, "a folder of images with a list of their labels")
         rows = read_list(folder / list)
-        self.frame = Frame(side, max(side, resize or side), interpolation)
-        self.shape = self.frame.shape
-        self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list) for row in rows], self.frame)
+        self.crop = CenterCrop(side, max(side, resize or side), interpolation)
+        self.shape = self.crop.shape
+        self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list) for row in rows], self.crop)
         self.files = self.pictures.files
         self.labels: Sequence[int] = [number(row, LABEL, folder / list) - first_class for row in rows]
         targeted = all(row.get(TARGET) for row in rows)
@@ -72,10 +72,10 @@ def read_list(path: Path) -> list[Mapping[str, str]]:
             rows: list[Mapping[str, str]] = [*csv.DictReader(file, restval="")]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(Fault("data", "list", f"cannot read {path}: {getattr(error, 'strerror', error)}")) from None
-    lacking = [name for name in (IMAGE, LABEL) if not rows or name not in rows[0]]
-    if lacking:
-        found = ", ".join(rows[0]) if rows else "no lines"
-        raise UsageError(Fault("data", "list", f"{path}: no column {lacking[0]}; found {found}"))
+    missing = [name for name in (IMAGE, LABEL) if not rows or name not in rows[0]]
+    if missing:
+        columns = ", ".join(rows[0]) if rows else "no lines"
+        raise UsageError(Fault("data", "list", f"{path}: no column {missing[0]}; found {columns}"))
     return rows
 
 
@@ -103,4 +103,4 @@ def find_image(folder: Path, name: str, path: Path) -> Path:
             file = base / f"{name}{suffix}"
             if name and file.is_file() and file.resolve().is_relative_to(folder.resolve()):
                 return file
-    raise UsageError(Fault("data", "list", f"{path} lists the image {name}, but {folder} has none of that name"))
+    raise UsageError(Fault("data", "list", f"{path} lists the image {name}, but {folder} has no such file"))

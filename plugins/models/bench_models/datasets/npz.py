@@ -39,14 +39,14 @@ class NpzImages:
     ) -> None:
         path = data_path(root, "an .npz file of images and labels")
         if not zipfile.is_zipfile(path):
-            wanted = "no .npz file (try a file that numpy.savez writes)"
-            raise UsageError(Fault("data", "root", f"cannot read {path}: {wanted}"))
+            reason = "no .npz file (try a file that numpy.savez writes)"
+            raise UsageError(Fault("data", "root", f"cannot read {path}: {reason}"))
         try:
             with np.load(path, allow_pickle=False) as file:
                 missing = [name for name in (images, labels) if name not in file]
                 if missing:
-                    found = f'{path} has no array "{missing[0]}"; it has: {", ".join(file)}'
-                    raise UsageError(Fault("data", "images" if missing[0] == images else "labels", found))
+                    message = f'{path} has no array "{missing[0]}"; it has: {", ".join(file)}'
+                    raise UsageError(Fault("data", "images" if missing[0] == images else "labels", message))
                 pixels, classes = file[images], file[labels]
         except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise UsageError(Fault("data", "root", f"cannot read {path}: {error}")) from None

@@ -18,7 +18,7 @@ from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.types import WeightsFile
 
 from . import torchvision as torchvision_models
-from .caches import digests_of, present
+from .caches import digests_of, existing_paths
 from .indexes import robustbench_networks, torchvision_networks
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 LIBRARIES = ("torchvision", "timm", "robustbench")
-WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # built by torchvision, but without a name there
+UNNAMED = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # built by torchvision, which has no name for it
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def identity(architecture: str, file: str, sha256: str = "", **options: Any) -> Mapping[str, Any]:
     """Return the digest of the file and how it is read. Raises UsageError where the digest is not `sha256`."""
     _library(architecture)
-    found = digests_of(files(file=file, sha256=sha256))
-    if sha256 and found != ["missing"] and found != [sha256.lower()]:
-        raise UsageError(Fault("", "sha256", f"{file} has the digest {found[0]}, not {sha256}"))
-    return {"architecture": architecture, "weights": found, **options}
+    digests = digests_of(files(file=file, sha256=sha256))
+    if sha256 and digests != ["missing"] and digests != [sha256.lower()]:
+        raise UsageError(Fault("", "sha256", f"{file} has the digest {digests[0]}, not {sha256}"))
+    return {"architecture": architecture, "weights": digests, **options}
 
 
 def files(file: str, sha256: str = "", **_options: Any) -> Sequence[WeightsFile]:
@@ -81,20 +81,20 @@ def build(
         UsageError: The file is missing, has another digest, is refused, or does not fit.
     """
     from ..lean.make import lean
-    from .weights import fill, read_checkpoint, state_dict_of
+    from .weights import load_entries, read_checkpoint, state_dict_of
 
-    (path,) = present(files(file))
+    (path,) = existing_paths(files(file))
     identity(architecture, file, sha256)
     network, preset = construct(architecture, classes + label_offset, side)
-    state = torchvision_models.modern(state_dict_of(read_checkpoint(path), path, key))
-    fill(network, state, path, prefix, "classes? label_offset = 1?")
+    state = torchvision_models.with_current_names(state_dict_of(read_checkpoint(path), path, key))
+    load_entries(network, state, path, prefix, "classes? label_offset = 1?")
     from .preprocessing import Preprocessed, WithoutFirst
 
-    kept = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
+    classifier = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
     if preset is None:
-        return kept
-    own: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
-    return Preprocessed(kept, **{name: own[name] or default for name, default in preset.items()})
+        return classifier
+    given: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
+    return Preprocessed(classifier, **{name: given[name] or default for name, default in preset.items()})
 
 
 def construct(architecture: str, outputs: int, side: int | None = None) -> tuple[nn.Module, Mapping[str, Any] | None]:
@@ -110,10 +110,10 @@ def construct(architecture: str, outputs: int, side: int | None = None) -> tuple
     """
     library, name = _library(architecture)
     if library == "torchvision":
-        base, widths = WIDER.get(name, (name, {}))
-        usual = 299 if name == "inception_v3" else 224
-        made = torchvision_models.construct(base, side or usual, num_classes=outputs, **widths)
-        return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": usual, "interpolation": "bilinear"}
+        base, widths = UNNAMED.get(name, (name, {}))
+        default_side = 299 if name == "inception_v3" else 224
+        network = torchvision_models.construct(base, side or default_side, num_classes=outputs, **widths)
+        return network, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": default_side, "interpolation": "bilinear"}
     if library == "timm":
         import timm
 
@@ -123,8 +123,8 @@ def construct(architecture: str, outputs: int, side: int | None = None) -> tuple
             )
         from .preprocessing import preset_of
 
-        made = timm.create_model(name, num_classes=outputs)
-        return made, preset_of(made)
+        network = timm.create_model(name, num_classes=outputs)
+        return network, preset_of(network)
     from .robustbench_import import robustbench
 
     dataset, threat, entry = name.split("/")
@@ -145,7 +145,7 @@ def _library(architecture: str) -> tuple[str, str]:
         hint = f'pip install "adversarial-bench[{library}]"'
         raise UsageError(Fault("", "architecture", f"{library} is not installed (try {hint})"))
     if library == "torchvision":
-        known = {*torchvision_networks(), *WIDER}
+        known = {*torchvision_networks(), *UNNAMED}
         if name not in known:
             raise UsageError(Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, known)}'))
     if library == "robustbench":

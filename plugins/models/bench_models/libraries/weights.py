@@ -18,25 +18,25 @@ NESTED = ("state_dict", "model", "model_state_dict", "net")  # usual keys of the
 
 
 def read_checkpoint(file: str | Path) -> Any:
-    """Read a file of tensors on the CPU: safetensors, or a pickle that needs nothing but `harmless()`.
+    """Read a file of tensors on the CPU: safetensors, or a pickle of tensors, plain values and `safe_types()`.
 
     Raises:
-        UsageError: The file is damaged, or needs more: loading it would run its author's code.
+        UsageError: The file is damaged, or contains other types: loading it would run its author's code.
     """
-    with torch.serialization.safe_globals(harmless()):
+    with torch.serialization.safe_globals(safe_types()):
         try:
             if str(file).endswith(".safetensors"):
                 return load_file(file)
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise unreadable(file, error) from None
+            raise weights_error(file, error) from None
 
 
-def unreadable(file: str | Path, error: Exception) -> UsageError:
+def weights_error(file: str | Path, error: Exception) -> UsageError:
     """Return the error for a file of weights that was refused, is damaged or does not fit the network."""
-    wanted = re.search(r"GLOBAL (\S+)", str(error))
-    if wanted:
-        reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and loading it would run its author's code"
+    imported = re.search(r"GLOBAL (\S+)", str(error))
+    if imported:
+        reason = f"refused: it is a pickle that imports {imported.group(1)}, and loading it would run its author's code"
         return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
     first, _, rest = str(error).partition("\n")
     if "loading state_dict" in first:
@@ -49,8 +49,8 @@ def shortened(text: str, width: int = 160) -> str:
     return textwrap.shorten(text, width, placeholder=" ...")
 
 
-def harmless() -> list[Any]:
-    """Return the harmless types that published checkpoints hold beside tensors: training options, NumPy's numbers."""
+def safe_types() -> list[Any]:
+    """Return the other types in published checkpoints that are safe to load: training options, NumPy's numbers."""
     import argparse
 
     import numpy as np
@@ -73,27 +73,27 @@ def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[s
     Raises:
         UsageError: There is no state dict.
     """
-    found = checkpoint
+    state = checkpoint
     for part in key.split(".") if key else []:
-        found = found.get(part) if isinstance(found, Mapping) else None
-    if not key and isinstance(found, Mapping):
-        found = next((found[name] for name in NESTED if isinstance(found.get(name), Mapping)), found)
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        held = (
+        state = state.get(part) if isinstance(state, Mapping) else None
+    if not key and isinstance(state, Mapping):
+        state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
+    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
+        content = (
             ", ".join(map(str, list(checkpoint)[:6])) if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
         )
         raise UsageError(
-            Fault("weights", "key", f"{file}: no state dict {f'at {key}' if key else ''}; it holds: {held}")
+            Fault("weights", "key", f"{file}: no state dict {f'at {key}' if key else ''}; it holds: {content}")
         )
-    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
+def entries_for(state: Mapping[str, Tensor], needed: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
     """Return the entries that a network needs, without the prefix of their names.
 
     Args:
         state: Entries of a file.
-        wanted: Names of the network's entries.
+        needed: Names of the network's entries.
         prefix: Beginning of the names of the entries to use.
         file: Path, for the error message.
 
@@ -101,18 +101,20 @@ def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file
         UsageError: An entry is missing; the message suggests a prefix that fits, if there is one.
     """
     chosen = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    missing = [name for name in wanted if name not in chosen and not name.endswith("num_batches_tracked")]
+    missing = [name for name in needed if name not in chosen and not name.endswith("num_batches_tracked")]
     if not missing:
-        return {name: value for name, value in chosen.items() if name in wanted}
-    ends = [name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]]
-    hint = f'(try prefix = "{ends[0]}")' if ends and ends[0] != prefix else "(another architecture?)"
+        return {name: value for name, value in chosen.items() if name in needed}
+    prefixes = [
+        name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]
+    ]
+    hint = f'(try prefix = "{prefixes[0]}")' if prefixes and prefixes[0] != prefix else "(another architecture?)"
     message = (
-        f"{file} has no {prefix}{missing[0]}, which the network wants; it has {next(iter(state), 'nothing')} {hint}"
+        f"{file} has no {prefix}{missing[0]}, which the network needs; it has {next(iter(state), 'nothing')} {hint}"
     )
     raise UsageError(Fault("weights", "", message))
 
 
-def fill(
+def load_entries(
     network: nn.Module,
     state: Mapping[str, Tensor],
     file: str | Path,
@@ -131,10 +133,10 @@ def fill(
     Raises:
         UsageError: An entry is missing or has another shape than the network's.
     """
-    wanted = network.state_dict()
-    chosen = fitted(state, list(wanted), prefix, file)
+    needed = network.state_dict()
+    chosen = entries_for(state, list(needed), prefix, file)
     for name, value in chosen.items():
-        if value.shape != wanted[name].shape:
-            found = f"{name} has shape {tuple(value.shape)}, the network wants {tuple(wanted[name].shape)}"
+        if value.shape != needed[name].shape:
+            found = f"{name} has shape {tuple(value.shape)}, the network needs {tuple(needed[name].shape)}"
             raise UsageError(Fault("weights", "", f"{file}: {found} ({causes})"))
     network.load_state_dict(chosen, strict=False)  # only counters of batches may be missing

@@ -1,6 +1,6 @@
 """Decodes an image file, resizes and crops it as torchvision's evaluation transforms do.
 
-The digest of this file is part of the images' ids, as is what decodes and resizes: results of other pixels are stale.
+The digest of this file is part of the images' ids, as is what decodes and resizes: a change makes stored results stale.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Which part of a picture is shown, and how large.
+class CenterCrop:
+    """Resizes an image so that its shorter side has a given length, and cuts a square from its centre.
 
     Attributes:
-        side: Height and width in pixels of the square that is cut from the centre.
-        resize: Length in pixels to which the shorter side is scaled before.
-        interpolation: How it is scaled.
+        side: Height and width in pixels of the square.
+        resize: Length in pixels to which the shorter side is scaled first.
+        interpolation: How the image is scaled.
     """
 
     side: int
@@ -37,7 +37,7 @@ class Frame:
         return (3, self.side, self.side)
 
     def image_id(self, content_sha256: str) -> str:
-        """Return the SHA-256 of all that determines the pixels: a file's digest, this frame, the decoder, this code."""
+        """Return the SHA-256 of all that determines the pixels: the file's digest, these sizes, the decoder."""
         options = f"{self.side} {self.resize} {self.interpolation}"
         return hashlib.sha256(f"{decoder()} {options} {content_sha256}".encode()).hexdigest()
 
