@@ -14,6 +14,7 @@ from bench_models.datasets.imagefolder import ImageFolder
 from bench_models.datasets.imagelist import ImageList
 from bench_models.datasets.npz import NpzImages
 from bench_models.datasets.pixel_ids import pixel_ids
+from bench_models.pointclouds.shapes import Shapes
 
 from .conftest import Caches
 from .stand_ins import Harm, put_cifar, put_pictures
@@ -152,6 +153,33 @@ def test_arrays_of_other_pixels_share_no_ids(root: Path) -> None:
         np.savez(root / f"{name}.npz", images=images, labels=[0, 1, 2, 3])
         ids[name] = list(NpzImages(str(root / f"{name}.npz")).ids)
     assert len({image for found in ids.values() for image in found}) == 16
+
+
+def test_channels_last_read_as_channels_first_are_reported(root: Path) -> None:
+    """A network that takes any number of inputs would otherwise score them."""
+    root.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    np.savez(root / "last.npz", images=pixels, labels=[0, 1, 2, 3])
+    np.savez(root / "first.npz", images=pixels.transpose(0, 3, 1, 2), labels=[0, 1, 2, 3])
+    with pytest.raises(UsageError, match=r'layout: .*32 channels and 32 x 3 pixels \(try layout = "nhwc"\)'):
+        NpzImages(str(root / "last.npz"))
+    with pytest.raises(UsageError, match=r'layout: .*32 channels and 3 x 32 pixels \(try layout = "nchw"\)'):
+        NpzImages(str(root / "first.npz"), layout="nhwc")
+    assert NpzImages(str(root / "last.npz"), layout="nhwc").ids == NpzImages(str(root / "first.npz")).ids
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U3", "datetime64[s]"])
+def test_an_array_of_a_type_that_is_no_pixel_is_reported(root: Path, kind: str) -> None:
+    root.mkdir()
+    np.savez(root / "a.npz", images=np.zeros((2, 1, 8, 8)).astype(kind), labels=[0, 1])
+    with pytest.raises(UsageError, match=r'images: .*a\.npz: "images" has the type .* \(try uint8'):
+        NpzImages(str(root / "a.npz"))
+
+
+def test_clouds_of_the_same_numbers_in_another_shape_share_no_ids() -> None:
+    few, many = Shapes(3, points=64), Shapes(3, points=128)
+    assert not set(few.ids) & set(many.ids)
+    assert not set(few.ids) & set(Shapes(3, points=64, seed=1).ids)
 
 
 def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
