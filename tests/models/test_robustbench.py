@@ -73,6 +73,22 @@ def test_weights_that_do_not_fit_or_are_damaged_are_named(caches: Caches, tmp_pa
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
 
 
+def test_a_file_that_the_library_would_load_in_part_is_refused(caches: Caches, tmp_path: Path) -> None:
+    """For this entry RobustBench ignores all differences, if the first two that are missing are mu and sigma."""
+    state = entry("Wong2020Fast").state_dict()
+    published = {name: value for name, value in state.items() if name not in ("mu", "sigma")}
+    for change, message in (
+        ({"layer9.weight": torch.ones(1)}, r"has entries that the network lacks: layer9\.weight"),
+        ({}, "nothing"),
+    ):
+        put(tmp_path, "Wong2020Fast", published | change)
+        if not change:
+            robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+            continue
+        with pytest.raises(UsageError, match=rf"Wong2020Fast\.pt {message}[^\n]+$"):
+            robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+
+
 def test_mistakes_are_reported_in_one_line(caches: Caches, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"looked for .*cifar10/Linf/Standard\.pt"):
         robustbench_models.build("Standard", folder=str(tmp_path))

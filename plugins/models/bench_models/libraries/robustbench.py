@@ -100,12 +100,13 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     from torch.serialization import safe_globals
 
     from ..lean.make import lean
+    from .every_entry import every_entry_loaded
     from .robustbench_import import robustbench
     from .weights import safe_types, weights_error
 
     paths = existing_paths(files(name, dataset, threat, folder))
     library = robustbench()
-    with safe_globals(safe_types()):
+    with safe_globals(safe_types()), every_entry_loaded(paths[0]):
         try:
             model: Model = library.load_model(name, folder, dataset, threat)
         except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError) as error:

@@ -57,8 +57,9 @@ def build(name: str, weights: str) -> Model:
     from torchvision.models import get_model_weights
 
     from ..lean.make import lean
+    from .entries import load_entries
     from .preprocessing import Preprocessed
-    from .weights import load_entries, read_checkpoint, state_dict_of
+    from .weights import read_checkpoint, state_dict_of
 
     (file,) = existing_paths(files(name, weights))
     preset = get_model_weights(name)[weights].transforms()

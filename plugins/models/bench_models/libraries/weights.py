@@ -1,16 +1,16 @@
-"""Reads weights from files, without running code that a pickle may contain, and loads them into networks."""
+"""Reads weights from files, without running code that a pickle may contain."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench_core.errors import Fault, UsageError
 
@@ -71,12 +71,13 @@ def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[s
         key: Dotted path of the state dict; by default it is searched under the usual keys.
 
     Raises:
-        UsageError: There is no state dict.
+        UsageError: There is no state dict, or, without `key`, there are several.
     """
     state = checkpoint
     for part in key.split(".") if key else []:
         state = state.get(part) if isinstance(state, Mapping) else None
     if not key and isinstance(state, Mapping):
+        _refuse_several(state, file)
         state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
     if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
         content = (
@@ -88,55 +89,12 @@ def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[s
     return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def entries_for(state: Mapping[str, Tensor], needed: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
-    """Return the entries that a network needs, without the prefix of their names.
-
-    Args:
-        state: Entries of a file.
-        needed: Names of the network's entries.
-        prefix: Beginning of the names of the entries to use.
-        file: Path, for the error message.
-
-    Raises:
-        UsageError: An entry is missing; the message suggests a prefix that fits, if there is one.
-    """
-    chosen = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    missing = [name for name in needed if name not in chosen and not name.endswith("num_batches_tracked")]
-    if not missing:
-        return {name: value for name, value in chosen.items() if name in needed}
-    prefixes = [
-        name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]
-    ]
-    hint = f'(try prefix = "{prefixes[0]}")' if prefixes and prefixes[0] != prefix else "(another architecture?)"
-    message = (
-        f"{file} has no {prefix}{missing[0]}, which the network needs; it has {next(iter(state), 'nothing')} {hint}"
-    )
-    raise UsageError(Fault("weights", "", message))
-
-
-def load_entries(
-    network: nn.Module,
-    state: Mapping[str, Tensor],
-    file: str | Path,
-    prefix: str = "",
-    causes: str = "another architecture?",
-) -> None:
-    """Load the entries of a file into a network.
-
-    Args:
-        network: The network, changed in place.
-        state: Entries of the file.
-        file: Path, for the error message.
-        prefix: Beginning of the names of the entries to use.
-        causes: Likely cause of a wrong shape, for the error message.
-
-    Raises:
-        UsageError: An entry is missing or has another shape than the network's.
-    """
-    needed = network.state_dict()
-    chosen = entries_for(state, list(needed), prefix, file)
-    for name, value in chosen.items():
-        if value.shape != needed[name].shape:
-            found = f"{name} has shape {tuple(value.shape)}, the network needs {tuple(needed[name].shape)}"
-            raise UsageError(Fault("weights", "", f"{file}: {found} ({causes})"))
-    network.load_state_dict(chosen, strict=False)  # only counters of batches may be missing
+def _refuse_several(checkpoint: Mapping[Any, Any], file: str | Path) -> None:
+    """Raise UsageError if a checkpoint has several state dicts of one network, such as an average of its weights."""
+    nested = {name: value for name, value in checkpoint.items() if isinstance(value, Mapping)}
+    entries = {name: {entry for entry in value if isinstance(value[entry], Tensor)} for name, value in nested.items()}
+    first = next((name for name in NESTED if entries.get(name)), None)
+    others = [name for name in entries if first is not None and name != first and entries[name] & entries[first]]
+    if others:
+        found = f"{file} has several state dicts: {', '.join(map(str, [first, *others]))}"
+        raise UsageError(Fault("weights", "key", f'{found} (try key = "{others[0]}", or key = "{first}")'))
