@@ -15,6 +15,7 @@ from ..registry import Offer, Registry
 from ..suite.model import AttackEntry, Suite, source_label
 from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
+from .data_faults import data_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights
@@ -215,6 +216,7 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
         resolved.data_missing = "; ".join(fault.message for fault in error.faults)
         return []
     resolved.images = images
+    faults += data_faults(suite, images)
     checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:

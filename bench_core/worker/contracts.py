@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -58,6 +59,22 @@ def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None
     if classes is not None and logits.shape[1] != classes:
         found = f"the network has {logits.shape[1]} classes, the data have {classes}"
         raise UsageError(Fault(key, "", f"{found} (other weights? label_offset? data.classes?)"))
+
+
+def check_targets(targets: Tensor | None, indices: Sequence[int], classes: int, model: str) -> None:
+    """Raise UsageError if a network lacks the class that an attack aims at.
+
+    Args:
+        targets: The classes aimed at, int64 [n]; None for an untargeted attack.
+        indices: The images' positions in the dataset, counted from 0.
+        classes: The number of the network's outputs.
+        model: The name of the network, for the error.
+    """
+    beyond = [] if targets is None else ((targets < 0) | (targets >= classes)).nonzero().flatten().tolist()
+    if beyond and targets is not None:
+        image, target = indices[beyond[0]] + 1, int(targets[beyond[0]])
+        found = f"image {image} of the dataset, counted from 1, has the target class {target}"
+        raise UsageError(Fault("data", "", f"{found}, but {model} has the classes 0 to {classes - 1}"))
 
 
 def check_images(clean: Tensor, images: Any, budget: Budget) -> None:

@@ -112,6 +112,13 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
     [
         ("ImageId,Label", "0,1", "no column TrueLabel; found ImageId, Label"),
         ("ImageId,TrueLabel", "0,dog", 'TrueLabel of 0 is "dog"'),
+        ("ImageId,TrueLabel", "0,1,2", "the row of 0 has more values than columns"),
+        ("ImageId,TrueLabel,TrueLabel", "0,1,2", "has the column TrueLabel twice"),
+        (
+            "ImageId,TrueLabel,TargetClass",
+            "0,1,2\n0,1,",
+            r'TargetClass of 0 is "" \(try a class in every row, or no column\)',
+        ),
         ("ImageId,TrueLabel", "nowhere,1", "lists the image nowhere"),
         ("ImageId,TrueLabel", "../secret,1", r"lists the image \.\./secret"),
     ],
@@ -125,6 +132,12 @@ def test_mistakes_in_a_list_are_reported(root: Path, head: str, line: str, messa
     (root / "images.csv").unlink()
     with pytest.raises(UsageError, match="cannot read"):
         ImageList(str(root))
+
+
+def test_a_list_with_an_empty_column_of_targets_has_none(root: Path) -> None:
+    put_pictures(root, {".": 2})
+    write_list(root, ["0,u,1,", "1,u,2, "])
+    assert ImageList(str(root)).targets is None
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])

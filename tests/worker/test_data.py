@@ -37,6 +37,18 @@ class Altered(ToyImages):
                 self.labels = [label + 9 for label in self.labels]
             case "targets":
                 self.targets = [(label + 2) % CLASSES for label in self.labels]
+            case "one target is the label":
+                self.targets = [(label + (place != 6)) % CLASSES for place, label in enumerate(self.labels)]
+            case "a target is too large":
+                self.targets = [
+                    (label + 1) % CLASSES + CLASSES * (place == 6) for place, label in enumerate(self.labels)
+                ]
+            case "a target is negative":
+                self.targets = [
+                    (label + 1) % CLASSES - CLASSES * (place == 6) for place, label in enumerate(self.labels)
+                ]
+            case "targets are too few":
+                self.targets = [(label + 1) % CLASSES for label in self.labels][:-1]
 
 
 class Strange(nn.Module):
@@ -119,7 +131,31 @@ def test_other_labels_of_the_same_images_are_other_results(offering, registry, w
 
     assert addresses("nothing") == addresses("nothing")
     assert not addresses("nothing") & addresses("other labels")
-    assert addresses("nothing") != addresses("targets")
+    assert addresses("nothing") == addresses("targets"), "no untargeted attack uses them"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("one target is the label", "data: image 7 of the dataset, counted from 1: its own class as the target class"),
+        ("a target is negative", "data: image 7 of the dataset, counted from 1: a negative target class"),
+        ("targets are too few", "data: found 19 target classes for 20 images"),
+        ("a target is too large", r"data: image 7 of the dataset, counted from 1, has the target class \d, but A has"),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True])
+def test_targets_that_no_attack_can_aim_at_stop_a_run(
+    how: str, message: str, stored: bool, offering, registry, write_suite, tmp_path
+) -> None:
+    """Before any attack, also where the predictions are in the store; without targeted attacks they do no harm."""
+    changes = on(how), ('{ recipe = "pgd" }', '{ recipe = "watching" }')
+    if stored:
+        run(write_suite(*changes), out=tmp_path, registry=registry, executor="inline")
+        offering.seen.clear()
+    suite = write_suite(*changes, ('title = "toy"', 'title = "toy"\ntargeted = true'))
+    with pytest.raises(UsageError, match=message.replace("A has", "(source )?A has")):
+        run(suite, out=tmp_path, registry=registry, executor="inline")
+    assert len(offering.seen) <= 1, "a batch before the one of the wrong target"
 
 
 @pytest.mark.parametrize("targeted", [True, False])

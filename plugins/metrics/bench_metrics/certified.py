@@ -10,8 +10,9 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from bench_core.batches import batched_forward
-from bench_core.errors import Fault, UsageError
+from bench_core.errors import Fault, UsageError, in_grey_levels
 from bench_core.statistics import clopper_pearson_lower, mean, normal_quantile, proportion
+from bench_core.types import Rejection
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
+MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 SAMPLES_PER_DRAW = 250  # fixed, because it decides which random numbers are drawn; batches adapt to the device instead
 
 
@@ -93,6 +95,12 @@ class CertifiedAccuracy:
     labels: ClassVar = ("radius",)
     rows: ClassVar = ("radius",)
     deviations: ClassVar = {"missing_value": "a NaN radius means that the image abstained, which counts as wrong"}
+
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        """Reject noise in grey levels."""
+        if self.sigma is not None and self.sigma > MOST_SIGMA:
+            return Rejection("sigma", in_grey_levels("sigma", self.sigma))
+        return None
 
     @property
     def forwards(self) -> float:

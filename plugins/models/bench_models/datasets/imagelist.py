@@ -54,7 +54,7 @@ class ImageList:
         self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list) for row in rows], self.crop)
         self.files = self.pictures.files
         self.labels: Sequence[int] = [number(row, LABEL, folder / list) - first_class for row in rows]
-        targeted = all(row.get(TARGET) for row in rows)
+        targeted = any((row.get(TARGET) or "").strip() for row in rows)  # an empty column is no column
         self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if targeted else None
 
     @property
@@ -66,16 +66,29 @@ class ImageList:
 
 
 def read_list(path: Path) -> list[Mapping[str, str]]:
-    """Return the rows of a list. Raises UsageError where it cannot be read or lacks a column."""
+    """Return the rows of a list. Raises UsageError if it cannot be read, or lacks a column or a value."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-            rows: list[Mapping[str, str]] = [*csv.DictReader(file, restval="")]
+            reader = csv.DictReader(file, restval="")
+            columns = list(reader.fieldnames or [])
+            rows: list[Mapping[str, str]] = [*reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(Fault("data", "list", f"cannot read {path}: {getattr(error, 'strerror', error)}")) from None
-    missing = [name for name in (IMAGE, LABEL) if not rows or name not in rows[0]]
+    missing = [name for name in (IMAGE, LABEL) if name not in columns]
     if missing:
-        columns = ", ".join(rows[0]) if rows else "no lines"
-        raise UsageError(Fault("data", "list", f"{path}: no column {missing[0]}; found {columns}"))
+        found = ", ".join(columns) or "no lines"
+        raise UsageError(Fault("data", "list", f"{path}: no column {missing[0]}; found {found}"))
+    if not rows:
+        raise UsageError(Fault("data", "list", f"{path} lists no images"))
+    repeated = [name for name in columns if columns.count(name) > 1]
+    if repeated:
+        raise UsageError(Fault("data", "list", f"{path} has the column {repeated[0]} twice"))
+    longer = [row[IMAGE] for row in rows if None in row]
+    if longer:
+        message = (
+            f"{path}: the row of {longer[0]} has more values than columns (try quotes around a value with a comma)"
+        )
+        raise UsageError(Fault("data", "list", message))
     return rows
 
 
@@ -84,7 +97,8 @@ def number(row: Mapping[str, str], column: str, path: Path) -> int:
     try:
         return int(row[column])
     except ValueError:
-        raise UsageError(Fault("data", "list", f'{path}: {column} of {row[IMAGE]} is "{row[column]}"')) from None
+        hint = " (try a class in every row, or no column)" if column == TARGET and not row[column].strip() else ""
+        raise UsageError(Fault("data", "list", f'{path}: {column} of {row[IMAGE]} is "{row[column]}"{hint}')) from None
 
 
 def find_image(folder: Path, name: str, path: Path) -> Path:
