@@ -32,6 +32,7 @@ class Result:
         selected: The positions of the attacked images in the dataset.
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
+        notes: What the dataset says about its images.
     """
 
     suite: Suite
@@ -43,6 +44,7 @@ class Result:
     selected: Sequence[int] = ()
     warned: Sequence[Warned] = ()
     published: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:

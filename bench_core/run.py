@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def run(
         reasons | attack_reasons,
         warn,
     )
+    result = replace(result, notes=resolved.notes)
     try:
         write(result, make_record(result, resolved, selection), registry.manager)
     except OSError as error:

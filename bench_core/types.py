@@ -241,6 +241,7 @@ class Images(Protocol):
     | --- | --- | --- |
     | `targets: Sequence[int]` | the class that targeted attacks aim at, for each image | a random wrong class |
     | `class_count: int` | the number of classes, which every network's outputs must then have | unchecked |
+    | `notes: Sequence[str]` | what a plan and a run say about the images, such as files that are left out | none |
     """
 
     labels: Sequence[int]

@@ -96,6 +96,8 @@ def run(
         limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
     )  # fmt: skip
     show([sheet_of(table) for table in result.tables])
+    for note in result.notes:
+        print(f"bench: images: {one_line(note)}", file=sys.stderr)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
     if plots:
         save_plots(result, registry)

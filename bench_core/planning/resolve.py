@@ -72,6 +72,11 @@ class ResolvedSuite:
         return missing_weights(self.weights)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the dataset says about its images."""
+        return tuple(getattr(self.images, "notes", ()))
+
+    @property
     def count(self) -> int:
         """The number of images to attack, at most."""
         wanted = self.suite.images.count

@@ -105,7 +105,7 @@ def test_timm_weights_that_do_not_fit_are_named(caches: Caches) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 100])
 def test_damaged_weights_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError, match=rf"^weights: .*{name}: not a readable file of weights \([^\n]+\)$"):
+    with pytest.raises(UsageError, match=rf"^weights: .*{name}: not a readable file of weights: [^\n]+$"):
         read_checkpoint(tmp_path / name)
 
 

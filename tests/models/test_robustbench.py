@@ -69,7 +69,7 @@ def test_weights_that_do_not_fit_or_are_damaged_are_named(caches: Caches, tmp_pa
     with pytest.raises(UsageError, match=r"Wong2020Fast\.pt does not fit the network: Missing key[^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
     (tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt").write_bytes(b"PK" * 50)
-    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: not a readable file of weights \([^\n]+\)$"):
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: not a readable file of weights: [^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
 
 

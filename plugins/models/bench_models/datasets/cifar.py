@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
 
+from ..contents import described
 from .data_root import data_path
 from .pixel_ids import pixel_ids
 
@@ -91,7 +92,8 @@ def read_arrays(path: Path, needed: str) -> dict[str, Any]:
     except OSError:
         raise UsageError(Fault("data", "root", f"looked for {path}: {needed} is needed")) from None
     except Exception as error:
-        raise UsageError(Fault("data", "root", f"{path}: refused, or damaged: {error}")) from None
+        reason = described(path.read_bytes()) or error
+        raise UsageError(Fault("data", "root", f"{path}: refused, or damaged: {reason}")) from None
 
 
 def cifar10(root: str = "") -> Cifar:

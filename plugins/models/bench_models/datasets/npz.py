@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
 
+from ..contents import HEAD, described
 from .data_root import data_path
 from .pixel_ids import pixel_ids
 
@@ -79,7 +81,9 @@ def read_arrays(path: Path, images: str, labels: str) -> tuple[NDArray[Any], NDA
         UsageError: The file cannot be read, or lacks an array.
     """
     if not zipfile.is_zipfile(path):
-        reason = "no .npz file (try a file that numpy.savez writes)"
+        with path.open("rb") if path.is_file() else io.BytesIO(b"a folder") as file:
+            known = described(file.read(HEAD))
+        reason = f"no .npz file{f': {known}' if known else ''} (try a file that numpy.savez writes)"
         raise UsageError(Fault("data", "root", f"cannot read {path}: {reason}"))
     try:
         with np.load(path, allow_pickle=False) as file:

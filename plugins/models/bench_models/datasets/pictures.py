@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench_core.errors import Fault, UsageError
+from bench_core.errors import Fault, UsageError, raised
 from bench_core.files import file_digests
 
+from ..contents import described
 from .crop import CenterCrop
-
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+from .decode import Undecodable
 
 
 class Pictures:
@@ -39,7 +39,7 @@ class Pictures:
         return np.stack([self._read(index) for index in indices])
 
     def _read(self, index: int) -> NDArray[np.float32]:
-        file = self.files[index]
+        file, content = self.files[index], b""
         try:
             content = file.read_bytes()
             if self.crop.image_id(hashlib.sha256(content).hexdigest()) != self.ids[index]:
@@ -48,4 +48,9 @@ class Pictures:
         except UsageError:
             raise
         except Exception as error:  # decoders raise errors of any type
-            raise UsageError(Fault("data", "", f"cannot read the picture {file}: {error}")) from None
+            reason = str(error) if isinstance(error, Undecodable | OSError) else raised(error)
+            known = "" if isinstance(error, Undecodable) or "picture" in described(content) else described(content)
+            where = f"cannot read the picture {file}"
+            if isinstance(error, FileNotFoundError | PermissionError):
+                known = ""
+            raise UsageError(Fault("data", "", f"{where}: {known or reason}")) from None

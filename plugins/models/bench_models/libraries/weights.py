@@ -14,34 +14,50 @@ from torch import Tensor
 
 from bench_core.errors import Fault, UsageError
 
+from ..contents import HEAD, described_weights, is_safetensors
+
+ADVICE = ("weights_only", "eights only", "miniz", "torch.load")  # in the messages of torch that are not passed on
 NESTED = ("state_dict", "model", "model_state_dict", "net")  # usual keys of the state dict in a training checkpoint
 
 
 def read_checkpoint(file: str | Path) -> Any:
     """Read a file of tensors on the CPU: safetensors, or a pickle of tensors, plain values and `safe_types()`.
 
+    Which of them it is, is seen from its content, not from its name.
+
     Raises:
         UsageError: The file is damaged, or contains other types: loading it would run its author's code.
     """
     with torch.serialization.safe_globals(safe_types()):
         try:
-            if str(file).endswith(".safetensors"):
-                return load_file(file)
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with Path(file).open("rb") as opened:
+                if is_safetensors(opened.read(HEAD)):
+                    return load_file(file)
+                opened.seek(0)
+                return torch.load(opened, map_location="cpu", weights_only=True)
         except Exception as error:
             raise weights_error(file, error) from None
 
 
 def weights_error(file: str | Path, error: Exception) -> UsageError:
     """Return the error for a file of weights that was refused, is damaged or does not fit the network."""
-    imported = re.search(r"GLOBAL (\S+)", str(error))
-    if imported:
-        reason = f"refused: it is a pickle that imports {imported.group(1)}, and loading it would run its author's code"
-        return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
     first, _, rest = str(error).partition("\n")
     if "loading state_dict" in first:
         return UsageError(Fault("weights", "", f"{file} does not fit the network: {shortened(rest)}"))
-    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights ({first or type(error).__name__})"))
+    imported = re.search(r"GLOBAL (\S+)", str(error))
+    reason = described_weights(file)
+    if imported and not reason:
+        reason = f"refused: it is a pickle that imports {imported.group(1)}, and loading it would run its author's code"
+        return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
+    reason = reason or _own_words(first, error)
+    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights: {reason}"))
+
+
+def _own_words(message: str, error: Exception) -> str:
+    """Return the reason of an error without the advice of torch, which is to load the file without protection."""
+    if any(advice in message for advice in ADVICE) or not message:
+        return "torch.save did not write it, or it is damaged (try the download again)"
+    return f"{type(error).__name__}: {shortened(message)}"
 
 
 def shortened(text: str, width: int = 160) -> str:
