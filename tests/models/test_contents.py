@@ -74,12 +74,22 @@ def put(kind: str, file: Path) -> None:
 
 
 KINDS = {
-    "page": "it is an HTML or XML page", "lfs": r"pointer of Git LFS .*\(try git lfs pull\)",
-    "gzip": "it is a gzip archive", "tar": "it is a tar archive",
-    "zip": r"it is a ZIP archive of model\.pth \(try it unpacked\)", "npz": "archive of NumPy arrays", "npy": "single NumPy array", "hdf5": "HDF5 file", "script": "TorchScript archive",
-    "module": "refused: it is a pickle that imports", "pickle": "torch.save did not write it, or it is damaged",
-    "half": "incomplete archive", "legacy half": "", "safetensors half": "damaged safetensors", "junk": "damaged",
-}  # fmt: skip
+    "page": "it is an HTML or XML page",
+    "lfs": "pointer of Git LFS .*\\(try git lfs pull\\)",
+    "gzip": "it is a gzip archive",
+    "tar": "it is a tar archive",
+    "zip": "it is a ZIP archive of model\\.pth \\(try it unpacked\\)",
+    "npz": "archive of NumPy arrays",
+    "npy": "single NumPy array",
+    "hdf5": "HDF5 file",
+    "script": "TorchScript archive",
+    "module": "refused: it is a pickle that imports",
+    "pickle": "torch.save did not write it, or it is damaged",
+    "half": "incomplete archive",
+    "legacy half": "",
+    "safetensors half": "damaged safetensors",
+    "junk": "damaged",
+}
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".ckpt"])
