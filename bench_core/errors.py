@@ -38,6 +38,20 @@ class ContractError(Exception):
     """A plugin broke its contract, so its cell is void. The message is the reason that the leaderboard shows."""
 
 
+class NetworkFault(ContractError):
+    """A network failed. Its cells are void, and no other network's.
+
+    Attributes:
+        network: The label of the network in the suite.
+        fault: What it did, as a phrase that follows its name.
+        form: Whether its answer is no tensor of logits at all, so that it can never be used.
+    """
+
+    def __init__(self, network: str, fault: str, form: bool = False) -> None:
+        super().__init__(f'the network "{network}" {fault}')
+        self.network, self.fault, self.form = network, fault, form
+
+
 def one_line(text: str) -> str:
     """Escape control characters and CI workflow commands (`##[...]`), so that any text is one harmless line."""
     plain = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -72,7 +72,8 @@ class ModelRecipe:
     Attributes:
         build: `build(**options) -> Model`.
         identity: `identity(**options)` returns a JSON mapping (weights digest, library version) that is part of the
-            address of every result. It raises UsageError if the weights are wrong.
+            address of every result. A target that has a SHA-256 in common with the source, in its identity or in
+            that of a model it is made of, counts as white-box. It raises UsageError if the weights are wrong.
         summary: One line for `bench plugins`.
         made_of: The options that name other models of the suite, by one label or a list. `build` receives those models
             as the options' values, and `identity` their identities. In `examples`, where there is no suite, each model

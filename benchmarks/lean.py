@@ -62,7 +62,7 @@ def first_convolution(channels: int, outputs: int, kernel: int, stride: int, pad
     images = torch.rand(count, channels, pixels, pixels).requires_grad_(True)
     plain = nn.Conv2d(channels, outputs, kernel, stride, padding).requires_grad_(False)
     plain = plain.to(memory_format=torch.channels_last)
-    ways = {"thin": backward(ThinConv2d.of(plain), images), "torch's": backward(plain, images)}
+    ways = {"thin": backward(ThinConv2d.from_conv(plain), images), "torch's": backward(plain, images)}
     return compared(in_turns(ways, turns), "thin", count / 1e6, "us per input")
 
 

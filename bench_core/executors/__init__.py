@@ -49,12 +49,16 @@ class Outcome:
         bundle: The rows of the cells, for the store; None if the task failed.
         reason: Why it failed.
         usage: Whether the reason is a mistake of the user (exit code 2), not a plugin that failed (void cells).
+        network: The label of the network that failed, if one did and it is known.
+        died: Whether the worker died or exceeded a limit, so that the plugin that failed is unknown.
     """
 
     address: str
     bundle: bytes | None = None
     reason: str | None = None
     usage: bool = False
+    network: str | None = None
+    died: bool = False
 
 
 class Executor(Protocol):

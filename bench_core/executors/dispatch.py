@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
@@ -15,6 +16,8 @@ from ..registry import Registry
 from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
+from .claims import Claims
+from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
 
@@ -50,8 +53,8 @@ class Dispatcher:
     def compute(self, stage: str, jobs: Sequence[PlannedJob]) -> tuple[CellRows, Reasons]:
         """Return the rows of all jobs, and for void cells the reasons.
 
-        A failed metric voids its own cells only, although all metrics of a job are computed in one pass: a failed job
-        is retried without its metrics and, if that succeeds, once for each metric.
+        A failed metric or target voids its own cells only, although all cells of a job are computed in one pass: a
+        failed job is retried without its metrics and, if that succeeds, in parts (see `_Pending.parts`).
 
         Raises:
             Interrupted: On Ctrl-C.
@@ -61,25 +64,25 @@ class Dispatcher:
         pending = _Pending(jobs, self.store)
         self.check_sources([pending.jobs[address][0] for address in pending.missing])
         failed = self._attempt(stage, pending.missing, pending)
-        reasons: Reasons = {
-            (address, cell): reason for address, reason in failed.items() for cell in pending.missing[address]
-        }
-        by_metric = {address: pending.missing_by_metric(address) for address in failed}
+        reasons = reasons_of(failed, pending.missing)
         record_only = {
             address: (RECORD,)
             for address in failed
-            if by_metric[address] and isinstance(pending.jobs[address][0].job, AttackJob)
+            if set(pending.missing[address]) > {RECORD} and isinstance(pending.jobs[address][0].job, AttackJob)
         }
         failed_without_metrics = self._attempt(f"{stage}, retry without metrics", record_only, pending)
-        retry = {
-            address: cells
-            for address, cells in by_metric.items()
-            if len(cells) > 1 and address not in failed_without_metrics
+        parts = {
+            address: pending.parts(address, pending.missing[address], outcome)
+            for address, outcome in failed.items()
+            if address not in failed_without_metrics
         }
-        for index in range(max(map(len, retry.values()), default=0)):
-            wanted = {address: cells[index] for address, cells in retry.items() if index < len(cells)}
-            failed = self._attempt(f"{stage}, retry of metric {index + 1} alone", wanted, pending)
-            reasons |= {(address, cell): reason for address, reason in failed.items() for cell in wanted[address]}
+        reasons |= reasons_of(failed_without_metrics, pending.missing)
+        while any(parts.values()):
+            wanted = {address: waiting.pop(0) for address, waiting in parts.items() if waiting}
+            failed = self._attempt(f"{stage}, retry of a part", wanted, pending)
+            reasons |= reasons_of(failed, wanted)
+            for address, outcome in failed.items():
+                parts[address] += pending.parts(address, wanted[address], outcome)
         reasons = {key: reason for key, reason in reasons.items() if key[1] not in pending.rows[key[0]]}
         for address in dict.fromkeys(address for address, _ in reasons):
             distinct = dict.fromkeys(reason for (failed_at, _), reason in reasons.items() if failed_at == address)
@@ -106,29 +109,42 @@ class Dispatcher:
             with self._running(tasks) as outcomes:
                 stop_at_faults([Fault("", "", one.reason or "unknown") for one in outcomes if one.usage])
 
-    def _attempt(self, stage: str, wanted: Mapping[str, Collection[str]], pending: _Pending) -> dict[str, str]:
-        """Compute the wanted cells of each address; return the reasons of those that failed."""
-        reasons: dict[str, str] = {}
+    def _attempt(self, stage: str, wanted: Mapping[str, Collection[str]], pending: _Pending) -> dict[str, Outcome]:
+        """Compute the wanted cells of each address; return the outcomes of those that failed."""
+        failed: dict[str, Outcome] = {}
         if not wanted:
-            return reasons
+            return failed
         passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
         # most expensive first, so that no worker starts an ensemble when the others have nothing left to do
         tasks = [
             Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
             for address in sorted(wanted, key=passes.__getitem__, reverse=True)
         ]
-        with self.progress.stage(stage, sum(passes.values())) as advance, self._running(tasks) as outcomes:
-            for outcome in outcomes:
+        claims = Claims(self.store)
+        queue = TaskQueue(tasks, claims, lambda task: self.store.cells(task.address).issuperset(task.wanted))
+        with (
+            closing(claims),
+            self.progress.stage(stage, sum(passes.values())) as advance,
+            self._running(queue) as outcomes,
+        ):
+            for outcome in chain(outcomes, [None]):  # None: once more at the end
+                while queue.stored:
+                    address = queue.stored.popleft()
+                    pending.rows[address] = self.store.get(address)
+                    advance(passes[address])
+                if outcome is None:
+                    break
                 address = outcome.address
                 if self._keep(outcome, pending):
                     self._notify(pending, address)
                 else:
-                    reasons[address] = outcome.reason or "no reason given"
-                if self.strict and address in reasons:
+                    failed[address] = outcome
+                queue.finish(address)
+                if self.strict and address in failed:
                     labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
-                    raise Incomplete(f"void: {labels}: {reasons[address]} (--strict stops at the first)")
+                    raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")
                 advance(passes[address])
-        return reasons
+        return failed
 
     def _keep(self, outcome: Outcome, pending: _Pending) -> bool:
         """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""
@@ -161,6 +177,15 @@ class Dispatcher:
                 close()
 
 
+def reason_of(outcome: Outcome) -> str:
+    return outcome.reason or "no reason given"
+
+
+def reasons_of(failed: Mapping[str, Outcome], wanted: Mapping[str, Collection[str]]) -> Reasons:
+    """Return the reason of every cell that was wanted of a failed job."""
+    return {(address, cell): reason_of(outcome) for address, outcome in failed.items() for cell in wanted[address]}
+
+
 class _Pending:
     """The jobs of a stage by address, their rows so far, and their cells that were missing at the start."""
 
@@ -178,10 +203,25 @@ class _Pending:
     def merged(self, address: str) -> CleanJob | AttackJob:
         return merge([planned.job for planned in self.jobs[address]])
 
-    def missing_by_metric(self, address: str) -> list[tuple[str, ...]]:
-        """Return the missing cells of a job, one tuple for each metric with all of its targets."""
-        cells: dict[str, dict[str, None]] = defaultdict(dict)
-        for cell in (cell for job in self.jobs[address] for cell in job.cells):
-            if cell.key in self.missing[address] and cell.metric != RECORD:
-                cells[cell.metric][cell.key] = None
-        return [tuple(keys) for keys in cells.values()]
+    def parts(self, address: str, wanted: Collection[str], failed: Outcome) -> list[tuple[str, ...]]:
+        """Return the parts in which to try failed cells again; none if they cannot be divided.
+
+        If a target is known to have failed, its cells are one part, and those of all other targets are the other. Else
+        each metric is a part, with all its targets. The targets of a single metric are parts if the worker died,
+        because a target may have crashed it.
+        """
+        cells = {cell.key: cell for job in self.jobs[address] for cell in job.cells if cell.key in wanted}
+        cells.pop(RECORD, None)
+        by_target: dict[str | None, dict[str, None]] = defaultdict(dict)
+        by_metric: dict[str, dict[str, None]] = defaultdict(dict)
+        of_failed: dict[bool, dict[str, None]] = defaultdict(dict)
+        for key, cell in cells.items():
+            by_target[cell.target][key] = by_metric[cell.metric][key] = None
+            of_failed[cell.target is not None and cell.target == failed.network][key] = None
+        if failed.network is not None and len(of_failed) == 2:
+            found = of_failed
+        elif len(by_metric) > 1:
+            found = by_metric
+        else:
+            found = by_target if failed.died else {}
+        return [tuple(keys) for keys in found.values()] if len(found) > 1 else []

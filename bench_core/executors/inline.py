@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import ContractError, UsageError, raised
+from ..errors import ContractError, NetworkFault, UsageError, raised
 from . import Outcome, Task
+from .tasks import TaskQueue
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -19,6 +20,8 @@ def attempt(worker: Worker, task: Task) -> Outcome:
         return Outcome(task.address, worker.compute(task.spec, list(task.wanted)))
     except UsageError as error:
         return Outcome(task.address, reason=str(error), usage=True)
+    except NetworkFault as error:
+        return Outcome(task.address, reason=str(error), network=error.network)
     except ContractError as error:
         return Outcome(task.address, reason=str(error))
     except (Exception, SystemExit) as error:
@@ -45,7 +48,7 @@ class Inline:
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         try:
-            for task in tasks:
+            for task in TaskQueue.of(tasks).drain():
                 yield attempt(worker, task)
         finally:
             torch.set_num_threads(threads)

@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from ..errors import raised
@@ -16,6 +17,7 @@ from ..types import Json
 from . import Limits, Outcome, Task
 from .hardware import cpu_count
 from .settings import worker_environment
+from .tasks import POLL_SECONDS, TaskQueue
 from .watchdog import Watch, describe_exit, kill
 from .worker import READY
 
@@ -40,17 +42,20 @@ class Local:
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         if not tasks:
             return
-        waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        for task in tasks:
-            waiting.put(task)
-        done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        waiting = TaskQueue.of(tasks)
+        done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         count = min(self.workers or default_workers(tasks[0].spec["environment"]), len(tasks))
         threads = [WorkerThread(self._take_worker(), waiting, done) for _ in range(count)]
         try:
             for thread in threads:
                 thread.start()
-            for _ in tasks:
-                yield done.get()
+            working = count
+            while working:
+                outcome = done.get()
+                if outcome is None:
+                    working -= 1
+                else:
+                    yield outcome
             self.idle += [thread.worker for thread in threads]
         except BaseException:
             for thread in threads:
@@ -72,11 +77,12 @@ def default_workers(environment: Json) -> int:
 
 
 class WorkerThread:
-    """A thread that passes waiting tasks to one worker process, until none is left or the worker is stopped."""
+    """A thread that passes waiting tasks to one worker process, until none is left or the worker is stopped.
 
-    def __init__(
-        self, worker: WorkerProcess, waiting: queue.SimpleQueue[Task], done: queue.SimpleQueue[Outcome]
-    ) -> None:
+    It puts the outcomes in `done`, and None at its end.
+    """
+
+    def __init__(self, worker: WorkerProcess, waiting: TaskQueue, done: queue.SimpleQueue[Outcome | None]) -> None:
         self.worker, self.waiting, self.done = worker, waiting, done
         self.thread = threading.Thread(target=self._work, daemon=True)
 
@@ -84,16 +90,19 @@ class WorkerThread:
         self.thread.start()
 
     def _work(self) -> None:
-        while not self.worker.stopped:
-            try:
-                task = self.waiting.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                outcome = self.worker.compute(task)
-            except Exception as error:  # without an outcome for each task, the driver would wait for ever
-                outcome = Outcome(task.address, reason=raised(error))
-            self.done.put(outcome)
+        try:
+            while not (self.worker.stopped or self.waiting.exhausted):
+                task = self.waiting.take()
+                if task is None:
+                    time.sleep(POLL_SECONDS)
+                    continue
+                try:
+                    outcome = self.worker.compute(task)
+                except Exception as error:  # a task without an outcome would be missing from the run without a reason
+                    outcome = Outcome(task.address, reason=raised(error))
+                self.done.put(outcome)
+        finally:
+            self.done.put(None)
 
 
 class WorkerProcess:
@@ -129,7 +138,7 @@ class WorkerProcess:
                 return exchange(process, task.address, request)
         except (OSError, EOFError, ValueError):
             death = self._reap(process)
-            return Outcome(task.address, reason=watch.reason or death)
+            return Outcome(task.address, reason=watch.reason or death, died=True)
 
     def stop(self) -> None:
         """Kill the process. It is not started again."""
@@ -205,4 +214,4 @@ def exchange(process: subprocess.Popen[bytes], address: str, request: bytes) -> 
     bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
     if bundle is not None and len(bundle) < answer["size"]:
         raise EOFError
-    return Outcome(address, bundle, answer["reason"], answer["usage"])
+    return Outcome(address, bundle, answer["reason"], answer["usage"], answer["network"])

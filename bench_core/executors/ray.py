@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from .hardware import cpu_count
 from .ray_cluster import LOCAL, Request, capacity, check_capacity, connect, first_line, import_ray, local_gpus
 from .ray_worker import RayWorker, differences, plugins
 from .settings import worker_environment
+from .tasks import POLL_SECONDS, TaskQueue
 
 ATTEMPTS = 3  # a task during which this number of workers died is void
 WAIT_SECONDS = 5.0
@@ -106,8 +108,8 @@ class _Scheduler:
     def __init__(self, executor: Ray, request: Request, tasks: Sequence[Task]) -> None:
         self.ray, self.executor, self.request = import_ray(), executor, request
         self.spec = tasks[0].spec
-        self.waiting = deque(tasks)
-        self.unfinished = len(tasks)
+        self.queue = TaskQueue.of(tasks)
+        self.lost: deque[Task] = deque()
         self.deaths: Counter[str] = Counter()
         self.failed_starts = 0
         self.pending: dict[Any, tuple[Any, Task | None]] = {}
@@ -116,20 +118,22 @@ class _Scheduler:
 
     def outcomes(self) -> Iterator[Outcome]:
         room = self.executor.worker_count or capacity(self.ray.nodes(), self.request)
-        count = min(room, self.unfinished)
+        count = min(room, len(self.queue))
         while len(self.executor.workers) < count:
             self.executor.add_worker(self.request, self.spec["environment"])
-        while self.unfinished:
+        while self.lost or not self.queue.exhausted or any(task for _, task in self.pending.values()):
             self.assign()
+            if not self.pending:  # other runs compute what is left
+                time.sleep(POLL_SECONDS)
+                continue
             ready, _ = self.ray.wait(list(self.pending), num_returns=1, timeout=WAIT_SECONDS)
             if not ready and self.no_node_left():
                 reason = f"no node is left in the cluster that has {self.request}"
-                yield from (Outcome(task.address, reason=reason) for task in self.waiting)
+                yield from (Outcome(task.address, reason=reason) for task in (*self.lost, *self.queue.drain()))
                 return
             for reference in ready:
                 outcome = self.receive(reference)
                 if outcome is not None:
-                    self.unfinished -= 1
                     yield outcome
 
     def assign(self) -> None:
@@ -142,8 +146,9 @@ class _Scheduler:
             if worker not in self.executor.started:
                 settings = environment["device"], environment["dtype"], environment["threads"]
                 self.pending[worker.start.remote(*settings)] = worker, None
-            elif self.waiting:
-                task = self.waiting.popleft()
+                continue
+            task = self.lost.popleft() if self.lost else self.queue.take()
+            if task is not None:
                 self.pending[worker.compute.remote(task)] = worker, task
 
     def receive(self, reference: Any) -> Outcome | None:
@@ -193,8 +198,9 @@ class _Scheduler:
         """Queue a lost worker's task again; return a failed outcome if it has killed too many workers."""
         self.deaths[task.address] += 1
         if self.deaths[task.address] >= ATTEMPTS:
-            return Outcome(task.address, reason=f"the worker process died {ATTEMPTS} times ({first_line(error)})")
-        self.waiting.appendleft(task)
+            reason = f"the worker process died {ATTEMPTS} times ({first_line(error)})"
+            return Outcome(task.address, reason=reason, died=True)
+        self.lost.append(task)
         return None
 
     def no_node_left(self) -> bool:

@@ -51,7 +51,8 @@ def main() -> None:
         except BaseException as error:  # such as a plugin's own KeyboardInterrupt; Ctrl-C never reaches a worker
             outcome = Outcome(task.address, reason=raised(error))
         bundle = outcome.bundle
-        head = {"reason": outcome.reason, "usage": outcome.usage, "size": None if bundle is None else len(bundle)}
+        size = None if bundle is None else len(bundle)
+        head = {"reason": outcome.reason, "usage": outcome.usage, "network": outcome.network, "size": size}
         give_back_memory()  # so that the next task's memory limit does not count it
         try:
             answers.write(json.dumps(head).encode() + b"\n" + (bundle or b""))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..reserved import RECORD
-from ..suite.model import members, source_label
 from .jobs import AttackJob, Batch, Cell, CleanJob, Observation, PlannedJob, observation
 from .resolve import ResolvedSuite
 from .selection import Selection
@@ -57,11 +56,11 @@ def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[Planned
     for model in dict.fromkeys([*resolved.suite.targets, *resolved.suite.all_models]):
         metrics = _clean_metrics(resolved, model, "selected")
         jobs += _clean_jobs(resolved, parts, model, metrics) if metrics else []
-    sources = {source_label(source): source for source in resolved.suite.sources}
+    members = resolved.suite.members_by_source
     observed = _observed_attack(resolved)
     for (attack, source, budget), use in resolved.attacks.items():
         labels = {"source": source, "attack": attack, "budget": budget}
-        jobs += _attack_jobs(resolved, parts, labels, members(sources[source]), use, observed)
+        jobs += _attack_jobs(resolved, parts, labels, members[source], use, observed)
     return jobs
 
 
@@ -135,7 +134,8 @@ def _attack_jobs(
     suite, budget = resolved.suite, resolved.budget(labels["budget"])
     targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
-    forwards, backwards = use.cost.total(budget.steps)
+    networks = sum(resolved.models[name].networks for name in source)
+    forwards, backwards = (networks * passes for passes in use.cost.total(budget.steps))
     metrics = evaluations(resolved, budget.steps)
     for part in parts:
         job = AttackJob(
@@ -147,6 +147,6 @@ def _attack_jobs(
 
 
 def is_white_box(resolved: ResolvedSuite, source: Sequence[str], target: str) -> bool:
-    """Return whether a target has the weights of the source, or of one of its members."""
-    identities = [resolved.models[name].identity for name in source]
-    return resolved.models[target].identity in identities
+    """Return whether a target has any weights of the source, whatever their labels and whatever both are made of."""
+    weights = resolved.models[target].weights
+    return any(not weights.isdisjoint(resolved.models[name].weights) for name in source)

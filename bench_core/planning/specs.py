@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
+from ..digests import digest
 from ..reserved import EXAMINED, PREDICTED
 from ..types import Json, Precision
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,25 @@ class ModelSpec:
             "code": self.code,
         }
 
+    @cached_property
+    def weights(self) -> frozenset[str]:
+        """What identifies its weights, and those of all models that it is made of.
+
+        These are the SHA-256 digests in the identity or, where it has none, the recipe with its options and identity.
+        """
+        digests = set(_digests(self.identity))
+        for value in self.parts.values():
+            for part in value if isinstance(value, tuple) else (value,):
+                digests |= part.weights
+        described = digest({"recipe": self.recipe, "options": self.options, "identity": self.identity})
+        return frozenset(digests or {described})
+
+    @property
+    def networks(self) -> int:
+        """The number of networks that an image passes in one forward: that of the members of an ensemble, else 1."""
+        members = [part for value in self.parts.values() if isinstance(value, tuple) for part in value]
+        return sum(part.networks for part in members) or 1
+
     def to_json(self) -> Json:
         parts = {
             option: [part.to_json() for part in value] if isinstance(value, tuple) else value.to_json()
@@ -77,6 +101,19 @@ class ModelSpec:
             for option, value in given["parts"].items()
         }
         return cls(**{**given, "parts": parts})
+
+
+def _digests(value: Any) -> Iterator[str]:
+    """Yield every SHA-256 in a JSON value, however deep."""
+    if isinstance(value, str):
+        if SHA256.fullmatch(value.lower()):
+            yield value.lower()
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _digests(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _digests(item)
 
 
 @dataclass(frozen=True)

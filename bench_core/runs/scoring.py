@@ -46,7 +46,7 @@ def score_run(
     """
     summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
     scores = Scores([*summarised, *derive(Scores(summarised), suite)])
-    warned = warnings(rows, scores, suite.budgets) if warn else []
+    warned = warnings(rows, scores, suite.budgets, suite.members_by_source) if warn else []
     result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published)
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from ..errors import Fault, UsageError, one_line
 from ..planning.jobs import Cell, PlannedJob
-from ..suite.model import Suite, members, source_label
+from ..suite.model import Suite
 from .images import ImageSet, Over
 from .labels import Labels, Relation
 
@@ -45,7 +45,7 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
         suite: The suite that the jobs are of.
         is_white_box: Returns whether a target is the source with these members, or one of them.
     """
-    sources = {source_label(source): source for source in suite.sources}
+    members = suite.members_by_source
 
     def complete(job: PlannedJob, cell: Cell) -> Labels:
         given = Labels.of({**job.labels, **({"target": cell.target} if cell.target else {})})
@@ -53,7 +53,7 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
         if given.budget is not None:
             added["norm"] = suite.budgets[given.budget].norm
         if given.source is not None and given.target is not None:
-            white = is_white_box(members(sources[given.source]), given.target)
+            white = is_white_box(members[given.source], given.target)
             added["relation"] = Relation.WHITE_BOX if white else Relation.BLACK_BOX
         if given.attack is not None:
             added |= suite.attacks[given.attack].swept

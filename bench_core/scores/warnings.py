@@ -11,7 +11,7 @@ import numpy as np
 
 from ..reserved import EXAMINED, RECORD
 from ..statistics import bootstrap
-from ..suite.model import ENSEMBLE_MARK, BudgetEntry
+from ..suite.model import BudgetEntry
 from .images import Unpairable, difference
 from .labels import Labels
 from .rows import Arrays, RowSet
@@ -32,19 +32,21 @@ class Warned:
         kind: What is wrong. Warnings of one kind are printed together.
         found: The numbers that it is based on.
         network: The network it is about, else empty.
+        sources: The sources that this network is, or is a member of.
         attacked: The source, attack and budget it is about.
     """
 
     kind: str
     found: str = ""
     network: str = ""
+    sources: frozenset[str] = frozenset()
     attacked: Attacked = ("", "", "")
 
     def concerns(self, score: LabelledScore) -> bool:
         """Return whether a score depends on what the warning is about."""
         if not self.network:
             return attacked(score.labels) == self.attacked
-        return self.network in (*(score.labels.source or "").split(ENSEMBLE_MARK), score.labels.target or "")
+        return score.labels.source in self.sources or score.labels.target == self.network
 
     def __str__(self) -> str:
         source, attack, budget = self.attacked
@@ -74,11 +76,21 @@ def _listed(warned: Sequence[Warned]) -> str:
 
 
 def warnings(
-    rows: Sequence[RowSet], scores: Sequence[LabelledScore], budgets: Mapping[str, BudgetEntry]
+    rows: Sequence[RowSet],
+    scores: Sequence[LabelledScore],
+    budgets: Mapping[str, BudgetEntry],
+    members: Mapping[str, Sequence[str]],
 ) -> list[Warned]:
-    """Return all warnings about a run's numbers; of several of one kind about one attack, the first."""
+    """Return all warnings about a run's numbers; of several of one kind about one attack, the first.
+
+    Args:
+        rows: The rows of every metric.
+        scores: The scores.
+        budgets: The budgets of the suite.
+        members: The models of each source.
+    """
     records = {attacked(row.labels): row for row in rows if row.metric == RECORD and not row.void}
-    made = [*_of_networks(rows), *_of_steps(scores)]
+    made = [*_of_networks(rows, members), *_of_steps(scores)]
     for key, record in records.items():
         made += [Warned(kind, text, attacked=key) for kind, text in _of_record(record.arrays, budgets[key[2]])]
     made += _of_pairs(records, budgets)
@@ -93,28 +105,40 @@ NETWORKS = {
     "saturated": "the cross entropy's gradient is zero because the logits are so large (use loss = margin)",
     "softmax": "the network gives probabilities, not logits",
     "randomised": "the network is randomised: attack its expectation, and read its scores as one random draw",
+    "nan_gradient": "the network's input gradient is NaN or infinite, so attacks on it are void",
+    "changes_images": "the network changes its input in place, of which bench gives it a copy",
+    "changes_itself": "the network changes itself at every forward, so its answers may depend on those before",
+    "float16": "the network answers in float16, of which bench makes float32: it is less exact than others",
+    "bfloat16": "the network answers in bfloat16, of which bench makes float32: it is less exact than others",
+    "float64": "the network answers in float64, of which bench makes float32",
 }
+BATCH = "the network's answer for an image depends on the other images of the batch (batch statistics?)"
 
 
-def _of_networks(rows: Sequence[RowSet]) -> Iterator[Warned]:
+def _of_networks(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
     for row in rows:
         if row.metric != EXAMINED:
             continue
         network = row.labels["target"]
+        sources = frozenset(source for source, names in members.items() if network in names)
         if row.void:
-            yield Warned("the network could not be examined", row.void, network)
+            yield Warned("the network could not be examined", row.void, network, sources)
             continue
         examined = row.arrays["examined"]
         for name, kind in NETWORKS.items():
             share = float(row.arrays.get(name, ~examined)[examined].mean())
             if share > 0:
-                yield Warned(kind, f"{100 * share:.0f}% of {examined.sum()} images", network)
+                yield Warned(kind, f"{100 * share:.0f}% of {examined.sum()} images", network, sources)
+        gap = float(row.arrays.get("batch_gap", np.zeros(1)).max())
+        if gap > 0:
+            yield Warned(BATCH, f"alone, by up to {100 * gap:.2g}% of its largest logit", network, sources)
 
 
 def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:
     """Warn about what the host recorded of one attack on one source."""
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
+        UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0),
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
@@ -140,6 +164,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
 
 
 LOST = "loses success on its own source"
+UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
 
 
 def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:

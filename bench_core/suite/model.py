@@ -174,6 +174,11 @@ class Suite(Strict):
         return list(dict.fromkeys([*attacked, *self.targets, *(self.images.models or [])]))
 
     @property
+    def members_by_source(self) -> dict[str, list[str]]:
+        """The labels of each source's models, by the label of the source."""
+        return {source_label(source): members(source) for source in self.sources}
+
+    @property
     def swept(self) -> list[str]:
         """The options that attacks sweep, which are labels of their scores."""
         return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))

@@ -89,11 +89,11 @@ class _Names:
         # compared with all models, not with the sources: an override that removes a source must not cause a fault
         for label, budget in self.entries("budgets").items():
             for source in _strings(budget.get("sources")):
-                yield from ((f"budgets.{label}.sources", name, models) for name in source.split(ENSEMBLE_MARK))
+                yield from ((f"budgets.{label}.sources", name, models) for name in _members(source, models))
             yield from ((f"budgets.{label}.attacks", name, attacks) for name in _strings(budget.get("attacks")))
         for label, attack in self.entries("attacks").items():
             for source in attack["by_source"] if isinstance(attack.get("by_source"), Mapping) else ():
-                yield from ((f"attacks.{label}.by_source", name, models) for name in source.split(ENSEMBLE_MARK))
+                yield from ((f"attacks.{label}.by_source", name, models) for name in _members(source, models))
         for label, worst in self.entries("worst_case").items():
             yield from ((f"worst_case.{label}.attacks", name, attacks) for name in _strings(worst.get("attacks")))
         yield from self._chosen(attacks)
@@ -116,6 +116,21 @@ class _Names:
                 for name, known in defined.items():
                     if isinstance(chosen.get(name), str):
                         yield f"{key}.{choice}.{name}", chosen[name], known
+
+
+def _members(source: str, models: Collection[str] | None) -> list[str]:
+    """Return the models whose labels the label of a source joins. A label may contain the mark that joins them.
+
+    If there are no such models, it is split at every mark.
+    """
+    for model in models or ():
+        if source == model:
+            return [model]
+        if source.startswith(model + ENSEMBLE_MARK):
+            rest = _members(source[len(model) + 1 :], models)
+            if models is not None and set(rest) <= set(models):
+                return [model, *rest]
+    return source.split(ENSEMBLE_MARK)
 
 
 def _strings(value: Any) -> list[str]:

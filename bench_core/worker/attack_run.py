@@ -29,6 +29,19 @@ def batch_seed(examples: Examples, seed: int) -> int:
     return int(examples.ids[0][:12], 16) + seed
 
 
+def copied(examples: Examples) -> Examples:
+    targets = None if examples.targets is None else examples.targets.clone()
+    return Examples(examples.images.clone(), examples.labels.clone(), examples.ids, targets)
+
+
+def equal(first: Examples, second: Examples) -> bool:
+    """Return whether images, labels and targets are equal."""
+    pairs = [(first.images, second.images), (first.labels, second.labels)]
+    if first.targets is not None and second.targets is not None:
+        pairs.append((first.targets, second.targets))
+    return all(torch.equal(*pair) for pair in pairs)
+
+
 @dataclass
 class AttackRun:
     """One run of an attack. Iterate over `steps` once; afterwards `passes` and `returned` are complete.
@@ -38,7 +51,7 @@ class AttackRun:
         source: The network that it attacks.
         examples: The batch, which the attack must not change.
         rng: The batch's random streams.
-        passes: The counter of passes through the source.
+        passes: The counter of passes through the source or its members.
         returned: The rows that the attack's generator returned.
     """
 
@@ -56,17 +69,17 @@ class AttackRun:
             ContractError: if the attack changed its inputs, the source, or the settings of the process.
         """
         examples = self.examples
-        images, labels = examples.images.clone(), examples.labels.clone()
+        given = copied(examples)  # so that the attack cannot change what others see
         draws_globally = getattr(self.attack, "global_seed", False)
         with guarded(self.source, batch_seed(examples, self.rng.seed) if draws_globally else None):
-            generator = self.attack(self.source, examples, self.rng)
+            generator = self.attack(self.source, given, self.rng)
             try:
                 yield from self._advance(generator)
             finally:
                 close = getattr(generator, "close", None)
                 if close:
                     close()
-            if not (torch.equal(images, examples.images) and torch.equal(labels, examples.labels)):
+            if not equal(given, examples):
                 raise ContractError("the attack changed its input images or labels in place")
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -80,4 +93,5 @@ class AttackRun:
                     return
             if images is None:
                 return
-            yield images.detach() if isinstance(images, Tensor) else images
+            # a copy, because the attack may go on in the tensor that it yielded
+            yield images.detach().clone() if isinstance(images, Tensor) else images

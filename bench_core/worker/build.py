@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from ..planning.specs import AttackSpec, MetricSpec, ModelSpec
 from ..registry import Offer, Registry
 from ..types import Attack, Budget, Metric, Precision
 from .precision import InBfloat16
+from .watch import Named
 
 MODELS_KEPT = 24
 MEMORY_FOR_MODELS = 0.5  # share of a GPU's memory; the rest is for batches
@@ -46,6 +48,22 @@ class Builder:
         model = model.to(device).eval().requires_grad_(False)
         self.models[key] = model
         return model
+
+    def named(self, specs: Mapping[str, ModelSpec], device: str) -> list[Named]:
+        """Return the networks of some models with their labels, and then their parts, built unless they are kept."""
+        whole = [Named(label, "", self.model(spec, device)) for label, spec in specs.items()]
+        return whole + [
+            Named(label, option, inner.network)
+            for label, spec in specs.items()
+            for option, part in parts_of(spec)
+            for inner in self.named({label: part}, device)
+        ]
+
+    def counted(self, spec: ModelSpec, device: str) -> list[nn.Module]:
+        """Return the networks of a model whose calls are passes: itself, or its members, and the parts of these."""
+        ensemble = any(isinstance(value, tuple) for value in spec.parts.values())
+        inner = [network for _, part in parts_of(spec) for network in self.counted(part, device)]
+        return inner if ensemble else [self.model(spec, device), *inner]
 
     def source(self, job: AttackJob, precision: Precision) -> nn.Module:
         """Return the network that is attacked: a single one, or the ensemble of the source's members."""
@@ -91,6 +109,15 @@ class Builder:
         if not device.startswith("cuda"):
             return False
         return sum(map(memory_of, self.models.values())) > MEMORY_FOR_MODELS * gpu_memory(device)
+
+
+def parts_of(spec: ModelSpec) -> list[tuple[str, ModelSpec]]:
+    """Return the models that a model is made of, each with the option that names it."""
+    return [
+        (option, part)
+        for option, value in spec.parts.items()
+        for part in (value if isinstance(value, tuple) else (value,))
+    ]
 
 
 def gpu_memory(device: str) -> int:

@@ -6,45 +6,113 @@ rows into warnings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
+from .guard import own_changes
 from .rng_state import is_randomised
 
 EXAMINED_IMAGES = 32  # the first of the dataset
+IMAGES_ALONE = 8  # images that are also passed alone
 LAST_STEPS = 10  # steps over which progress is measured, or half of all steps if fewer
 REPEATS = 16  # forwards of a randomised network: two draws from a few possible values may be equal
 TOLERANCE = 1e-4  # share of the largest logit by which outputs of a deterministic network may differ
+TOLERANCE_ALONE = 1e-3  # the same for an image alone and in a batch, which may be computed by other algorithms
+ROUNDING = 8  # relative roundings (eps of the number type) by which outputs of half precision may differ
+PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     """Examine a network on the first images of a batch.
 
     Returns:
-        Rows, bool [n], which are false for images that were not used. `examined`: the image was used; `softmax`: the
+        Rows [n], which are false or 0 for images that were not used. `examined`: the image was used; `softmax`: the
         outputs are probabilities; `randomised`: a repeated forward differs; `no_gradient`: the network cannot be
         differentiated; `zero_gradient`: the input gradient of the margin is zero; `saturated`: only that of the cross
-        entropy is zero, in float32.
+        entropy is zero, in float32; `nan_gradient`: one of them is NaN or infinite; `batch_gap`: see there; `float16`,
+        `bfloat16`, `float64`: the type of its answers, if it is not that of the images; `changes_images`: it writes
+        into its input; `changes_itself`: it changes its buffers, or other parts of itself, at every forward.
     """
     count, sample = len(examples.labels), examples.take(slice(0, EXAMINED_IMAGES))
-    first = network(sample.images)
+    with noting(network) as noted:
+        first = network(sample.images)
     repeated = [network(sample.images) for _ in range(REPEATS if is_randomised(network, sample.images[:1]) else 1)]
     gradients = {name: loss_gradient(network, sample, name) for name in LOSSES}
     examined = torch.ones_like(sample.labels, dtype=torch.bool)
     zero = {name: ~examined if size is None else size == 0 for name, size in gradients.items()}
+    lost = [~examined if size is None else ~size.isfinite() for size in gradients.values()]
+    randomised = (torch.stack(repeated) - first).abs().amax((0, 2)) > TOLERANCE * first.abs().amax(1)
+    types = {name: dtype in noted.types for name, dtype in PRECISIONS.items() if dtype != sample.images.dtype}
     rows = {
         "examined": examined,
         "no_gradient": examined if gradients["margin"] is None else ~examined,
         "softmax": (first >= 0).all(1) & ((first.sum(1) - 1).abs() < 1e-3),
-        "randomised": (torch.stack(repeated) - first).abs().amax((0, 2)) > TOLERANCE * first.abs().amax(1),
+        "randomised": randomised,
         "zero_gradient": zero["margin"],
         "saturated": zero["cross_entropy"] & ~zero["margin"],
+        "nan_gradient": torch.stack(lost).any(0),
+        "batch_gap": batch_gap(network, sample.images, noted.types) * ~randomised,
+        "changes_images": examined & noted.changed_images,
+        "changes_itself": examined & bool(own_changes(network, sample.images[:1])),
+        **{name: examined & answered for name, answered in types.items()},
     }
     return {name: torch.cat([row, row.new_zeros(count - len(row))]) for name, row in rows.items()}
+
+
+@dataclass
+class Noted:
+    """What the hooks of `noting` saw of a network: the types of its answers, and whether it writes into its input."""
+
+    types: set[torch.dtype] = field(default_factory=set)
+    changed_images: bool = False
+    images: list[Tensor] = field(default_factory=list)  # a copy of the input of each call that is not finished
+
+
+@contextmanager
+def noting(network: nn.Module) -> Iterator[Noted]:
+    """Note what a network itself does, before others that have registered hooks convert its answer."""
+    noted = Noted()
+
+    def enter(_network: nn.Module, inputs: Any) -> None:
+        noted.images.append(inputs[0].clone())
+
+    def leave(_network: nn.Module, inputs: Any, answer: Any) -> None:
+        noted.changed_images |= not torch.equal(noted.images.pop(), inputs[0])
+        if isinstance(answer, Tensor):
+            noted.types.add(answer.dtype)
+
+    before, after = network.register_forward_pre_hook(enter), network.register_forward_hook(leave, prepend=True)
+    try:
+        yield noted
+    finally:
+        before.remove()
+        after.remove()
+
+
+def batch_gap(network: nn.Module, images: Tensor, types: set[torch.dtype]) -> Tensor:
+    """Compare the first images alone with the same images in company, as a network must not look at the others.
+
+    Args:
+        network: The network.
+        images: Images [n, c, h, w].
+        types: The types of the network's answers, which decide how much rounding is expected.
+
+    Returns:
+        Differences [n], as shares of the image's largest logit; 0 where it is no more than rounding.
+    """
+    together = network(images)[:IMAGES_ALONE].double()
+    alone = torch.cat([network(image[None]) for image in images[:IMAGES_ALONE]]).double()
+    gap = (alone - together).abs().amax(1) / together.abs().amax(1).clamp(min=1e-30)
+    expected = max([TOLERANCE_ALONE, *(ROUNDING * torch.finfo(dtype).eps for dtype in types)])
+    gap = torch.where(gap > expected, gap, 0.0).float()
+    return torch.cat([gap, gap.new_zeros(len(images) - len(gap))])
 
 
 def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor | None:

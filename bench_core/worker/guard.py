@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ContractError
 from .rng_state import RandomStates, seed_all
@@ -18,6 +19,25 @@ HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
     "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
 )  # fmt: skip
+
+
+_own_changes: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
+
+
+def own_changes(network: nn.Module, image: Tensor) -> frozenset[str]:
+    """Return what a network changes in itself at every forward, such as running statistics; found once, and kept.
+
+    Args:
+        network: A network that has been called before, so that what it makes at its first call is there.
+        image: An image [1, c, h, w].
+    """
+    if network not in _own_changes:
+        network.eval()
+        before, states = ModelState.of(network), RandomStates()
+        network(image)
+        states.restore()
+        _own_changes[network] = frozenset(differing(before, ModelState.of(network)))
+    return _own_changes[network]
 
 
 @contextmanager
@@ -29,14 +49,18 @@ def guarded(model: nn.Module, seed: int | None = None) -> Iterator[None]:
         seed: A seed for the global generators, if the attack may draw from them.
 
     Raises:
-        ContractError: with a list of everything that the attack changed in the model or the process.
+        ContractError: with a list of everything that the attack changed in the model or the process. What the network
+            is known to change in itself is left out.
     """
     model_before, settings, states = ModelState.of(model), TorchSettings.current(), RandomStates()
     if seed is not None:
         seed_all(seed)
     try:
         yield
-        changed = [f"the model's {name}" for name in differing(model_before, ModelState.of(model))]
+        excused = {name for module in model.modules() for name in _own_changes.get(module, ())}
+        changed = [
+            f"the model's {name}" for name in differing(model_before, ModelState.of(model)) if name not in excused
+        ]
         changed += [f"torch's {name}" for name in differing(settings, TorchSettings.current())]
         changed += RandomStates().differing(states) if seed is None else []
         if changed:

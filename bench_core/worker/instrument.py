@@ -1,9 +1,9 @@
-"""Instruments of a network: a cache of its last forward, and a counter of the images that pass through it."""
+"""Instruments of networks: a cache of the last forward, and a counter of the images that pass through them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -15,21 +15,22 @@ from ..batches import batched_forward
 class CachedForward(nn.Module):
     """A network that caches its last output, so that metrics that observe the same tensor share one forward.
 
-    A call that needs a gradient is never cached.
+    A call that needs a gradient is never cached. The input is kept as a copy and compared, since a metric may write
+    into its own tensor between two calls, and the output is returned as a copy, since it may write into that too.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.last: tuple[Tensor, Tensor] | None = None
+        self.last: tuple[Tensor, Tensor, Tensor] | None = None  # the input, a copy of it, the output
 
     def forward(self, images: Tensor) -> Tensor:
         if torch.is_grad_enabled() and images.requires_grad:
             logits: Tensor = self.network(images)
             return logits
-        if self.last is None or self.last[0] is not images:
-            self.last = images, batched_forward(self.network, images)
-        return self.last[1]
+        if self.last is None or self.last[0] is not images or not torch.equal(self.last[1], images):
+            self.last = images, images.clone(), batched_forward(self.network, images)
+        return self.last[2].clone()
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the network, for metrics that use one."""
@@ -40,12 +41,28 @@ class CachedForward(nn.Module):
 
 
 class PassCounter:
-    """Counts the images that pass through a network, forwards and backwards, within `with counter.counting()`."""
+    """Counts the images that pass through networks, forwards and backwards, within `with counter.counting()`.
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network, self.forwards, self.backwards = network, 0, 0
+    Args:
+        networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
+            and so does a call of a member alone. A call that another one makes is not counted.
+    """
 
-    def _count(self, _module: nn.Module, _inputs: Any, logits: Tensor) -> None:
+    def __init__(self, *networks: nn.Module) -> None:
+        self.networks = list(dict.fromkeys(networks))
+        self.forwards = self.backwards = self.depth = 0
+
+    def __deepcopy__(self, _memo: Any) -> PassCounter:
+        """Return the counter itself, so that passes through a copy of the network that an attack makes are counted."""
+        return self
+
+    def _enter(self, _module: nn.Module, _inputs: Any) -> None:
+        self.depth += 1
+
+    def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
+        self.depth -= 1
+        if self.depth or not isinstance(logits, Tensor):
+            return
         self.forwards += len(logits)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)
@@ -55,8 +72,9 @@ class PassCounter:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        handle = self.network.register_forward_hook(self._count)
-        try:
+        self.depth = 0
+        with ExitStack() as stack:
+            for network in self.networks:
+                stack.callback(network.register_forward_pre_hook(self._enter).remove)
+                stack.callback(network.register_forward_hook(self._leave, always_call=True).remove)
             yield
-        finally:
-            handle.remove()

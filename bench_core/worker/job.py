@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..errors import ContractError, Fault, UsageError
+from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
@@ -18,11 +19,13 @@ from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
 from .diagnostics import AttackDiagnostics, examine
+from .guard import own_changes
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
 from .rng_state import separate_streams
 from .streams import ImageStreams
+from .watch import Watches, watched
 
 
 class Worker:
@@ -42,7 +45,7 @@ class Worker:
             The arrays of the cells, packed for the store; none for a check of a source.
 
         Raises:
-            ContractError: if a plugin broke its contract.
+            ContractError: if a plugin broke its contract; NetworkFault if a network did.
             UsageError: if the user made a mistake that only a worker finds, such as a source that the attack rejects.
         """
         parsed = job_from_json(spec)
@@ -51,30 +54,43 @@ class Worker:
         try:
             _configure_torch(job.environment.threads)
             examples = self.loader.examples(job.batch, device)
-            networks = [self.builder.model(model, device) for model in job.models.values()]
-            with torch.no_grad(), separate_streams(networks, examples.images[:1], batch_seed(examples, job.seed)):
-                arrays = self._compute(parsed, examples, frozenset(wanted))
+            needed = labels_needed(job, wanted)
+            named = self.builder.named({label: job.models[label] for label in needed}, device)
+            whole, image = [each.network for each in named if not each.part], examples.images[:1]
+            with (
+                torch.no_grad(),
+                watched(named) as watches,
+                separate_streams(whole, image, batch_seed(examples, job.seed)),
+            ):
+                changing = [network for network in whole if own_changes(network, image)]
+                arrays = self._compute(parsed, examples, frozenset(wanted), watches)
+            if changing:
+                self.builder.clear()  # so that the next job starts from the same network
             self.builder.evict(device)
             return pack(arrays)
-        except BaseException:
+        except BaseException as error:
             self.builder.clear()  # the failure may have left a network changed
+            if isinstance(error, NetworkFault) and error.form and isinstance(parsed, CleanJob):
+                raise UsageError(Fault(f"models.{error.network}", "", error.fault)) from error
             raise
 
-    def _compute(self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str]) -> Arrays:
+    def _compute(self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
         match job:
             case CleanJob():
-                return self._clean(job, examples, wanted)
+                return self._clean(job, examples, wanted, watches)
             case AttackJob():
-                return self._attack(job, examples, wanted)
+                return self._attack(job, examples, wanted, watches)
             case SourceCheck(job=checked):
                 self._accepted_attack(checked, self.builder.source(checked, checked.environment.dtype))
         return {}
 
-    def _clean(self, job: CleanJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
-        networks = {label: self.builder.model(spec, job.environment.device) for label, spec in job.models.items()}
+    def _clean(self, job: CleanJob, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
+        networks = {
+            label: self.builder.model(job.models[label], job.environment.device) for label in labels_needed(job, wanted)
+        }
         cached = {label: CachedForward(network) for label, network in networks.items()}
         arrays: Arrays = {}
-        for observation in job.observe:
+        for observation in sorted(job.observe, key=lambda item: item.metric.recipe != PREDICTED):
             if observation.key not in wanted:
                 continue
             assert observation.target is not None
@@ -88,6 +104,7 @@ class Worker:
                 arrays |= _named(observation.key, rows)
             elif observation.metric.recipe == EXAMINED:
                 rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))
+                watches.forget(networks[observation.target])  # what was found is in the rows
                 arrays |= _named(observation.key, rows)
             else:
                 observer = self._observer(job, observation.key, observation.metric, examples, target=target)
@@ -95,7 +112,7 @@ class Worker:
                 arrays |= observer.arrays()
         return arrays
 
-    def _attack(self, job: AttackJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
+    def _attack(self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
         source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
         rng = ImageStreams(job.seed, examples.ids)
         examples = with_targets(examples, source, rng) if budget.targeted else replace(examples, targets=None)
@@ -104,19 +121,21 @@ class Worker:
             check_targets(examples.targets, job.batch.indices, outputs, f"source {'+'.join(job.members)}")
         attacked = self.builder.source(job, job.environment.dtype)
         attack = self._accepted_attack(job, attacked)
-        labels = dict.fromkeys(observation.target for observation in job.observe if observation.target)
+        device = job.environment.device
         targets = {
-            label: CachedForward(self.builder.model(job.models[label], job.environment.device)) for label in labels
+            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
         }
         observers = [
             self._observer(job, item.key, item.metric, examples, source=source, target=targets.get(item.target or ""))
             for item in job.observe
             if item.key in wanted
         ]
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(attacked))
+        counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
+        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted))
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         images: Tensor | None = None
         for index, produced in enumerate(run.steps(), 1):
+            watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
             images = _checked_images(job, examples.images, produced)
             diagnostics.step(index, images)
             for observer in observers:
@@ -127,7 +146,9 @@ class Worker:
         for observer in observers:
             observer.end(images, examples)
             arrays |= observer.arrays()
-        return arrays | _named(RECORD, checked_rows(_record(run, diagnostics, images), len(examples.ids)))
+        record = _record(run, diagnostics, images)
+        watches.settle()
+        return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
 
     def _accepted_attack(self, job: AttackJob, source: torch.nn.Module) -> Attack:
         """Build an attack. Raises UsageError if it rejects the source."""
@@ -144,6 +165,12 @@ class Worker:
         mean = None if spec.data_mean is None else self.loader.data_mean(job.batch.data, spec.data_mean, device)
         rng = ImageStreams(job.seed, examples.ids)
         return Observer(key, self.builder.metric(spec), rng=rng, data_mean=mean, **networks)
+
+
+def labels_needed(job: Job, wanted: Collection[str]) -> list[str]:
+    """Return the labels of the models that the wanted cells need, so that no other model can make the job fail."""
+    targets = [item.target for item in job.observe if item.target and item.key in wanted]
+    return list(dict.fromkeys([*(job.members if isinstance(job, AttackJob) else ()), *targets]))
 
 
 def _configure_torch(threads: int) -> None:
@@ -166,9 +193,16 @@ def _checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
 
 
 def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:
-    """Return the rows that the host records of every attack."""
+    """Return the rows that the host records of every attack.
+
+    `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
+    """
     count, delta = len(images), images - run.examples.images
+    declared = getattr(run.attack, "cost", None)
+    free = declared is not None and not any(declared.total(diagnostics.budget.steps))
+    passes = run.passes.forwards or free
     return {
+        "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
         **diagnostics.rows(images),
         "linf": perturbation_size(delta, "linf"),

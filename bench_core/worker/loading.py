@@ -36,7 +36,8 @@ class Loader:
         data = self.dataset(batch.data)
         if tuple(data.ids[i] for i in batch.indices) != batch.ids:
             raise UsageError(OTHER_IMAGES)
-        images = torch.from_numpy(data.load(list(batch.indices))).to(device)
+        # a copy, because the dataset may return a view of what it keeps for later jobs
+        images = torch.from_numpy(data.load(list(batch.indices))).clone().to(device)
         labels = torch.tensor(batch.labels, device=device)
         targets = None if batch.targets is None else torch.tensor(batch.targets, device=device)
         check_examples(images, labels, data.shape)
@@ -49,4 +50,4 @@ class Loader:
             if data_mean_digest(data) != identity:
                 raise UsageError(OTHER_IMAGES)
             self.means[identity] = torch.from_numpy(data_mean(data)).to(device)
-        return self.means[identity]
+        return self.means[identity].clone()

@@ -49,8 +49,13 @@ class Observer:
 
     def _collect(self, count: int, **arguments: Any) -> None:
         values = self.constants | arguments
+        given = {name: values[name] for name in self.needs}
+        before = {name: [tensor.clone() for tensor in tensors_of(value)] for name, value in given.items()}
         with torch.no_grad():  # a suspended generator may have left gradients enabled
-            rows = self.observe(**{name: values[name] for name in self.needs})
+            rows = self.observe(**given)
+        for name, copies in before.items():  # the next metric observes the same tensors
+            if not all(map(torch.equal, copies, tensors_of(given[name]))):
+                raise ContractError(f'the metric changed "{name}" in place')
         self.collected.append(checked_rows(rows, count))
 
     def arrays(self) -> Arrays:
@@ -61,6 +66,18 @@ class Observer:
         if not self.stepwise:
             return {f"{self.key}/{name}": self.collected[0][name] for name in names}
         return {f"{self.key}/{name}": np.stack([rows[name] for rows in self.collected], axis=1) for name in names}
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """Return the tensors of an argument of `observe`."""
+    match value:
+        case Tensor():
+            return [value]
+        case Examples():
+            return [tensor for tensor in (value.images, value.labels, value.targets) if tensor is not None]
+        case Step():
+            return [value.images]
+    return []
 
 
 def checked_rows(rows: Mapping[str, Tensor], count: int) -> Arrays:

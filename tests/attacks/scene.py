@@ -1,4 +1,4 @@
-"""What the attack tests share: small networks in float64, images at the border, recipes with options that fit."""
+"""What the attack tests share: small networks in float64, images at the border, recipes with small options."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Block(nn.Module):
 
 
 def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Module:
-    """A residual network for images of any side, random weights, float64, frozen."""
+    """Return a residual network for images of any size, with random weights, in float64, frozen."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         branch = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
-        made = nn.Sequential(
+        model = nn.Sequential(
             *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus(), Block(branch)),
             *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, classes)),
         )
-    made[-1].weight.data *= 20  # so that losses are of the size they have on trained networks
-    return made.double().eval().requires_grad_(False)
+    model[-1].weight.data *= 20  # so that losses are as large as on trained networks
+    return model.double().eval().requires_grad_(False)
 
 
 class Asleep(nn.Module):
-    """A network whose gradient is exactly zero for its first calls, then not."""
+    """A network whose gradient is exactly zero in its first calls."""
 
     def __init__(self, inner: nn.Module, calls: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Asleep(nn.Module):
 
 
 def examples(count: int = 4, shape: Sequence[int] = (1, 6, 6), targeted: bool = False, seed: int = 0) -> Examples:
-    """Random images that `network` gets right; the first is black and the second white: half of their box is shut."""
+    """Return random images that `network` classifies correctly; the first is black and the second is white."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(count, *shape, generator=generator, dtype=torch.float64)
     images[:2] = torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)[:count]
@@ -81,14 +81,14 @@ def budget(norm: str = "linf", **changes: Any) -> Budget:
 
 
 def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options: Any) -> Attack:
-    """Build a named attack with small numbers for whatever it has options for."""
+    """Build an attack by its name, with small numbers for the options that it has."""
     fitting = {**SMALL, "grid": (grid := math.gcd(*shape[1:])), "cells": max(1, grid**2 // 3)}
-    takes = inspect.signature(RECIPES[name].build).parameters
-    return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in takes} | options)
+    parameters = inspect.signature(RECIPES[name].build).parameters
+    return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in parameters} | options)
 
 
 def run_state(given: Examples, step: int = 1, seed: int = 0) -> RunState:
-    """The state of a run whose gradients so far were zero."""
+    """Return the state of a run whose gradients were zero so far."""
     zeros, size = torch.zeros_like(given.images), given.images.new_full((len(given.images),), 0.03)
     return RunState(given.images, StepRng(streams(given, seed), step, given.images), size, zeros, zeros)
 
@@ -96,7 +96,7 @@ def run_state(given: Examples, step: int = 1, seed: int = 0) -> RunState:
 def gradient(
     attack: Attack, model: nn.Module, given: Examples, images: Tensor, step: int = 1, clean: Tensor | None = None
 ) -> Tensor:
-    """The gradient [n, c, h, w] of an attack's terms at `images`; `clean` [n, members, classes] are clean logits."""
+    """Return the gradient [n, c, h, w] of an attack at `images`; `clean` are clean logits [n, members, classes]."""
     assert isinstance(attack, GradientAttack)
     clean = model(given.images)[:, None] if clean is None else clean
     return attack.evaluation.answer(Query(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
@@ -107,12 +107,12 @@ def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> lis
 
 
 def cases() -> list[tuple[str, str]]:
-    """Give every recipe with every norm that it takes."""
-    fits = [
+    """Return every recipe with every norm that it takes."""
+    pairs = [
         (name, norm)
         for name in RECIPES
         for norm in ("linf", "l2")
         if not getattr(build(name, budget(norm)), "check", lambda _shape: None)((1, 6, 6))
     ]
-    assert {name for name, _ in fits} == set(RECIPES)
-    return fits
+    assert {name for name, _ in pairs} == set(RECIPES)
+    return pairs

@@ -1,4 +1,4 @@
-"""Against torchattacks on the same network and images, in float64, where its definition is the authors'."""
+"""Attacks against torchattacks on the same network and images, in float64, where both follow the papers."""
 
 from itertools import chain
 
@@ -27,7 +27,7 @@ def theirs(attack: object, given: Examples) -> Tensor:
     return attack(given.images, labels)  # type: ignore[operator]
 
 
-def aimed(limits: Budget, targeted: bool) -> Budget:
+def with_target(limits: Budget, targeted: bool) -> Budget:
     return Budget(**vars(limits) | {"targeted": targeted})
 
 
@@ -43,24 +43,24 @@ PAIRS = {
 
 @pytest.mark.parametrize("targeted", [False, True])
 @pytest.mark.parametrize("key", sorted(PAIRS))
-def test_the_same_images_come_out(key: str, targeted: bool) -> None:
+def test_attacks_give_the_images_of_torchattacks(key: str, targeted: bool) -> None:
     name, limits, options, ours = PAIRS[key]
     given, model = examples(8, (3, 12, 12), targeted), network(3)
     recipe = key.split("_", maxsplit=1)[0]
-    found = run(build(recipe, aimed(limits, targeted), (3, 12, 12), **ours), model, given)[-1]
+    actual = run(build(recipe, with_target(limits, targeted), (3, 12, 12), **ours), model, given)[-1]
     expected = theirs(getattr(torchattacks, name)(model, **options), given)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
-    assert (found - given.images).abs().amax() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
+    assert (actual - given.images).abs().amax() > 0.01
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0])
 def test_ti_smooths_before_it_normalises_and_accumulates(decay: float) -> None:
-    """Theirs takes three channels only and always resizes; without resizing, and its kernel made float64, it agrees."""
+    """torchattacks always takes three channels and resizes; without resizing and with a float64 kernel, it agrees."""
     given, model = examples(8, (3, 20, 20)), network(3)
     attack = torchattacks.TIFGSM(model, eps=EPS, alpha=ALPHA, steps=STEPS, decay=decay, diversity_prob=0.0)
     attack.stacked_kernel = attack.stacked_kernel.double()
-    found = run(composed("", mi, ti).build(LINF, decay=decay), model, given)[-1]
-    torch.testing.assert_close(found, theirs(attack, given), rtol=0, atol=1e-9)
+    actual = run(composed("", mi, ti).build(LINF, decay=decay), model, given)[-1]
+    torch.testing.assert_close(actual, theirs(attack, given), rtol=0, atol=1e-9)
 
 
 def test_ti_works_on_one_channel_where_theirs_fails() -> None:
@@ -71,9 +71,9 @@ def test_ti_works_on_one_channel_where_theirs_fails() -> None:
 
 
 def test_di_with_equal_draws_differs_in_the_interpolation_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The authors resize by nearest neighbour, theirs bilinearly, and with one draw for the whole batch."""
+    """The authors resize by nearest neighbour; torchattacks resizes bilinearly, with one draw for the whole batch."""
     given, model = examples(3, (3, 20, 20)).take(slice(2, 3)), network(3)
-    found = run(build("di", LINF, probability=1.0, resize=0.9), model, given)[-1]
+    actual = run(build("di", LINF, probability=1.0, resize=0.9), model, given)[-1]
     numbers = []
     for step in range(1, STEPS + 1):
         _, scale, down, right = streams(given).uniform("diversity", step, (4,))[0].tolist()
@@ -90,8 +90,8 @@ def test_di_with_equal_draws_differs_in_the_interpolation_alone(monkeypatch: pyt
             attack = torchattacks.DIFGSM(model, eps=EPS, alpha=ALPHA, steps=STEPS, diversity_prob=1.0)
             return theirs(attack, given)
 
-    torch.testing.assert_close(found, with_draws("nearest"), rtol=0, atol=1e-9)
-    assert not torch.allclose(found, with_draws("bilinear"), atol=1e-3)
+    torch.testing.assert_close(actual, with_draws("nearest"), rtol=0, atol=1e-9)
+    assert not torch.allclose(actual, with_draws("bilinear"), atol=1e-3)
 
 
 def test_theirs_freezes_for_good_after_one_zero_gradient_and_ours_does_not() -> None:

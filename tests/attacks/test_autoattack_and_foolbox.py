@@ -1,4 +1,4 @@
-"""AutoAttack and foolbox as bench's attacks: the libraries' own results, held to the host's contract, seeded by it."""
+"""AutoAttack and foolbox as attacks of bench: the libraries' results, the contracts, and the host's seed."""
 
 import logging
 import subprocess
@@ -29,20 +29,20 @@ def offer(name: str) -> Offer:
     return Offer("attacks", name, RECIPES[name], Origin("bridges", "tests", "1", ""))
 
 
-def given(targeted: bool = False) -> Examples:
-    """Images that the network classifies as they are labelled."""
+def correct_examples(targeted: bool = False) -> Examples:
+    """Return images that the network classifies correctly."""
     images = examples(5, (3, 16, 16)).images[2:].float()
     labels = MODEL(images).argmax(1)
     return Examples(images, labels, tuple(f"{i:064x}" for i in range(3)), (labels + 1) % 4 if targeted else None)
 
 
-def reached(name: str, budget: Budget, seed: int = 0, **chosen: object) -> Tensor:
+def attacked(name: str, budget: Budget, seed: int = 0, **chosen: object) -> Tensor:
     """Run a bridged attack as a worker does: seeded, guarded, its images checked."""
     options, faults = offer(name).check(chosen, "", "")
     assert not faults
-    attack, on = offer(name).build(budget, **options), given(budget.targeted)
-    (images,) = AttackRun(attack, MODEL, on, streams(on, seed), PassCounter(MODEL)).steps()
-    check_images(on.images, images, budget)
+    attack, clean = offer(name).build(budget, **options), correct_examples(budget.targeted)
+    (images,) = AttackRun(attack, MODEL, clean, streams(clean, seed), PassCounter(MODEL)).steps()
+    check_images(clean.images, images, budget)
     return images
 
 
@@ -70,28 +70,28 @@ def test_without_a_library_its_plugin_says_what_to_install(module: str, extra: s
 def test_autoattack_is_the_librarys_own(budget: Budget) -> None:
     from pyautoattack.autoattack import AutoAttack
 
-    on = given()
-    seed = int(on.ids[0][:12], 16) % 2**31
+    clean = correct_examples()
+    seed = int(clean.ids[0][:12], 16) % 2**31
     theirs = AutoAttack(
         MODEL, attacks=["apgd-ce"], eps=budget.eps, norm=autoattack.NORMS[budget.norm], seed=seed, version="custom"
     )
     theirs.verbose, theirs.apgd.n_restarts = False, 1
-    expected, _ = theirs.run_standard_evaluation(on.images.clone(), on.labels.clone(), batch_size=3)
-    assert torch.equal(reached("autoattack", budget, **QUICK), expected)
+    expected, _ = theirs.run_standard_evaluation(clean.images.clone(), clean.labels.clone(), batch_size=3)
+    assert torch.equal(attacked("autoattack", budget, **QUICK), expected)
 
 
 def test_the_standard_version_runs_all_four_parts_with_their_hundred_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a network that nothing fools: APGD's 100, 3 targets of 100 each, FAB's 3 of 100, Square's 5,000 queries."""
-    on, sure = given(), network(3).float()
-    sure[-1].weight.data.zero_()
-    sure[-1].bias.data = 5.0 * torch.nn.functional.one_hot(torch.tensor(1), 4)
+    """On a constant network: APGD's 100 steps, 100 for each of 3 targets, FAB's 3 of 100, Square's 5,000 queries."""
+    clean, constant = correct_examples(), network(3).float()
+    constant[-1].weight.data.zero_()
+    constant[-1].bias.data = 5.0 * torch.nn.functional.one_hot(torch.tensor(1), 4)
     labels = torch.ones(3, dtype=torch.int64)
     attack = offer("autoattack").build(LINF)
-    passes = PassCounter(sure)
-    one = Examples(on.images[:1], labels[:1], on.ids[:1])
+    passes = PassCounter(constant)
+    single = Examples(clean.images[:1], labels[:1], clean.ids[:1])
     logging.getLogger("auto-attack").setLevel(logging.ERROR)
-    (images,) = AttackRun(attack, sure, one, streams(one), passes).steps()
-    assert torch.equal(images, one.images), "what nothing fools comes back as it was"
+    (images,) = AttackRun(attack, constant, single, streams(single), passes).steps()
+    assert torch.equal(images, single.images), "the image is returned unchanged if the attack fails"
     assert 5000 + 700 <= passes.forwards <= 5000 + 1500
     assert 700 <= passes.backwards <= 1500
 
@@ -101,9 +101,9 @@ def test_the_hosts_seed_decides_what_the_library_draws(name: str, options: dict[
     budget = Budget("linf", 0.5, 0.1, 2, random_start=True)
     before = torch.get_rng_state()
     name = "foolbox:LinfProjectedGradientDescentAttack" if name.endswith("PGD") else name
-    one, again, other = (reached(name, budget, seed, **options) for seed in (1, 1, 2))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
+    first, repeated, reseeded = (attacked(name, budget, seed, **options) for seed in (1, 1, 2))
+    assert torch.equal(first, repeated)
+    assert not torch.equal(first, reseeded)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -121,31 +121,33 @@ def test_the_budget_reaches_foolbox(name: str, budget: Budget, targeted: bool) -
     import foolbox as library
 
     budget = Budget(**vars(budget) | {"targeted": targeted})
-    on = given(targeted)
+    clean = correct_examples(targeted)
     settings = {"steps": 3, "abs_stepsize": budget.step_size, "random_start": False}
     attack = getattr(library.attacks, name)(**({"steps": 3} if "Carlini" in name else settings))
-    aim = library.criteria.Misclassification(on.labels)
-    if on.targets is not None:
-        aim = library.criteria.TargetedMisclassification(on.targets)
-    _, expected, fooled = attack(library.PyTorchModel(MODEL, bounds=(0, 1)), on.images, aim, epsilons=budget.eps)
+    criterion = library.criteria.Misclassification(clean.labels)
+    if clean.targets is not None:
+        criterion = library.criteria.TargetedMisclassification(clean.targets)
+    _, expected, fooled = attack(
+        library.PyTorchModel(MODEL, bounds=(0, 1)), clean.images, criterion, epsilons=budget.eps
+    )
     if "Carlini" in name:
-        expected = expected.where(fooled.view(-1, 1, 1, 1), on.images)
-    assert torch.equal(reached(f"foolbox:{name}", budget), expected)
+        expected = expected.where(fooled.view(-1, 1, 1, 1), clean.images)
+    assert torch.equal(attacked(f"foolbox:{name}", budget), expected)
 
 
 @pytest.mark.parametrize("name", ["L2CarliniWagnerAttack", "L2DeepFoolAttack", "DDNAttack", "L2FMNAttack"])
-def test_a_search_that_fools_nobody_inside_the_ball_gives_back_the_image(name: str) -> None:
-    """Foolbox gives a black image, cut off at the ball, or the last that it tried."""
-    images = reached(f"foolbox:{name}", Budget("l2", 1e-3, 1e-3, 2))
-    assert torch.equal(images, given().images)
+def test_a_search_that_fails_inside_the_ball_returns_the_clean_image(name: str) -> None:
+    """Foolbox returns a black image, clipped to the ball, or the last image that it tried."""
+    images = attacked(f"foolbox:{name}", Budget("l2", 1e-3, 1e-3, 2))
+    assert torch.equal(images, correct_examples().images)
 
 
 @pytest.mark.parametrize("name", ["L2CarliniWagnerAttack", "L2DeepFoolAttack", "DDNAttack", "L2FMNAttack"])
-def test_a_search_that_succeeds_gives_what_fools(name: str) -> None:
-    images = reached(f"foolbox:{name}", Budget("l2", 50.0, 1.0, 100))
-    fooled = MODEL(images).argmax(1) != given().labels
+def test_a_search_that_succeeds_returns_adversarial_examples(name: str) -> None:
+    images = attacked(f"foolbox:{name}", Budget("l2", 50.0, 1.0, 100))
+    fooled = MODEL(images).argmax(1) != correct_examples().labels
     assert fooled.any()
-    assert torch.equal(images[~fooled], given().images[~fooled])
+    assert torch.equal(images[~fooled], correct_examples().images[~fooled])
 
 
 def test_options_pass_through_and_are_typed() -> None:
@@ -153,7 +155,7 @@ def test_options_pass_through_and_are_typed() -> None:
     assert listed["confidence"] == ("float", 0)
     assert not set(listed) & {"steps", "abs_stepsize", "rel_stepsize", "random_start"}
     adam = "foolbox:L2AdamProjectedGradientDescentAttack"
-    assert not torch.equal(reached(adam, L2, adam_beta1=0.9), reached(adam, L2, adam_beta1=0.0))
+    assert not torch.equal(attacked(adam, L2, adam_beta1=0.9), attacked(adam, L2, adam_beta1=0.0))
     for wrong, message in (({"confidense": 1.0}, 'did you mean "confidence"'), ({"steps": 3}, "unknown key")):
         _, (fault,) = offer("foolbox:L2CarliniWagnerAttack").check(wrong, "suite", "attacks.X")
         assert message in str(fault)
@@ -179,25 +181,25 @@ def norm_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", FOOLBOX)
 def test_what_can_be_targeted_takes_a_target(name: str) -> None:
-    """Those that say before the run that they cannot are DeepFool and the one-step attacks; no other refuses."""
+    """Only DeepFool and the one-step attacks reject a targeted budget, and they do so before the run."""
     targeted = Budget(norm_of(name), 0.1, 0.03, 2, targeted=True)
-    refused = offer(name).build(targeted).check((3, 16, 16))
-    assert bool(refused) == ("DeepFool" in name or "FastGradientAttack" in name)
-    if not refused:
-        reached(name, targeted)
+    rejected = offer(name).build(targeted).check((3, 16, 16))
+    assert bool(rejected) == ("DeepFool" in name or "FastGradientAttack" in name)
+    if not rejected:
+        attacked(name, targeted)
 
 
-def test_offered_are_the_attacks_in_norms_of_budgets_by_any_name_of_theirs() -> None:
+def test_all_attacks_in_the_norms_of_budgets_are_offered_by_all_their_names() -> None:
     assert {
         f"foolbox:{norm}{kind}" for norm in ("L2", "Linf") for kind in ("PGD", "MomentumIterativeFastGradientMethod")
     } <= {*FOOLBOX}
     assert "foolbox:DDNAttack" in FOOLBOX
     assert not [name for name in FOOLBOX if "BrendelBethge" in name]
-    short, full = (reached(f"foolbox:{name}", LINF) for name in ("LinfPGD", "LinfProjectedGradientDescentAttack"))
+    short, full = (attacked(f"foolbox:{name}", LINF) for name in ("LinfPGD", "LinfProjectedGradientDescentAttack"))
     assert torch.equal(short, full)
 
 
-def test_a_bridged_attack_says_that_its_loss_is_its_own() -> None:
+def test_the_summary_of_a_bridged_attack_says_that_the_loss_is_its_own() -> None:
     assert all("its own loss" in recipe.summary for recipe in RECIPES.values())
 
 

@@ -1,4 +1,4 @@
-"""What other libraries get of a network: gradients that they can flatten, and nothing left changed."""
+"""Networks as other libraries use them: gradients can be flattened, and the network is left as it was."""
 
 import pytest
 import torch
@@ -19,25 +19,25 @@ pytest.importorskip("pyautoattack")
 LINF, L2 = Budget("linf", 0.1, 0.03, 2), Budget("l2", 0.9, 0.3, 2)
 
 
-def last_channels() -> nn.Module:
-    """A network laid out as processors like it, whose gradient in the images is laid out so too."""
+def channels_last() -> nn.Module:
+    """Return a network in the channels-last memory format, whose gradient is in this format too."""
     return network(3).float().to(memory_format=torch.channels_last)
 
 
-def colours(model: nn.Module) -> Examples:
+def colour_images(model: nn.Module) -> Examples:
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     return Examples(images, model(images).argmax(1), ("0" * 64, "1" * 64))
 
 
-def test_the_gradient_of_such_a_network_is_not_contiguous() -> None:
-    model = last_channels()
-    images = colours(model).images.requires_grad_()
+def test_the_gradient_of_a_channels_last_network_is_not_contiguous() -> None:
+    model = channels_last()
+    images = colour_images(model).images.requires_grad_()
     (gradient,) = torch.autograd.grad(model(images).sum(), images)
     assert not gradient.is_contiguous()
 
 
 @pytest.mark.parametrize(
-    ("name", "budget", "given"),
+    ("name", "budget", "options"),
     [
         ("torchattacks:PGDL2", L2, {}),
         ("torchattacks:SparseFool", LINF, {}),
@@ -47,18 +47,18 @@ def test_the_gradient_of_such_a_network_is_not_contiguous() -> None:
         ("autoattack", L2, {"only": ["fab"]}),
     ],
 )
-def test_a_network_of_any_layout_is_attacked_as_one_of_the_usual(
-    installed: Registry, name: str, budget: Budget, given: dict[str, object]
+def test_a_channels_last_network_is_attacked_like_a_contiguous_one(
+    installed: Registry, name: str, budget: Budget, options: dict[str, object]
 ) -> None:
-    reached = []
-    for model in (last_channels(), network(3).float()):
-        attack, on = installed.find("attacks", name, "", "").build(budget, **given), colours(model)
+    adversarial = []
+    for model in (channels_last(), network(3).float()):
+        attack, clean = installed.find("attacks", name, "", "").build(budget, **options), colour_images(model)
         passes = PassCounter(model)
         before = [(module.training, len(module._forward_hooks)) for module in model.modules()]
-        (images,) = AttackRun(attack, model, on, streams(on), passes).steps()
-        check_images(on.images, images, budget)
+        (images,) = AttackRun(attack, model, clean, streams(clean), passes).steps()
+        check_images(clean.images, images, budget)
         assert [(module.training, len(module._forward_hooks)) for module in model.modules()] == before
         assert passes.forwards > 0
         assert passes.backwards > 0
-        reached.append(images)
-    torch.testing.assert_close(*reached, atol=1e-3, rtol=0)
+        adversarial.append(images)
+    torch.testing.assert_close(*adversarial, atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""Attacks of other libraries: offered without importing them, typed, held to the host's contract like any other."""
+"""Attacks of torchattacks: offered without importing it, with typed options, and held to the contracts."""
 
 import json
 import subprocess
@@ -32,20 +32,20 @@ LINF, L2 = Budget("linf", 0.1, 0.03, 3), Budget("l2", 0.9, 0.3, 3)
 
 
 def small(count: int = 2, shape: Sequence[int] = (3, 16, 16), targeted: bool = False) -> Examples:
-    """Images that the network classifies as they are labelled; a search would give others back at once."""
+    """Return images that the network classifies correctly; a search would return others unchanged."""
     images = examples(count + 2, shape).images[2:].float()
     labels = MODEL(images).argmax(1)
     return Examples(images, labels, tuple(f"{i:064x}" for i in range(count)), (labels + 1) % 4 if targeted else None)
 
 
-def reached(registry: Registry, name: str, budget: Budget, seed: int = 0, **given: object) -> Tensor:
+def attacked(registry: Registry, name: str, budget: Budget, seed: int = 0, **given: object) -> Tensor:
     """Run a bridged attack as a worker does: seeded, guarded, its images checked."""
     offer = registry.find("attacks", f"torchattacks:{name}", "", "")
     options, faults = offer.check(given, "", "")
     assert not faults
-    attack, on = offer.build(budget, **options), small(targeted=budget.targeted)
-    (images,) = AttackRun(attack, MODEL, on, streams(on, seed), PassCounter(MODEL)).steps()
-    check_images(on.images, images, budget)
+    attack, clean = offer.build(budget, **options), small(targeted=budget.targeted)
+    (images,) = AttackRun(attack, MODEL, clean, streams(clean, seed), PassCounter(MODEL)).steps()
+    check_images(clean.images, images, budget)
     return images
 
 
@@ -83,18 +83,18 @@ def test_without_the_library_the_plugin_says_what_to_install() -> None:
 @pytest.mark.parametrize(("name", "budget"), [("PGD", LINF), ("MIFGSM", LINF), ("PGDL2", L2)])
 def test_the_budget_reaches_the_library(installed: Registry, name: str, budget: Budget, targeted: bool) -> None:
     budget = Budget(**vars(budget) | {"targeted": targeted})
-    on = small(targeted=targeted)
+    clean = small(targeted=targeted)
     start = {} if name == "MIFGSM" else {"random_start": False}
     theirs = getattr(torchattacks, name)(MODEL, eps=budget.eps, alpha=budget.step_size, steps=3, **start)
     if targeted:
         theirs.set_mode_targeted_by_label(quiet=True)
-    expected = theirs(on.images, on.labels if on.targets is None else on.targets)
-    assert torch.equal(reached(installed, name, budget), expected)
+    expected = theirs(clean.images, clean.labels if clean.targets is None else clean.targets)
+    assert torch.equal(attacked(installed, name, budget), expected)
 
 
 def test_options_pass_through_and_are_typed(installed: Registry) -> None:
-    plain, kept = reached(installed, "MIFGSM", LINF), reached(installed, "MIFGSM", LINF, decay=0.0)
-    assert not torch.equal(plain, kept)
+    default, undecayed = attacked(installed, "MIFGSM", LINF), attacked(installed, "MIFGSM", LINF, decay=0.0)
+    assert not torch.equal(default, undecayed)
     offer = installed.find("attacks", "torchattacks:MIFGSM", "", "")
     assert [(option.name, option.type, option.default) for option in offer.options] == [("decay", "float", 1.0)]
     for wrong, message in (
@@ -113,22 +113,22 @@ def test_the_hosts_seed_decides_what_the_library_draws(installed: Registry, name
     budget = Budget("linf", 0.5, 0.1, 2, random_start=True)
     options = {"n_queries": 300} if name == "Square" else {"std": 0.02} if name == "GN" else {}
     before = torch.get_rng_state()
-    one, again, other = (reached(installed, name, budget, seed, **options) for seed in (1, 1, 2))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
+    first, repeated, reseeded = (attacked(installed, name, budget, seed, **options) for seed in (1, 1, 2))
+    assert torch.equal(first, repeated)
+    assert not torch.equal(first, reseeded)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_autoattack_keeps_the_budget(installed: Registry, norm: str) -> None:
     budget = Budget(norm, 0.5 if norm == "linf" else 8.0, 0.01, 3)
-    images = reached(installed, "AutoAttack", budget, version="rand")
+    images = attacked(installed, "AutoAttack", budget, version="rand")
     assert not torch.equal(images, small().images)
 
 
 def test_a_search_that_ends_outside_the_ball_has_failed(installed: Registry) -> None:
-    """DeepFool looks for the smallest perturbation and knows no eps."""
-    wide, narrow = (reached(installed, "DeepFool", Budget("l2", eps, 0.1, 50)) for eps in (1e3, 1e-4))
+    """DeepFool searches for the smallest perturbation and has no eps."""
+    wide, narrow = (attacked(installed, "DeepFool", Budget("l2", eps, 0.1, 50)) for eps in (1e3, 1e-4))
     assert not torch.equal(wide, small().images)
     assert torch.equal(narrow, small().images)
 
@@ -189,33 +189,33 @@ def test_a_bridge_that_fails_is_void(registry, write_suite, tmp_path, monkeypatc
         ("VMIFGSM", {"N": 0}, "N: input should be greater than or equal to 1, found 0"),
     ],
 )
-def test_values_that_the_library_has_no_meaning_for_are_faults(
+def test_values_that_the_library_does_not_know_are_faults(
     installed: Registry, name: str, given: dict[str, object], message: str
 ) -> None:
     _, (fault,) = installed.find("attacks", f"torchattacks:{name}", "", "").check(given, "suite", "attacks.X")
     assert str(fault) == f"suite: attacks.X.{message}"
 
 
-def test_the_defaults_of_the_library_will_do(installed: Registry) -> None:
+def test_the_librarys_defaults_are_valid_options(installed: Registry) -> None:
     for name in torchattacks_names:
         assert not installed.find("attacks", f"torchattacks:{name}", "", "").check({}, "", "")[1]
 
 
-def test_an_unknown_name_is_met_with_the_nearest(installed: Registry) -> None:
+def test_an_unknown_name_is_reported_with_the_nearest(installed: Registry) -> None:
     with pytest.raises(UsageError, match="torchattacks:MIFGSM"):
         installed.find("attacks", "torchattacks:MIFSGM", "suite", "attacks.X")
 
 
-def test_what_is_listed_is_what_the_library_says(installed: Registry) -> None:
-    """Defaults, and whether a target is accepted, of every attack: read from the classes themselves."""
+def test_the_index_agrees_with_the_librarys_classes(installed: Registry) -> None:
+    """Compare the defaults of every attack, and whether it can be targeted, with its class."""
     import inspect
 
     for name in torchattacks_names:
         offer, kind = installed.find("attacks", f"torchattacks:{name}", "", ""), getattr(torchattacks, name)
-        taken = inspect.signature(kind).parameters
+        parameters = inspect.signature(kind).parameters
         for option in offer.options:
-            assert option.default == (None if option.required else taken[option.name].default)
-        wanted = {option.name: 1.0 for option in offer.options if option.required}
+            assert option.default == (None if option.required else parameters[option.name].default)
+        options = {option.name: 1.0 for option in offer.options if option.required}
         norm = "l2" if "L2" in name or name == "CW" else "linf"
-        rejected = offer.build(Budget(norm, 0.1, 0.03, 3, targeted=True), **wanted).check((3, 16, 16))
+        rejected = offer.build(Budget(norm, 0.1, 0.03, 3, targeted=True), **options).check((3, 16, 16))
         assert ("cannot be targeted" in str(rejected)) == ("targeted" not in kind(MODEL).supported_mode)

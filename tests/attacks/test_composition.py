@@ -1,4 +1,4 @@
-"""Attacks put together from parts in a suite, and the messages for parts that exclude each other."""
+"""Attacks composed of parts in a suite, and the messages for parts that exclude each other."""
 
 from itertools import combinations
 
@@ -28,15 +28,15 @@ def test_a_named_composition_is_its_parts_in_any_order(name: str, parts: list[st
     expected = run(build(name, budget()), model, given)
     for order in (parts, parts[::-1]):
         joined = join([RECIPES[part] for part in order]).build(budget(), **fitting(name))
-        for one, other in zip(run(joined, model, given), expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+        for images, expected_images in zip(run(joined, model, given), expected, strict=True):
+            torch.testing.assert_close(images, expected_images, rtol=0, atol=1e-9)
 
 
 COMPOSABLE = sorted(name for name, recipe in RECIPES.items() if recipe.join)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(COMPOSABLE, 2)))
-def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
+def test_any_two_parts_can_be_combined_or_say_why_not(first: str, second: str) -> None:
     try:
         recipe = join([RECIPES[first], RECIPES[second]])
     except ValueError as error:
@@ -66,7 +66,7 @@ def test_any_two_go_together_or_say_why_not(first: str, second: str) -> None:
         (["relaxed", "until_success"], "both decide when an image stops"),
     ],
 )
-def test_parts_that_do_not_go_together_are_refused(parts: list[str], message: str) -> None:
+def test_parts_that_cannot_be_combined_are_rejected(parts: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         join([RECIPES[part] for part in parts])
     with pytest.raises(ValueError, match=message):

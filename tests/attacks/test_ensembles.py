@@ -21,9 +21,9 @@ GRADIENTS = sorted(name for name in RECIPES if isinstance(build(name, budget("l2
 
 def gradient(attack: Attack, model: nn.Module, targeted: bool, combine: str = "") -> Tensor:
     given = examples(targeted=targeted)
-    moved = run(build("noise", budget()), model, given)[0]
+    noisy = run(build("noise", budget()), model, given)[0]
     clean = model(given.images, separately=True) if combine == "losses" else model(given.images)[:, None]
-    return scene.gradient(attack, model, given, moved, clean=clean)
+    return scene.gradient(attack, model, given, noisy, clean=clean)
 
 
 @pytest.mark.parametrize("targeted", [False, True])
@@ -33,8 +33,8 @@ def test_by_losses_the_gradient_is_the_mean_of_the_members(name: str, loss: Loss
     """For every attack: losses, smoothed losses and the utilities of interactions are all averaged over members."""
     attack = build(name, budget("l2", loss=loss, targeted=targeted))
     members = [gradient(attack, member, targeted) for member in MEMBERS]
-    found = gradient(attack, Ensemble(MEMBERS, "losses"), targeted, "losses")
-    torch.testing.assert_close(found, torch.stack(members).mean(0), rtol=1e-9, atol=1e-11)
+    actual = gradient(attack, Ensemble(MEMBERS, "losses"), targeted, "losses")
+    torch.testing.assert_close(actual, torch.stack(members).mean(0), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("loss", LOSS_NAMES)
@@ -47,18 +47,18 @@ def test_the_other_means_follow_their_formula(loss: LossName, combine: str) -> N
     else:
         logits = (sum(member(images).softmax(1) for member in MEMBERS) / 3).log()
     (expected,) = torch.autograd.grad(LOSSES[loss](logits, given.labels).sum(), images)
-    found = gradient(build("pgd", budget(loss=loss)), Ensemble(MEMBERS, combine), False)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+    actual = gradient(build("pgd", budget(loss=loss)), Ensemble(MEMBERS, combine), False)
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
 
 
 def test_the_three_means_are_three_attacks() -> None:
     given = examples(8)
-    found = [
+    results = [
         run(build("pgd", budget("l2")), Ensemble(MEMBERS, c), given)[-1] for c in ("logits", "probabilities", "losses")
     ]
-    assert not torch.allclose(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
-    assert not torch.allclose(found[1], found[2])
+    assert not torch.allclose(results[0], results[1])
+    assert not torch.allclose(results[0], results[2])
+    assert not torch.allclose(results[1], results[2])
 
 
 @pytest.mark.parametrize("combine", ["logits", "probabilities", "losses"])

@@ -1,4 +1,4 @@
-"""What must hold for every attack of bench's own, in either norm, beside the rules of the conformance kit."""
+"""Rules for every attack of bench in either norm, in addition to those of the conformance kit."""
 
 import pytest
 import torch
@@ -18,11 +18,12 @@ every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
 @every_attack
 def test_another_seed_changes_what_is_random(name: str, norm: str) -> None:
     given, model, attack = examples(), network(), build(name, budget(norm))
-    seen: list[list[Tensor]] = [[], []]  # inputs of the network and results; a sign may be the same for other draws
+    # Inputs of the network, and results: the sign of a gradient can be the same for other draws.
+    tensors: list[list[Tensor]] = [[], []]
     for seed in (0, 1):
-        with model.register_forward_pre_hook(lambda _model, inputs, seed=seed: seen[seed].append(inputs[0].clone())):
-            seen[seed] += run(attack, model, given, seed=seed)
-    same = len(seen[0]) == len(seen[1]) and all(map(torch.equal, *seen))
+        with model.register_forward_pre_hook(lambda _model, inputs, seed=seed: tensors[seed].append(inputs[0].clone())):
+            tensors[seed] += run(attack, model, given, seed=seed)
+    same = len(tensors[0]) == len(tensors[1]) and all(map(torch.equal, *tensors))
     assert same == (name not in RANDOM)
 
 
@@ -38,16 +39,16 @@ def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) 
         check_images(given.images, images, limits)
     if attack.steps > 1:
         still = given.images if name != "interaction_only" else produced[0]
-        assert torch.equal(produced[1], still), "moved without a gradient"
-        assert ((produced[3] - still).flatten(1).abs().amax(1) > 0).all(), "frozen by a gradient of zero"
+        assert torch.equal(produced[1], still), "the images moved without a gradient"
+        assert ((produced[3] - still).flatten(1).abs().amax(1) > 0).all(), "the images stay where a gradient was zero"
 
 
 def returned(attack: GradientAttack, model: nn.Module, count: int = 4) -> dict[str, Tensor]:
     given = examples(count)
-    begun = attack(model, given, streams(given))
+    steps = attack(model, given, streams(given))
     try:
         while True:
-            next(begun)
+            next(steps)
     except StopIteration as end:
         report: dict[str, Tensor] = end.value
     return report
@@ -84,7 +85,7 @@ def test_a_longer_run_begins_as_the_shorter_one(name: str, norm: str) -> None:
     long, short = run(attack, model, given), run(build(name, budget(norm, steps=2)), model, given)
     assert len(long) == 4
     assert torch.equal(long[1], short[-1])
-    assert not torch.equal(long[3], long[2]), "the last step was thrown away"
+    assert not torch.equal(long[3], long[2]), "the last step was dropped"
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -1,4 +1,4 @@
-"""Attacks that stop image by image at a goal, and the way back: against hand-written loops and a linear network."""
+"""Attacks that stop each image at a goal, and the way back: against explicit loops and a linear network."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +22,7 @@ AIMED = pytest.mark.parametrize("targeted", [False, True])
 
 
 def finished(attack: Attack, model: nn.Module, given: Examples) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Run an attack to its end: the images of every step, and what it returned."""
+    """Run an attack to its end and return the images of every step, and its report."""
     steps, images = attack(model, given, streams(given)), []
     while True:
         try:
@@ -51,10 +51,10 @@ def test_every_image_lands_on_the_utility(norm: str, targeted: bool, loss: str) 
     given, model = examples(8, targeted=targeted), network()
     limits = budget(norm, eps=0.5 if norm == "linf" else 4.0, steps=60, targeted=targeted, loss=loss)
     images, report = finished(build("until_utility", limits, utility=1.3, tolerance=0.02), model, given)
-    found = utility(model, given, images[-1])
-    assert ((found - 1.3).abs() <= 0.02).all()
+    utilities = utility(model, given, images[-1])
+    assert ((utilities - 1.3).abs() <= 0.02).all()
     assert report["reached"].all()
-    torch.testing.assert_close(report["utility"], found)
+    torch.testing.assert_close(report["utility"], utilities)
     check_images(given.images, images[-1], limits)
 
 
@@ -67,7 +67,7 @@ class Linear(nn.Module):
 
 
 def level(count: int = 1) -> Examples:
-    """Grey images of 16 pixels, of the first class, whose utility is 16 times how much darker they get."""
+    """Return grey images of 16 pixels, of the first class; their utility is 16 times the decrease of a pixel."""
     ids = tuple(map(str, range(count)))
     return Examples(torch.full((count, 1, 4, 4), 0.9).double(), torch.zeros(count, dtype=torch.long), ids)
 
@@ -82,13 +82,13 @@ def test_the_step_is_halved_from_where_it_was_each_time_it_overshoots() -> None:
     assert report["reached"].all()
 
 
-def test_an_image_that_cannot_get_there_is_kept_and_reported() -> None:
+def test_an_image_that_cannot_reach_the_goal_is_kept_and_reported() -> None:
     given, model = examples(6), network()
     limits = budget(steps=8)
     images, report = finished(build("until_utility", limits, utility=1.0, tolerance=0.05), model, given)
-    found = utility(model, given, images[-1])
-    reached = (found - 1.0).abs() <= 0.05
-    assert 0 < reached.sum() < 6, "the scene has images of both kinds"
+    utilities = utility(model, given, images[-1])
+    reached = (utilities - 1.0).abs() <= 0.05
+    assert 0 < reached.sum() < 6, "some images must reach the goal, and others not"
     assert torch.equal(report["reached"], reached)
     plain = run(build("pgd", limits), model, given)[-1]
     torch.testing.assert_close(images[-1][~reached], plain[~reached])
@@ -101,30 +101,31 @@ def test_until_success_is_pgd_up_to_the_first_success(norm: str, targeted: bool)
     limits = budget(norm, eps=0.5 if norm == "linf" else 4.0, steps=25, targeted=targeted)
     images, report = finished(build("until_success", limits), model, given)
     plain = run(build("pgd", limits), model, given)
-    won = torch.stack([fooled(model, given, reached) for reached in plain])
-    stops = won.float().argmax(0).where(won.any(0), 24).tolist()
-    assert len(set(stops)) > 1, "all stop at one step"
-    assert won.any(), "none stops"
+    success = torch.stack([fooled(model, given, batch) for batch in plain])
+    stops = success.float().argmax(0).where(success.any(0), 24).tolist()
+    assert len(set(stops)) > 1, "all images stop at the same step"
+    assert success.any(), "no image stops"
     for i, first in enumerate(stops):
         for step in range(25):
             assert torch.equal(images[step][i], images[min(step, first)][i])
             torch.testing.assert_close(images[step][i], plain[min(step, first)][i])
-    assert torch.equal(report["reached"], won.any(0))
+    assert torch.equal(report["reached"], success.any(0))
 
 
-def test_a_finished_run_asks_the_network_no_more() -> None:
+def test_a_finished_run_makes_no_more_passes() -> None:
     given, model = examples(8), network()
     attack, passes = build("until_success", budget(eps=0.5, steps=25)), PassCounter(model)
     with passes.counting():
         images, _ = finished(attack, model, given)
     last = max(step for step in range(1, 25) if not torch.equal(images[step], images[step - 1]))
-    forwards, backwards = attack.cost.total(last + 2)  # that many steps moved, and one saw that all are there
+    # `last + 1` steps moved images, and one more found that all have reached the goal.
+    forwards, backwards = attack.cost.total(last + 2)
     assert (passes.forwards / 8, passes.backwards / 8) == (forwards, backwards)
     assert forwards < attack.cost.total(25)[0]
 
 
 @pytest.mark.parametrize("parts", [["until_success", "di"], ["until_success", "vr"], ["until_success", "sgm", "mi"]])
-def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str]) -> None:
+def test_success_is_judged_on_the_network_whatever_the_surrogate_is(parts: list[str]) -> None:
     given, model = examples(8), network()
     attack = join([RECIPES[part] for part in parts]).build(budget(eps=0.3, steps=12))
     images, report = finished(attack, model, given)
@@ -142,7 +143,7 @@ def test_success_is_the_networks_own_whatever_the_gradient_is_of(parts: list[str
 
 
 @pytest.mark.parametrize("combine", ["logits", "probabilities", "losses"])
-def test_an_ensemble_is_brought_to_the_goal_as_one_network(combine: str) -> None:
+def test_an_ensemble_reaches_the_goal_as_one_network(combine: str) -> None:
     given, model = examples(8), Ensemble([network(seed=seed) for seed in range(3)], combine)
     images, report = finished(build("until_success", budget(eps=0.5, steps=25)), model, given)
     assert torch.equal(report["reached"], fooled(model, given, images[-1]))
@@ -151,7 +152,7 @@ def test_an_ensemble_is_brought_to_the_goal_as_one_network(combine: str) -> None
     assert report["reached"].float().mean() > 0.5
 
 
-def test_the_relaxed_attack_reports_which_images_got_to_the_full_length() -> None:
+def test_the_relaxed_attack_reports_which_images_reached_the_full_length() -> None:
     given = examples(6)
     images, report = finished(build("relaxed", budget("l2", eps=0.85, steps=3), c=0.0), network(), given)
     length = (images[-1] - given.images).flatten(1).norm(dim=1)
@@ -170,10 +171,10 @@ def test_the_way_back_is_a_targeted_pgd_within_half_of_the_ball(norm: str, targe
     out = run(build("pgd", half), model, given)
     home = Examples(out[-1], given.labels, given.ids, given.labels)
     back = run(build("pgd", replace(half, targeted=True)), model, home)
-    for found, expected in zip(images, [*out, *back], strict=True):
-        assert torch.equal(found, expected)
-    own = given.labels[:, None]
-    before, after = (model(batch).log_softmax(1).gather(1, own) for batch in (images[4], images[9]))
+    for actual, expected in zip(images, [*out, *back], strict=True):
+        assert torch.equal(actual, expected)
+    labels = given.labels[:, None]
+    before, after = (model(batch).log_softmax(1).gather(1, labels) for batch in (images[4], images[9]))
     assert (after > before).all()
     assert len(run(build("recover", replace(limits, steps=1)), model, given)) == 1
 
@@ -192,7 +193,7 @@ def test_the_host_shows_and_flags_what_was_not_reached(registry, write_suite, tm
     assert any(line.startswith("W: did not reach its own goal: Far on A, linf (100.0% of images)") for line in warnings)
 
 
-def test_a_batch_that_goes_through_in_parts_is_judged_image_by_image() -> None:
+def test_a_batch_that_is_split_is_judged_image_by_image() -> None:
     given, model = examples(300), network()
     attack = build("until_utility", budget(eps=0.5, steps=12), utility=0.5)
     images, report = finished(attack, model, given)

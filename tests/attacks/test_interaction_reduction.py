@@ -1,4 +1,4 @@
-"""IR against a direct transcription of arXiv:2010.04055, eq. 42, and the slips of published implementations."""
+"""IR against a direct transcription of arXiv:2010.04055, eq. 42, and tests for errors of published implementations."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ OPTIONS = {"grid": GRID, "samples": SAMPLES, "cells": CELLS}
 def transcription(
     model: nn.Module, clean: Tensor, images: Tensor, label: int, target: int | None, strength: float, sets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Eq. 42 for one image, one forward a coalition: `loss - strength / K * sum_k [v(L) - v(L/B) - v(B) + v()]`."""
+    """Compute eq. 42 for one image: `loss - strength / K * sum_k [v(L) - v(L/B) - v(B) + v()]`."""
     images = images.clone().requires_grad_(True)
     side = clean.shape[-1] // GRID
     logits = model(images[None])[0]
@@ -26,13 +26,13 @@ def transcription(
 
     def utility(cells: list[bool]) -> Tensor:
         image = clean.clone()
-        for cell, kept in enumerate(cells):
-            if kept:
+        for cell, present in enumerate(cells):
+            if present:
                 rows = slice(cell // GRID * side, (cell // GRID + 1) * side)
                 columns = slice(cell % GRID * side, (cell % GRID + 1) * side)
                 image[:, rows, columns] = images[:, rows, columns]
-        answers = model(image[None])[0]
-        return answers[rival] - answers[label]
+        masked_logits = model(image[None])[0]
+        return masked_logits[rival] - masked_logits[label]
 
     def margin(to: int) -> Tensor:
         return max((logits[c] for c in range(len(logits)) if c != to), key=Tensor.item) - logits[to]
@@ -63,16 +63,16 @@ def test_the_gradient_is_that_of_equation_42(targeted: bool, strength: float) ->
 
 def interaction(model: nn.Module, given: Examples, images: Tensor) -> float:
     sets = ImageStreams(99, given.ids).subsets("judge", 0, 60, GRID**2, CELLS)
-    found = []
+    interactions = []
     for i in range(len(images)):
         with_it, _ = transcription(model, given.images[i], images[i], int(given.labels[i]), None, 1.0, sets[i])
         without, _ = transcription(model, given.images[i], images[i], int(given.labels[i]), None, 0.0, sets[i])
-        found.append(float(without - with_it))
-    return sum(found) / len(found)
+        interactions.append(float(without - with_it))
+    return sum(interactions) / len(interactions)
 
 
 def test_the_attack_lowers_the_interaction() -> None:
-    """The sign: published code that has it reversed raises the interaction."""
+    """Published code with the wrong sign raises the interaction."""
     given, model = examples(6, (1, 6, 6)), network()
     limits = budget("l2", steps=10, eps=2.0)
     plain = run(build("pgd", limits), model, given)[-1]
@@ -82,7 +82,7 @@ def test_the_attack_lowers_the_interaction() -> None:
     assert interaction(model, given, only[-1]) < interaction(model, given, only[0])
 
 
-def test_no_strength_is_plain_ascent_to_the_bit() -> None:
+def test_strength_zero_is_bitwise_plain_ascent() -> None:
     given, model = examples(), network()
     for norm in ("linf", "l2"):
         plain, none = (
@@ -101,8 +101,8 @@ def test_the_cells_of_a_set_are_distinct_and_every_image_has_its_own() -> None:
 
 def test_every_cell_is_drawn_equally_often() -> None:
     sets = ImageStreams(0, [str(i) for i in range(50)]).subsets("interaction", 1, 40, 16, 4).float()
-    counted = sets.sum((0, 1))  # of 2,000 draws at 1/4 each: 500, standard deviation 19
-    assert (counted - 500).abs().max() < 5 * 19.4
+    counts = sets.sum((0, 1))  # of 2,000 draws at 1/4 each: 500, standard deviation 19
+    assert (counts - 500).abs().max() < 5 * 19.4
 
 
 def test_every_pixel_belongs_to_one_cell() -> None:
@@ -136,8 +136,8 @@ class Counting(nn.Module):
         return logits
 
 
-def test_many_inputs_go_through_together_and_the_empty_set_once() -> None:
-    """The official code asks about one image 67 times a step, `v(empty)` and `v(all)` among them, at every step."""
+def test_inputs_are_batched_and_the_empty_set_is_computed_once() -> None:
+    """The official code runs 67 passes of one image per step, among them `v(empty)` and `v(all)` at every step."""
     given, model = examples(10), Counting(network())
     run(build("ir", budget(steps=2), samples=3, grid=3, cells=4), model, given)
     assert model.sizes == [10, *2 * [5 * 7, 5 * 7]]

@@ -1,4 +1,4 @@
-"""Momentum in both its forms, and the translation-invariant kernel, against loops that spell them out."""
+"""Momentum in both its forms, and the translation-invariant kernel, against explicit loops."""
 
 import math
 
@@ -17,7 +17,7 @@ from .scene import budget, build, examples, gradient, network, run, run_state
 
 
 def gradients(model: nn.Module, trajectory: list[Tensor]) -> list[Tensor]:
-    """The loss's gradient at the clean images and at all but the last of a trajectory."""
+    """Return the loss's gradient at the clean images and at all but the last images of a trajectory."""
     given, plain = examples(), build("pgd", budget("l2"))
     points = [given.images, *trajectory[:-1]]
     return [gradient(plain, model, given, images) for images in points]
@@ -27,14 +27,14 @@ def filtered(part: Filter, *sequence: Tensor) -> list[Tensor]:
     """Pass the gradients of some steps through a filter."""
     given = Examples(torch.zeros_like(sequence[0]), torch.zeros(len(sequence[0])), ("",) * len(sequence[0]))
     state, outputs = part.init(given.images), []
-    for step, one in enumerate(sequence, 1):
-        output, state = part.update(one, state, run_state(given, step))
+    for step, step_gradient in enumerate(sequence, 1):
+        output, state = part.update(step_gradient, state, run_state(given, step))
         outputs.append(output)
     return outputs
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
-def test_momentum_accumulates_gradients_of_length_one(decay: float) -> None:
+def test_momentum_accumulates_gradients_of_norm_one(decay: float) -> None:
     model, given = network(), examples()
     trajectory = run(build("mi", budget("linf", steps=5), decay=decay), model, given)
     memory, images = torch.zeros_like(given.images), given.images
@@ -52,10 +52,10 @@ def test_the_papers_momentum_is_the_mean_of_all_gradients() -> None:
     given.images.mul_(0.5).add_(0.25)
     trajectory = run(composed("", mi, raw).build(limits, decay="average"), model, given)
     plain = build("pgd", limits)
-    seen, images = [], given.images
+    history, images = [], given.images
     for reached in trajectory:
-        seen.append(gradient(plain, model, given, images))
-        images = images + 1e-3 * torch.stack(seen).mean(0)
+        history.append(gradient(plain, model, given, images))
+        images = images + 1e-3 * torch.stack(history).mean(0)
         torch.testing.assert_close(reached, images, rtol=0, atol=1e-12)
 
 
@@ -67,7 +67,7 @@ def test_a_zero_gradient_leaves_the_momentum_as_it_is(decay: float) -> None:
 
 
 def test_the_mean_is_that_of_the_gradients_that_are_not_zero() -> None:
-    """Each image's own: the second and the first gradient of one of the two are zero."""
+    """Per image: the second gradient of the first image and the first gradient of the second image are zero."""
     steps = [torch.tensor(pair).view(2, 1, 1, 1) for pair in ([3.0, 0], [0, 2.0], [5.0, 6.0])]
     assert [output.flatten().tolist() for output in filtered(Momentum("average"), *steps)] == [[3, 0], [3, 2], [4, 4]]
 
@@ -81,23 +81,23 @@ def test_the_kernel_is_the_authors() -> None:
     """15 x 15 over +-3 standard deviations: `outer(pdf, pdf)` of `linspace(-3, 3, 15)`, of sum one."""
     impulse = torch.zeros(1, 2, 21, 21, dtype=torch.float64)
     impulse[0, 1, 10, 10] = 1
-    answer = filtered(TranslationKernel(15), impulse)[0][0]
-    assert answer[0].abs().max() == 0, "channels are not mixed"
+    response = filtered(TranslationKernel(15), impulse)[0][0]
+    assert response[0].abs().max() == 0, "channels are not mixed"
     pdf = [math.exp(-((-3 + 6 * i / 14) ** 2) / 2) for i in range(15)]
     kernel = torch.tensor([[a * b for b in pdf] for a in pdf], dtype=torch.float64) / sum(pdf) ** 2
-    torch.testing.assert_close(answer[1, 3:18, 3:18], kernel)
-    assert answer.sum().item() == pytest.approx(1)
+    torch.testing.assert_close(response[1, 3:18, 3:18], kernel)
+    assert response.sum().item() == pytest.approx(1)
 
 
 def test_the_kernel_comes_before_the_momentum_however_the_parts_are_ordered() -> None:
     given, model = examples(), network()
-    one = run(composed("", mi, ti).build(budget(), kernel=3), model, given)[-1]
-    other = run(composed("", ti, mi).build(budget(), kernel=3), model, given)[-1]
-    assert torch.equal(one, other)
-    assert not torch.equal(one, run(build("mi", budget()), model, given)[-1])
+    mi_ti = run(composed("", mi, ti).build(budget(), kernel=3), model, given)[-1]
+    ti_mi = run(composed("", ti, mi).build(budget(), kernel=3), model, given)[-1]
+    assert torch.equal(mi_ti, ti_mi)
+    assert not torch.equal(mi_ti, run(build("mi", budget()), model, given)[-1])
 
 
-def test_a_kernel_of_one_pixel_changes_nothing_and_an_even_one_is_refused() -> None:
+def test_a_kernel_of_one_pixel_changes_nothing_and_an_even_one_is_rejected() -> None:
     given, model = examples(), network()
     plain = run(build("pgd", budget()), model, given)[-1]
     assert torch.equal(run(build("ti", budget(), kernel=1), model, given)[-1], plain)

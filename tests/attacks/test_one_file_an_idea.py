@@ -29,20 +29,20 @@ def run_python(text: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, imported in its place by new processes."""
-    copied = tmp_path / "copy" / "bench_attacks"
-    shutil.copytree(Path(bench_attacks.__path__[0]), copied, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copy the package; new processes import the copy."""
+    copy = tmp_path / "copy" / "bench_attacks"
+    shutil.copytree(Path(bench_attacks.__path__[0]), copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "copy"), *filter(None, sys.path)]))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("BENCH_BLOCK_PLUGINS", "metrics,models,timm,robustbench")
-    return copied
+    return copy
 
 
 def codes() -> dict[str, str]:
-    done = run_python(CODES)
-    assert not done.returncode, done.stderr
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    process = run_python(CODES)
+    assert not process.returncode, process.stderr
+    digests: dict[str, str] = json.loads(process.stdout)
+    return digests
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -59,10 +59,10 @@ def test_a_new_file_is_found_and_changes_no_other_digest(package: Path) -> None:
 
 def test_the_documented_part_keeps_every_rule(package: Path) -> None:
     (package / "parts" / "noisy.py").write_text(NEW)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "bench_core.cli", "check", "noisy"], capture_output=True, text=True, check=False
     )
-    assert not done.returncode, done.stdout + done.stderr
+    assert not process.returncode, process.stdout + process.stderr
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path) -> No
 
 def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
     (package / "parts" / "mine.py").write_text(NEW.replace('"noisy"', '"mi"'))
-    done = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
-    assert done.returncode == 2
-    assert "both bench_attacks.parts.mi and bench_attacks.parts.mine offer it" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
+    assert process.returncode == 2
+    assert "both bench_attacks.parts.mi and bench_attacks.parts.mine offer it" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_file_that_offers_nothing_is_an_error(package: Path) -> None:
     (package / "parts" / "mine.py").write_text("x = 1\n")
-    done = run_python("import bench_attacks.plugin")
-    assert "bench_attacks.parts.mine: RECIPES: found none" in done.stderr
+    process = run_python("import bench_attacks.plugin")
+    assert "bench_attacks.parts.mine: RECIPES: found none" in process.stderr

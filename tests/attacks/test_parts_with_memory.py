@@ -1,4 +1,4 @@
-"""Parts that read the run or query several points, each against a loop that spells it out in float64."""
+"""Parts that read the run's state or query several points, each against an explicit loop in float64."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ def ni(attack: GradientAttack, *, decay: float = 1.0) -> GradientAttack:
 
 def loss_gradient(model: nn.Module, image: Tensor, label: Tensor) -> Tensor:
     image = image.clone().requires_grad_(True)
-    (found,) = torch.autograd.grad(nn.functional.cross_entropy(model(image[None]), label[None]), image)
-    return found
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(image[None]), label[None]), image)
+    return gradient
 
 
 @pytest.mark.parametrize("decay", [0.5, 1.0])
@@ -94,11 +94,11 @@ class Tuned:
 
 
 def tuned(attack: GradientAttack) -> GradientAttack:
-    """Two asks, one of them about several points, and a memory."""
+    """Use an estimator with two queries, one of them of several points, and a state."""
     return attack.set_once(estimator=Tuned(3, 0.05))
 
 
-def test_an_estimator_asks_twice_and_remembers() -> None:
+def test_an_estimator_queries_twice_and_has_a_state() -> None:
     given, model = examples(), network()
     trajectory = run(composed("", tuned, mi).build(budget("l2", steps=4, loss="cross_entropy")), model, given)
     for i, clean in enumerate(given.images):
@@ -106,7 +106,9 @@ def test_an_estimator_asks_twice_and_remembers() -> None:
         for step, reached in enumerate(trajectory, 1):
             noise = streams(given).uniform("neighbours", step, (3, *clean.shape))[i].double()
             first = loss_gradient(model, image, label)
-            around = torch.stack([loss_gradient(model, image + 0.05 * (2 * one - 1), label) for one in noise]).mean(0)
+            around = torch.stack(
+                [loss_gradient(model, image + 0.05 * (2 * sample - 1), label) for sample in noise]
+            ).mean(0)
             slope = (first + variance + loss_gradient(model, image + 0.01 * first.sign(), label)) / 2
             variance, momentum = around - first, momentum + slope / slope.abs().sum()
             delta = image + 0.3 * momentum / momentum.norm() - clean
@@ -114,26 +116,26 @@ def test_an_estimator_asks_twice_and_remembers() -> None:
             torch.testing.assert_close(reached[i], image, rtol=0, atol=1e-9)
 
 
-def test_every_point_of_every_ask_has_terms_with_draws_of_its_own() -> None:
-    """Smoothed losses and interactions at several points: one point after the other gives the same."""
+def test_every_point_of_every_query_has_its_own_draws() -> None:
+    """Smoothed losses and interactions at several points; one image alone gives the same."""
     given, model = examples(), network()
     attack = composed("", vr, ir).build(budget(), copies=2, grid=3, samples=2, cells=3)
     points = given.images[:, None] + torch.linspace(0, 0.1, 3, dtype=torch.float64).view(1, 3, 1, 1, 1)
     clean, state = model(given.images)[:, None], run_state(given)
-    found = attack.evaluation.answer(Query(points), model, given, state, clean)
+    together = attack.evaluation.answer(Query(points), model, given, state, clean)
     again = attack.evaluation.answer(Query(points), model, given, state, clean, index=1)
-    assert found.gradients.shape == points.shape
-    assert found.values.shape == (4, 3)
-    assert not torch.allclose(found.gradients, again.gradients), "a second query draws new numbers"
-    same = attack.evaluation.answer(Query(points[:, :1].expand_as(points)), model, given, state, clean)
-    assert not torch.allclose(same.gradients[:, 0], same.gradients[:, 1]), "two points share their draws"
-    one = given.take(slice(2, 3))
-    single = attack.evaluation.answer(Query(points[2:3]), model, one, run_state(one), clean[2:3])
-    torch.testing.assert_close(single.gradients[0], found.gradients[2], rtol=1e-9, atol=1e-12)
+    assert together.gradients.shape == points.shape
+    assert together.values.shape == (4, 3)
+    assert not torch.allclose(together.gradients, again.gradients), "a second query draws new numbers"
+    repeated = attack.evaluation.answer(Query(points[:, :1].expand_as(points)), model, given, state, clean)
+    assert not torch.allclose(repeated.gradients[:, 0], repeated.gradients[:, 1]), "two points share their draws"
+    clean_image = given.take(slice(2, 3))
+    single = attack.evaluation.answer(Query(points[2:3]), model, clean_image, run_state(clean_image), clean[2:3])
+    torch.testing.assert_close(single.gradients[0], together.gradients[2], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("parts", [(tuned,), (tuned, vr), (tuned, until_success), (ni,)])
-def test_asks_cost_what_is_declared(parts: tuple[object, ...]) -> None:
+def test_queries_cost_what_is_declared(parts: tuple[object, ...]) -> None:
     given, model = examples(), network()
     attack, passes = composed("", *parts).build(budget(eps=1e-4, step_size=1e-5)), PassCounter(model)
     with passes.counting():
@@ -141,7 +143,7 @@ def test_asks_cost_what_is_declared(parts: tuple[object, ...]) -> None:
     assert (passes.forwards / 4, passes.backwards / 4) == attack.cost.total(3)
 
 
-def test_an_estimator_that_asks_more_than_it_declares_is_an_error() -> None:
+def test_an_estimator_that_queries_more_than_it_declares_is_an_error() -> None:
     @dataclass(frozen=True)
     class Greedy(Tuned):
         query_points: int = 1  # type: ignore[assignment]
@@ -160,13 +162,15 @@ def test_two_estimators_exclude_each_other() -> None:
         composed("", tuned, other)
 
 
-def test_large_asks_go_through_in_parts_that_cut_across_images() -> None:
-    """Three images of 40 points, 64 inputs at once: the second part begins inside the points of an image."""
+def test_large_queries_are_split_across_images() -> None:
+    """Three images of 40 points in batches of 64 inputs: the second batch begins inside the points of an image."""
     given, model = examples(3, (1, 28, 28)), network()
     attack = composed("", vr).build(budget(), copies=1)
     points = given.images[:, None].expand(-1, 40, -1, -1, -1)
     together = attack.evaluation.answer(Query(points), model, given, run_state(given), None).gradients
     for i in range(3):
-        one = given.take(slice(i, i + 1))
-        alone = attack.evaluation.answer(Query(points[i : i + 1]), model, one, run_state(one), None).gradients
+        clean_image = given.take(slice(i, i + 1))
+        alone = attack.evaluation.answer(
+            Query(points[i : i + 1]), model, clean_image, run_state(clean_image), None
+        ).gradients
         torch.testing.assert_close(together[i], alone[0], rtol=1e-9, atol=1e-12)

@@ -1,6 +1,6 @@
 """The theory of arXiv:2010.04055 where it can be checked: lemma 1 and the expansions behind propositions 1 and 3.
 
-The attacks are the registry's own, on networks whose margin is a quadratic or cubic function of the image.
+The attacks are those of the registry, on networks whose margin is a quadratic or cubic function of the image.
 """
 
 import math
@@ -55,21 +55,21 @@ def perturbation(model: nn.Module, *parts: Part, alpha: float = ALPHA, **options
 
 
 def shapley_interactions(model: Polynomial, delta: Tensor) -> Tensor:
-    """`I_ab` for all pairs, by its sum over all subsets (app. D)."""
+    """Compute `I_ab` for all pairs by its sum over all subsets (app. D)."""
 
-    def value(kept: tuple[int, ...]) -> float:
+    def value(players: tuple[int, ...]) -> float:
         coalition = torch.zeros(N, dtype=torch.float64)
-        coalition[list(kept)] = 1
+        coalition[list(players)] = 1
         return model.score(delta * coalition).item()
 
-    found = torch.zeros(N, N, dtype=torch.float64)
+    interactions = torch.zeros(N, N, dtype=torch.float64)
     for a, b in combinations(range(N), 2):
         others = [i for i in range(N) if i not in (a, b)]
         for size in range(len(others) + 1):
             weight = math.factorial(size) * math.factorial(N - size - 2) / math.factorial(N - 1)
             for s in combinations(others, size):
-                found[a, b] += weight * (value((*s, a, b)) - value((*s, b)) - value((*s, a)) + value(s))
-    return found + found.T
+                interactions[a, b] += weight * (value((*s, a, b)) - value((*s, b)) - value((*s, a)) + value(s))
+    return interactions + interactions.T
 
 
 def off_diagonal(matrix: Tensor) -> Tensor:
@@ -85,8 +85,8 @@ def expansion(hessian: Tensor, share: float, alpha: float = ALPHA) -> Tensor:
 
 
 def orders(errors: list[float]) -> list[float]:
-    """The power with which errors fall when what they depend on is halved."""
-    return [math.log2(one / other) for one, other in pairwise(errors)]
+    """Return the order of convergence: the power with which errors fall when a parameter is halved."""
+    return [math.log2(error / halved) for error, halved in pairwise(errors)]
 
 
 def test_lemma_1_is_exact_on_quadratics() -> None:
@@ -108,13 +108,13 @@ def test_lemma_1_leaves_terms_above_the_second_order_on_cubics() -> None:
 def test_the_expansions_hold_to_the_second_order_in_the_hessian(
     parts: tuple[Part, ...], options: dict[str, object], share: float
 ) -> None:
-    """Equations 23 and 40: what is left falls with the third power of H, and with another share it would not."""
+    """Equations 23 and 40: the remainder falls with the third power of H, and with another share it does not."""
     errors, wrong = [], []
     for size in (1, 1 / 2, 1 / 4, 1 / 8):
         model = Polynomial(size * HESSIAN)
-        found = shapley_interactions(model, perturbation(model, *parts, **options))
-        errors.append((found - expansion(size * HESSIAN, share)).abs().max().item())
-        wrong.append((found - expansion(size * HESSIAN, 3 / 4 - share)).abs().max().item())
+        interactions = shapley_interactions(model, perturbation(model, *parts, **options))
+        errors.append((interactions - expansion(size * HESSIAN, share)).abs().max().item())
+        wrong.append((interactions - expansion(size * HESSIAN, 3 / 4 - share)).abs().max().item())
     assert orders(errors)[-1] == pytest.approx(3, abs=0.1)
     assert orders(wrong)[-1] == pytest.approx(2, abs=0.1)
 
@@ -141,7 +141,7 @@ def test_the_single_step_has_equation_24_exactly() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_differences_have_the_sign_of_u(seed: int) -> None:
-    """Propositions 1 and 3 rest on `E[U_ab] >= 0`; where it is negative, and it can be, both differences turn round."""
+    """Propositions 1 and 3 rest on `E[U_ab] >= 0`; if it is negative, as it can be, both differences change sign."""
     half = torch.randn(N, N, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     hessian = 0.3 * (half + half.T) / 2
     model = Polynomial(hessian)

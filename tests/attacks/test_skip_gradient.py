@@ -1,4 +1,4 @@
-"""Skip gradients: what is scaled, by what, on which blocks of which networks, and that nothing is left behind."""
+"""Skip gradients: the factor, the blocks that it scales in families of networks, and that networks are restored."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,28 +26,28 @@ def input_gradient(model: nn.Module, images: Tensor, surrogate: SkipGradient | N
     return gradient
 
 
-def weights(answers: Tensor) -> Tensor:
+def weights(logits: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(5)
-    return torch.rand(answers.shape, generator=generator, dtype=torch.float64).to(answers)
+    return torch.rand(logits.shape, generator=generator, dtype=torch.float64).to(logits)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.2, 0.5, 1.0])
 def test_one_block_has_the_gradient_in_closed_form(gamma: float) -> None:
-    """`y = relu(x + W2 relu(W1 x))`, so `dy/dx = D (I + gamma W2 E W1)` with D, E the open ReLUs."""
+    """`y = relu(x + W2 relu(W1 x))`, so `dy/dx = D (I + gamma W2 E W1)` with D, E the masks of the active ReLUs."""
     torch.manual_seed(0)
     first, second = nn.Linear(5, 7, bias=False).double(), nn.Linear(7, 5, bias=False).double()
     block = Block(nn.Sequential(first, nn.ReLU(inplace=True), second))
     x = torch.randn(5, dtype=torch.float64)
     out_gradient = weights(block(x))
-    opened = torch.diag((block(x) > 0).double()), torch.diag((first(x) > 0).double())
-    jacobian = opened[0] @ (torch.eye(5, dtype=torch.float64) + gamma * second.weight @ opened[1] @ first.weight)
-    found = input_gradient(block, x, SkipGradient(gamma, projections=False))
-    torch.testing.assert_close(found, out_gradient @ jacobian, rtol=1e-12, atol=1e-12)
+    masks = torch.diag((block(x) > 0).double()), torch.diag((first(x) > 0).double())
+    jacobian = masks[0] @ (torch.eye(5, dtype=torch.float64) + gamma * second.weight @ masks[1] @ first.weight)
+    actual = input_gradient(block, x, SkipGradient(gamma, projections=False))
+    torch.testing.assert_close(actual, out_gradient @ jacobian, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3])
 def test_the_factor_is_applied_once_a_block_so_two_blocks_multiply(gamma: float) -> None:
-    """With branches `a x` and `b x` and no ReLU shut: `dy/dx = (1 + gamma a)(1 + gamma b)`."""
+    """With branches `a x` and `b x` and all ReLUs active: `dy/dx = (1 + gamma a)(1 + gamma b)`."""
 
     class Times(nn.Module):
         def __init__(self, factor: float) -> None:
@@ -72,14 +72,14 @@ def test_the_blocks_of_residual_networks_are_found_by_structure(name: str, ident
     """A filter on the name '0.relu' misses layer3.10, 20 and 30 of ResNet-152 and layer1.0 of ResNet-18 and 34."""
     with torch.device("meta"):
         model = getattr(torchvision.models, name)(weights=None)
-    found = {id(module) for module, _ in branches(model)}
-    assert len(found) == identity
+    modules = {id(module) for module, _ in branches(model)}
+    assert len(modules) == identity
     assert len(branches(model, projections=True)) == every
     assert {gamma for _, gamma in branches(model)} == {0.2}
     if name == "resnet18":
-        assert id(model.layer1[0].bn2) in found
+        assert id(model.layer1[0].bn2) in modules
     if name == "resnet152":
-        assert {id(model.layer3[i].bn3) for i in (10, 20, 30)} <= found
+        assert {id(model.layer3[i].bn3) for i in (10, 20, 30)} <= modules
 
 
 def test_every_dense_layer_of_a_densenet_is_found() -> None:
@@ -145,22 +145,22 @@ def test_real_networks_have_the_gradient_of_rewritten_ones(name: str) -> None:
     model = getattr(torchvision.models, name)(weights=None).double().eval().requires_grad_(False)
     images = torch.rand(1, 3, 40, 40, dtype=torch.float64)
     with guarded(model):
-        found = input_gradient(model, images, SkipGradient(0.3, projections=False))
+        actual = input_gradient(model, images, SkipGradient(0.3, projections=False))
     plain = input_gradient(model, images, None)
     scaled_by_hand(model, 0.3)
     expected = input_gradient(model, images, None)
-    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
-    assert (found - plain).norm() > 0.1 * plain.norm()
+    torch.testing.assert_close(actual, expected, rtol=1e-8, atol=1e-12)
+    assert (actual - plain).norm() > 0.1 * plain.norm()
 
 
 @pytest.mark.parametrize("name", ["resnet26", "seresnet50", "legacy_seresnet18", "densenet121", "resnetv2_50"])
-def test_timms_networks_are_changed_and_put_back(name: str) -> None:
+def test_timms_networks_are_changed_and_restored(name: str) -> None:
     """With gamma = 1 nothing changes; with gamma = 0 something does, so the hooked modules are indeed called."""
     timm = pytest.importorskip("timm")
     model = timm.create_model(name).double().eval().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.weight.fill_(1.0)  # timm starts branches at zero, where nothing could be seen
+            module.weight.fill_(1.0)  # timm initialises branches to zero, where scaling has no effect
     images = torch.rand(1, 3, 64, 64, dtype=torch.float64)
     plain = input_gradient(model, images, None)
     with guarded(model):
@@ -169,7 +169,7 @@ def test_timms_networks_are_changed_and_put_back(name: str) -> None:
     assert (changed - plain).norm() > 1e-3 * plain.norm()
 
 
-def test_the_answers_do_not_change() -> None:
+def test_the_logits_do_not_change() -> None:
     model, given = network(), examples()
     with SkipGradient(0.1, projections=False).apply(model, run_state(examples(2))) as changed, torch.enable_grad():
         assert torch.equal(changed(given.images.clone().requires_grad_(True)), model(given.images))
@@ -200,7 +200,7 @@ def test_an_ensemble_is_changed_wherever_it_has_branches() -> None:
 
 
 def test_a_source_without_branches_stops_the_run_with_a_line_for_each(registry, write_suite, tmp_path) -> None:
-    """Before any image is attacked, by whatever attack."""
+    """The run stops before any attack starts."""
     suite = write_suite(('{ recipe = "pgd" }', '{ recipe = "pgd" }\n"SGM" = { recipe = "sgm" }'))
     with pytest.raises(UsageError) as error:
         run_suite(suite, out=tmp_path, registry=registry, executor="inline")
@@ -209,4 +209,4 @@ def test_a_source_without_branches_stops_the_run_with_a_line_for_each(registry, 
     assert "source A+B: sgm: gamma: the source Ensemble has no residual branches" in ensemble
     assert "(try " in single
     stored = list((tmp_path / "store").rglob("*.safetensors"))
-    assert len(stored) == 1, "that of the clean images"
+    assert len(stored) == 1, "the bundle of the clean images"

@@ -1,4 +1,4 @@
-"""Attacks of one step, attacks that ask nothing, and the one that stops at a length."""
+"""Attacks of one step, noise without queries, and the relaxed attack, which stops at a length."""
 
 import math
 
@@ -34,22 +34,22 @@ def lengths(delta: Tensor) -> list[float]:
 @pytest.mark.parametrize(("name", "size"), [("fgsm", 0.1), ("single_step", 0.06)])
 def test_one_step_is_the_sign_of_the_gradient(name: str, size: float) -> None:
     model, given = network(), grey()
-    (found,) = run(build(name, budget(steps=2)), model, given)
-    torch.testing.assert_close(found, given.images + size * first_gradient(model, given).sign(), rtol=0, atol=1e-12)
+    (actual,) = run(build(name, budget(steps=2)), model, given)
+    torch.testing.assert_close(actual, given.images + size * first_gradient(model, given).sign(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "size"), [("fgsm", 0.9), ("single_step", 0.6)])
 def test_one_step_in_l2_is_along_the_gradient(name: str, size: float) -> None:
     model, given = network(), grey()
-    (found,) = run(build(name, budget("l2", steps=2)), model, given)
+    (actual,) = run(build(name, budget("l2", steps=2)), model, given)
     gradient = first_gradient(model, given)
     unit = gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-    torch.testing.assert_close(found, given.images + size * unit, rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual, given.images + size * unit, rtol=0, atol=1e-12)
 
 
 def test_a_single_step_is_clipped_or_a_fault_but_never_silently_shorter() -> None:
     model, given = network(), grey()
-    long = budget(steps=10)  # 0.3 of 0.1
+    long = budget(steps=10)  # a step of 0.3 in a ball of 0.1
     assert (run(build("single_step", long), model, given)[0] - given.images).abs().max().item() == pytest.approx(0.1)
     unclipped = build("single_step", long, clip=False)
     assert "clip: found false, but the step of 0.3 leaves the ball of 0.1" in str(unclipped.check((1, 6, 6)))
@@ -64,9 +64,9 @@ def test_the_raw_single_step_is_that_of_proposition_1() -> None:
     """`delta = alpha * m * gradient`, not its sign."""
     model, given = network(), grey()
     limits = budget("l2", eps=50.0, step_size=1e-3, steps=7)
-    (found,) = run(composed("", raw, single_step).build(limits), model, given)
+    (actual,) = run(composed("", raw, single_step).build(limits), model, given)
     expected = given.images + 7e-3 * first_gradient(model, given)
-    torch.testing.assert_close(found, expected.clamp(0, 1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual, expected.clamp(0, 1), rtol=0, atol=1e-12)
 
 
 def test_sign_noise_is_eps_everywhere_with_fair_signs() -> None:
@@ -86,18 +86,18 @@ def test_noise_in_l2_is_as_long_as_the_budget() -> None:
 
 
 @pytest.mark.parametrize(("norm", "length"), [("l2", 0.7), ("linf", 0.3), ("linf", 0.55)])
-def test_gaussian_noise_has_the_length_asked_for_even_where_it_is_clipped(norm: str, length: float) -> None:
+def test_gaussian_noise_has_the_given_length_even_where_it_is_clipped(norm: str, length: float) -> None:
     """At 6 x 6 pixels and eps 0.1 no perturbation is longer than 0.6, and black and white images lose half of it."""
     given, limits = examples(6), budget(norm)
-    (found,) = run(build("gaussian", limits, length=length), network(), given)
-    check_images(given.images, found, limits)
-    found_lengths = lengths(found - given.images)
-    assert found_lengths[2:] == pytest.approx([length] * 4)
+    (actual,) = run(build("gaussian", limits, length=length), network(), given)
+    check_images(given.images, actual, limits)
+    actual_lengths = lengths(actual - given.images)
+    assert actual_lengths[2:] == pytest.approx([length] * 4)
     reachable = length if norm == "l2" or length == 0.3 else None
     if reachable:
-        assert found_lengths[:2] == pytest.approx([length] * 2)
+        assert actual_lengths[:2] == pytest.approx([length] * 2)
     else:
-        assert all(shorter < length for shorter in found_lengths[:2])
+        assert all(shorter < length for shorter in actual_lengths[:2])
 
 
 def test_gaussian_noise_is_gaussian_and_not_its_sign() -> None:
@@ -108,7 +108,7 @@ def test_gaussian_noise_is_gaussian_and_not_its_sign() -> None:
     assert (scaled**4).mean().item() == pytest.approx(3, abs=0.6)  # the fourth moment of a normal number; a sign's is 1
 
 
-def test_a_length_beyond_the_ball_is_refused() -> None:
+def test_a_length_beyond_the_ball_is_rejected() -> None:
     attack = build("gaussian", budget("l2"), length=1.0)
     assert "length: found 1, more than the budget's eps 0.9" in str(attack.check((1, 6, 6)))
 
@@ -141,13 +141,13 @@ def test_the_relaxed_objective_ends_at_its_optimum() -> None:
 
 
 @pytest.mark.parametrize("p", [2.0, 5.0])
-def test_the_relaxed_gradient_has_the_price_of_the_norm(p: float) -> None:
+def test_the_relaxed_gradient_has_the_gradient_of_the_penalty(p: float) -> None:
     model, given = network(), examples()
     attack, plain = build("relaxed", budget("l2"), c=0.7, p=p), build("pgd", budget("l2"))
     moved = run(build("noise", budget("l2")), model, given)[0]
     delta = moved - given.images
-    found = gradient(attack, model, given, moved) - gradient(plain, model, given, moved)
-    torch.testing.assert_close(found, -0.7 * p * delta.sign() * delta.abs() ** (p - 1), rtol=1e-9, atol=1e-10)
+    actual = gradient(attack, model, given, moved) - gradient(plain, model, given, moved)
+    torch.testing.assert_close(actual, -0.7 * p * delta.sign() * delta.abs() ** (p - 1), rtol=1e-9, atol=1e-10)
 
 
 def test_an_image_stops_at_the_length_and_stays_there_while_others_go_on() -> None:
@@ -164,10 +164,10 @@ def test_an_image_stops_at_the_length_and_stays_there_while_others_go_on() -> No
     for i, step in arrived.items():
         assert lengths(trajectory[step] - given.images)[i] == pytest.approx(0.5, abs=1e-9)
         assert all(torch.equal(images[i], trajectory[step][i]) for images in trajectory[step:])
-    on = run(build("pgd", limits), model, given)
-    assert not torch.equal(on[-1], trajectory[-1]), "projected ascent goes on along the sphere"
+    projected = run(build("pgd", limits), model, given)
+    assert not torch.equal(projected[-1], trajectory[-1]), "projected ascent goes on along the sphere"
 
 
-def test_the_relaxed_attack_refuses_a_budget_in_linf() -> None:
+def test_the_relaxed_attack_rejects_a_budget_in_linf() -> None:
     attack = build("relaxed", budget())
     assert "norm: found a budget in linf" in str(attack.check((1, 6, 6)))

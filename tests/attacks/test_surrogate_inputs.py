@@ -1,4 +1,4 @@
-"""Variance reduction and input diversity: noisy copies and resized ones, against loops that spell them out."""
+"""Variance reduction and input diversity: noisy and resized copies, against explicit loops."""
 
 import pytest
 import torch
@@ -20,21 +20,21 @@ def test_the_smoothed_gradient_is_the_mean_over_the_copies() -> None:
     assert noise.std() == pytest.approx(1, abs=0.1)
     plain = build("pgd", budget())
     copies = [gradient(plain, model, given, given.images + 0.2 * noise[:, k]) for k in range(6)]
-    found = gradient(attack, model, given, given.images)
-    torch.testing.assert_close(found, torch.stack(copies).mean(0), rtol=1e-10, atol=1e-12)
+    actual = gradient(attack, model, given, given.images)
+    torch.testing.assert_close(actual, torch.stack(copies).mean(0), rtol=1e-10, atol=1e-12)
 
 
 def test_copies_without_noise_are_plain_ascent() -> None:
     given, model = examples(), network()
     plain = gradient(build("pgd", budget()), model, given, given.images)
-    found = gradient(build("vr", budget(), sigma=0.0), model, given, given.images)
-    torch.testing.assert_close(found, plain, rtol=1e-12, atol=1e-14)
+    actual = gradient(build("vr", budget(), sigma=0.0), model, given, given.images)
+    torch.testing.assert_close(actual, plain, rtol=1e-12, atol=1e-14)
 
 
 def test_the_copies_are_fresh_at_each_step() -> None:
     given = examples()
-    one, other = (run_state(given, step).rng.normal("smoothing", (2, 1, 6, 6)) for step in (1, 2))
-    assert not torch.equal(one, other)
+    first, second = (run_state(given, step).rng.normal("smoothing", (2, 1, 6, 6)) for step in (1, 2))
+    assert not torch.equal(first, second)
 
 
 def test_only_the_classification_loss_is_smoothed() -> None:
@@ -55,7 +55,7 @@ def test_only_the_classification_loss_is_smoothed() -> None:
 
 
 def by_hand(image: Tensor, resize: float, numbers: Tensor) -> Tensor:
-    """The authors' resize and pad of one image [c, h, w], for draws that are given."""
+    """Resize and pad one image [c, h, w] as the authors do, for given random numbers."""
     _, scale, down, right = numbers.tolist()
     side = image.shape[-1]
     canvas = max(round(side * resize), side + 1) if resize > 1 else side
@@ -97,7 +97,7 @@ def test_resampling_is_nearest_neighbour(side: int) -> None:
         assert row[source[0][:size]].tolist() == [i * side // size for i in range(size)]
 
 
-def test_each_image_has_a_draw_of_its_own_with_the_probability_asked_for() -> None:
+def test_each_image_has_its_own_draw_with_the_given_probability() -> None:
     given = examples(4, (1, 10, 10))
     counts = []
     for step in range(200):
@@ -108,7 +108,7 @@ def test_each_image_has_a_draw_of_its_own_with_the_probability_asked_for() -> No
     assert len({tuple(row.tolist()) for row in torch.stack(counts)}) > 4, "one draw for the whole batch"
 
 
-def test_no_diversity_is_plain_ascent_to_the_bit() -> None:
+def test_no_diversity_is_bitwise_plain_ascent() -> None:
     given, model = examples(), network()
     plain = run(build("pgd", budget()), model, given)[-1]
     assert torch.equal(run(build("di", budget(), probability=0.0), model, given)[-1], plain)

@@ -1,4 +1,4 @@
-"""Games given by a table of their values, so that everything about them can be computed by brute force."""
+"""Games given by a table of their values, so that every quantity can be computed by brute force."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench_metrics.coalitions.games import all_coalitions
 
 @dataclass(frozen=True)
 class TableGame:
-    """Games given by their values [n, 2^players], as `all_coalitions` numbers the sets."""
+    """Games given by their values [n, 2^players], in the order of `all_coalitions`."""
 
     values: Tensor
 
@@ -42,7 +42,7 @@ def additive_games(players: int) -> TableGame:
 
 
 def smooth_games(players: int, count: int = 3) -> TableGame:
-    """Softplus of a quadratic function: as in a network, small sets predict little about large ones."""
+    """Return softpluses of quadratic functions: as in a network, small sets predict little about large ones."""
     generator = torch.Generator().manual_seed(100 + players)
     sets = all_coalitions(players).double()
     weights = torch.randn(count, players, generator=generator).double()
@@ -52,12 +52,12 @@ def smooth_games(players: int, count: int = 3) -> TableGame:
 
 
 def repeated(game: TableGame, times: int) -> TableGame:
-    """The first game, repeated: each copy has its own random stream."""
+    """Repeat the first game; each copy gets its own random stream."""
     return TableGame(game.values[:1].expand(times, -1))
 
 
 def shapley_by_order(game: TableGame) -> Tensor:
-    """All `phi^(m)(i)` by equation 5 of arXiv:2103.07364 with the contexts written out, [n, orders, players]."""
+    """Compute all `phi^(m)(i)` by equation 5 of arXiv:2103.07364, over all contexts: [n, orders, players]."""
     return torch.stack(
         [torch.stack([_mean_marginal(game, i, m) for i in range(game.players)], -1) for m in range(game.players)], 1
     )

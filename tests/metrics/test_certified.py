@@ -76,11 +76,11 @@ def test_the_error_is_at_most_alpha_for_every_probability() -> None:
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (7, 10), (10, 10), (990, 1000), (99_000, 100_000)])
 @pytest.mark.parametrize("alpha", [0.001, 0.05])
 def test_clopper_pearson_is_the_exact_bound(k: int, n: int, alpha: float) -> None:
-    found = float(clopper_pearson_lower(k, n, alpha))
+    actual = float(clopper_pearson_lower(k, n, alpha))
     expected = stats.binomtest(k, n, alternative="greater").proportion_ci(1 - alpha, method="exact").low
-    assert found == pytest.approx(expected, rel=1e-9)
+    assert actual == pytest.approx(expected, rel=1e-9)
     if k and n <= 10:
-        p = Fraction(found)
+        p = Fraction(actual)
         tail = sum(comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k, n + 1))
         assert float(tail) == pytest.approx(alpha, rel=1e-9)
 

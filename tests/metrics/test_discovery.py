@@ -37,7 +37,7 @@ EXAMPLES = {"brightness": [{"power": 2}]}
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the package of metrics."""
+    """Copy the package of metrics."""
     source, copy = Path(bench_metrics.__file__).parent, tmp_path / "bench_metrics"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
@@ -62,15 +62,15 @@ def test_a_new_file_is_offered_and_changes_no_other_metrics_digest(package: Path
 
 def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
     (package / "brightness.py").write_text(METRIC.replace('{"brightness"', '{"transfer"'))
-    done = listed(package)
-    assert done.returncode != 0
+    process = listed(package)
+    assert process.returncode != 0
     message = "metrics.transfer: offered by both bench_metrics.brightness and bench_metrics.transfer (rename one)"
-    assert message in done.stderr
+    assert message in process.stderr
 
 
 def test_the_code_of_every_metric_can_be_traced() -> None:
-    """An untraceable recipe would depend on its whole plugin."""
+    """The digest of a recipe that cannot be traced would cover its whole plugin."""
     offers = [offer for (kind, _), offer in discover().offers.items() if kind == "metrics"]
-    own = [offer for offer in offers if offer.origin.plugin == "metrics"]
-    assert own
-    assert all(offer.code != offer.origin.source for offer in own)
+    metrics = [offer for offer in offers if offer.origin.plugin == "metrics"]
+    assert metrics
+    assert all(offer.code != offer.origin.source for offer in metrics)

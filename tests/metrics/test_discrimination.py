@@ -23,26 +23,26 @@ from .table_games import TableGame, shapley_by_order
 
 
 def numbers(n: int, shift: float = 0.0, seed: int = 0, shared: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of Gaussian numbers of variance 1 with correlation `shared`, whose means differ by `shift`."""
+    """Draw pairs of Gaussian numbers of variance 1 with correlation `shared`, whose means differ by `shift`."""
     random = np.random.default_rng(seed)
     common, first, second = random.standard_normal((3, n))
-    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * own for own in (first, second))
+    mixed = (math.sqrt(shared) * common + math.sqrt(1 - shared) * part for part in (first, second))
     clean, adversarial = mixed
     return clean, adversarial + shift
 
 
 def test_fisher_of_known_gaussians() -> None:
-    found = fisher(*numbers(2_000, shift=1.5), {})
-    assert found.value == pytest.approx(1.5**2 / 2, rel=0.15)
-    assert found.low < 1.5**2 / 2 < found.high
+    score = fisher(*numbers(2_000, shift=1.5), {})
+    assert score.value == pytest.approx(1.5**2 / 2, rel=0.15)
+    assert score.low < 1.5**2 / 2 < score.high
     shifted = fisher(*(1e6 + 3 * values for values in numbers(2_000, shift=1.5)), {})
-    assert shifted.value == pytest.approx(found.value, rel=1e-6), "independent of location and scale"
+    assert shifted.value == pytest.approx(score.value, rel=1e-6), "independent of location and scale"
 
 
 def test_fisher_subtracts_the_sampling_variance() -> None:
     clean, adversarial = numbers(2_000, shift=1.5)
     random = np.random.default_rng(1)
-    noisy = [each + scale * random.standard_normal(2_000) for each, scale in ((clean, 1.0), (adversarial, 0.5))]
+    noisy = [values + scale * random.standard_normal(2_000) for values, scale in ((clean, 1.0), (adversarial, 0.5))]
     assert fisher(*noisy, {}).value == pytest.approx(1.5**2 / 3.25, rel=0.15)
     assert fisher(*noisy, {}, sampling=np.full(2_000, 1.25)).value == pytest.approx(1.5**2 / 2, rel=0.15)
     assert math.isnan(fisher(*noisy, {}, sampling=np.full(2_000, 9.0)).value), "no variance left"
@@ -54,11 +54,11 @@ def test_auroc_equals_scikit_learns_including_ties() -> None:
     for seed in range(20):
         clean, adversarial = (np.round(values, 1) for values in numbers(30, shift=0.5, seed=seed))
         truth = np.repeat([0, 1], 30)
-        found = auroc(clean, adversarial, {})
-        assert found.value == pytest.approx(metrics.roc_auc_score(truth, np.concatenate([clean, adversarial])))
-        assert found.per_image is not None
-        assert found.per_image.mean() == pytest.approx(found.value)
-        assert found.low < found.value < found.high
+        score = auroc(clean, adversarial, {})
+        assert score.value == pytest.approx(metrics.roc_auc_score(truth, np.concatenate([clean, adversarial])))
+        assert score.per_image is not None
+        assert score.per_image.mean() == pytest.approx(score.value)
+        assert score.low < score.value < score.high
 
 
 def test_auroc_of_perfect_separation_and_of_constants() -> None:
@@ -76,26 +76,26 @@ def test_auroc_of_perfect_separation_and_of_constants() -> None:
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_intervals_of_auroc_cover_the_truth_for_correlated_pairs(shared: float, shift: float) -> None:
     truth = 0.5 * (1 + math.erf(shift / 2))  # two Gaussians, whose difference has the variance 2
-    found = [auroc(*numbers(60, shift, seed, shared), {}) for seed in range(1000)]
-    assert 0.93 <= np.mean([score.low <= truth <= score.high for score in found]) <= 0.97
+    scores = [auroc(*numbers(60, shift, seed, shared), {}) for seed in range(1000)]
+    assert 0.93 <= np.mean([score.low <= truth <= score.high for score in scores]) <= 0.97
 
 
 def wave(side: int, down: int, right: int) -> Tensor:
-    place = torch.arange(side).double() / side
-    return torch.cos(2 * math.pi * (down * place[:, None] + right * place[None]))[None, None]
+    position = torch.arange(side).double() / side
+    return torch.cos(2 * math.pi * (down * position[:, None] + right * position[None]))[None, None]
 
 
 def test_a_wave_is_at_the_radius_of_its_frequency() -> None:
-    found = radial_magnitude(wave(16, 3, 4))
-    assert found.argmax().item() == 5
-    assert found[0, 5].item() == pytest.approx(wave(16, 3, 4).norm().item())
-    assert found[0].norm().item() == pytest.approx(found[0, 5].item())
+    magnitude = radial_magnitude(wave(16, 3, 4))
+    assert magnitude.argmax().item() == 5
+    assert magnitude[0, 5].item() == pytest.approx(wave(16, 3, 4).norm().item())
+    assert magnitude[0].norm().item() == pytest.approx(magnitude[0, 5].item())
 
 
 def test_the_spectrum_satisfies_parseval_and_equals_a_loop_over_frequencies() -> None:
     images = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0)).double()
-    found = radial_magnitude(images)
-    torch.testing.assert_close(found.norm(dim=1), images.flatten(1).norm(dim=1))
+    magnitude = radial_magnitude(images)
+    torch.testing.assert_close(magnitude.norm(dim=1), images.flatten(1).norm(dim=1))
     expected: dict[int, float] = {}
     for u in range(-3, 3):
         for v in range(-4, 4):
@@ -104,7 +104,7 @@ def test_the_spectrum_satisfies_parseval_and_equals_a_loop_over_frequencies() ->
                 amplitude = (channel.numpy() * np.exp(-angle)).sum() / math.sqrt(48)
                 radius = round(math.hypot(u, v))
                 expected[radius] = expected.get(radius, 0.0) + abs(amplitude) ** 2
-    assert found[0].tolist() == pytest.approx([math.sqrt(expected[radius]) for radius in sorted(expected)])
+    assert magnitude[0].tolist() == pytest.approx([math.sqrt(expected[radius]) for radius in sorted(expected)])
 
 
 def scene(n: int = 3, side: int = 4) -> tuple[Examples, Tensor, ImageStreams, Tensor]:
@@ -243,7 +243,7 @@ def test_rows_do_not_depend_on_the_batch() -> None:
     for metric in (OrderSeparation(grid=2, orders=(1,), pairs=9), ShapleyDetection(grid=2, orders=(1,), contexts=3)):
         together = metric.observe(clean, adversarial, toy_network(2), rng, average)
         for i in range(3):
-            own = slice(i, i + 1)
-            alone = metric.observe(clean.take(own), adversarial[own], toy_network(2), rng.take(own), average)
+            row = slice(i, i + 1)
+            alone = metric.observe(clean.take(row), adversarial[row], toy_network(2), rng.take(row), average)
             for name in together:
-                torch.testing.assert_close(alone[name], together[name][own], rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(alone[name], together[name][row], rtol=1e-4, atol=1e-5)

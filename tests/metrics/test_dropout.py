@@ -17,7 +17,7 @@ def pixels(n: int = 3, channels: int = 2, height: int = 5, width: int = 7) -> Te
 
 
 def filled_by_a_loop(image: Tensor, kept: Tensor) -> Tensor:
-    """One image [c, h, w] and what is kept of it [h, w]."""
+    """Fill the pixels of one image [c, h, w] that are not kept, by the mask [h, w]."""
     result = image.clone()
     height, width = kept.shape
     for row in range(height):
@@ -37,9 +37,8 @@ def filled_by_a_loop(image: Tensor, kept: Tensor) -> Tensor:
 def test_dropped_pixels_take_the_mean_of_the_kept_pixels_around_them(left: int) -> None:
     images = pixels()
     kept = ImageStreams(0, ("a", "b", "c")).subsets("x", 0, 1, 35, left).view(3, 1, 5, 7)
-    found = from_surroundings(images, kept)
-    for image, own, expected in zip(images, kept, found, strict=True):
-        torch.testing.assert_close(filled_by_a_loop(image, own[0]), expected)
+    for image, mask, filled in zip(images, kept, from_surroundings(images, kept), strict=True):
+        torch.testing.assert_close(filled, filled_by_a_loop(image, mask[0]))
     none = torch.zeros(3, 1, 5, 7, dtype=torch.bool)
     assert torch.equal(from_surroundings(images, none), images)
 
@@ -66,7 +65,7 @@ def test_cutout_masks_one_whole_square_anywhere() -> None:
 
 
 class Brighter(nn.Module):
-    """Predicts 1 where the middle pixel is brighter than half."""
+    """A network that predicts class 1 if the middle pixel is brighter than 0.5."""
 
     def forward(self, images: Tensor) -> Tensor:
         middle = images[:, 0, 3, 3] - 0.5
@@ -85,8 +84,8 @@ def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
     left = ImageStreams(0, given.ids).subsets("dropout", 0, 1, 49, 24).view(-1, 7, 7)[:, 3, 3]
     assert scores["corrected", "dropout 0.5"].value == pytest.approx((~left[:30]).float().mean().item())
     assert scores["corrected", "dropout 0.5"].n == 30
-    place = (ImageStreams(0, given.ids).uniform("cutout", 0, (2,)) * 4).long()
-    hit = ((place <= 3) & (place + 4 > 3)).all(1)
+    corner = (ImageStreams(0, given.ids).uniform("cutout", 0, (2,)) * 4).long()
+    hit = ((corner <= 3) & (corner + 4 > 3)).all(1)
     assert scores["corrected", "cutout"].value == pytest.approx(hit[:30].float().mean().item())
     assert scores["kept", "cutout"].value == 1
     assert scores["kept", "cutout"].n == 40
@@ -115,11 +114,11 @@ def test_rates_that_leave_no_pixels_are_rejected(options: dict, message: str) ->
 @pytest.mark.parametrize("steps", [4, 5])
 def test_recovery_reads_the_turn_and_the_end(steps: int) -> None:
     clean = Examples(torch.full((2, 1, 7, 7), 0.4), torch.zeros(2, dtype=torch.long), ("a", "b"))
-    places = [0.1, 0.2, 0.3, 0.15, 0.05][:steps] if steps == 5 else [0.1, 0.2, 0.15, 0.05]
+    distances = [0.1, 0.2, 0.3, 0.15, 0.05][:steps] if steps == 5 else [0.1, 0.2, 0.15, 0.05]
     rows: dict[str, list[np.ndarray]] = {"distance": [], "right": []}
-    for index, far in enumerate(places):
+    for index, distance in enumerate(distances):
         images = clean.images.clone()
-        images[0, 0, 3, 3] += far
+        images[0, 0, 3, 3] += distance
         images[1, 0, 3, 3] -= 0.1 * (index + 1)
         for name, row in Recovery().observe(Step(index + 1, images), clean, Brighter()).items():
             rows[name].append(row.numpy())

@@ -1,4 +1,4 @@
-"""Games of images: what absent cells show, the value taken of the logits, and the class it is about."""
+"""Games of images: the baseline of absent cells, the value computed from the logits, and its class."""
 
 import math
 
@@ -28,14 +28,14 @@ def test_the_blur_is_a_gaussian_with_edges_repeated() -> None:
     """Compare with the double sum over a padded image, one pixel at a time."""
     shown, side = images(1, 1, 6), 6
     sigma, padded = BLUR * side, torch.nn.functional.pad(images(1, 1, 6), (6, 6, 6, 6), mode="replicate")[0, 0]
-    found = baseline("blur", shown, shown[0])[0, 0]
+    blurred = baseline("blur", shown, shown[0])[0, 0]
     for row, column in ((0, 0), (2, 5), (3, 3)):
         total = weight = 0.0
         for other_row in range(-6, 12):
             for other_column in range(-6, 12):
                 w = math.exp(-((other_row - row) ** 2 + (other_column - column) ** 2) / (2 * sigma**2))
                 total, weight = total + w * padded[other_row + 6, other_column + 6].item(), weight + w
-        assert found[row, column].item() == pytest.approx(total / weight, abs=1e-12)
+        assert blurred[row, column].item() == pytest.approx(total / weight, abs=1e-12)
     flat = torch.full((2, 3, 6, 6), 0.3).double()
     assert torch.allclose(baseline("blur", flat, flat[0]), flat)
 
@@ -61,12 +61,12 @@ def test_the_game_shows_the_cells_of_the_coalition_and_the_baseline_elsewhere() 
     game = image_game(network, shown, torch.zeros_like(shown), 2, "log_prob", classes)
     upper_right = torch.zeros_like(shown)
     upper_right[:, :, :2, 2:] = shown[:, :, :2, 2:]
-    found = game(torch.tensor([[[False, True, False, False], [True] * 4]]))
-    for place, mixed in enumerate((upper_right, shown)):
+    values = game(torch.tensor([[[False, True, False, False], [True] * 4]]))
+    for k, mixed in enumerate((upper_right, shown)):
         expected = network(mixed).log_softmax(1)[torch.arange(3), classes]
-        assert torch.allclose(found[:, place], expected)
-    some = game.take(torch.tensor([2, 0]))
-    assert torch.allclose(some(torch.ones(1, 1, 4, dtype=torch.bool))[:, 0], found[[2, 0], 1])
+        assert torch.allclose(values[:, k], expected)
+    part = game.take(torch.tensor([2, 0]))
+    assert torch.allclose(part(torch.ones(1, 1, 4, dtype=torch.bool))[:, 0], values[[2, 0], 1])
 
 
 def test_the_watched_class_is_the_true_one_or_that_of_the_attack() -> None:
@@ -79,5 +79,5 @@ def test_the_watched_class_is_the_true_one_or_that_of_the_attack() -> None:
     assert torch.equal(target[3:], predicted[3:])  # fooled: the predicted class
     assert (target[:3] != labels[:3]).all()
     assert torch.equal(target[:3], network(shown).argsort(1)[:3, -2])
-    aimed = Examples(shown, labels, clean.ids, (labels + 1) % 3)
-    assert torch.equal(game_classes("target", aimed, shown, network), aimed.targets)
+    targeted = Examples(shown, labels, clean.ids, (labels + 1) % 3)
+    assert torch.equal(game_classes("target", targeted, shown, network), targeted.targets)

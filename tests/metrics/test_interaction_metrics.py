@@ -22,7 +22,7 @@ from ..toys import toy_network
 
 
 def situation(count: int = 3, channels: int = 1, side: int = 4, seed: int = 0) -> tuple[nn.Module, Examples, Tensor]:
-    """A toy network, clean images, and perturbed ones; all in float64."""
+    """Return a toy network, clean images and perturbed images, in float64."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(count, channels, side, side, generator=generator).double()
     delta = 0.4 * torch.randn(count, channels, side, side, generator=generator).double()
@@ -74,8 +74,8 @@ def test_on_a_quadratic_function_the_interaction_is_delta_hessian_delta() -> Non
     clean = Examples(examples.images, torch.zeros(3, dtype=torch.long), examples.ids)
     delta = (adversarial - clean.images).flatten(1)
     expected = delta[:, :, None] * hessian * delta[:, None, :] * (1 - torch.eye(9))
-    found = pairwise_interactions(perturbation_game(Quadratic(hessian), clean, adversarial, 3))
-    assert torch.allclose(found, expected, atol=1e-12)
+    actual = pairwise_interactions(perturbation_game(Quadratic(hessian), clean, adversarial, 3))
+    assert torch.allclose(actual, expected, atol=1e-12)
     rows = Interaction(grid=3).observe(clean, adversarial, Quadratic(hessian), streams(clean))
     assert torch.allclose(rows["per_cell"], expected.sum(2), atol=1e-12)
     rows = NeighbourInteraction(grid=3, contexts=2).observe(clean, adversarial, Quadratic(hessian), streams(clean))
@@ -107,8 +107,8 @@ def test_the_value_is_the_margin_of_the_image_perturbed_on_the_cells_of_the_set(
     sets = torch.tensor([[[False] * 4, [True] * 4, [False, True, False, False]]])
     mixed = clean.images.clone()
     mixed[:, :, :2, 2:] = adversarial[:, :, :2, 2:]  # cell 1: upper right
-    for place, images in enumerate((clean.images, adversarial, mixed)):
-        assert torch.allclose(game(sets)[:, place], margin(network(images), clean.labels))
+    for k, images in enumerate((clean.images, adversarial, mixed)):
+        assert torch.allclose(game(sets)[:, k], margin(network(images), clean.labels))
 
 
 def test_games_are_evaluated_in_full_batches_whatever_the_number_of_sets() -> None:
@@ -170,16 +170,19 @@ def test_sampled_cells_are_unbiased_and_their_error_is_correct() -> None:
     scores = {score.name: score.value for score in metric.summarise({"per_cell": rows.numpy()})}
     assert abs(means.mean().item() - exact) < 4 * means.std().item() / math.sqrt(repetitions)
     assert scores["sampling_error"] == pytest.approx(means.std().item() / math.sqrt(repetitions), rel=0.1)
-    all_of_them = Interaction(grid=4, cells=16).observe(clean, adversarial, network, streams(clean))["per_cell"]
-    assert all_of_them.mean().item() == pytest.approx(exact)
+    all_cells = Interaction(grid=4, cells=16).observe(clean, adversarial, network, streams(clean))["per_cell"]
+    assert all_cells.mean().item() == pytest.approx(exact)
 
 
 @pytest.mark.parametrize("grid", [2, 3, 14])
 def test_neighbours_lists_every_touching_pair_once(grid: int) -> None:
     pairs = {tuple(sorted(pair)) for pair in neighbours(grid).tolist()}
-    place = [(cell // grid, cell % grid) for cell in range(grid**2)]
+    position = [(cell // grid, cell % grid) for cell in range(grid**2)]
     expected = {
-        (a, b) for a in range(grid**2) for b in range(a + 1, grid**2) if max(abs(np.subtract(place[a], place[b]))) == 1
+        (a, b)
+        for a in range(grid**2)
+        for b in range(a + 1, grid**2)
+        if max(abs(np.subtract(position[a], position[b]))) == 1
     }
     assert pairs == expected
     assert len(neighbours(grid)) == 4 * grid**2 - 6 * grid + 2

@@ -25,7 +25,7 @@ GREY = torch.full((1, 4, 4), 0.4).double()
 
 
 class Noise:
-    """A game whose every value is fresh Gaussian noise."""
+    """A game whose values are Gaussian noise, new in every call."""
 
     players = 12
 
@@ -57,7 +57,7 @@ def test_a_game_with_context_free_interactions_has_disentanglement_one() -> None
 
 
 def test_disentanglement_approaches_its_definition() -> None:
-    """Equation 4 with the contexts written out."""
+    """Compare with equation 4 over all contexts."""
     game, order = smooth_games(8, 1), 3
     many = TableGame(game.values.expand(50, -1))
     for place, (i, j) in enumerate(PAIRS[0].tolist()):
@@ -72,10 +72,10 @@ def test_disentanglement_approaches_its_definition() -> None:
 
 
 def test_orders_with_too_few_contexts_have_no_disentanglement() -> None:
-    for found in disentangled(random_games(8), [0, 1, 3, 5, 6], PAIRS, 6, of_ids(3)):
-        assert found.isnan().all((0, 2)).tolist() == [True, False, False, False, True]
-    for found in disentangled(random_games(8), [1, 3, 5], PAIRS, 7, of_ids(3)):
-        assert found.isnan().all((0, 2)).tolist() == [True, False, True]
+    for values in disentangled(random_games(8), [0, 1, 3, 5, 6], PAIRS, 6, of_ids(3)):
+        assert values.isnan().all((0, 2)).tolist() == [True, False, False, False, True]
+    for values in disentangled(random_games(8), [1, 3, 5], PAIRS, 7, of_ids(3)):
+        assert values.isnan().all((0, 2)).tolist() == [True, False, True]
 
 
 def test_pairs_without_effect_are_left_out() -> None:
@@ -89,14 +89,14 @@ def test_maps_show_the_players_that_an_interaction_needs() -> None:
     """Players 0 and 1 interact only with player 4 present and player 6 absent."""
     sets = all_coalitions(8).double()
     game = TableGame((sets[:, 0] * sets[:, 1] * sets[:, 4] * (1 - sets[:, 6]))[None].expand(400, -1))
-    interaction, seen, control = weighted_contexts(game, 3, torch.tensor([[[0, 1], [2, 3]]]), 30, of_ids(400))
-    assert torch.allclose(seen[:, 0, 4], torch.tensor(0.5).double())  # in all contexts, by chance in half of them
-    assert torch.allclose(seen[:, 0, 6], torch.tensor(-0.5).double())
-    assert (seen[:, 0, [0, 1]] == 0).all()
-    assert seen[:, 0, [2, 3, 5, 7]].mean().abs() < 0.03
+    interaction, contexts, control = weighted_contexts(game, 3, torch.tensor([[[0, 1], [2, 3]]]), 30, of_ids(400))
+    assert torch.allclose(contexts[:, 0, 4], torch.tensor(0.5).double())  # in all contexts, by chance in half of them
+    assert torch.allclose(contexts[:, 0, 6], torch.tensor(-0.5).double())
+    assert (contexts[:, 0, [0, 1]] == 0).all()
+    assert contexts[:, 0, [2, 3, 5, 7]].mean().abs() < 0.03
     assert control[:, 0].mean(0).abs().max() < 0.04
     assert (interaction[:, 1] == 0).all()
-    assert (seen[:, 1] == 0).all()
+    assert (contexts[:, 1] == 0).all()
     expected = pairwise_by_order(TableGame(game.values[:1]))[0, 3, 0, 1].item()
     assert interaction[:, 0].mean().item() == pytest.approx(expected, abs=0.03)
 
@@ -104,9 +104,9 @@ def test_maps_show_the_players_that_an_interaction_needs() -> None:
 def test_maps_of_a_negative_interaction_show_the_contexts_that_produce_it() -> None:
     positive = random_games(8)
     negative = TableGame(-positive.values)
-    one, other = (weighted_contexts(game, 3, PAIRS, 9, of_ids(3)) for game in (positive, negative))
-    assert torch.allclose(one[0], -other[0])
-    assert torch.allclose(one[1], other[1])
+    positive_maps, negative_maps = (weighted_contexts(game, 3, PAIRS, 9, of_ids(3)) for game in (positive, negative))
+    assert torch.allclose(positive_maps[0], -negative_maps[0])
+    assert torch.allclose(positive_maps[1], negative_maps[1])
 
 
 METRICS = [
@@ -137,7 +137,7 @@ def test_it_takes_the_stated_passes_and_yields_the_stated_scores(metric) -> None
     network, clean, adversarial = situation()
     counting = Counting(network)
     rows = observed(metric, counting, clean, adversarial)
-    extra = 3 if getattr(metric, "of", "true") == "target" else 0  # the adversarial images themselves
+    extra = 3 if getattr(metric, "of", "true") == "target" else 0  # one pass for each adversarial image
     assert counting.inputs == 3 * metric.forwards + extra
     scores = scores_of(metric, rows)
     assert {score.name for score in scores} == set(metric.scores)
@@ -160,25 +160,25 @@ def test_the_parts_of_a_change_are_their_formulas() -> None:
     network, clean, adversarial = situation(count=5)
     metric = OrderInteraction(grid=2, orders=(0, 1, 2), pairs=600)
     rows = metric.observe(clean, adversarial, network, streams(clean), GREY)
-    found = {(s.name, s.labels.get("order"), s.labels.get("images")): s for s in scores_of(metric, rows)}
+    scores = {(s.name, s.labels.get("order"), s.labels.get("images")): s for s in scores_of(metric, rows)}
     exact = []
     for images in (clean.images, adversarial):
         absent = baseline("channel_mean", images, GREY)
         game = image_game(network, images, absent, 2, "log_prob", clean.labels)
         exact.append(pairwise_by_order(game).sum((2, 3)).mean(0) / 12)
     for m in range(3):
-        error = found["sampling_error", str(m), None].value
+        error = scores["sampling_error", str(m), None].value
         for images, truth in zip(("clean", "adversarial"), exact, strict=True):
-            assert abs(found["interaction", str(m), images].value - truth[m].item()) < 0.05
-        change = found["change", str(m), None].value
+            assert abs(scores["interaction", str(m), images].value - truth[m].item()) < 0.05
+        change = scores["change", str(m), None].value
         assert abs(change - (exact[0] - exact[1])[m].item()) < 4 * error
-        assert found["delta_j", str(m), None].value == pytest.approx((4 - 1 - m) / 12 * change)
-        assert found["utility", str(m), None].value == pytest.approx((4 - 1 - m) * change)
-        total = sum(abs(found["change", str(k), None].value) for k in range(3))
-        share = found["share", str(m), None]
+        assert scores["delta_j", str(m), None].value == pytest.approx((4 - 1 - m) / 12 * change)
+        assert scores["utility", str(m), None].value == pytest.approx((4 - 1 - m) * change)
+        total = sum(abs(scores["change", str(k), None].value) for k in range(3))
+        share = scores["share", str(m), None]
         assert share.value == pytest.approx(abs(change) / total)
         assert 0 <= share.low <= share.value <= share.high <= 1
-    assert found["forwards", None, None].value == metric.forwards
+    assert scores["forwards", None, None].value == metric.forwards
 
 
 def test_a_target_error_saves_passes_and_the_score_counts_them() -> None:
@@ -224,18 +224,18 @@ def test_impossible_options_are_rejected(metric, message: str) -> None:
 def test_disentanglement_reports_the_number_of_contexts() -> None:
     network, clean, adversarial = situation()
     metric = Disentanglement(grid=2, orders=(0, 1, 2), pairs=2, contexts=2)
-    found = {(s.name, s.labels["order"]): s for s in scores_of(metric, observed(metric, network, clean, adversarial))}
-    assert [found["different_contexts", str(m)].value for m in range(3)] == [1, 2, 1]
-    assert [found["corrected", str(m)].n for m in range(3)] == [0, 3, 0]
-    assert np.isnan(found["plug_in", "0"].value)
+    scores = {(s.name, s.labels["order"]): s for s in scores_of(metric, observed(metric, network, clean, adversarial))}
+    assert [scores["different_contexts", str(m)].value for m in range(3)] == [1, 2, 1]
+    assert [scores["corrected", str(m)].n for m in range(3)] == [0, 3, 0]
+    assert np.isnan(scores["plug_in", "0"].value)
 
 
 def test_pairs_among_neighbours_are_other_pairs() -> None:
     network, clean, adversarial = situation()
-    for one, other in itertools.pairwise(METRICS[3:]):
-        if type(one) is type(other):
-            for name in one.rows:
-                rows = [observed(metric, network, clean, adversarial)[name] for metric in (one, other)]
+    for first, second in itertools.pairwise(METRICS[3:]):
+        if type(first) is type(second):
+            for name in first.rows:
+                rows = [observed(metric, network, clean, adversarial)[name] for metric in (first, second)]
                 assert not torch.allclose(*rows)
 
 
@@ -248,14 +248,16 @@ def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_co
     alone = OrderInteraction(grid=4, orders=(7, 0.9), pairs=30)
     expected = [alone.observe(clean, images, network, streams(clean), GREY)["change"] for images in path]
     stacked = torch.stack([row["change"] for row in rows], dim=1)
-    found = {(s.name, s.labels["order"], s.labels.get("iterations")): s for s in scores_of(metric, {"change": stacked})}
-    assert set(found) == {("pearson", o, None) for o in ("7", "0.9")} | {
+    scores = {
+        (s.name, s.labels["order"], s.labels.get("iterations")): s for s in scores_of(metric, {"change": stacked})
+    }
+    assert set(scores) == {("pearson", o, None) for o in ("7", "0.9")} | {
         ("change", o, k) for o in ("7", "0.9") for k in (1, 3, 4)
     }
-    for place, order in enumerate(("7", "0.9")):
-        means = [expected[k - 1][:, place].mean().item() for k in (1, 3, 4)]
-        assert [found["change", order, k].value for k in (1, 3, 4)] == pytest.approx(means)
-        r = found["pearson", order, None]
+    for index, order in enumerate(("7", "0.9")):
+        means = [expected[k - 1][:, index].mean().item() for k in (1, 3, 4)]
+        assert [scores["change", order, k].value for k in (1, 3, 4)] == pytest.approx(means)
+        r = scores["pearson", order, None]
         assert r.value == pytest.approx(np.corrcoef((1, 3, 4), means)[0, 1])
         assert -1 <= r.low <= r.high <= 1
     assert metric.steps == (1, 3, 4)
@@ -267,10 +269,10 @@ def test_the_strength_is_the_change_after_each_number_of_iterations_and_their_co
 def test_iterations_beyond_the_budget_have_no_score() -> None:
     metric = OrderStrength(grid=4, orders=(7,), iterations=(1, 3, 4), pairs=30)
     change = np.random.default_rng(0).normal(size=(5, 4, 1))
-    found = {
+    named = {
         steps: [(score.name, score.labels.get("iterations")) for score in metric.summarise({"change": rows})]
         for steps, rows in ((steps, change[:, :steps]) for steps in (2, 3, 4))
     }
-    assert found[2] == [("change", 1)]
-    assert [name for name, _ in found[3]] == ["change", "change", "pearson"]
-    assert len(found[4]) == 4
+    assert named[2] == [("change", 1)]
+    assert [name for name, _ in named[3]] == ["change", "change", "pearson"]
+    assert len(named[4]) == 4

@@ -28,26 +28,26 @@ def streams(count: int, seed: int = 0) -> ImageStreams:
 
 
 def mean_over(pairs: Tensor, exact: Tensor) -> Tensor:
-    """The mean of I_ij^(m) [n, orders, players, players] over some pairs: [n, orders]."""
+    """Return the mean of I_ij^(m) [n, orders, players, players] over some pairs, [n, orders]."""
     return exact[:, :, pairs[:, 0], pairs[:, 1]].mean(-1)
 
 
-def interval(found: Estimate, degrees: Tensor) -> tuple[Tensor, Tensor]:
-    """The ends of the 95% intervals by Student's t with these degrees of freedom, shaped like the mean."""
+def interval(estimate: Estimate, degrees: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the ends of the 95% intervals by Student's t with these degrees of freedom, shaped like the mean."""
     quantile = torch.from_numpy(stats.t.ppf(0.975, degrees.clamp(min=1).numpy()))
-    half = quantile[..., None] * found.error
-    return found.mean - half, found.mean + half
+    half = quantile[..., None] * estimate.error
+    return estimate.mean - half, estimate.mean + half
 
 
-def assert_unbiased(found: Tensor, truth: Tensor) -> None:
-    """The mean of `found` [trials, ...] is within 4.5 standard errors of `truth` [...], everywhere."""
-    spread = found.std(0) / len(found) ** 0.5
-    assert ((found.mean(0) - truth).abs() <= 4.5 * spread + 1e-12).all()
+def assert_unbiased(estimates: Tensor, truth: Tensor) -> None:
+    """Assert that the mean of `estimates` [trials, ...] is within 4.5 standard errors of `truth` [...] everywhere."""
+    spread = estimates.std(0) / len(estimates) ** 0.5
+    assert ((estimates.mean(0) - truth).abs() <= 4.5 * spread + 1e-12).all()
 
 
-def assert_covering(found: Estimate, degrees: Tensor, truth: Tensor, orders: slice = slice(None)) -> None:
-    """The 95% intervals [trials, ...] contain `truth` [...] in 93 to 97% of trials, and everywhere within chance."""
-    low, high = (end[:, orders] for end in interval(found, degrees))
+def assert_covering(estimate: Estimate, degrees: Tensor, truth: Tensor, orders: slice = slice(None)) -> None:
+    """Assert that the 95% intervals [trials, ...] contain `truth` [...] in 95% of trials, up to chance."""
+    low, high = (end[:, orders] for end in interval(estimate, degrees))
     covered = ((low <= truth[orders]) & (truth[orders] <= high)).double().mean(0)
     assert 0.93 <= covered.mean() <= 0.97
     assert ((covered - 0.95).abs() < 4 * (0.95 * 0.05 / len(low)) ** 0.5).all(), covered
@@ -58,19 +58,19 @@ def assert_covering(found: Estimate, degrees: Tensor, truth: Tensor, orders: sli
 @pytest.mark.parametrize("make", [random_games, smooth_games])
 def test_the_mean_interaction_is_unbiased_and_its_intervals_cover(make: Callable, among: str, contexts: int) -> None:
     players, orders = 9, [0, 2, 5, 7]
-    clean, other = make(players, 1), random_games(players, 1, seed=3)
-    attacked = TableGame(clean.values + 0.3 * other.values)
+    clean, noise = make(players, 1), random_games(players, 1, seed=3)
+    attacked = TableGame(clean.values + 0.3 * noise.values)
     pairs = neighbours(3) if among == "neighbours" else None
     counted = torch.combinations(torch.arange(players)) if pairs is None else pairs
     games = [repeated(clean, TRIALS), repeated(attacked, TRIALS)]
-    found = mean_interaction(games, orders, Effort(150, contexts), streams(TRIALS), pairs)
+    estimate = mean_interaction(games, orders, Effort(150, contexts), streams(TRIALS), pairs)
     truth = torch.stack([mean_over(counted, pairwise_by_order(game))[0, orders] for game in (clean, attacked)], -1)
-    assert_unbiased(found.mean, truth)
-    assert_covering(found, found.draws // 2, truth)
-    change, error = found.contrast((1, -1))
-    paired = Estimate(change[..., None], (error**2)[..., None, None], found.draws, found.forwards)
-    assert_covering(paired, found.draws // 2, (truth[:, 0] - truth[:, 1])[:, None])
-    assert (found.forwards == 4 * 2 * contexts * 150 * len(orders)).all()
+    assert_unbiased(estimate.mean, truth)
+    assert_covering(estimate, estimate.draws // 2, truth)
+    change, error = estimate.contrast((1, -1))
+    paired = Estimate(change[..., None], (error**2)[..., None, None], estimate.draws, estimate.forwards)
+    assert_covering(paired, estimate.draws // 2, (truth[:, 0] - truth[:, 1])[:, None])
+    assert (estimate.forwards == 4 * 2 * contexts * 150 * len(orders)).all()
 
 
 def test_estimates_of_single_pairs_and_players_are_unbiased_and_their_intervals_cover() -> None:
@@ -78,13 +78,13 @@ def test_estimates_of_single_pairs_and_players_are_unbiased_and_their_intervals_
     game = random_games(players, 1)
     many, pairs = repeated(game, TRIALS), torch.tensor([[0, 1], [6, 2], [3, 5]])
     orders = list(range(players - 1))
-    found = team_effects([many], orders, pairs[None], contexts, streams(TRIALS))
-    assert found.mean.shape == (TRIALS, players - 1, 3, 1)
+    estimate = team_effects([many], orders, pairs[None], contexts, streams(TRIALS))
+    assert estimate.mean.shape == (TRIALS, players - 1, 3, 1)
     truth = pairwise_by_order(game)[0, :, pairs[:, 0], pairs[:, 1]][..., None]
-    assert_unbiased(found.mean, truth)
-    assert (found.error[:, [0, -1]] == 0).all()  # one context alone: exact
+    assert_unbiased(estimate.mean, truth)
+    assert (estimate.error[:, [0, -1]] == 0).all()  # there is only one context: exact
     inner = slice(1, -1)
-    assert_covering(found, found.draws - 1, truth, inner)
+    assert_covering(estimate, estimate.draws - 1, truth, inner)
     singles = shapley_values([many], list(range(players)), contexts, streams(TRIALS), torch.tensor([[4, 0]]))
     truth = shapley_by_order(game)[0][:, [4, 0]][..., None]
     assert_unbiased(singles.mean, truth)
@@ -96,8 +96,8 @@ def test_estimates_of_single_pairs_and_players_are_unbiased_and_their_intervals_
 
 def test_all_players_are_estimated_by_default() -> None:
     game = random_games(5, 2)
-    found = shapley_values([game], [0, 4], 3, streams(2))
-    assert torch.allclose(found.mean[..., 0], shapley_by_order(game)[:, [0, 4]])
+    estimate = shapley_values([game], [0, 4], 3, streams(2))
+    assert torch.allclose(estimate.mean[..., 0], shapley_by_order(game)[:, [0, 4]])
 
 
 def test_games_given_together_share_pairs_and_contexts() -> None:
@@ -115,38 +115,38 @@ def test_a_target_error_is_reached_and_no_more_is_spent(error: float) -> None:
     players, orders = 8, [1, 3, 6]
     game = random_games(players, 1)
     many = repeated(TableGame(torch.cat([game.values, 0.01 * game.values])), 300)
-    found = mean_interaction([many], orders, Effort(100_000, 1, error), streams(300))
-    assert (found.error <= error).all()
-    strata = found.draws // 2
+    estimate = mean_interaction([many], orders, Effort(100_000, 1, error), streams(300))
+    assert (estimate.error <= error).all()
+    strata = estimate.draws // 2
     assert (strata >= MIN_STRATA).all()
-    assert found.draws.max() < 100_000
-    one_round_less = found.error[..., 0] * (found.draws / (found.draws - 2 * STRATA_PER_ROUND)).sqrt()
+    assert estimate.draws.max() < 100_000
+    one_round_less = estimate.error[..., 0] * (estimate.draws / (estimate.draws - 2 * STRATA_PER_ROUND)).sqrt()
     late = strata > MIN_STRATA + STRATA_PER_ROUND
     assert (one_round_less[late] > 0.85 * error).all()  # one round less would not have been enough
-    assert (found.forwards == 4 * found.draws.sum(1)).all()
+    assert (estimate.forwards == 4 * estimate.draws.sum(1)).all()
     truth = mean_over(torch.combinations(torch.arange(players)), pairwise_by_order(game))[0, orders]
-    low, high = (end[..., 0] for end in interval(found, strata))
+    low, high = (end[..., 0] for end in interval(estimate, strata))
     assert ((low <= truth) & (truth <= high)).double().mean() > 0.93
 
 
 def test_a_budget_of_forwards_is_used_and_not_exceeded() -> None:
     games = [random_games(8), random_games(8, seed=1)]
     effort = Effort.of_forwards(1000, games=2, contexts=3)
-    found = mean_interaction(games, [2, 4], effort, streams(3))
-    assert (found.forwards <= 2 * 1000).all()
-    assert (found.forwards > 2 * (1000 - 2 * 4 * 3 * 2)).all()  # less than one more stratum
+    estimate = mean_interaction(games, [2, 4], effort, streams(3))
+    assert (estimate.forwards <= 2 * 1000).all()
+    assert (estimate.forwards > 2 * (1000 - 2 * 4 * 3 * 2)).all()  # less than one more stratum
 
 
 def test_early_stopping_of_an_image_does_not_depend_on_the_batch() -> None:
-    """Games of very different spreads have the estimate, the error and the cost that each has alone."""
+    """Games with very different spreads get the same estimate, error and cost as each game alone."""
     scale = torch.tensor([0.001, 1.0, 0.3])[:, None]
     games = TableGame(random_games(8).values * scale)
     effort, orders = Effort(4000, 1, 0.06), [1, 3, 6]
     together = mean_interaction([games], orders, effort, streams(3))
     assert len(together.draws.unique()) > 2
     for image in range(3):
-        own = ImageStreams(0, (str(image),))
-        alone = mean_interaction([games.take(torch.tensor([image]))], orders, effort, own)
+        stream = ImageStreams(0, (str(image),))
+        alone = mean_interaction([games.take(torch.tensor([image]))], orders, effort, stream)
         assert torch.equal(alone.mean[0], together.mean[image])
         assert torch.equal(alone.error[0], together.error[image])
         assert alone.forwards[0] == together.forwards[image]
@@ -157,16 +157,16 @@ def test_contexts_are_uniform_without_the_team_and_nested_over_orders() -> None:
     assert (ranks.sort(-1).values == torch.arange(6)).all()
     assert (ranks[:, [4, 1]] >= 4).all()
     sets = [tuple(row.nonzero()[:, 0].tolist()) for row in ranks < 2]
-    seen = {chosen: sets.count(chosen) for chosen in set(sets)}
-    assert set(seen) == set(itertools.combinations([0, 2, 3, 5], 2))
-    assert all(abs(count - 1000) < 4.5 * (6000 * 5 / 36) ** 0.5 for count in seen.values())
+    counts = {chosen: sets.count(chosen) for chosen in set(sets)}
+    assert set(counts) == set(itertools.combinations([0, 2, 3, 5], 2))
+    assert all(abs(count - 1000) < 4.5 * (6000 * 5 / 36) ** 0.5 for count in counts.values())
 
 
 def test_pairs_are_uniform_over_all_ordered_pairs() -> None:
     pairs = random_pairs(20, 4, streams(600)).flatten(0, 1)
-    seen = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
-    assert sum(seen.values()) == 12_000
-    assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in seen.values())
+    counts = {pair: (pairs == torch.tensor(pair)).all(1).sum().item() for pair in itertools.permutations(range(4), 2)}
+    assert sum(counts.values()) == 12_000
+    assert all(abs(count - 1000) < 4.5 * (12_000 * 11 / 144) ** 0.5 for count in counts.values())
 
 
 def test_memory_and_batches_do_not_grow_with_the_effort() -> None:
@@ -182,7 +182,7 @@ def test_memory_and_batches_do_not_grow_with_the_effort() -> None:
     assert largest == 4 * 2 * 2 * STRATA_PER_ROUND
 
 
-def test_shares_are_taken_as_they_are_written_in_decimal() -> None:
+def test_shares_are_rounded_as_decimal_numbers() -> None:
     assert int(0.29 * 100) == 28, "binary rounding"
     assert [context_size(share / 100, 100) for share in range(101)] == list(range(101))
     assert [context_size(share / 100, 1000) for share in range(101)] == list(range(0, 1001, 10))
@@ -219,7 +219,7 @@ def test_a_single_pair_has_no_standard_error_and_is_rejected() -> None:
 ])  # fmt: skip
 def test_strata_cut_the_list_as_finely_as_it_allows(effort: Effort, listed: int, cuts: list[int]) -> None:
     rounds = effort.rounds(listed)
-    assert torch.cat(list(rounds)).tolist() == [[place, size] for size in cuts for place in range(size)]
+    assert torch.cat(list(rounds)).tolist() == [[index, size] for size in cuts for index in range(size)]
     assert sum(map(len, rounds)) == effort.draws / 2
     assert max(map(len, rounds)) <= STRATA_PER_ROUND
     if effort.error:  # an image may stop after any round, so each is a complete cut
@@ -230,8 +230,8 @@ def test_differences_between_strata_add_no_error() -> None:
     """Pairs within the first half of the players interact, by 2; most strata contain only pairs of one kind."""
     sets = all_coalitions(8).double()
     game = TableGame((sets[:, :4].sum(1) ** 2)[None].expand(400, -1))
-    found = mean_interaction([game], [3], Effort(56), streams(400))
+    estimate = mean_interaction([game], [3], Effort(56), streams(400))
     truth = mean_over(torch.combinations(torch.arange(8)), pairwise_by_order(game.take(torch.arange(1))))[0, 3]
     unstratified = truth * (2 - truth) / 56  # each draw is 2 or 0
-    assert found.mean.var().item() < 0.75 * unstratified.item()
-    assert (found.error**2).mean().item() == pytest.approx(found.mean.var().item(), rel=0.15)
+    assert estimate.mean.var().item() < 0.75 * unstratified.item()
+    assert (estimate.error**2).mean().item() == pytest.approx(estimate.mean.var().item(), rel=0.15)

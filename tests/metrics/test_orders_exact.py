@@ -24,7 +24,7 @@ CLOSE = {"rtol": 0, "atol": 1e-11}
 
 
 def mean_derivative(game: TableGame, i: int, j: int, size: int) -> Tensor:
-    """The expectation of equation 2, with the contexts written out, [n]."""
+    """Compute the expectation of equation 2 over all contexts, [n]."""
     rest = [p for p in range(game.players) if p not in (i, j)]
     sets = [sum(2**p for p in chosen) for chosen in itertools.combinations(rest, size)]
     v = game.values
@@ -103,9 +103,9 @@ def test_the_mean_over_pairs_is_a_second_difference_of_mean_values(game: TableGa
 
 @pytest.mark.parametrize("players", [3, 6])
 def test_linearity(players: int) -> None:
-    one, other = random_games(players, seed=1), smooth_games(players)
-    merged = TableGame(2 * one.values - 3 * other.values)
-    expected = 2 * pairwise_by_order(one) - 3 * pairwise_by_order(other)
+    first, second = random_games(players, seed=1), smooth_games(players)
+    merged = TableGame(2 * first.values - 3 * second.values)
+    expected = 2 * pairwise_by_order(first) - 3 * pairwise_by_order(second)
     assert torch.allclose(pairwise_by_order(merged), expected, **CLOSE)
 
 
@@ -124,8 +124,8 @@ def test_symmetry_and_commutativity(players: int) -> None:
     game, sets = random_games(players), all_coalitions(players)
     exchanged = sets.clone()
     exchanged[:, [0, 2]] = sets[:, [2, 0]]
-    place = (exchanged * 2 ** torch.arange(players)).sum(1)
-    alike = TableGame(game.values + game.values[:, place])
+    number = (exchanged * 2 ** torch.arange(players)).sum(1)
+    alike = TableGame(game.values + game.values[:, number])
     pairs = pairwise_by_order(alike)
     rest = [k for k in range(players) if k not in (0, 2)]
     assert torch.allclose(pairs[:, :, 0, rest], pairs[:, :, 2, rest], **CLOSE)
@@ -135,7 +135,7 @@ def test_symmetry_and_commutativity(players: int) -> None:
 @pytest.mark.parametrize("make", [random_games, smooth_games, additive_games])
 def test_the_mean_over_orders_is_the_shapley_interaction_index_of_shapiq(make) -> None:
     game = make(7)
-    found = pairwise_interactions(game)
+    interactions = pairwise_interactions(game)
     for number, values in enumerate(game.values):
 
         def value(coalitions, values=values):
@@ -143,4 +143,4 @@ def test_the_mean_over_orders_is_the_shapley_interaction_index_of_shapiq(make) -
 
         exact = shapiq.ExactComputer(value, n_players=7)("SII", order=2)
         for pair in itertools.combinations(range(7), 2):
-            assert found[number][pair].item() == pytest.approx(exact[pair], abs=1e-10)
+            assert interactions[number][pair].item() == pytest.approx(exact[pair], abs=1e-10)

@@ -32,7 +32,7 @@ def clouds(count: int = 3) -> Tensor:
     return torch.rand(count, 3, POINTS, 1, generator=torch.Generator().manual_seed(0))
 
 
-def situation(count: int = 3) -> tuple[Examples, Tensor]:
+def clouds_and_adversarial(count: int = 3) -> tuple[Examples, Tensor]:
     clean = Examples(clouds(count), torch.arange(count) % CLASSES, tuple(map(str, range(count))))
     noise = torch.rand(clean.images.shape, generator=torch.Generator().manual_seed(1)) - 0.5
     return clean, (clean.images + 0.2 * noise).clamp(0, 1)
@@ -43,28 +43,28 @@ def game_of(images: Tensor, clean: Examples) -> RegionGame:
 
 
 def test_points_of_absent_regions_move_to_the_centre_and_others_stay() -> None:
-    clean, _ = situation()
-    own, model = regions(clean.images, REGIONS), Field()
+    clean, _ = clouds_and_adversarial()
+    region, model = regions(clean.images, REGIONS), Field()
     coalitions = torch.rand(3, 7, REGIONS, generator=torch.Generator().manual_seed(2)) < 0.5
-    found = RegionGame(model, clean.images, own, REGIONS, pick, clean.labels)(coalitions)
+    values = RegionGame(model, clean.images, region, REGIONS, pick, clean.labels)(coalitions)
     for n in range(3):
         for k in range(7):
             cloud = clean.images[n].clone()
             for p in range(POINTS):
-                if not coalitions[n, k, own[n, p]]:
+                if not coalitions[n, k, region[n, p]]:
                     cloud[:, p] = 0.5
-            assert found[n, k].item() == pytest.approx(model(cloud[None])[0, clean.labels[n]].item(), abs=1e-9)
+            assert values[n, k].item() == pytest.approx(model(cloud[None])[0, clean.labels[n]].item(), abs=1e-9)
 
 
 def test_games_of_some_clouds_are_some_of_the_games() -> None:
-    clean, _ = situation()
+    clean, _ = clouds_and_adversarial()
     coalitions = torch.rand(1, 5, REGIONS) < 0.5
     game = game_of(clean.images, clean)
     assert torch.allclose(game.take(torch.tensor([2, 0]))(coalitions), game(coalitions)[[2, 0]])
 
 
 def test_the_metric_equals_enumeration_within_its_error() -> None:
-    clean, adversarial = situation()
+    clean, adversarial = clouds_and_adversarial()
     orders = (0, 1, 2, 3, 4)
     metric = RegionInteraction(REGIONS, orders, pairs=1500)
     rows = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
@@ -83,7 +83,7 @@ def test_the_metric_equals_enumeration_within_its_error() -> None:
 
 
 def test_rows_do_not_depend_on_the_batch() -> None:
-    clean, adversarial = situation()
+    clean, adversarial = clouds_and_adversarial()
     metric = RegionInteraction(REGIONS, (1, 3), pairs=10)
     together = metric.observe(clean, adversarial, Field(), ImageStreams(0, clean.ids))
     alone = metric.observe(clean.take(slice(1, 2)), adversarial[1:2], Field(), ImageStreams(0, clean.ids[1:2]))

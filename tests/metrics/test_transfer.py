@@ -44,24 +44,24 @@ def test_success_is_recorded_at_every_step_and_scored_three_ways() -> None:
     assert {s.n for s in scores} == {6}
 
 
-def test_a_targeted_attack_succeeds_only_in_the_class_aimed_at() -> None:
+def test_a_targeted_attack_succeeds_only_in_its_target_class() -> None:
     clean, network = examples(), toy_network(5)
     guesses = network(clean.images).argmax(1)
-    aimed = Examples(clean.images, clean.labels, clean.ids, guesses.clone())
-    assert TransferSuccess().observe(Step(1, clean.images), aimed, network)["fooled"].all()
-    aimed.targets[:] = (guesses + 1) % CLASSES
-    assert not TransferSuccess().observe(Step(1, clean.images), aimed, network)["fooled"].any()
+    targeted = Examples(clean.images, clean.labels, clean.ids, guesses.clone())
+    assert TransferSuccess().observe(Step(1, clean.images), targeted, network)["fooled"].all()
+    targeted.targets[:] = (guesses + 1) % CLASSES
+    assert not TransferSuccess().observe(Step(1, clean.images), targeted, network)["fooled"].any()
 
 
 def test_utility_is_the_change_of_the_margin() -> None:
     clean, network = examples(), toy_network(5)
     moved = clean.images.flip(0)
-    found = TransferUtility().observe(moved, clean, network)["utility"]
+    utility = TransferUtility().observe(moved, clean, network)["utility"]
     for i in range(6):
         before, after = network(clean.images[i : i + 1])[0], network(moved[i : i + 1])[0]
         y = int(clean.labels[i])
         margins = [max(h[k] for k in range(CLASSES) if k != y) - h[y] for h in (after, before)]
-        assert torch.isclose(found[i], margins[0] - margins[1], atol=1e-5)
+        assert torch.isclose(utility[i], margins[0] - margins[1], atol=1e-5)
 
 
 def test_accuracy_counts_correct_predictions() -> None:

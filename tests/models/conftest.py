@@ -15,11 +15,11 @@ class Caches:
 
 @pytest.fixture
 def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Caches:
-    """Empty caches of torch, the hub and bench; no images named by the environment."""
-    found = Caches(tmp_path / "torch", tmp_path / "hub")
-    monkeypatch.setenv("TORCH_HOME", str(found.torch))
+    """Redirect the caches of torch, the hub and bench to empty folders, and unset `BENCH_DATA`."""
+    paths = Caches(tmp_path / "torch", tmp_path / "hub")
+    monkeypatch.setenv("TORCH_HOME", str(paths.torch))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("BENCH_DATA", raising=False)
     if importlib.util.find_spec("huggingface_hub"):
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(found.hub))
-    return found
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(paths.hub))
+    return paths

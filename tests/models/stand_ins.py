@@ -11,11 +11,11 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 
-def settled(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Module:
-    """Return a network in evaluation mode with random statistics in its normalisations.
+def with_random_statistics(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Module:
+    """Set random statistics in a network's normalisations and put it in evaluation mode, frozen.
 
-    A random convolution and its activation keep a sixth of the variance. With statistics of variance 1/6 the signal
-    survives many layers; with 1 the logits of Inception are its biases for every image.
+    A random convolution with its activation keeps a sixth of the variance. With statistics of variance 1/6 the signal
+    survives many layers; with a variance of 1 Inception's logits are its biases for every image.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
@@ -33,9 +33,9 @@ def published(name: str) -> nn.Module:
 
 
 def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_names: bool = False) -> nn.Module:
-    """Save a network where torchvision looks below `TORCH_HOME`."""
+    """Save a network with random weights where torchvision looks for its file, below the folder `home`."""
     torch.manual_seed(1)
-    network = settled(published(name), variance=1 / 6)
+    network = with_random_statistics(published(name), variance=1 / 6)
     state = network.state_dict()
     if old_names:
         state = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): value for key, value in state.items()}
@@ -47,11 +47,11 @@ def put_torchvision(home: Path, name: str, weights: str = "IMAGENET1K_V1", old_n
 
 
 def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
-    """Save a network where timm looks: in the hub's cache, or in torch's if its weights have a URL."""
+    """Save a network with random weights where timm looks: in the hub's cache, or in torch's if they have a URL."""
     import timm
 
     torch.manual_seed(1)
-    network = settled(timm.create_model(name))
+    network = with_random_statistics(timm.create_model(name))
     settings = timm.get_pretrained_cfg(name)
     if settings.hf_hub_id:
         folder = hub / f"models--{settings.hf_hub_id.replace('/', '--')}"
@@ -67,12 +67,12 @@ def put_timm(home: Path, hub: Path, name: str) -> nn.Module:
 
 
 def put_pictures(root: Path, names: dict[str, int], size: tuple[int, int] = (50, 40), suffix: str = ".png") -> None:
-    """Save `names[NAME]` pictures in each folder NAME, each one pixel taller than the one before."""
-    draw = np.random.default_rng(0)
+    """Save `names[NAME]` pictures in the folder NAME, each one pixel taller than the one before."""
+    rng = np.random.default_rng(0)
     for name, count in names.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            pixels = draw.integers(0, 256, (size[1] + index, size[0], 3), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (size[1] + index, size[0], 3), dtype=np.uint8)
             Image.fromarray(pixels).resize((size[0], size[1] + index)).save(root / name / f"{index}{suffix}")
 
 
@@ -87,7 +87,7 @@ class Harm:
 
 
 def put_cifar(root: Path, folder: str, file: str, labels: str, count: int = 12) -> np.ndarray:
-    """Save a batch in the form of the CIFAR archives and return its pixels."""
+    """Save a batch of images as in the CIFAR archives and return its pixels [n, 3, 32, 32]."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 3072), dtype=np.uint8)
     (root / folder).mkdir(parents=True)
     content = {"data": pixels, labels: [i % 10 for i in range(count)], "batch_label": "a test"}

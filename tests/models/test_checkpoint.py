@@ -1,4 +1,4 @@
-"""Weights from the user's files: which are read, how their entries are mapped, which are refused and why."""
+"""Weights from the user's files: which are read, how their entries are mapped, which are rejected and why."""
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ from bench_models.libraries.torchvision import construct
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .stand_ins import Harm, settled
+from .stand_ins import Harm, with_random_statistics
 
 CLASSES = 10
 
@@ -23,10 +23,10 @@ CLASSES = 10
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     torch.manual_seed(3)
-    return settled(construct("resnet18", num_classes=CLASSES))
+    return with_random_statistics(construct("resnet18", num_classes=CLASSES))
 
 
-def answers(file: Path, **options: object) -> torch.Tensor:
+def load_and_run(file: Path, **options: object) -> torch.Tensor:
     with torch.no_grad():
         model = checkpoint.build("torchvision:resnet18", str(file), **{"classes": CLASSES, "side": 32, **options})
         return model(images())
@@ -44,26 +44,26 @@ def expected(network: nn.Module, mean: float = 0.0, std: float = 1.0) -> torch.T
 PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3}
 
 
-def test_a_plain_state_dict_is_loaded_with_the_preprocessing_asked_for(network, caches: Caches, tmp_path: Path) -> None:
+def test_a_plain_state_dict_is_loaded_with_the_given_preprocessing(network, caches: Caches, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pt")
-    torch.testing.assert_close(answers(tmp_path / "a.pt", **PLAIN), expected(network), atol=1e-4, rtol=1e-4)
-    other = answers(tmp_path / "a.pt", mean=[0.5] * 3, std=[0.5] * 3)
-    torch.testing.assert_close(other, expected(network, 0.5, 0.5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(load_and_run(tmp_path / "a.pt", **PLAIN), expected(network), atol=1e-4, rtol=1e-4)
+    shifted = load_and_run(tmp_path / "a.pt", mean=[0.5] * 3, std=[0.5] * 3)
+    torch.testing.assert_close(shifted, expected(network, 0.5, 0.5), atol=1e-4, rtol=1e-4)
 
 
 def test_a_checkpoint_of_the_robustness_library_is_loaded(network, caches: Caches, tmp_path: Path) -> None:
-    """Salman et al. (2020): two copies of the network and the normaliser's constants, in a checkpoint of a training."""
+    """Salman et al. (2020): a training checkpoint with two copies of the network and constants for normalisation."""
     state = {f"module.model.{name}": value for name, value in network.state_dict().items()}
     state |= {f"module.attacker.model.{name}": value * 0 for name, value in network.state_dict().items()}
     state |= {"module.normalizer.new_mean": torch.zeros(3, 1, 1)}
-    whole = {"model": state, "epoch": 90, "args": argparse.Namespace(arch="resnet18"), "acc": np.float64(0.5)}
-    torch.save(whole, tmp_path / "a.ckpt")
-    found = answers(tmp_path / "a.ckpt", prefix="module.model.", **PLAIN)
-    torch.testing.assert_close(found, expected(network), atol=1e-4, rtol=1e-4)
+    content = {"model": state, "epoch": 90, "args": argparse.Namespace(arch="resnet18"), "acc": np.float64(0.5)}
+    torch.save(content, tmp_path / "a.ckpt")
+    actual = load_and_run(tmp_path / "a.ckpt", prefix="module.model.", **PLAIN)
+    torch.testing.assert_close(actual, expected(network), atol=1e-4, rtol=1e-4)
     with pytest.raises(UsageError, match=r'try prefix = "module\.(attacker\.)?model\."'):
-        answers(tmp_path / "a.ckpt")
+        load_and_run(tmp_path / "a.ckpt")
     with pytest.raises(UsageError, match="no state dict at ema; it holds: model, epoch, args, acc"):
-        answers(tmp_path / "a.ckpt", key="ema", prefix="module.model.")
+        load_and_run(tmp_path / "a.ckpt", key="ema", prefix="module.model.")
 
 
 def deeper(**options: object) -> nn.Module:
@@ -179,33 +179,33 @@ def test_weights_of_whole_numbers_are_refused(network, caches: Caches, tmp_path:
 
 def test_a_background_class_is_cut_off(network, caches: Caches, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pt")
-    found = answers(tmp_path / "a.pt", classes=CLASSES - 1, label_offset=1, **PLAIN)
-    torch.testing.assert_close(found, expected(network)[:, 1:], atol=1e-4, rtol=1e-4)
+    actual = load_and_run(tmp_path / "a.pt", classes=CLASSES - 1, label_offset=1, **PLAIN)
+    torch.testing.assert_close(actual, expected(network)[:, 1:], atol=1e-4, rtol=1e-4)
     with pytest.raises(
         UsageError, match=r"fc.weight has shape \(10, 512\), the network needs \(9, 512\).*label_offset"
     ):
-        answers(tmp_path / "a.pt", classes=CLASSES - 1)
+        load_and_run(tmp_path / "a.pt", classes=CLASSES - 1)
 
 
 def test_a_timm_architecture_has_timms_preprocessing(caches: Caches, tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
-    plain = settled(timm.create_model("test_byobnet", num_classes=5))
+    plain = with_random_statistics(timm.create_model("test_byobnet", num_classes=5))
     torch.save({"state_dict": plain.state_dict()}, tmp_path / "a.pt")
     model = checkpoint.build("timm:test_byobnet", str(tmp_path / "a.pt"), classes=4, label_offset=1)
-    given = torch.rand(1, 3, *plain.pretrained_cfg["input_size"][1:])
+    images = torch.rand(1, 3, *plain.pretrained_cfg["input_size"][1:])
     mean, std = (torch.tensor(plain.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
     with torch.no_grad():
-        torch.testing.assert_close(model(given), plain((given - mean) / std)[:, 1:], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(model(images), plain((images - mean) / std)[:, 1:], atol=1e-4, rtol=1e-4)
 
 
 def test_the_digest_of_the_file_is_checked(network, caches: Caches, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pt")
     digest = hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
-    given = {"architecture": "torchvision:resnet18", "file": str(tmp_path / "a.pt")}
-    assert checkpoint.identity(**given, sha256=digest)["weights"] == [digest]
+    options = {"architecture": "torchvision:resnet18", "file": str(tmp_path / "a.pt")}
+    assert checkpoint.identity(**options, sha256=digest)["weights"] == [digest]
     with pytest.raises(UsageError, match=f"sha256: .*a.pt has the digest {digest}, not {'0' * 64}"):
-        checkpoint.identity(**given, sha256="0" * 64)
-    assert checkpoint.identity(**given, prefix="a.") != checkpoint.identity(**given, prefix="b.")
+        checkpoint.identity(**options, sha256="0" * 64)
+    assert checkpoint.identity(**options, prefix="a.") != checkpoint.identity(**options, prefix="b.")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_subset_of_imagenets_folders_keeps_its_true_classes(root: Path, monkey
     assert len(set(data.ids)) == 5
     assert len(ImageFolder(str(root / "val"), per_class=1).ids) == 2
     monkeypatch.setenv("BENCH_DATA", str(root))
-    assert ImageFolder(side=16).ids == data.ids, "the root of ImageNet as a whole, from the environment"
+    assert ImageFolder(side=16).ids == data.ids, "the parent folder of val, from the environment"
 
 
 def test_a_file_of_names_gives_the_classes_of_other_folders(root: Path) -> None:
@@ -51,13 +51,15 @@ def test_a_file_of_names_gives_the_classes_of_other_folders(root: Path) -> None:
 )
 def test_what_changes_the_pixels_changes_the_digests(root: Path, other: dict[str, object]) -> None:
     put_pictures(root, {TENCH: 2})
-    one, two = ImageFolder(str(root), side=16), ImageFolder(str(root), **other)
-    assert not set(one.ids) & set(two.ids)
-    assert one.load([0]).shape != two.load([0]).shape or not np.array_equal(one.load([0]), two.load([0]))
+    default, changed = ImageFolder(str(root), side=16), ImageFolder(str(root), **other)
+    assert not set(default.ids) & set(changed.ids)
+    assert default.load([0]).shape != changed.load([0]).shape or not np.array_equal(
+        default.load([0]), changed.load([0])
+    )
 
 
 def test_another_decoder_gives_other_ids(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may decode or resize to other pixels."""
+    """Another decoder may give other pixels."""
     put_pictures(root, {TENCH: 2})
     old = ImageFolder(str(root), side=16).ids
     assert PIL.__version__ in crop.decoder()
@@ -70,11 +72,11 @@ def test_another_decoder_gives_other_ids(root: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_changed_picture_has_another_digest(root: Path) -> None:
     put_pictures(root, {TENCH: 2})
-    one = ImageFolder(str(root))
-    place = [file.name for file in one.files].index("1.png")
-    kept = one.ids[place]
+    data = ImageFolder(str(root))
+    index = [file.name for file in data.files].index("1.png")
+    unchanged = data.ids[index]
     (root / TENCH / "0.png").write_bytes((root / TENCH / "1.png").read_bytes())
-    assert ImageFolder(str(root)).ids == [kept, kept]
+    assert ImageFolder(str(root)).ids == [unchanged, unchanged]
 
 
 def test_mistakes_in_a_folder_are_reported(root: Path) -> None:
@@ -165,7 +167,7 @@ def test_arrays_of_other_pixels_share_no_ids(root: Path) -> None:
     for name, images in variants.items():
         np.savez(root / f"{name}.npz", images=images, labels=[0, 1, 2, 3])
         ids[name] = list(NpzImages(str(root / f"{name}.npz")).ids)
-    assert len({image for found in ids.values() for image in found}) == 16
+    assert len({image for variant in ids.values() for image in variant}) == 16
 
 
 def test_channels_last_read_as_channels_first_are_reported(root: Path) -> None:
@@ -198,11 +200,11 @@ def test_clouds_of_the_same_numbers_in_another_shape_share_no_ids() -> None:
 def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
     root.mkdir()
     bits = np.random.default_rng(0).integers(0, 2, (4, 2, 8, 8)).astype(bool)
-    found = []
+    ids = []
     for kind in (bool, np.float32, np.float64, np.int64):
         np.savez(root / "a.npz", images=bits.astype(kind), labels=[0, 1, 2, 3])
-        found.append(NpzImages(str(root / "a.npz")).ids)
-    assert found == [found[0]] * 4
+        ids.append(NpzImages(str(root / "a.npz")).ids)
+    assert ids == [ids[0]] * 4
 
 
 def test_mistakes_in_arrays_are_reported(root: Path) -> None:
@@ -221,18 +223,20 @@ def test_mistakes_in_arrays_are_reported(root: Path) -> None:
 def test_cifars_archives_are_read_as_torchvision_reads_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision
 
-    for kind, ours, place in (
+    for kind, load_ours, location in (
         ("CIFAR10", cifar10, ("cifar-10-batches-py", "test_batch", "labels")),
         ("CIFAR100", cifar100, ("cifar-100-python", "test", "fine_labels")),
     ):
-        pixels = put_cifar(root, *place)
-        data = ours(str(root))
+        pixels = put_cifar(root, *location)
+        data = load_ours(str(root))
         theirs = getattr(torchvision.datasets, kind)
         monkeypatch.setattr(theirs, "_check_integrity", lambda _self: True)
         monkeypatch.setattr(theirs, "_load_meta", lambda _self: None)
-        read = theirs(str(root), train=False)
-        assert data.labels == read.targets
-        np.testing.assert_array_equal(data.load(range(12)), read.data.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+        expected = theirs(str(root), train=False)
+        assert data.labels == expected.targets
+        np.testing.assert_array_equal(
+            data.load(range(12)), expected.data.transpose(0, 3, 1, 2).astype(np.float32) / 255
+        )
         np.testing.assert_array_equal(data.pixels, pixels)
         assert data.ids == pixel_ids(data.load, 12)
 

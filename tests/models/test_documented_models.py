@@ -1,4 +1,4 @@
-"""The examples of docs/models.md are accepted: every entry, every kind of dataset, an ensemble of unequal sides."""
+"""The examples of docs/models.md are accepted: every entry, every kind of dataset, an ensemble of different sizes."""
 
 import re
 import tomllib

@@ -47,9 +47,8 @@ def test_a_network_is_what_its_card_says(name: str, pictures) -> None:
         logits = torch.cat([network(part) for part in images.split(250)])
     assert logits.shape == (1000, card["classes"])
     accuracy = (logits.argmax(1) == labels).float().mean().item()
-    assert accuracy == pytest.approx(
-        card["accuracy_shipped_1000"], abs=0.0021
-    )  # folding moves a borderline image or two
+    # folding can change the prediction for two images at the decision boundary
+    assert accuracy == pytest.approx(card["accuracy_shipped_1000"], abs=0.0021)
     assert card["training"] == vars(train.TRAININGS[name])
     assert {"seed", "data_sha256", "cost", "accuracy_test_10000"} <= set(card)
     probe = images[:2].clone().requires_grad_(True)
@@ -63,13 +62,13 @@ def test_the_lean_form_is_the_same_function_up_to_rounding(name: str) -> None:
     torch.manual_seed(0)
     network = ARCHITECTURES[name]().double().train()
     images = torch.rand(8, 1, 28, 28).double().requires_grad_(True)
-    network(images)  # statistics that are not the initial ones
+    network(images)  # changes the statistics of the normalisations
     expected = network.eval()(images)
-    (steepest,) = torch.autograd.grad(expected.logsumexp(1).sum(), images)
+    (gradient,) = torch.autograd.grad(expected.logsumexp(1).sum(), images)
     folded = lean(network)
     assert torch.allclose(folded(images), expected, atol=1e-9)
-    (again,) = torch.autograd.grad(folded(images).logsumexp(1).sum(), images)
-    assert torch.allclose(again, steepest, atol=1e-9)
+    (lean_gradient,) = torch.autograd.grad(folded(images).logsumexp(1).sum(), images)
+    assert torch.allclose(lean_gradient, gradient, atol=1e-9)
     assert any(isinstance(m, nn.MaxPool2d) for m in folded.modules())
     convolutions = [m for m in folded.modules() if isinstance(m, nn.Conv2d)]
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
@@ -87,7 +86,9 @@ def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> No
     ids = recipe.FashionMnist1000().ids
     assert len(set(ids)) == 1000
     values = (images * 255).round().to(torch.uint8)
-    assert torch.equal(values.float() / 255, images), "the ids digest these bytes, so they must determine the pixels"
+    assert torch.equal(values.float() / 255, images), (
+        "an id is the digest of these bytes, so they must determine the pixels"
+    )
     assert ids == [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in values]
 
 
@@ -95,11 +96,11 @@ def test_the_images_are_a_hundred_of_each_class_in_a_fixed_order(pictures) -> No
 def test_no_shipped_image_is_in_the_training_set(pictures) -> None:
     test_images, _ = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "t10k")
     _, labels = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "t10k")
-    chosen = fashion_mnist.held_out(labels)
-    assert torch.equal(test_images[chosen].float() / 255, pictures[0])
+    selected = fashion_mnist.held_out(labels)
+    assert torch.equal(test_images[selected].float() / 255, pictures[0])
     training, _ = fashion_mnist.load_split(fashion_mnist.DEFAULT_ROOT, "train")
-    seen = {hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in training}
-    assert not seen & set(recipe.FashionMnist1000().ids)
+    training_digests = {hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in training}
+    assert not training_digests & set(recipe.FashionMnist1000().ids)
 
 
 def test_damaged_weights_are_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,16 +127,16 @@ def test_an_unknown_network_is_reported_with_the_nearest_name(installed: Registr
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
-    path.write_bytes(gzip.compress(head + values.astype(np.uint8).tobytes()))
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
 
 
 @pytest.fixture
-def little_data(tmp_path: Path) -> Path:
-    draw = np.random.default_rng(0)
+def small_data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
     for split, count in (("train", 256), ("t10k", 1200)):
         labels = np.arange(count) % 10
-        images = (draw.random((count, 28, 28)) * 60 + labels[:, None, None] * 19).astype(np.uint8)
+        images = (rng.random((count, 28, 28)) * 60 + labels[:, None, None] * 19).astype(np.uint8)
         write_idx(tmp_path / f"{split}-images-idx3-ubyte.gz", images)
         write_idx(tmp_path / f"{split}-labels-idx1-ubyte.gz", labels)
     return tmp_path
@@ -143,25 +144,25 @@ def little_data(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["standard", "adversarial", "noise"])
 def test_an_interrupted_training_ends_in_the_same_weights(
-    kind: str, little_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(train.TRAININGS, "tiny", train.Training("AlexNet", kind, epochs=2, rate=0.01))
-    train.train("tiny", little_data, tmp_path / "whole", seed=3)
+    train.train("tiny", small_data, tmp_path / "whole", seed=3)
     original = train.train_epoch
 
-    def stopping(*arguments):
+    def interrupted_epoch(*arguments):
         if arguments[5] == 1:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(train, "train_epoch", stopping)
+    monkeypatch.setattr(train, "train_epoch", interrupted_epoch)
     with pytest.raises(KeyboardInterrupt):
-        train.train("tiny", little_data, tmp_path / "cut", seed=3)
+        train.train("tiny", small_data, tmp_path / "cut", seed=3)
     monkeypatch.setattr(train, "train_epoch", original)
-    train.train("tiny", little_data, tmp_path / "cut", seed=3)
-    cards = [json.loads((tmp_path / way / "cards" / "tiny.json").read_text()) for way in ("whole", "cut")]
+    train.train("tiny", small_data, tmp_path / "cut", seed=3)
+    cards = [json.loads((tmp_path / run / "cards" / "tiny.json").read_text()) for run in ("whole", "cut")]
     assert cards[0]["weights_sha256"] == cards[1]["weights_sha256"]
-    train.train("tiny", little_data, tmp_path / "other", seed=4)
+    train.train("tiny", small_data, tmp_path / "other", seed=4)
     other = json.loads((tmp_path / "other" / "cards" / "tiny.json").read_text())
     assert other["weights_sha256"] != cards[0]["weights_sha256"]
 
@@ -169,9 +170,9 @@ def test_an_interrupted_training_ends_in_the_same_weights(
 def test_the_inner_attack_of_the_trainer_stays_in_its_ball(pictures) -> None:
     images, labels = pictures[0][:20], pictures[1][:20]
     network = recipe.build("VGG")
-    found = train.pgd(network, images, images.clone(), labels, 0.1, 0.05, 5)
-    assert (found - images).abs().max() <= 0.1 + 1e-6
-    assert found.min() >= 0
-    assert found.max() <= 1
+    adversarial = train.pgd(network, images, images.clone(), labels, 0.1, 0.05, 5)
+    assert (adversarial - images).abs().max() <= 0.1 + 1e-6
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
     loss = nn.functional.cross_entropy
-    assert loss(network(found), labels) > loss(network(images), labels)
+    assert loss(network(adversarial), labels) > loss(network(images), labels)

@@ -1,4 +1,4 @@
-"""Weights are loaded under old and new names and for any side; those that do not fit give one line with the file."""
+"""Weights are loaded under old and new names and for any image size; an error for others names their file."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from bench_models.libraries.torchvision import with_current_names
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .stand_ins import put_timm, settled
+from .stand_ins import put_timm, with_random_statistics
 
 ARCHITECTURES = ("mobilenet_v2", "mobilenet_v3_small", "densenet121", "resnet18", "swin_t", "googlenet", "vit_b_16")
 
@@ -43,11 +43,11 @@ def test_old_names_of_densenet_become_current() -> None:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace torchvision's transformers by ones with one narrow layer."""
+def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace torchvision's transformers by transformers with one narrow layer."""
 
     def make(name: str, weights: None, image_size: int = 224, num_classes: int = 1000) -> nn.Module:
-        return settled(VisionTransformer(image_size, 16, 1, 1, 8, 8, num_classes=num_classes))
+        return with_random_statistics(VisionTransformer(image_size, 16, 1, 1, 8, 8, num_classes=num_classes))
 
     monkeypatch.setattr("torchvision.models.get_model", make)
 
@@ -59,7 +59,7 @@ def published(caches: Caches, name: str, weights: str) -> Path:
     return file
 
 
-def test_a_transformer_is_made_for_the_side_of_its_weights(small: None, caches: Caches) -> None:
+def test_a_transformer_is_made_for_the_side_of_its_weights(small_transformers: None, caches: Caches) -> None:
     torch.manual_seed(0)
     plain = torchvision_models.construct("vit_b_16", 384)
     torch.save(plain.state_dict(), published(caches, "vit_b_16", "IMAGENET1K_SWAG_E2E_V1"))
@@ -70,7 +70,9 @@ def test_a_transformer_is_made_for_the_side_of_its_weights(small: None, caches: 
     assert model.prepared(torch.rand(1, 3, 224, 224)).shape[-1] == 384
 
 
-def test_a_transformer_is_made_for_the_side_of_its_options(small: None, caches: Caches, tmp_path: Path) -> None:
+def test_a_transformer_is_made_for_the_side_of_its_options(
+    small_transformers: None, caches: Caches, tmp_path: Path
+) -> None:
     torch.save(torchvision_models.construct("vit_b_16", 64).state_dict(), tmp_path / "a.pt")
     model = checkpoint.build("torchvision:vit_b_16", str(tmp_path / "a.pt"), side=64)
     assert model(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
@@ -117,9 +119,9 @@ def test_members_of_different_classes_are_reported_in_one_line() -> None:
 
 def test_timms_own_interpolation_is_kept_unless_another_is_given(caches: Caches, tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
-    network = settled(timm.create_model("test_byobnet"))
-    assert preset_of(network)["interpolation"] == "bicubic", "or this test is about nothing"
+    network = with_random_statistics(timm.create_model("test_byobnet"))
+    assert preset_of(network)["interpolation"] == "bicubic", "another default than bench's, or this test shows nothing"
     torch.save(network.state_dict(), tmp_path / "a.pt")
-    given = {"architecture": "timm:test_byobnet", "file": str(tmp_path / "a.pt")}
-    assert checkpoint.build(**given).interpolation == "bicubic"
-    assert checkpoint.build(**given, interpolation="bilinear").interpolation == "bilinear"
+    options = {"architecture": "timm:test_byobnet", "file": str(tmp_path / "a.pt")}
+    assert checkpoint.build(**options).interpolation == "bicubic"
+    assert checkpoint.build(**options, interpolation="bilinear").interpolation == "bilinear"

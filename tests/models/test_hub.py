@@ -1,4 +1,4 @@
-"""The hub's own downloader saves a file where it is then found; tested with a local hub."""
+"""Files from the hub are saved where timm looks for them; tested with a local hub."""
 
 import hashlib
 import http.server
@@ -67,9 +67,9 @@ def test_a_fetched_file_is_where_the_library_looks(hub: str, caches: Caches) -> 
     assert file.url.startswith(hub)
     assert published_size(file) == len(CONTENT)
     fetch("A", file, len(CONTENT), Silent())
-    (found,) = timm_models.files(NAME)
-    assert Path(found.path).read_bytes() == CONTENT
-    assert Path(found.path).is_relative_to(caches.hub)
+    (file,) = timm_models.files(NAME)
+    assert Path(file.path).read_bytes() == CONTENT
+    assert Path(file.path).is_relative_to(caches.hub)
     assert timm_models.identity(NAME)["weights"] == [hashlib.sha256(CONTENT).hexdigest()]
 
 

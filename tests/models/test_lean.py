@@ -1,4 +1,4 @@
-"""A lean network is the same function: each rewrite is compared with what torch computes."""
+"""A lean network computes the same function: every rewrite is compared with what torch computes."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench_models.lean.activations import activate_in_place
 from bench_models.lean.folding import Affine
 from bench_models.lean.make import lean
-from bench_models.lean.thin_conv import ThinConv2d, fits
+from bench_models.lean.thin_conv import ThinConv2d, is_thin
 
 
 def mixture_gradient(module: Callable[[Tensor], Tensor], images: Tensor, seed: int = 0) -> Tensor:
@@ -33,21 +33,21 @@ def test_the_gradient_of_a_thin_convolution_is_that_of_the_plain_one(channels, k
     torch.manual_seed(0)
     plain = nn.Conv2d(channels, 5, kernel, stride, padding).double().requires_grad_(False)
     images = torch.rand(2, channels, height, width, dtype=torch.float64)
-    assert fits(plain)
-    thin = ThinConv2d.of(plain)
+    assert is_thin(plain)
+    thin = ThinConv2d.from_conv(plain)
     assert torch.equal(thin(images), plain(images))
     torch.testing.assert_close(mixture_gradient(thin, images), mixture_gradient(plain, images))
 
 
 def test_a_thin_convolution_can_be_differentiated_twice() -> None:
-    thin = ThinConv2d.of(nn.Conv2d(1, 2, 3, 1, 1).double().requires_grad_(False))
+    thin = ThinConv2d.from_conv(nn.Conv2d(1, 2, 3, 1, 1).double().requires_grad_(False))
     images = torch.rand(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(lambda given: thin(given) ** 2, images)
+    assert torch.autograd.gradgradcheck(lambda x: thin(x) ** 2, images)
 
 
 def test_a_thin_convolution_keeps_its_weights_gradient_and_follows_new_weights() -> None:
     plain = nn.Conv2d(1, 4, 3, padding=1)
-    thin, images = ThinConv2d.of(plain), torch.rand(2, 1, 8, 8)
+    thin, images = ThinConv2d.from_conv(plain), torch.rand(2, 1, 8, 8)
     thin(images.requires_grad_(True)).sum().backward()
     assert plain.weight.grad is not None
     assert plain.weight.grad.abs().sum() > 0
@@ -67,21 +67,23 @@ def test_a_thin_convolution_keeps_its_weights_gradient_and_follows_new_weights()
     ],
 )  # fmt: skip
 def test_other_convolutions_are_left_alone(other: nn.Module) -> None:
-    assert not fits(other)
+    assert not is_thin(other)
 
 
 def test_gradients_in_bfloat16_pass_a_thin_convolution() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(ThinConv2d.of(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), nn.Flatten()).requires_grad_(False)
+    network = nn.Sequential(
+        ThinConv2d.from_conv(nn.Conv2d(3, 8, 3, padding=1)), nn.ReLU(), nn.Flatten()
+    ).requires_grad_(False)
 
-    def short(images: Tensor) -> Tensor:
+    def in_bfloat16(images: Tensor) -> Tensor:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return network(images).float()
 
     images = torch.rand(2, 3, 8, 8)
-    found, exact = mixture_gradient(short, images), mixture_gradient(network, images)
-    assert found.dtype == torch.float32
-    assert (found - exact).norm() < 0.05 * exact.norm()
+    actual, exact = mixture_gradient(in_bfloat16, images), mixture_gradient(network, images)
+    assert actual.dtype == torch.float32
+    assert (actual - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -90,20 +92,20 @@ def test_a_normalisation_that_is_not_folded_is_a_factor_and_a_shift(affine: bool
     norm = nn.BatchNorm2d(6, affine=affine).double()
     norm(torch.randn(16, 6, 4, 4, dtype=torch.float64) * 3 + 1)
     features = torch.randn(2, 6, 5, 5, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
-    lasting = Affine(norm.eval())
-    torch.testing.assert_close(lasting(features), norm(features))
-    assert lasting(features).is_contiguous(memory_format=torch.channels_last)
+    affine_layer = Affine(norm.eval())
+    torch.testing.assert_close(affine_layer(features), norm(features))
+    assert affine_layer(features).is_contiguous(memory_format=torch.channels_last)
     assert Affine(nn.BatchNorm2d(6).eval())(features.bfloat16()).dtype == torch.bfloat16
 
 
 class Shared(nn.Module):
-    """ReLUs that must not overwrite their input, and two that may."""
+    """A network with ReLUs that must not overwrite their input, and two that may (`conv` and `sum`)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second, self.third = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(3))
         self.same = nn.Identity()
-        names = ("images", "seen", "alias", "twice", "view", "own", "sum")
+        names = ("images", "seen", "alias", "twice", "view", "conv", "sum")
         self.relus = nn.ModuleDict({name: nn.ReLU() for name in names})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ class Shared(nn.Module):
         out = relu["view"](out.transpose(2, 3))
         once = relu["twice"](self.third(out))
         again = relu["twice"](once)
-        return relu["sum"](relu["own"](self.first(again)) + once)
+        return relu["sum"](relu["conv"](self.first(again)) + once)
 
 
 def test_activations_overwrite_only_tensors_without_other_users() -> None:
@@ -124,11 +126,11 @@ def test_activations_overwrite_only_tensors_without_other_users() -> None:
     plain, images = Shared().double(), torch.randn(2, 2, 5, 5, dtype=torch.float64)
     expected, gradient = plain(images), mixture_gradient(plain, images)
     changed = activate_in_place(plain)
-    kept = images.clone()
-    assert {name for name, relu in changed.relus.items() if relu.inplace} == {"own", "sum"}
+    original = images.clone()
+    assert {name for name, relu in changed.relus.items() if relu.inplace} == {"conv", "sum"}
     assert torch.equal(changed(images), expected)
     assert torch.equal(mixture_gradient(changed, images), gradient)
-    assert torch.equal(images, kept)
+    assert torch.equal(images, original)
 
 
 def test_a_lean_network_keeps_its_modules_names() -> None:

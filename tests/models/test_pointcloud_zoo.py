@@ -1,4 +1,4 @@
-"""The shipped point cloud networks match their cards; networks that a user trains are loaded the same way."""
+"""The shipped point cloud networks match their cards; networks that a user trains are loaded in the same way."""
 
 import json
 from pathlib import Path
@@ -9,22 +9,22 @@ import torch
 from bench_core.errors import UsageError
 from bench_models.pointclouds import recipe, train
 from bench_models.pointclouds.shapes import TRAINING_SEED, Shapes
-from bench_models.pointclouds.train import Clouds, loaded
+from bench_models.pointclouds.train import Clouds, load_all
 from tests.models.test_pointclouds import write_modelnet
 
 ZOO = recipe.zoo()
-LIMIT = 2**20
+WEIGHTS_LIMIT = 2**20
 
 
 @pytest.fixture(scope="module")
 def held_out() -> Clouds:
-    return loaded(Shapes())
+    return load_all(Shapes())
 
 
 def test_every_training_has_a_network() -> None:
     assert set(ZOO.names()) == set(train.TRAININGS)
-    assert sum(path.stat().st_size for path in (ZOO.folder / "weights").iterdir()) < LIMIT
-    assert TRAINING_SEED > 1000  # seeds below are free of what the networks have seen
+    assert sum(path.stat().st_size for path in (ZOO.folder / "weights").iterdir()) < WEIGHTS_LIMIT
+    assert TRAINING_SEED > 1000  # smaller seeds give clouds that were not trained on
 
 
 @pytest.mark.parametrize("name", ZOO.names())
@@ -41,13 +41,13 @@ def test_a_network_is_what_its_card_says(name: str, held_out: Clouds) -> None:
 def test_adversarial_training_helps(held_out: Clouds) -> None:
     clouds, labels = held_out[0][:60], held_out[1][:60]
     eps = train.TRAININGS["PointNet2-adv"].eps
-    left = {}
+    accuracy = {}
     for name in ("PointNet2", "PointNet2-adv"):
         network = recipe.build(name)
-        found = train.pgd(network, clouds, clouds.clone(), labels, eps, eps / 4, 8)
-        assert (found - clouds).abs().max() <= eps + 1e-6
-        left[name] = train.accuracy(network, found, labels)
-    assert left["PointNet2-adv"] > left["PointNet2"] + 0.2
+        adversarial = train.pgd(network, clouds, clouds.clone(), labels, eps, eps / 4, 8)
+        assert (adversarial - clouds).abs().max() <= eps + 1e-6
+        accuracy[name] = train.accuracy(network, adversarial, labels)
+    assert accuracy["PointNet2-adv"] > accuracy["PointNet2"] + 0.2
 
 
 @pytest.fixture
@@ -62,20 +62,20 @@ def test_an_interrupted_training_ends_in_the_same_weights(
     train.train("tiny", tmp_path / "whole", seed=3)
     original = train.train_epoch
 
-    def stopping(*arguments):
+    def interrupted_epoch(*arguments):
         if arguments[4] == 1:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(train, "train_epoch", stopping)
+    monkeypatch.setattr(train, "train_epoch", interrupted_epoch)
     with pytest.raises(KeyboardInterrupt):
         train.train("tiny", tmp_path / "cut", seed=3)
     monkeypatch.setattr(train, "train_epoch", original)
     train.train("tiny", tmp_path / "cut", seed=3)
     train.train("tiny", tmp_path / "other", seed=4)
     digests = [
-        json.loads((tmp_path / way / "cards" / "tiny.json").read_text())["weights_sha256"]
-        for way in ("whole", "cut", "other")
+        json.loads((tmp_path / run / "cards" / "tiny.json").read_text())["weights_sha256"]
+        for run in ("whole", "cut", "other")
     ]
     assert digests[0] == digests[1] != digests[2]
 
@@ -93,7 +93,7 @@ def test_a_network_trained_on_modelnet_is_loaded_from_its_folder(tiny: None, tmp
 
 def test_a_cloud_is_rotated_about_the_vertical_axis() -> None:
     clouds = torch.rand(3, 3, 10, 1)
-    found = train.rotated(clouds, torch.Generator().manual_seed(0))
-    assert torch.allclose(found[:, 2], clouds[:, 2])
-    assert torch.allclose((found - 0.5).norm(dim=1), (clouds - 0.5).norm(dim=1), atol=1e-6)
-    assert not torch.allclose(found, clouds, atol=1e-2)
+    rotated = train.rotate(clouds, torch.Generator().manual_seed(0))
+    assert torch.allclose(rotated[:, 2], clouds[:, 2])
+    assert torch.allclose((rotated - 0.5).norm(dim=1), (clouds - 0.5).norm(dim=1), atol=1e-6)
+    assert not torch.allclose(rotated, clouds, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Point clouds: farthest points and regions by brute force, surfaces by their areas, the network by loops."""
+"""Point clouds: farthest points and regions against brute force, surfaces against areas, the network against loops."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench_models.datasets.pixel_ids import pixel_ids
 from bench_models.pointclouds.modelnet import ModelNet, read_off
 from bench_models.pointclouds.network import PointNet2, SetAbstraction
 from bench_models.pointclouds.shapes import SOLIDS, Shapes, make_shape, rotation
-from bench_models.pointclouds.surfaces import as_cloud, revolve, spread
+from bench_models.pointclouds.surfaces import as_cloud, revolve, sample_surface
 
 
 def some_clouds(count: int = 4, points: int = 40) -> Tensor:
@@ -41,13 +41,13 @@ def test_each_point_is_the_farthest_from_those_before_it() -> None:
 
 def test_a_region_holds_the_points_nearest_to_its_centre() -> None:
     clouds = some_clouds()
-    found = regions(clouds, 7)
+    actual = regions(clouds, 7)
     for index, cloud in enumerate(clouds.squeeze(-1).mT):
         centres = cloud[farthest_points(cloud[None], 7)[0]]
         expected = [min(range(7), key=lambda r: (point - centres[r]).norm().item()) for point in cloud]
-        assert found[index].tolist() == expected
+        assert actual[index].tolist() == expected
         assert set(expected) == set(range(7))
-        assert torch.equal(regions(clouds[index : index + 1], 7)[0], found[index])
+        assert torch.equal(regions(clouds[index : index + 1], 7)[0], actual[index])
 
 
 # Surfaces
@@ -67,29 +67,29 @@ def test_a_solid_of_revolution_has_the_exact_area(profile: list, sides: int, exp
 
 
 def test_round_solids_have_the_exact_areas_approximately() -> None:
-    draw = np.random.default_rng(0)
-    assert area(SOLIDS["sphere"](draw)) == pytest.approx(4 * np.pi, rel=0.01)
+    rng = np.random.default_rng(0)
+    assert area(SOLIDS["sphere"](rng)) == pytest.approx(4 * np.pi, rel=0.01)
     tube_radius = np.random.default_rng(1).uniform(0.2, 0.45)
     assert area(SOLIDS["torus"](np.random.default_rng(1))) == pytest.approx(4 * np.pi**2 * tube_radius, rel=0.01)
 
 
-def test_points_are_spread_by_area_and_within_their_triangles() -> None:
+def test_points_are_sampled_by_area_and_lie_in_their_triangles() -> None:
     small, large = [(0, 0, 0), (1, 0, 0), (0, 1, 0)], [(0, 0, 5), (3, 0, 5), (0, 1, 5)]
-    found = spread(np.array([small, large], dtype=float), 4000, np.random.default_rng(0))
-    on_large = found[:, 2] > 1
+    points = sample_surface(np.array([small, large], dtype=float), 4000, np.random.default_rng(0))
+    on_large = points[:, 2] > 1
     assert on_large.mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 4000))
-    x, y = found[~on_large, 0], found[~on_large, 1]
+    x, y = points[~on_large, 0], points[~on_large, 1]
     assert min(x.min(), y.min()) >= 0
     assert (x + y).max() <= 1
     assert x.mean() == pytest.approx(1 / 3, abs=0.03)  # the centre of gravity
     with pytest.raises(ValueError, match="no area"):
-        spread(np.zeros((2, 3, 3)), 5, np.random.default_rng(0))
+        sample_surface(np.zeros((2, 3, 3)), 5, np.random.default_rng(0))
 
 
-def test_a_rotation_keeps_lengths_and_is_no_mirror() -> None:
-    turn = rotation(np.random.default_rng(3))
-    assert np.allclose(turn @ turn.T, np.eye(3))
-    assert np.linalg.det(turn) == pytest.approx(1)
+def test_a_rotation_keeps_lengths_and_orientation() -> None:
+    matrix = rotation(np.random.default_rng(3))
+    assert np.allclose(matrix @ matrix.T, np.eye(3))
+    assert np.linalg.det(matrix) == pytest.approx(1)
     mean = np.mean([rotation(np.random.default_rng(k)) for k in range(2000)], axis=0)
     assert np.abs(mean).max() < 0.06  # uniform: no direction is preferred
 
@@ -115,8 +115,8 @@ def test_a_shape_is_the_same_whatever_the_count() -> None:
     assert few.load([3]).shape == (1, *few.shape)
 
 
-def test_the_shapes_are_those_that_the_results_are_of() -> None:
-    """They are generated on every machine: another NumPy or processor must not change them."""
+def test_the_default_shapes_are_those_of_the_published_results() -> None:
+    """Every machine generates them anew: another version of NumPy or another processor must not change them."""
     assert digest(list(Shapes().ids)) == "4bb238ff919e89fa1177636a94c7347b15a96e7867dcc5ff316a48b7506012ff"
 
 
@@ -135,16 +135,16 @@ def test_set_abstraction_equals_loops() -> None:
     torch.manual_seed(0)
     layer = SetAbstraction(5, 6, 0.3, (3 + 2, 8, 4)).eval()
     points, features = some_clouds(2).squeeze(-1).mT, torch.rand(2, 40, 2)
-    centres, found = layer(points, features)
+    centres, actual = layer(points, features)
     for index in range(2):
-        for s, place in enumerate(farthest_points(points, 5)[index]):
-            centre = points[index, place]
+        for s, point in enumerate(farthest_points(points, 5)[index]):
+            centre = points[index, point]
             assert torch.equal(centres[index, s], centre)
             ordered = sorted(range(40), key=lambda p: (points[index, p] - centre).norm().item())
             near = [p for p in ordered[:6] if (points[index, p] - centre).norm() <= 0.3]
             rows = torch.cat([(points[index, near] - centre) / 0.3, features[index, near]], 1)
             expected = layer.layers(rows.T[None, :, :, None]).amax((0, 2, 3))
-            assert torch.allclose(found[index, s], expected, atol=1e-5)
+            assert torch.allclose(actual[index, s], expected, atol=1e-5)
 
 
 def test_the_order_of_the_points_and_the_batch_do_not_matter() -> None:
@@ -183,7 +183,7 @@ def test_a_face_of_four_corners_is_two_triangles() -> None:
 @pytest.mark.parametrize(
     "text", ["", "PLY\n", "OFF\n5 2 0\n0 0 0\n", SQUARE.replace("4 0 1 2 3", "4 0 1 2 9"), "OFF a"]
 )
-def test_a_broken_mesh_is_named(text: str, tmp_path: Path) -> None:
+def test_a_mesh_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
     write_modelnet(tmp_path)
     broken = tmp_path / "bed" / "test" / "bed_0.off"
     broken.write_text(text)
@@ -217,7 +217,7 @@ def test_modelnet_is_read_from_its_folders(tmp_path: Path) -> None:
 
 
 def test_an_id_of_modelnet_is_the_digest_of_the_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not of the options that made it: code that makes other clouds changes the ids."""
+    """It is not the digest of the options: if the code changes the clouds, the ids change."""
     write_modelnet(tmp_path)
     data = ModelNet(str(tmp_path), points=32)
     assert list(data.ids) == pixel_ids(data.load, 4)

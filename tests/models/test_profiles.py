@@ -14,7 +14,7 @@ from bench_core.suite.merge import read_toml
 from bench_models.libraries import checkpoint
 
 from .conftest import Caches
-from .stand_ins import put_cifar, put_pictures, put_timm, put_torchvision, settled
+from .stand_ins import put_cifar, put_pictures, put_timm, put_torchvision, with_random_statistics
 
 IMAGENET = read_toml(suites_folder() / "profiles" / "imagenet.toml")["models"]
 QUICK = {"AlexNet", "RN-18-adv", "IncV3ens3"}
@@ -49,8 +49,8 @@ def put(entry: dict[str, object], caches: Caches, here: Path) -> tuple[torch.nn.
         network = put_timm(caches.torch, caches.hub, str(entry["name"]))
         return network, network.pretrained_cfg["input_size"][-1]
     torch.manual_seed(1)
-    made, preset = checkpoint.construct(str(entry["architecture"]), 1000 + int(entry.get("label_offset", 0)))
-    network, prefix = settled(made), str(entry.get("prefix", ""))
+    network, preset = checkpoint.construct(str(entry["architecture"]), 1000 + int(entry.get("label_offset", 0)))
+    network, prefix = with_random_statistics(network), str(entry.get("prefix", ""))
     file = here / str(entry["file"])
     file.parent.mkdir(parents=True)
     torch.save({"state_dict": {f"{prefix}{name}": value for name, value in network.state_dict().items()}}, file)
@@ -81,36 +81,36 @@ def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
     offset = int(entry.get("label_offset", 0))
     with torch.no_grad():
         expected = plain(model.prepared(images))[:, offset:]
-        found = model(images)
-    assert found.shape == (1, 1000)
-    assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max().clamp(min=1)))
+        actual = model(images)
+    assert actual.shape == (1, 1000)
+    assert torch.allclose(actual, expected, atol=1e-4 * float(expected.abs().max().clamp(min=1)))
     assert model.side == side
     del plain, model
     gc.collect()
 
 
 def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Path) -> None:
-    """Run from the command line: a folder of two of ImageNet's classes, and weights in torch's cache."""
+    """The command line, with folders of two ImageNet classes and weights in torch's cache."""
     put_torchvision(caches.torch, "resnet18")
     put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
     arguments = ["run", "one.toml", "--data", "val", "--executor", "inline", "--out", "out", "--format", "csv"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert "RN-18" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "RN-18" in process.stdout
 
 
 def test_missing_weights_are_reported_in_one_line_offline(caches: Caches, tmp_path: Path) -> None:
     put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
     (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
     arguments = ["run", "one.toml", "--data", "val", "--out", "out"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
+    assert process.returncode == 2
+    (line,) = process.stderr.strip().splitlines()
     assert "models.RN-18: weights are not on this machine: looked for" in line
     assert "resnet18-f37072fd.pth (try bench fetch one.toml --profile imagenet)" in line
 

@@ -17,7 +17,7 @@ from bench_models.libraries.indexes import robustbench_networks
 from bench_models.libraries.robustbench_import import robustbench
 
 from .conftest import Caches
-from .stand_ins import Harm, settled
+from .stand_ins import Harm, with_random_statistics
 
 NAMES = ["Standard", "Carmon2019Unlabeled", "Wong2020Fast"]
 
@@ -28,7 +28,7 @@ def entry(name: str) -> torch.nn.Module:
     from robustbench.model_zoo.models import model_dicts
 
     torch.manual_seed(0)
-    return settled(model_dicts[BenchmarkDataset.cifar_10][ThreatModel.Linf][name]["model"]())
+    return with_random_statistics(model_dicts[BenchmarkDataset.cifar_10][ThreatModel.Linf][name]["model"]())
 
 
 def put(folder: Path, name: str, content: object) -> None:
@@ -39,7 +39,7 @@ def put(folder: Path, name: str, content: object) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_entry_is_loaded_from_its_file(name: str, caches: Caches, tmp_path: Path) -> None:
-    """As published: one under `state_dict`, from a DataParallel, one plain."""
+    """In the published forms: under `state_dict` with the prefix of DataParallel, or plain."""
     plain = entry(name)
     state = plain.state_dict()
     published = {"state_dict": {f"module.{key}": value for key, value in state.items()}} if "Carmon" in name else state
@@ -48,12 +48,12 @@ def test_an_entry_is_loaded_from_its_file(name: str, caches: Caches, tmp_path: P
     with torch.no_grad():
         expected = plain(images)
         scale = float(expected.abs().max())
-        found = robustbench_models.build(name, folder=str(tmp_path))(images)
-        assert torch.allclose(found, expected, atol=1e-4 * scale)
+        actual = robustbench_models.build(name, folder=str(tmp_path))(images)
+        assert torch.allclose(actual, expected, atol=1e-4 * scale)
         file = str(tmp_path / "cifar10" / "Linf" / f"{name}.pt")
         prefix = "module." if "Carmon" in name else ""
-        own = checkpoint.build(f"robustbench:cifar10/Linf/{name}", file, prefix=prefix, classes=10)
-        assert torch.allclose(own(images), expected, atol=1e-4 * scale)
+        from_checkpoint = checkpoint.build(f"robustbench:cifar10/Linf/{name}", file, prefix=prefix, classes=10)
+        assert torch.allclose(from_checkpoint(images), expected, atol=1e-4 * scale)
     assert len(robustbench_models.identity(name, folder=str(tmp_path))["weights"][0]) == 64
 
 
@@ -110,12 +110,9 @@ def test_the_index_is_what_the_library_lists() -> None:
         assert {threat.value for threat in threats} == set(index[dataset.value])
         for threat, entries in threats.items():
             listed = {name: entry["gdrive_id"] for name, entry in entries.items()}
-            plain = {
-                name: found if isinstance(found, list) else list(filter(None, [found]))
-                for name, found in listed.items()
-            }
+            plain = {name: ids if isinstance(ids, list) else list(filter(None, [ids])) for name, ids in listed.items()}
             assert plain == index[dataset.value][threat.value]
-            assert all(len(found) > 1 for found in listed.values() if isinstance(found, list)), "as files() assumes"
+            assert all(len(ids) > 1 for ids in listed.values() if isinstance(ids, list)), "as files() assumes"
 
 
 def test_stand_ins_are_removed_after_the_import() -> None:

@@ -1,4 +1,4 @@
-"""A smoothed network is the explicit average over its noise samples, and the same function for every batch."""
+"""A smoothed network is the average over its noise samples, and the same function for every batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def make(form: str, n: int = N, seed: int = 0) -> Smoothed:
     return Smoothed(toy_network(), SIGMA, n, form, seed)
 
 
-def under_noise(network: Smoothed, image: Tensor) -> Tensor:
+def noisy_logits(network: Smoothed, image: Tensor) -> Tensor:
     """Return the logits of one image under every noise sample, computed one at a time: [n, classes]."""
     noise = torch.randn(network.n, *SHAPE, generator=torch.Generator().manual_seed(network.seed))
     return torch.cat([network.base(image[None] + SIGMA * sample) for sample in noise])
@@ -37,7 +37,7 @@ def under_noise(network: Smoothed, image: Tensor) -> Tensor:
 def test_soft_logits_are_the_logarithm_of_the_mean_probability(images: Tensor) -> None:
     network = make("soft")
     for image, logits in zip(images, network(images), strict=True):
-        expected = under_noise(network, image).softmax(-1).mean(0).log()
+        expected = noisy_logits(network, image).softmax(-1).mean(0).log()
         assert torch.allclose(logits, expected, atol=1e-5)
 
 
@@ -45,7 +45,7 @@ def test_votes_are_those_of_the_samples(images: Tensor) -> None:
     network = make("votes")
     counts = network.votes(images)
     for image, logits, count in zip(images, network(images), counts, strict=True):
-        expected = under_noise(network, image).argmax(-1).bincount(minlength=CLASSES)
+        expected = noisy_logits(network, image).argmax(-1).bincount(minlength=CLASSES)
         assert torch.equal(count, expected)
         assert torch.allclose(logits, ((expected + 1) / (N + CLASSES)).log())
     assert len(counts.unique()) > 3
@@ -53,12 +53,12 @@ def test_votes_are_those_of_the_samples(images: Tensor) -> None:
 
 def test_the_gradient_is_that_of_the_written_out_average(images: Tensor) -> None:
     network = make("soft")
-    wanted = images[:1].clone().requires_grad_(True)
-    under_noise(network, wanted[0]).softmax(-1).mean(0).log()[1].backward()
-    found = images.clone().requires_grad_(True)
-    network(found)[0, 1].backward()
-    assert torch.allclose(found.grad[0], wanted.grad[0], atol=1e-5)
-    assert not found.grad[1:].any()
+    expected = images[:1].clone().requires_grad_(True)
+    noisy_logits(network, expected[0]).softmax(-1).mean(0).log()[1].backward()
+    actual = images.clone().requires_grad_(True)
+    network(actual)[0, 1].backward()
+    assert torch.allclose(actual.grad[0], expected.grad[0], atol=1e-5)
+    assert not actual.grad[1:].any()
 
 
 def test_a_gradient_of_votes_is_an_error(images: Tensor) -> None:
@@ -115,19 +115,19 @@ def test_a_suite_smooths_a_model_by_its_label(
     text = SMOOTHED.replace("n = 30", "n = 30\nsigma = 0.25")
     result = run(load_suite(write_suite(*USED, append=text)), out=tmp_path, registry=registry, executor="inline")
     assert result.complete
-    found = {(s.metric, s.labels.get("target")): s for s in result.scores if not s.void}
-    assert found["transfer.success", "A votes"].labels["relation"] == "white-box"
-    assert found["transfer.success", "both"].labels["relation"] == "black-box"
-    assert found["certified.abstained", "A votes"].score.n == 20
+    scores = {(s.metric, s.labels.get("target")): s for s in result.scores if not s.void}
+    assert scores["transfer.success", "A votes"].labels["relation"] == "white-box"
+    assert scores["transfer.success", "both"].labels["relation"] == "white-box", "it has A, as the source has"
+    assert scores["certified.abstained", "A votes"].score.n == 20
 
 
 def test_the_parts_of_a_model_are_in_its_address_by_content(
     write_suite: Callable[..., str], registry: Registry
 ) -> None:
-    def model(*more: tuple[str, str]) -> ModelSpec:
+    def model(*replacements: tuple[str, str]) -> ModelSpec:
         path = Path(write_suite(*USED, append=SMOOTHED))
         text = path.read_text()
-        for old, new in more:
+        for old, new in replacements:
             assert old in text
             text = text.replace(old, new)
         path.write_text(text)

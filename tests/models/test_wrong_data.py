@@ -1,4 +1,4 @@
-"""Wrong files of images give one line that names them; the order of a folder's images."""
+"""Wrong image files are reported in one line that names them; the order of the images in a folder."""
 
 import pickle
 import zipfile
@@ -31,44 +31,46 @@ def test_the_first_images_of_a_folder_are_of_many_classes(root: Path) -> None:
     data = ImageFolder(str(root), side=16)
     assert len(set(data.labels[:10])) >= 4
     assert [CLASSES[label] for label in data.labels] == [file.parent.name for file in data.files]
-    assert data.class_count == 1000, "those of ImageNet, however few have a folder"
+    assert data.class_count == 1000, "the number of ImageNet's classes, not of the folders"
     fewer = ImageFolder(str(root / "val"), side=16, per_class=4)
-    assert [file for file in data.files if file in fewer.files] == fewer.files, "an order of paths, not of a draw"
+    assert [file for file in data.files if file in fewer.files] == fewer.files, (
+        "the order is that of the paths, and not random"
+    )
 
 
 def test_no_picture_is_read_before_ids_are_needed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So other mistakes are reported without delay."""
+    """Other mistakes are then reported without delay."""
     put_pictures(root, {CLASSES[0]: 2})
     (root / "images.csv").write_text(f"ImageId,TrueLabel\n{CLASSES[0]}/0,1\n")
-    asked: list[int] = []
+    digested: list[int] = []
     digests = "bench_models.datasets.pictures.file_digests"
-    monkeypatch.setattr(digests, lambda files: asked.append(len(files)) or ["digest"] * len(files))
+    monkeypatch.setattr(digests, lambda files: digested.append(len(files)) or ["digest"] * len(files))
     folder, listed = ImageFolder(str(root)), ImageList(str(root))
-    assert asked == []
+    assert digested == []
     assert (len(folder.ids), len(listed.ids), len(folder.ids)) == (2, 1, 2)
-    assert asked == [2, 1]
+    assert digested == [2, 1]
 
 
 def test_a_picture_that_cannot_be_read_is_named(root: Path) -> None:
     put_pictures(root, {CLASSES[0]: 2})
     (root / CLASSES[0] / "0.png").write_text("junk")
-    whole = (root / CLASSES[0] / "1.png").read_bytes()
-    (root / CLASSES[0] / "1.png").write_bytes(whole[: len(whole) // 2])
+    content = (root / CLASSES[0] / "1.png").read_bytes()
+    (root / CLASSES[0] / "1.png").write_bytes(content[: len(content) // 2])
     data = ImageFolder(str(root), side=16)
-    for place, file in enumerate(data.files):
+    for index, file in enumerate(data.files):
         with pytest.raises(UsageError, match=rf"^data: cannot read the picture .*{file.name}: [^\n]+$"):
-            data.load([place])
+            data.load([index])
 
 
-def test_a_picture_that_changes_during_a_run_is_not_taken_for_the_old_one(root: Path) -> None:
+def test_a_picture_that_changes_during_a_run_is_an_error(root: Path) -> None:
     """A worker builds its dataset once and runs for hours."""
     put_pictures(root, {CLASSES[0]: 2})
     data = ImageFolder(str(root), side=16)
-    kept = data.load([1])
+    expected = data.load([1])
     data.files[0].write_bytes(data.files[1].read_bytes())
     with pytest.raises(UsageError, match=rf"^data: .*{data.files[0].name} has changed during the run"):
         data.load([0])
-    assert np.array_equal(data.load([1]), kept)
+    assert np.array_equal(data.load([1]), expected)
 
 
 def test_a_picture_that_disappears_is_named(root: Path) -> None:

@@ -21,14 +21,14 @@ from bench_models.libraries.preprocessing import Preprocessed
 
 from ..attacks.test_skip_gradient import input_gradient
 from .conftest import Caches
-from .stand_ins import put_timm, put_torchvision, settled
+from .stand_ins import put_timm, put_torchvision, with_random_statistics
 
 IMAGENET = [torch.tensor(values).view(3, 1, 1) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
 
 
-def close(one: Tensor, other: Tensor) -> bool:
-    """Return whether logits agree to 1e-4 of their size."""
-    return torch.allclose(one, other, atol=1e-4 * float(other.abs().max().clamp(min=1)))
+def close(actual: Tensor, expected: Tensor) -> bool:
+    """Return whether logits agree to 1e-4 of the largest."""
+    return torch.allclose(actual, expected, atol=1e-4 * float(expected.abs().max().clamp(min=1)))
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_a_torchvision_network_is_loaded_from_the_cache_with_its_preprocessing(
 def test_the_digest_of_the_file_tells_weights_apart(caches: Caches) -> None:
     assert torchvision_models.identity("resnet18", "IMAGENET1K_V1")["weights"] == ["missing"]
     put_torchvision(caches.torch, "resnet18")
-    one = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+    original = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
     (file,) = (caches.torch / "hub" / "checkpoints").iterdir()
     file.write_bytes(file.read_bytes() + b"0")
-    other = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
-    assert len(one["weights"][0]) == len(other["weights"][0]) == 64
-    assert one != other
+    changed = torchvision_models.identity("resnet18", "IMAGENET1K_V1")
+    assert len(original["weights"][0]) == len(changed["weights"][0]) == 64
+    assert original != changed
 
 
 def test_missing_weights_and_unknown_names_are_one_line(caches: Caches) -> None:
@@ -75,9 +75,7 @@ def test_torchvisions_index_is_what_torchvision_lists() -> None:
     assert set(index) == set(list_models(module=torchvision.models))
     for name, published in index.items():
         weights = {entry.name: entry for entry in get_model_weights(name)}
-        assert {key: entry.url for key, entry in weights.items()} == {
-            key: found.url for key, found in published.items()
-        }
+        assert {key: entry.url for key, entry in weights.items()} == {key: file.url for key, file in published.items()}
         for key, entry in weights.items():
             assert published[key].size == pytest.approx(entry.meta["_file_size"] * 2**20, abs=1)
 
@@ -86,8 +84,10 @@ def test_timms_index_is_what_timm_lists() -> None:
     timm = pytest.importorskip("timm")
     index = timm_networks()
     listed = timm.list_models(pretrained=True)  # also what other libraries register in this process
-    own = {name for name in listed if timm.model_entrypoint(name.partition(".")[0]).__module__.startswith("timm.")}
-    assert set(index) == own
+    timm_names = {
+        name for name in listed if timm.model_entrypoint(name.partition(".")[0]).__module__.startswith("timm.")
+    }
+    assert set(index) == timm_names
     for name in sorted(index)[::9]:
         settings, published = timm.get_pretrained_cfg(name), index[name]
         assert (settings.hf_hub_id or "") == published.repository
@@ -167,15 +167,15 @@ FOLDED = {"resnet18": 20, "densenet121": 59, "mobilenet_v2": 52, "vgg11_bn": 8, 
 def test_folding_changes_neither_logits_nor_branches(name: str) -> None:
     """Of DenseNet the second of each pair and the very first are folded; of GoogLeNet all but the auxiliary heads'."""
     torch.manual_seed(0)
-    network = settled(torchvision_models.construct(name))
+    network = with_random_statistics(torchvision_models.construct(name))
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        before, found = network(images), len(branches(network))
+        before, branch_count = network(images), len(branches(network))
         norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         folded = lean(network)
         assert close(folded(images), before)
     assert norms - sum(isinstance(module, nn.BatchNorm2d | Affine) for module in folded.modules()) == FOLDED[name]
-    assert len(branches(folded)) == found
+    assert len(branches(folded)) == branch_count
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in folded.parameters() if w.ndim == 4)
 
 
@@ -183,7 +183,7 @@ def test_folding_changes_neither_logits_nor_branches(name: str) -> None:
 def test_skip_gradients_are_the_same_on_a_folded_network(name: str) -> None:
     """The replacement of a normalisation is still the end of a branch, and its output is still added in place."""
     torch.manual_seed(0)
-    network = settled(torchvision_models.construct(name)).double()
+    network = with_random_statistics(torchvision_models.construct(name)).double()
     images = torch.rand(1, 3, 40, 40, dtype=torch.float64)
     skip, plain = (input_gradient(network, images, hook) for hook in (SkipGradient(0.3, projections=False), None))
     folded = lean(network)
@@ -196,19 +196,19 @@ def test_skip_gradients_are_the_same_on_a_folded_network(name: str) -> None:
 def test_folding_timms_networks_does_not_change_their_logits(name: str) -> None:
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
-    network = settled(timm.create_model(name))
+    network = with_random_statistics(timm.create_model(name))
     images = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
-        before, found = network(images), len(branches(network))
+        before, branch_count = network(images), len(branches(network))
         norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
         folded = fold_batch_norm(network)
         assert close(folded(images), before)
-    assert len(branches(folded)) == found
+    assert len(branches(folded)) == branch_count
     assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) < norms or name == "resnetv2_50"
 
 
 def test_normalisations_that_must_not_be_folded_are_not() -> None:
-    """After a sum, after a convolution used twice, after one whose output has another user, one without statistics."""
+    """After a sum, a convolution that is used twice, or one whose output has another user; one without statistics."""
 
     class Awkward(nn.Module):
         def __init__(self) -> None:
@@ -221,7 +221,7 @@ def test_normalisations_that_must_not_be_folded_are_not() -> None:
             once, again = self.norms[0](self.twice(images)), self.norms[1](self.twice(seen))
             return self.norms[2](seen) + self.norms[3](once + again) + self.norms[4](self.plain(images))
 
-    network = settled(Awkward())
+    network = with_random_statistics(Awkward())
     images = torch.rand(2, 3, 8, 8)
     before, convolutions = network(images), [network.twice, network.seen, network.plain]
     assert close(fold_batch_norm(network)(images), before)
@@ -234,7 +234,7 @@ def test_nothing_is_folded_in_a_network_that_cannot_be_traced() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images) if images.sum() > 0 else images
 
-    network = settled(Branching(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+    network = with_random_statistics(Branching(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
     images = torch.rand(2, 3, 8, 8)
     before = network(images)
     convolution = network[0]
@@ -270,8 +270,8 @@ def test_preprocessing_is_torchvisions_own_on_the_same_picture(
     with Image.open(tmp_path / "val" / "n01440764" / "0.png") as picture:
         expected = preset(picture.convert("RGB"))
     images = torch.from_numpy(ImageFolder(str(tmp_path / "val"), side=side, resize=resize).load([0]))
-    found = Preprocessed(nn.Identity(), preset.mean, preset.std, side).prepared(images)[0]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    actual = Preprocessed(nn.Identity(), preset.mean, preset.std, side).prepared(images)[0]
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["inception_v3.tf_in1k", "inception_resnet_v2.tf_in1k", "legacy_senet154.in1k"])
@@ -293,6 +293,6 @@ def test_preprocessing_is_timms_own_on_the_same_picture(name: str, caches: Cache
     resize, mode = int(side / settings["crop_pct"]), settings["interpolation"]
     data = ImageFolder(str(tmp_path / "val"), side=side, resize=resize, interpolation=mode)
     network = nn.Identity()
-    network.pretrained_cfg = settings  # all that is asked of a network here
-    found = preprocessed(network).prepared(torch.from_numpy(data.load([0])))[0]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    network.pretrained_cfg = settings  # the only attribute that is needed here
+    actual = preprocessed(network).prepared(torch.from_numpy(data.load([0])))[0]
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)

@@ -159,7 +159,7 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
     budgets = {
         name: BudgetEntry(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
-    return {f"{each.attacked[1]} {each.attacked[2]}: {each.kind}" for each in warnings(rows, [], budgets)}
+    return {f"{each.attacked[1]} {each.attacked[2]}: {each.kind}" for each in warnings(rows, [], budgets, {})}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_flag_names_a_few_and_counts_the_rest() -> None:
     rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
     budgets = {"b": BudgetEntry(norm="linf", eps=0.03, step_size=0.01, steps=20)}
     own = [LabelledScore("attack.linf", each.labels, Score("linf", 0.1, 0.1, 0.1, N)) for each in rows]
-    (line,) = flags(own, warnings(rows, [], budgets))
+    (line,) = flags(own, warnings(rows, [], budgets, {}))
     assert line.startswith("W: noise of the same size does as well: PGD on S0, b (")
     assert line.endswith("; 4 more")
 
@@ -243,3 +243,17 @@ def test_no_embedded_network_raises_a_flag(networks: list[str], count: int, tmp_
     path.write_text(HONEST.format(count=count, networks=named, judges=named))
     result = run(str(path), out=tmp_path / "out", executor="inline")
     assert [f"{each.kind}: {each}" for each in result.warned] == []
+
+
+def test_a_label_with_a_plus_is_one_network(broken, write_suite, tmp_path) -> None:
+    suite = write_suite(
+        ('"A" = { recipe = "toy", seed = 1 }', '"A+" = { recipe = "softmax" }'),
+        ('sources = ["A", ["A", "B"]]', 'sources = ["A+", ["A+", "B"]]'),
+        ('targets = ["A", "B"]', 'targets = ["B"]'),
+        ("eps = 0.1", 'eps = 0.1\nsources = ["A+", "A++B"]'),
+    )
+    result = run(suite, out=tmp_path, registry=broken, executor="inline")
+    assert {each.kind for each in result.warned if each.network} == {NETWORKS["softmax"]}
+    for source in ("A+", "A++B"):
+        attacked = [score for score in result.scores if score.labels.source == source]
+        assert any(NETWORKS["softmax"] in line for line in flags(attacked, result.warned)), source

@@ -1,4 +1,4 @@
-"""Recipes of models made of other models: ensembles, and networks smoothed by noise."""
+"""Recipes for models made of other models: ensembles, and networks smoothed by noise."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 
 
 def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
-    """Combine several networks into one (see `ensemble.Ensemble`)."""
+    """Combine several networks into one (Liu et al., 2017; arXiv:1611.02770).
+
+    Args:
+        members: The networks, which must have the same classes.
+        combine: What is averaged over the members: their logits, their probabilities, or their losses.
+    """
     from .ensemble import Ensemble
 
     return Ensemble(members, combine)
 
 
 def ensemble_identity(members: Sequence[Any], combine: str) -> Mapping[str, Any]:
+    """Return what defines the ensemble: the members' identities, and how they are combined."""
     return {"members": list(members), "combine": combine}
 
 
@@ -39,9 +45,10 @@ def build_smoothed(
         base: The network to smooth.
         sigma: Standard deviation of the noise, in units of the image range [0, 1].
         n: Number of noise samples.
-        form: "soft" averages probabilities and has a gradient, for attacks; "votes" counts classes, for decisions.
-        seed: Seed of the noise samples. Two models of one seed share their samples; an attacker who must not know the
-            target's samples uses another seed.
+        form: "soft" averages probabilities and has a gradient, so it can be attacked; "votes" counts the predicted
+            classes and has none.
+        seed: Seed of the noise samples. Models with the same seed use the same samples. Give the source another seed
+            than the target if the attacker must not know the target's samples.
     """
     from .smoothed import Smoothed
 

@@ -16,10 +16,10 @@ class Ensemble(nn.Module):
 
     Args:
         members: Networks with the same classes.
-        combine: "logits" is the mean of the logits; "probabilities" is the logarithm of the mean of the softmax.
-            "losses" stands for the mean of the members' losses, which no combined logits have for every loss:
-            `forward(images, separately=True)` returns each member's logits [n, members, classes], and without it the
-            mean of the log-softmax, whose cross-entropy is the mean of the members' cross-entropies.
+        combine: "logits" is the mean of the logits. "probabilities" is the logarithm of the mean of the softmax.
+            "losses" is for attacks on the mean of the members' losses. No combined logits have this mean under every
+            loss, so an attack takes each member's logits (`forward(images, separately=True)`). The combined logits are
+            the mean of the log-softmax, whose cross-entropy is the mean of the members' cross-entropies.
     """
 
     def __init__(self, members: Sequence[nn.Module], combine: Literal["logits", "probabilities", "losses"]) -> None:
@@ -28,7 +28,16 @@ class Ensemble(nn.Module):
         self.combine = combine
 
     def forward(self, images: Tensor, separately: bool = False) -> Tensor:
-        logits = stacked([member(images) for member in self.members])
+        """Return the combined logits [n, classes] or, separately, each member's logits [n, members, classes].
+
+        Args:
+            images: Images [n, c, h, w] in [0, 1].
+            separately: Return the members' logits without combining them.
+
+        Raises:
+            UsageError: The members have different numbers of classes.
+        """
+        logits = stack_logits([member(images) for member in self.members])
         if separately:
             return logits.transpose(0, 1)
         if self.combine == "logits":
@@ -38,10 +47,14 @@ class Ensemble(nn.Module):
         return logits.log_softmax(-1).mean(0)
 
 
-def stacked(logits: Sequence[Tensor]) -> Tensor:
-    """Stack the members' logits [n, classes]. Raises UsageError where their numbers of classes differ."""
-    counts = [rows.shape[-1] for rows in logits]
+def stack_logits(logits: Sequence[Tensor]) -> Tensor:
+    """Stack each member's logits [n, classes] into [members, n, classes].
+
+    Raises:
+        UsageError: The members have different numbers of classes.
+    """
+    counts = [member.shape[-1] for member in logits]
     if len(set(counts)) > 1:
-        found = f"found members of {', '.join(map(str, counts))} classes (try members of the same classes)"
-        raise UsageError(Fault("ensemble", "members", found))
+        message = f"found members of {', '.join(map(str, counts))} classes (try members with the same classes)"
+        raise UsageError(Fault("ensemble", "members", message))
     return torch.stack(list(logits))

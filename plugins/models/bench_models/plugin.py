@@ -1,9 +1,9 @@
-"""What this package offers: one line a model or dataset, with the module that makes it.
+"""The recipes of this package: every kind of model and dataset, with the module that builds it.
 
 A new model is a module with `build(**options)` and `identity(**options)` (see `bench_core.types.ModelRecipe`) and an
 entry below; a new dataset is a class with `ids`, `labels`, `shape` and `load` (`bench_core.types.Images`). Torch is
-imported when a network is built, not when it is described. Timm's and robustbench's networks are plugins of their own,
-`libraries/timm.py` and `libraries/robustbench.py`, as these libraries may be missing.
+imported when a network is built, not when it is described. `libraries/timm.py` and `libraries/robustbench.py` are
+separate plugins, because these libraries may be missing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from .pointclouds import recipe as pointclouds
 from .pointclouds.modelnet import ModelNet
 from .pointclouds.shapes import Shapes
 
-EMBEDDED, CLOUDS = embedded.names(), pointclouds.zoo().names()
-STANDARD, NOISE = ({"recipe": "embedded", "name": name} for name in ("ResNet-S", "ResNet-S-noise"))
+EMBEDDED_NETWORKS = embedded.names()
+POINT_CLOUD_NETWORKS = pointclouds.zoo().names()
+RESNET = {"recipe": "embedded", "name": "ResNet-S"}
+NOISE_RESNET = {"recipe": "embedded", "name": "ResNet-S-noise"}
+COMBINATIONS = ("logits", "probabilities", "losses")
 
 
 @hookimpl
@@ -34,15 +37,15 @@ def bench_models() -> Mapping[str, ModelRecipe]:
         "embedded": ModelRecipe(
             embedded.build,
             embedded.identity,
-            f"Small networks on 28 x 28 images: {', '.join(EMBEDDED)}.",
-            examples=[{"name": name} for name in EMBEDDED],
+            f"Small networks on 28 x 28 images: {', '.join(EMBEDDED_NETWORKS)}.",
+            examples=[{"name": name} for name in EMBEDDED_NETWORKS],
             card=embedded.claims,
         ),
         "pointcloud": ModelRecipe(
             pointclouds.build,
             pointclouds.identity,
-            f"Networks on point clouds: {', '.join(CLOUDS)}; or networks from a folder.",
-            examples=[{"name": name} for name in CLOUDS],
+            f"Networks on point clouds: {', '.join(POINT_CLOUD_NETWORKS)}; or networks from a folder.",
+            examples=[{"name": name} for name in POINT_CLOUD_NETWORKS],
         ),
         "torchvision": ModelRecipe(
             torchvision.build,
@@ -61,14 +64,14 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             composites.ensemble_identity,
             "Several networks attacked as one.",
             made_of=("members",),
-            examples=[{"members": [STANDARD, NOISE], "combine": way} for way in ("logits", "probabilities", "losses")],
+            examples=[{"members": [RESNET, NOISE_RESNET], "combine": combine} for combine in COMBINATIONS],
         ),
         "smoothed": ModelRecipe(
             composites.build_smoothed,
             composites.smoothed_identity,
             "A network under Gaussian noise: randomized smoothing.",
             made_of=("base",),
-            examples=[{"base": NOISE, "sigma": 0.25, "n": 4}],
+            examples=[{"base": NOISE_RESNET, "sigma": 0.25, "n": 4}],
         ),
     }
 

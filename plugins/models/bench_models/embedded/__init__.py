@@ -1,1 +1,1 @@
-"""Small networks trained for bench on Fashion-MNIST, and 1,000 test images that none was trained on."""
+"""Small networks trained on Fashion-MNIST, and 1,000 test images that were not used in training."""

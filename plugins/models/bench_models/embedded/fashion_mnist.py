@@ -22,7 +22,11 @@ LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", 
 
 
 def read_idx(path: Path) -> Tensor:
-    """Read an idx file: uint8 of the shape in its header."""
+    """Read a gzipped idx file of uint8 values. Raises SystemExit if it cannot be read.
+
+    The header is four bytes, of which the last is the number of dimensions, and each dimension's size as big-endian
+    uint32.
+    """
     try:
         raw = gzip.decompress(path.read_bytes())
     except OSError as error:
@@ -34,24 +38,35 @@ def read_idx(path: Path) -> Tensor:
 
 
 def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
-    """Return the images, uint8 [n, 1, 28, 28], and labels, int64 [n], of the split `train` or `t10k`."""
+    """Read the images and labels of a split.
+
+    Args:
+        root: Folder of the four idx files.
+        split: "train" or "t10k", the test set.
+
+    Returns:
+        Images, uint8 [n, 1, 28, 28], and labels, int64 [n].
+
+    Raises:
+        SystemExit: A file cannot be read.
+    """
     images = read_idx(root / f"{split}-images-idx3-ubyte.gz")
     labels = read_idx(root / f"{split}-labels-idx1-ubyte.gz")
     return images[:, None], labels.long()
 
 
 def digest(*tensors: Tensor) -> str:
-    """Return the SHA-256 over the bytes of tensors, in order."""
-    state = hashlib.sha256()
+    """Return the SHA-256 of the concatenated bytes of tensors."""
+    sha256 = hashlib.sha256()
     for tensor in tensors:
-        state.update(tensor.contiguous().numpy().tobytes())
-    return state.hexdigest()
+        sha256.update(tensor.contiguous().numpy().tobytes())
+    return sha256.hexdigest()
 
 
 def held_out(labels: Tensor) -> Tensor:
-    """Return the indices of the shipped test images: the first 100 of each class in the order of the file.
+    """Return the indices of the shipped test images: the first 100 of each class, in file order.
 
-    The rule was fixed before any network was trained.
+    This rule was fixed before any network was trained.
     """
     return torch.cat([(labels == label).nonzero()[:PER_CLASS, 0] for label in range(len(LABELS))]).sort().values
 
@@ -60,8 +75,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT_ROOT)
     images, labels = load_split(parser.parse_args().data, "t10k")
-    chosen = held_out(labels)
-    tensors = {"images": images[chosen].contiguous(), "labels": labels[chosen].to(torch.uint8), "index": chosen.int()}
+    selected = held_out(labels)
+    tensors = {
+        "images": images[selected].contiguous(),
+        "labels": labels[selected].to(torch.uint8),
+        "index": selected.int(),
+    }
     save_file(tensors, SHIPPED, metadata={"source": "Fashion-MNIST test set", "licence": "MIT"})
 
 

@@ -1,8 +1,8 @@
 """Architectures of the embedded networks: one small network of each family that the papers attack.
 
-Every network takes images [n, 1, 28, 28] in [0, 1] and includes its normalisation. Residual networks are built from
-`Residual` and dense ones from `DenseLayer`, so that a skip-gradient attack finds their branches by structure, not by
-name.
+Every network takes images [n, 1, 28, 28] in [0, 1], normalises them and returns logits [n, 10]. Residual networks are
+built from `Residual` and dense ones from `DenseLayer`, so that the skip-gradient attack finds their branches by
+structure, not by name. The weights files contain the names of the modules' attributes.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 CLASSES = 10
-MEAN, STD = 0.2860, 0.3530  # of the 60,000 Fashion-MNIST training images
+MEAN, STD = 0.2860, 0.3530  # of the pixels of the 60,000 Fashion-MNIST training images
 
 
 class Normalise(nn.Module):
-    """Normalise images in [0, 1] to zero mean and unit standard deviation over the training set."""
+    """Normalise images in [0, 1], so that the training set has zero mean and unit standard deviation."""
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - MEAN) / STD
 
 
 class Residual(nn.Module):
-    """`relu(shortcut(x) + branch(x))` (He et al., 2016); the shortcut is the identity unless the shape changes."""
+    """`relu(shortcut(x) + branch(x))` (He et al., 2016). The shortcut is by default the identity."""
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module | None = None) -> None:
         super().__init__()
@@ -79,7 +79,16 @@ class Branches(nn.Module):
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Module:
-    """Return a convolution with batch normalisation and a ReLU; a convolution before a residual sum has no ReLU."""
+    """Build a convolution with batch normalisation and ReLU, padded to keep the size at stride 1.
+
+    Args:
+        inputs: Number of input channels.
+        outputs: Number of output channels.
+        kernel: Side of the kernel, odd.
+        stride: Stride of the convolution.
+        groups: Number of groups of channels; `inputs` makes a depthwise convolution.
+        relu: Append a ReLU; a convolution before a residual sum has none.
+    """
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -88,23 +97,36 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: in
 
 
 def stem(outputs: int) -> nn.Module:
+    """Build the first layers: normalisation, a convolution, and max pooling to 14 x 14."""
     return nn.Sequential(Normalise(), conv(1, outputs), nn.MaxPool2d(2))
 
 
 def head(features: int) -> nn.Module:
+    """Build the classifier: global average pooling and a linear layer."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(features, CLASSES))
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Module | None:
+    """Build a 1 x 1 convolution where a residual block changes the shape of its features, and None elsewhere."""
     return None if inputs == outputs and stride == 1 else conv(inputs, outputs, 1, stride, relu=False)
 
 
-def basic(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+def basic_block(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """Build a residual block of two 3 x 3 convolutions."""
     branch = nn.Sequential(conv(inputs, outputs, 3, stride), conv(outputs, outputs, relu=False))
     return Residual(branch, shortcut(inputs, outputs, stride))
 
 
 def bottleneck(inputs: int, middle: int, outputs: int, stride: int = 1, excite: bool = False) -> nn.Module:
+    """Build a residual block of 1 x 1, 3 x 3 and 1 x 1 convolutions, with `middle` channels between them.
+
+    Args:
+        inputs: Number of input channels.
+        middle: Number of channels of the 3 x 3 convolution.
+        outputs: Number of output channels.
+        stride: Stride of the 3 x 3 convolution.
+        excite: Append squeeze and excitation to the branch.
+    """
     branch = nn.Sequential(
         conv(inputs, middle, 1), conv(middle, middle, 3, stride), conv(middle, outputs, 1, relu=False)
     )
@@ -114,9 +136,10 @@ def bottleneck(inputs: int, middle: int, outputs: int, stride: int = 1, excite: 
 
 
 def alexnet() -> nn.Module:
-    """Few layers, a large first kernel, fully connected head, no batch normalisation."""
+    """Few layers, a large first kernel, a fully connected head, no batch normalisation."""
     return nn.Sequential(
         Normalise(),
+        # one stage per line
         *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(48, 64, 3, padding=1), nn.ReLU()),
@@ -133,7 +156,7 @@ def vgg() -> nn.Module:
 
 def resnet_s() -> nn.Module:
     """Basic residual blocks, 8 layers."""
-    return nn.Sequential(stem(32), basic(32, 32), basic(32, 64, 2), basic(64, 64), head(64))
+    return nn.Sequential(stem(32), basic_block(32, 32), basic_block(32, 64, 2), basic_block(64, 64), head(64))
 
 
 def resnet_l() -> nn.Module:
@@ -143,19 +166,26 @@ def resnet_l() -> nn.Module:
     return nn.Sequential(stem(32), *early, *late, head(128))
 
 
-def dense(inputs: int, growth: int, middle: int | None = None) -> nn.Module:
-    """Return a pre-activation dense layer, with a 1 x 1 bottleneck of `middle` channels if given."""
+def dense_layer(inputs: int, growth: int, middle: int | None = None) -> nn.Module:
+    """Build a dense layer with its activations before its convolutions.
 
-    def activated(channels: int, outputs: int, kernel: int) -> list[nn.Module]:
+    Args:
+        inputs: Number of input channels.
+        growth: Number of channels that the layer appends.
+        middle: Number of channels of a 1 x 1 bottleneck before the 3 x 3 convolution; by default there is none.
+    """
+
+    def preactivated(channels: int, outputs: int, kernel: int) -> list[nn.Module]:
         convolution = nn.Conv2d(channels, outputs, kernel, padding=kernel // 2, bias=False)
         return [nn.BatchNorm2d(channels), nn.ReLU(), convolution]
 
     if middle is None:
-        return DenseLayer(nn.Sequential(*activated(inputs, growth, 3)))
-    return DenseLayer(nn.Sequential(*activated(inputs, middle, 1), *activated(middle, growth, 3)))
+        return DenseLayer(nn.Sequential(*preactivated(inputs, growth, 3)))
+    return DenseLayer(nn.Sequential(*preactivated(inputs, middle, 1), *preactivated(middle, growth, 3)))
 
 
 def densenet(layers: tuple[int, int], middle: int | None) -> nn.Module:
+    """Build two dense blocks with these numbers of layers; `middle` is the bottleneck of `dense_layer`."""
     channels, growth = 32, 16
     modules: list[nn.Module] = [stem(channels)]
     for block, count in enumerate(layers):
@@ -163,7 +193,7 @@ def densenet(layers: tuple[int, int], middle: int | None) -> nn.Module:
             modules += [conv(channels, 64, 1), nn.AvgPool2d(2)]
             channels = 64
         for _ in range(count):
-            modules.append(dense(channels, growth, middle))
+            modules.append(dense_layer(channels, growth, middle))
             channels += growth
     return nn.Sequential(*modules, nn.BatchNorm2d(channels), nn.ReLU(), head(channels))
 
@@ -185,8 +215,8 @@ def senet() -> nn.Module:
     return nn.Sequential(stem(32), *early, *late, head(128))
 
 
-def mixed(inputs: int, width: int) -> Branches:
-    """Return an inception module with `4 * width` output channels."""
+def inception_module(inputs: int, width: int) -> Branches:
+    """Build four parallel branches of `width` output channels each."""
     return Branches(
         conv(inputs, width, 1),
         nn.Sequential(conv(inputs, width, 1), conv(width, width)),
@@ -198,7 +228,13 @@ def mixed(inputs: int, width: int) -> Branches:
 def inception() -> nn.Module:
     """Parallel branches of different receptive fields."""
     return nn.Sequential(
-        stem(32), mixed(32, 16), mixed(64, 16), nn.MaxPool2d(2), mixed(64, 32), mixed(128, 32), head(128)
+        stem(32),
+        inception_module(32, 16),
+        inception_module(64, 16),
+        nn.MaxPool2d(2),
+        inception_module(64, 32),
+        inception_module(128, 32),
+        head(128),
     )
 
 

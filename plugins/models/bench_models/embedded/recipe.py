@@ -1,4 +1,4 @@
-"""The embedded networks and images as recipes: described without torch, which is imported when a network is built."""
+"""Recipes for the embedded networks and images. Torch is imported when a network is built."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def card(name: str) -> dict[str, Any]:
 
 
 def claims(name: str) -> dict[str, Any]:
-    """Return what the card of an embedded network states and `bench check` can verify."""
-    stated = card(name)
-    shape = (stated["input"]["channels"], stated["input"]["side"], stated["input"]["side"])
-    accuracy = stated["accuracy_shipped_1000"]
-    return {"shape": shape, "classes": stated["classes"], "data": "embedded", "accuracy": accuracy}
+    """Return the statements in the model card of an embedded network that `bench check` verifies."""
+    content = card(name)
+    shape = (content["input"]["channels"], content["input"]["side"], content["input"]["side"])
+    accuracy = content["accuracy_shipped_1000"]
+    return {"shape": shape, "classes": content["classes"], "data": "embedded", "accuracy": accuracy}
 
 
 def identity(name: str) -> dict[str, Any]:
-    """Return the digest of the weights. Raises UsageError where the file is missing or its digest is not the card's."""
+    """Return the digest of the weights. Raises UsageError if they are missing or their digest is not the card's."""
     return zoo().identity(name)
 
 
 def build(name: str) -> Model:
-    """Load an embedded network in its lean form: images [n, 1, 28, 28] in [0, 1] to logits [n, 10]."""
+    """Build an embedded network with its weights: images [n, 1, 28, 28] in [0, 1] to logits [n, 10]."""
     from safetensors.torch import load_file as load_weights
 
     from ..lean.make import lean
@@ -61,7 +61,7 @@ def build(name: str) -> Model:
 class FashionMnist1000:
     """1,000 Fashion-MNIST test images that no embedded network was trained on: the first 100 of each class.
 
-    An id is the SHA-256 of an image's 784 bytes. `load` divides them by 255, so they determine the pixels.
+    An id is the SHA-256 of the 784 bytes of an image, one for each pixel; `load` divides them by 255.
     """
 
     shape: tuple[int, int, int] = (1, 28, 28)
@@ -73,4 +73,5 @@ class FashionMnist1000:
         self.ids: Sequence[str] = [hashlib.sha256(image.tobytes()).hexdigest() for image in self.pixels]
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return the images at these indices, [n, 1, 28, 28] in [0, 1]."""
         return self.pixels[list(indices)].astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Parts of a trainer: batches, PGD, epochs that resume after an interruption, weights with a model card."""
+"""What the trainers share: batches, PGD, epochs that resume after an interruption, weights with a model card."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def pgd(
     """Compute adversarial examples by PGD on the cross-entropy (Madry et al., 2018; arXiv:1706.06083).
 
     Args:
-        network: Images to logits.
+        network: Maps images [n, ...] to logits [n, classes].
         images: Clean images in [0, 1], [n, ...].
-        start: Images from which to start, within `eps` of the clean ones.
+        start: Images to start from, [n, ...], within `eps` of the clean ones.
         labels: Classes, int64 [n].
         eps: L-inf radius, in units of the image range.
         step: Step size, in the same units.
@@ -43,7 +43,16 @@ def pgd(
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield the indices of full batches in random order; the incomplete last batch is dropped."""
+    """Yield the indices of batches in random order; an incomplete last batch is dropped.
+
+    Args:
+        count: Number of images.
+        size: Number of images in a batch.
+        generator: Source of the order.
+
+    Yields:
+        Indices, int64 [size].
+    """
     yield from torch.randperm(count, generator=generator)[: count - count % size].split(size)
 
 
@@ -55,30 +64,30 @@ def run_epochs(
     epochs: int,
     train_epoch: Callable[[int], float],
 ) -> float:
-    """Train a network, and resume where a previous call was interrupted.
+    """Train a network in place, and resume where a previous call was interrupted.
 
     Args:
         name: Name of the network, for the log.
         state: File of the training state, written after each epoch and read at the start if it exists.
-        network: The network, trained in place.
+        network: The network to train.
         optimiser: Its optimiser.
         epochs: Number of epochs in total.
-        train_epoch: Trains one epoch, given its number from 0, and returns the mean loss.
+        train_epoch: Function that trains the epoch of a given number, counted from 0, and returns the mean loss.
 
     Returns:
-        Wall-clock seconds of all epochs, including those of previous calls.
+        Wall-clock seconds for all epochs, including those of previous calls.
     """
-    first, seconds = 0, 0.0
+    next_epoch, seconds = 0, 0.0
     state.parent.mkdir(parents=True, exist_ok=True)
     if state.exists():
         saved = torch.load(state, weights_only=True)
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
-        first, seconds = saved["epoch"], saved["seconds"]
-    for epoch in range(first, epochs):
-        began = time.perf_counter()
+        next_epoch, seconds = saved["epoch"], saved["seconds"]
+    for epoch in range(next_epoch, epochs):
+        started = time.perf_counter()
         loss = train_epoch(epoch)
-        seconds += time.perf_counter() - began
+        seconds += time.perf_counter() - started
         print(f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.4f}, {seconds:.0f} s", flush=True)
         partial = state.with_suffix(".partial")
         states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
@@ -87,15 +96,15 @@ def run_epochs(
     return seconds
 
 
-def publish(out: Path, name: str, network: nn.Module, facts: Mapping[str, Any], seconds: float) -> None:
+def save_with_card(out: Path, name: str, network: nn.Module, facts: Mapping[str, Any], seconds: float) -> None:
     """Write the weights and the model card of a network.
 
     Args:
-        out: Folder of `weights` and `cards`.
+        out: Folder that contains `weights` and `cards`; both are created if they are missing.
         name: Name of the network.
         network: The trained network.
-        facts: Content of the card, to which the digest of the weights, the cost and the licence are added.
-        seconds: Wall-clock time of the training.
+        facts: Content of the card. The digest of the weights, the cost and the licence are added to it.
+        seconds: Wall-clock seconds of the training.
     """
     weights, card = out / "weights" / f"{name}.safetensors", out / "cards" / f"{name}.json"
     for path in (weights, card):

@@ -1,4 +1,4 @@
-"""Folders of networks with a model card and a weights file each: those that ship with bench, and those users train."""
+"""Folders of networks, each with a model card and a weights file: those in bench, and those that users train."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench_core.errors import Fault, UsageError, did_you_mean
 
 @dataclass(frozen=True)
 class Zoo:
-    """The networks of a folder, in `cards/NAME.json` and `weights/NAME.safetensors`.
+    """The networks of a folder: `cards/NAME.json` and `weights/NAME.safetensors`.
 
     Attributes:
-        recipe: Name of the recipe that offers them, for error messages.
-        folder: Folder of `cards` and `weights`.
+        recipe: Name of the recipe that offers the networks, for error messages.
+        folder: Folder that contains `cards` and `weights`.
     """
 
     recipe: str
@@ -28,7 +28,7 @@ class Zoo:
         return sorted(path.stem for path in (self.folder / "cards").glob("*.json"))
 
     def card(self, name: str) -> dict[str, Any]:
-        """Return a model card. Raises UsageError for an unknown network."""
+        """Return the model card of a network. Raises UsageError for an unknown network."""
         if name not in self.names():
             message = f'unknown network "{name}" {did_you_mean(name, self.names())}'
             raise UsageError(Fault(self.recipe, "name", message))
@@ -39,7 +39,7 @@ class Zoo:
         return self.folder / "weights" / f"{name}.safetensors"
 
     def identity(self, name: str) -> dict[str, Any]:
-        """Return the digest of the weights. Raises UsageError where the file is missing or is not the card's."""
+        """Return the digest of the weights. Raises UsageError if they are missing or their digest is not the card's."""
         path, expected = self.weights(name), self.card(name)["weights_sha256"]
         found = file_digest(path) if path.is_file() else "no file"
         if found != expected:

@@ -1,1 +1,1 @@
-"""Rewrites of networks that compute the same function, with a faster gradient in the image."""
+"""Rewrites networks so that they compute the same function, and its gradient with respect to images faster."""

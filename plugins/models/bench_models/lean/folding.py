@@ -1,6 +1,6 @@
-"""Folds batch normalisation, in evaluation mode a factor and a shift, into the convolution before it.
+"""Folds batch normalisation into the convolution before it: in evaluation mode it is a factor and a shift per channel.
 
-The function stays the same up to rounding. The other modules keep their places and names.
+The function stays the same up to rounding. All other modules keep their names.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-class WholeLayers(fx.Tracer):
-    """Traces a network without entering its layers, of whichever library they are."""
+class LayerTracer(fx.Tracer):
+    """A tracer that treats layers as leaves, also the subclasses of torch's layers in other libraries."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, nn.Conv2d | nn.BatchNorm2d | Affine) or super().is_leaf_module(module, name)
 
 
 class Affine(nn.Module):
-    """A batch normalisation in evaluation mode, on features [n, c, h, w]: a factor and a shift per channel."""
+    """A batch normalisation of features [n, c, h, w] in evaluation mode: a factor and a shift per channel."""
 
     scale: Tensor
     shift: Tensor
@@ -41,49 +41,50 @@ class Affine(nn.Module):
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Fold, in place, each batch normalisation into the convolution before it, where nothing else uses its output.
+    """Fold each batch normalisation, in place, into the convolution before it if nothing else uses its output.
 
-    The order of the modules is read from a trace; in a network that cannot be traced nothing is folded. A normalisation
-    that is not folded becomes an `Affine`, whose gradient in the features is one multiplication.
+    The order of the modules is read from a trace; if a network cannot be traced, nothing is folded. A normalisation
+    that is not folded becomes an `Affine`, whose gradient with respect to the features is one multiplication.
     """
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        for conv, norm in list(_pairs(network)):
-            first, second = network.get_submodule(conv), network.get_submodule(norm)
-            assert isinstance(first, nn.Conv2d)
-            assert isinstance(second, nn.BatchNorm2d)
-            network.set_submodule(conv, fuse_conv_bn_eval(first, second))
-            network.set_submodule(norm, _what_remains(second))
+        for conv_name, norm_name in list(_foldable_pairs(network)):
+            conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            network.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
+            network.set_submodule(norm_name, _replacement(norm))
     for name, module in list(network.named_modules()):
         if type(module) is nn.BatchNorm2d and module.running_mean is not None:
             network.set_submodule(name, Affine(module))
     return network
 
 
-def _pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
+def _foldable_pairs(network: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield the names of each convolution and the batch normalisation that alone uses its output."""
     try:
-        graph = WholeLayers().trace(network)
-    except Exception:  # tracing may fail in any way in foreign code; the network is then only slower
+        graph = LayerTracer().trace(network)
+    except Exception:  # tracing code of other libraries can raise anything; the network is then only slower
         return
-    called = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     for node in graph.nodes:
         if node.op != "call_module" or len(node.users) != 1:
             continue
-        (after,) = node.users
-        if after.op != "call_module" or called[node.target] > 1 or called[after.target] > 1:
+        (user,) = node.users
+        if user.op != "call_module" or calls[node.target] > 1 or calls[user.target] > 1:
             continue
-        if _folds(network.get_submodule(node.target), network.get_submodule(after.target)):
-            yield node.target, after.target
+        if _is_foldable(network.get_submodule(node.target), network.get_submodule(user.target)):
+            yield node.target, user.target
 
 
-def _folds(first: nn.Module, second: nn.Module) -> bool:
-    """Return whether these are a plain convolution, without standardised weights, and a fixed normalisation."""
-    kinds = type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d)
+def _is_foldable(first: nn.Module, second: nn.Module) -> bool:
+    """Return whether a convolution, not of a subclass, is followed by a batch normalisation with stored statistics."""
+    types = type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d)
     plain = type(second) is nn.BatchNorm2d or type(second).__name__ == "BatchNormAct2d"
-    return kinds and plain and second.running_mean is not None
+    return types and plain and second.running_mean is not None
 
 
-def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
-    """Return the identity, or for timm's normalisation the activation that is part of it."""
+def _replacement(norm: nn.BatchNorm2d) -> nn.Module:
+    """Return the module that takes the place of a folded normalisation: for timm's, its activation."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     return nn.Sequential(norm.get_submodule("drop"), norm.get_submodule("act"))

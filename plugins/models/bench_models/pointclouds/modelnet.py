@@ -15,37 +15,48 @@ from numpy.typing import NDArray
 from bench_core.errors import Fault, UsageError
 
 from ..datasets.pixel_ids import pixel_id
-from .surfaces import Floats, as_cloud, spread
+from .surfaces import Floats, as_cloud, sample_surface
 
 
 def read_off(text: str) -> Floats:
-    """Return the triangles [t, 3, 3] of an OFF file; a face of more corners becomes a fan of triangles.
+    """Return the triangles [t, 3, 3] of an OFF file. Polygons are split into triangles.
 
-    In some of ModelNet40's files the counts follow the word OFF on the first line.
+    In some files of ModelNet40 the counts follow the word OFF without a space.
 
     Raises:
-        ValueError: The text is no OFF file, or is incomplete.
+        ValueError: The text is not an OFF file, or is incomplete.
     """
     words = text.replace("OFF", "OFF ", 1).split()
     if not words or words[0] != "OFF":
-        raise ValueError("no OFF file")
+        raise ValueError("not an OFF file")
     try:
-        corners, faces = int(words[1]), int(words[2])
-        places = np.array(words[4 : 4 + 3 * corners], dtype=np.float64).reshape(corners, 3)
-        rest = np.array(words[4 + 3 * corners :], dtype=np.int64)
-        return places[fans(rest, faces)]
+        vertex_count, face_count = int(words[1]), int(words[2])
+        vertices = np.array(words[4 : 4 + 3 * vertex_count], dtype=np.float64).reshape(vertex_count, 3)
+        faces = np.array(words[4 + 3 * vertex_count :], dtype=np.int64)
+        return vertices[triangulate(faces, face_count)]
     except IndexError:
-        raise ValueError("fewer corners or faces than it says") from None
+        raise ValueError("fewer vertices or faces than its header states") from None
 
 
-def fans(rest: NDArray[np.int64], faces: int) -> NDArray[np.int64]:
-    """Return the corners of the triangles [t, 3] from faces written as their number of corners, then these."""
-    if len(rest) == 4 * faces and (rest[::4] == 3).all():
-        return rest.reshape(faces, 4)[:, 1:]
+def triangulate(faces: NDArray[np.int64], face_count: int) -> NDArray[np.int64]:
+    """Split the faces of an OFF file into triangles; a polygon becomes a fan about its first vertex.
+
+    Args:
+        faces: For each face its number of vertices, then their indices, all in one row.
+        face_count: Number of faces.
+
+    Returns:
+        Indices of vertices [t, 3].
+
+    Raises:
+        IndexError: There are fewer faces than `face_count`.
+    """
+    if len(faces) == 4 * face_count and (faces[::4] == 3).all():
+        return faces.reshape(face_count, 4)[:, 1:]
     triangles, start = [], 0
-    for _ in range(faces):
-        count = int(rest[start])
-        face = rest[start + 1 : start + 1 + count]
+    for _ in range(face_count):
+        count = int(faces[start])
+        face = faces[start + 1 : start + 1 + count]
         triangles += [(face[0], face[k], face[k + 1]) for k in range(1, count - 1)]
         start += 1 + count
     return np.array(triangles, dtype=np.int64).reshape(-1, 3)
@@ -54,18 +65,18 @@ def fans(rest: NDArray[np.int64], faces: int) -> NDArray[np.int64]:
 class ModelNet:
     """Point clouds drawn uniformly from the surfaces of ModelNet's meshes; classes are the folders in sorted order.
 
-    An id is the digest of the cloud's coordinates, so to have one makes the cloud. Clouds are made when they are first
-    needed and then kept (12 bytes per point).
+    An id is the digest of a cloud's coordinates, so computing the id creates the cloud. Clouds are created when they
+    are first needed and then kept in memory (12 bytes per point).
 
     Args:
-        root: Folder of the class folders. By default `BENCH_DATA`.
-        split: Which split.
+        root: Folder of the class folders; by default the environment variable `BENCH_DATA`.
+        split: Subfolder of each class folder.
         points: Number of points in a cloud.
-        per_class: Number of meshes of each class, the first by name; by default all.
-        seed: Seed of the points; those of a mesh also depend on its file's content.
+        per_class: Number of meshes of each class, taken in the order of their file names; by default all.
+        seed: Seed of the points. The points on a mesh also depend on the content of its file.
 
     Raises:
-        UsageError: There are no meshes. `load` and `ids` raise it for a mesh that cannot be read.
+        UsageError: There are no meshes. `load` and `ids` raise it if a mesh cannot be read.
     """
 
     def __init__(
@@ -79,10 +90,10 @@ class ModelNet:
         root = root or os.environ.get("BENCH_DATA", "")
         if not root:
             raise UsageError(Fault("data", "root", "no folder of meshes is given (--data DIR, or BENCH_DATA)"))
-        found = {path.parent.parent.name for path in Path(root).glob(f"*/{split}/*.off")}
-        if not found:
+        classes = {path.parent.parent.name for path in Path(root).glob(f"*/{split}/*.off")}
+        if not classes:
             raise UsageError(Fault("data", "root", f"no meshes {root}/<class>/{split}/*.off"))
-        self.classes = tuple(sorted(found))
+        self.classes = tuple(sorted(classes))
         self.points, self.seed, self.shape = points, seed, (3, points, 1)
         self.files: list[Path] = []
         self.labels: Sequence[int] = []
@@ -94,6 +105,7 @@ class ModelNet:
         self.ids = CloudIds(self)
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return the clouds at these indices, [n, 3, points, 1] in [0, 1]."""
         return np.stack([self.cloud(index) for index in indices])
 
     def cloud(self, index: int) -> NDArray[np.float32]:
@@ -102,19 +114,19 @@ class ModelNet:
             file = self.files[index]
             try:
                 content = file.read_bytes()
-                draw = np.random.default_rng((self.seed, int(hashlib.sha256(content).hexdigest()[:16], 16)))
-                self.clouds[index] = as_cloud(spread(read_off(content.decode("ascii")), self.points, draw))
+                rng = np.random.default_rng((self.seed, int(hashlib.sha256(content).hexdigest()[:16], 16)))
+                self.clouds[index] = as_cloud(sample_surface(read_off(content.decode("ascii")), self.points, rng))
             except (OSError, ValueError) as error:
                 raise UsageError(Fault(str(file), "", f"cannot read the mesh: {error}")) from None
         return self.clouds[index]
 
 
 class CloudIds(Sequence[str]):
-    """The ids of a dataset's clouds, each computed when it is first needed: a worker needs only those of its jobs."""
+    """The ids of a dataset's clouds, computed when they are first needed: a worker needs only those of its jobs."""
 
     def __init__(self, data: ModelNet) -> None:
         self.data = data
-        self.found: dict[int, str] = {}
+        self.computed: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.data.files)
@@ -127,8 +139,8 @@ class CloudIds(Sequence[str]):
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        if place not in self.found:
-            self.found[place] = pixel_id(self.data.cloud(place))
-        return self.found[place]
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = range(len(self))[index]
+        if position not in self.computed:
+            self.computed[position] = pixel_id(self.data.cloud(position))
+        return self.computed[position]

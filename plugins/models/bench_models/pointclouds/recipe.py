@@ -1,4 +1,4 @@
-"""The point cloud networks as a recipe: described without torch, which is imported when a network is built."""
+"""The recipe for point cloud networks. Torch is imported when a network is built."""
 
 from __future__ import annotations
 
@@ -21,25 +21,33 @@ def zoo(folder: str = "") -> Zoo:
 
 
 def identity(name: str, folder: str) -> Mapping[str, Any]:
-    """Return the digest of the weights. Raises UsageError where the file is missing or its digest is not the card's."""
+    """Return the digest of the weights.
+
+    Args:
+        name: Name of the network.
+        folder: Folder of networks that the user trained; by default bench's own.
+
+    Raises:
+        UsageError: The folder has no networks, the network is unknown, or its weights are missing or damaged.
+    """
     if not zoo(folder).names():
-        how = f"python -m bench_models.pointclouds.train {name} --modelnet DIR --out {folder}"
-        raise UsageError(Fault("pointcloud", "folder", f"no networks in {folder} (train them: {how})"))
+        command = f"python -m bench_models.pointclouds.train {name} --modelnet DIR --out {folder}"
+        raise UsageError(Fault("pointcloud", "folder", f"no networks in {folder} (train them: {command})"))
     return zoo(folder).identity(name)
 
 
 def build(name: str, folder: str = "") -> Model:
-    """Load a network, with its batch normalisation folded.
+    """Build a network with its weights, with batch normalisation folded into its convolutions.
 
     Args:
         name: Name of the network.
         folder: Folder of networks that the user trained (`--out` of the trainer); by default bench's own.
 
     Returns:
-        Clouds [n, 3, points, 1] in [0, 1] to logits [n, classes].
+        A network from clouds [n, 3, points, 1] in [0, 1] to logits [n, classes].
 
     Raises:
-        UsageError: The network is unknown, or its weights are missing or damaged.
+        UsageError: The folder has no networks, the network is unknown, or its weights are missing or damaged.
     """
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""Generates point clouds of ten classes of solids, without files or downloads."""
+"""Generates point clouds of ten classes of solids; no files are needed."""
 
 from __future__ import annotations
 
@@ -10,68 +10,80 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
-from .surfaces import Floats, as_cloud, revolve, spread
+from .surfaces import Floats, as_cloud, revolve, sample_surface
 
-ROUND = 48  # sides of the polygon in place of a circle
-JITTER = 0.02  # standard deviation, in units of the solids' radius
+CIRCLE_SIDES = 48  # a circle is approximated by a regular polygon
+JITTER = 0.02  # standard deviation of the noise on points, in units of the solids' radius
 
 
 def arc(start: float, end: float, radius: float = 1.0, steps: int = 16) -> Floats:
-    """Return an arc about (0, 0) as (radius, height) [steps + 1, 2]; angles from the equator, in right angles."""
+    """Return an arc about (0, 0) as points (radius, height), [steps + 1, 2].
+
+    Args:
+        start: Angle of the first point above the equator, in units of 90 degrees.
+        end: Angle of the last point.
+        radius: Radius of the arc.
+        steps: Number of segments.
+    """
     angle = np.linspace(start, end, steps + 1) * np.pi / 2
     return radius * np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
-def sphere(_draw: np.random.Generator) -> Floats:
-    return revolve(arc(-1, 1), ROUND)
+def sphere(_rng: np.random.Generator) -> Floats:
+    return revolve(arc(-1, 1), CIRCLE_SIDES)
 
 
-def torus(draw: np.random.Generator) -> Floats:
-    return revolve(np.array([1, 0]) + arc(-2, 2, draw.uniform(0.2, 0.45)), ROUND)
+def torus(rng: np.random.Generator) -> Floats:
+    return revolve(np.array([1, 0]) + arc(-2, 2, rng.uniform(0.2, 0.45)), CIRCLE_SIDES)
 
 
-def capsule(draw: np.random.Generator) -> Floats:
-    middle = (0, draw.uniform(0.3, 1.2))
-    return revolve(np.concatenate([arc(-1, 0) - middle, arc(0, 1) + middle]), ROUND)
+def capsule(rng: np.random.Generator) -> Floats:
+    half_height = (0, rng.uniform(0.3, 1.2))
+    return revolve(np.concatenate([arc(-1, 0) - half_height, arc(0, 1) + half_height]), CIRCLE_SIDES)
 
 
-def tube(draw: np.random.Generator) -> Floats:
-    height = draw.uniform(0.5, 1.6)
-    return revolve([(1, -height), (1, height)], ROUND)
+def tube(rng: np.random.Generator) -> Floats:
+    height = rng.uniform(0.5, 1.6)
+    return revolve([(1, -height), (1, height)], CIRCLE_SIDES)
 
 
-def column(sides: int) -> Callable[[np.random.Generator], Floats]:
-    def make(draw: np.random.Generator) -> Floats:
-        height = draw.uniform(0.5, 1.6)
+def cylinder(sides: int) -> Callable[[np.random.Generator], Floats]:
+    """Return a generator of closed cylinders over a regular polygon."""
+
+    def make(rng: np.random.Generator) -> Floats:
+        height = rng.uniform(0.5, 1.6)
         return revolve([(0, -height), (1, -height), (1, height), (0, height)], sides)
 
     return make
 
 
-def spire(sides: int) -> Callable[[np.random.Generator], Floats]:
-    def make(draw: np.random.Generator) -> Floats:
-        return revolve([(0, 0), (1, 0), (0, draw.uniform(1.0, 2.4))], sides)
+def cone(sides: int) -> Callable[[np.random.Generator], Floats]:
+    """Return a generator of closed cones over a regular polygon."""
+
+    def make(rng: np.random.Generator) -> Floats:
+        return revolve([(0, 0), (1, 0), (0, rng.uniform(1.0, 2.4))], sides)
 
     return make
 
 
 SOLIDS: Mapping[str, Callable[[np.random.Generator], Floats]] = {
     "sphere": sphere,
-    "cylinder": column(ROUND),
+    "cylinder": cylinder(CIRCLE_SIDES),
     "tube": tube,
-    "cone": spire(ROUND),
+    "cone": cone(CIRCLE_SIDES),
     "torus": torus,
     "capsule": capsule,
-    "box": column(4),
-    "pyramid": spire(4),
-    "prism": column(3),
-    "tetrahedron": spire(3),
+    "box": cylinder(4),
+    "pyramid": cone(4),
+    "prism": cylinder(3),
+    "tetrahedron": cone(3),
 }
 
 
-def rotation(draw: np.random.Generator) -> Floats:
+def rotation(rng: np.random.Generator) -> Floats:
     """Return a uniformly random rotation matrix [3, 3], from a random unit quaternion."""
-    w, x, y, z = (q := draw.standard_normal(4)) / np.linalg.norm(q)
+    quaternion = rng.standard_normal(4)
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -81,29 +93,29 @@ def rotation(draw: np.random.Generator) -> Floats:
     )
 
 
-def make_shape(kind: str, points: int, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Generate a cloud of a solid that is stretched along its axes, sampled, jittered and rotated at random.
+def make_shape(kind: str, points: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Generate the cloud of a random solid: stretched along its axes, sampled, jittered and rotated.
 
     Args:
-        kind: Name in `SOLIDS`.
+        kind: Class, a key of `SOLIDS`.
         points: Number of points.
-        draw: Source of all random numbers.
+        rng: Source of all random numbers.
 
     Returns:
         The cloud [3, points, 1] in [0, 1].
     """
-    mesh = SOLIDS[kind](draw) * draw.uniform(0.8, 1.25, 3)
-    cloud = spread(mesh, points, draw)
-    return as_cloud((cloud + JITTER * draw.standard_normal(cloud.shape)) @ rotation(draw))
+    mesh = SOLIDS[kind](rng) * rng.uniform(0.8, 1.25, 3)
+    cloud = sample_surface(mesh, points, rng)
+    return as_cloud((cloud + JITTER * rng.standard_normal(cloud.shape)) @ rotation(rng))
 
 
 class Shapes:
-    """Generated clouds, with the ten classes in turn. An id is the SHA-256 of a cloud's float32 coordinates.
+    """Generated clouds. Cloud i has class i modulo ten. An id is the SHA-256 of a cloud's float32 coordinates.
 
     Args:
-        count: Number of clouds; cloud i of a seed does not depend on it.
+        count: Number of clouds. It does not change them: cloud i depends on the seed, i and `points` alone.
         points: Number of points in a cloud.
-        seed: Seed of the clouds; `TRAINING_SEED` and above are those on which the embedded networks were trained.
+        seed: Seed of the clouds. Seeds from 2^20 (`TRAINING_SEED`) are for training.
     """
 
     classes = tuple(SOLIDS)
@@ -122,6 +134,7 @@ class Shapes:
         self.ids: Sequence[str] = [hashlib.sha256(cloud.tobytes()).hexdigest() for cloud in self.clouds]
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Return the clouds at these indices, [n, 3, points, 1] in [0, 1]."""
         return self.clouds[list(indices)]
 
 
