@@ -32,7 +32,7 @@ class Result:
         selected: The positions of the attacked images in the dataset.
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
-        notes: What the dataset says about its images.
+        notes: What the dataset and the metrics say about themselves.
     """
 
     suite: Suite

@@ -220,6 +220,7 @@ class Metric(Protocol):
     | `scores: tuple[str, ...]` | the names of its scores, to check tables before a run | unchecked |
     | `labels: tuple[str, ...]` | the labels that its scores add | none |
     | `rows: tuple[str, ...]` | the names of the rows that plots may show | unchecked |
+    | `notes: Sequence[str]` | what a plan and a run say about it, such as scores that it cannot have | none |
     """
 
     observe: Callable[..., Mapping[str, Tensor]]

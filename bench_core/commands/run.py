@@ -97,7 +97,7 @@ def run(
     )  # fmt: skip
     show([sheet_of(table) for table in result.tables])
     for note in result.notes:
-        print(f"bench: images: {one_line(note)}", file=sys.stderr)
+        print(f"bench: {one_line(note)}", file=sys.stderr)
     print(f"bench: all results are in {one_line(str(result.folder))}", file=sys.stderr)
     if plots:
         save_plots(result, registry)

@@ -73,8 +73,10 @@ class ResolvedSuite:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the dataset says about its images."""
-        return tuple(getattr(self.images, "notes", ()))
+        """What the dataset and the metrics say about themselves."""
+        of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
+        images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
+        return (*images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 
     @property
     def count(self) -> int:

@@ -63,7 +63,7 @@ def missing_weights(record: Json) -> Iterator[str]:
 
 def notes(record: Json) -> Iterator[str]:
     groups = record["groups"]
-    yield from (f"images: {note}" for note in record["notes"])
+    yield from record["notes"]
     seeded = sorted({use["attack"] for use in record["attacks"] if use["global_seed"]})
     if seeded:
         yield f"uses the global random seed, so results depend on the micro-batch: {', '.join(seeded)}"

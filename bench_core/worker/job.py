@@ -98,9 +98,9 @@ class Worker:
             if observation.metric.recipe == PREDICTED:
                 logits = target(examples.images)
                 classes = getattr(self.loader.dataset(job.batch.data), "class_count", None)
-                check_logits(logits, examples.labels, observation.target, classes)
+                check_logits(logits, examples.labels, observation.target, classes, job.batch.data.options)
                 check_targets(examples.targets, job.batch.indices, logits.shape[1], observation.target)
-                rows = checked_rows({"predicted": logits.argmax(1)}, len(examples.ids))
+                rows = checked_rows({"predicted": logits.argmax(1), "label": examples.labels}, len(examples.ids))
                 arrays |= _named(observation.key, rows)
             elif observation.metric.recipe == EXAMINED:
                 rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))

@@ -68,7 +68,7 @@ def test_a_checkpoint_of_the_robustness_library_is_loaded(network, caches: Cache
 
 def deeper(**options: object) -> nn.Module:
     torch.manual_seed(4)
-    return settled(construct("resnet34", num_classes=CLASSES))
+    return with_random_statistics(construct("resnet34", num_classes=CLASSES))
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -79,7 +79,7 @@ def test_a_file_of_a_deeper_network_is_refused_with_its_architecture(
     torch.save({f"{prefix}{name}": value for name, value in deeper().state_dict().items()}, tmp_path / "a.pt")
     expected = rf"has \d+ entries that the network lacks: {prefix}layer1\.2\.[^\n]+ \.\.\. "
     with pytest.raises(UsageError, match=expected + r'\(try architecture = "torchvision:resnet34"\)$'):
-        answers(tmp_path / "a.pt", prefix=prefix, **PLAIN)
+        load_and_run(tmp_path / "a.pt", prefix=prefix, **PLAIN)
 
 
 def test_a_file_of_a_shallower_network_is_refused_with_its_architecture(
@@ -119,8 +119,8 @@ def test_a_normaliser_in_the_file_is_not_replaced_by_imagenets(
     expected = rf"normalises images by {names[0]}, {names[1]}, which is not what would be used"
     expected += r" \(try mean = \[0\.4914, 0\.4822, 0\.4465\], std = \[0\.2471, 0\.2435, 0\.2616\]\)$"
     with pytest.raises(UsageError, match=expected):
-        answers(tmp_path / "a.pt", prefix=prefix)
-    given = answers(tmp_path / "a.pt", prefix=prefix, mean=mean, std=std)
+        load_and_run(tmp_path / "a.pt", prefix=prefix)
+    given = load_and_run(tmp_path / "a.pt", prefix=prefix, mean=mean, std=std)
     with torch.no_grad():
         plain = network((images() - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1))
     torch.testing.assert_close(given, plain, atol=1e-4, rtol=1e-4)
@@ -130,7 +130,7 @@ def test_a_normaliser_that_is_imagenets_own_is_accepted(network, caches: Caches,
     """Also in grey levels."""
     constants = {"0.mean": torch.tensor([123.675, 116.28, 103.53]), "0.std": torch.tensor([0.229, 0.224, 0.225])}
     torch.save({**constants, **{f"1.{name}": value for name, value in network.state_dict().items()}}, tmp_path / "a.pt")
-    assert answers(tmp_path / "a.pt", prefix="1.").shape == (2, CLASSES)
+    assert load_and_run(tmp_path / "a.pt", prefix="1.").shape == (2, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_an_average_of_the_weights_beside_them_has_to_be_chosen(network, caches:
     whole = {"state_dict": network.state_dict(), "state_dict_ema": average, "optimizer": {"state": {0: torch.ones(1)}}}
     torch.save(whole, tmp_path / "a.pt")
     with pytest.raises(UsageError, match=r'state dicts: state_dict, state_dict_ema \(try key = "state_dict_ema", or'):
-        answers(tmp_path / "a.pt", **PLAIN)
-    found = answers(tmp_path / "a.pt", key="state_dict", **PLAIN)
+        load_and_run(tmp_path / "a.pt", **PLAIN)
+    found = load_and_run(tmp_path / "a.pt", key="state_dict", **PLAIN)
     torch.testing.assert_close(found, expected(network), atol=1e-4, rtol=1e-4)
 
 
@@ -174,7 +174,7 @@ def test_weights_of_whole_numbers_are_refused(network, caches: Caches, tmp_path:
     state = {**network.state_dict(), "conv1.weight": torch.ones(64, 3, 7, 7, dtype=torch.int8)}
     torch.save(state, tmp_path / "a.pt")
     with pytest.raises(UsageError, match=r"conv1\.weight is torch\.int8, the network needs torch\.float32"):
-        answers(tmp_path / "a.pt", **PLAIN)
+        load_and_run(tmp_path / "a.pt", **PLAIN)
 
 
 def test_a_background_class_is_cut_off(network, caches: Caches, tmp_path: Path) -> None:

@@ -253,3 +253,24 @@ def test_an_archive_that_would_run_code_is_refused(root: Path) -> None:
     with pytest.raises(UsageError, match=r"refused.*it imports pathlib\._?\w+|refused.*it imports builtins\.getattr"):
         cifar10(str(root))
     assert not (root / "ran").exists()
+
+
+def test_pixels_outside_by_a_rounding_are_clipped_with_a_note(root: Path) -> None:
+    root.mkdir()
+    pixels = np.random.default_rng(0).random((3, 1, 8, 8))
+    pixels[0, 0, 0, :2] = -1e-8, 1 + 1e-7
+    np.savez(root / "a.npz", images=pixels, labels=[0, 1, 2])
+    data = NpzImages(str(root / "a.npz"))
+    loaded = data.load([0, 1, 2])
+    assert (loaded.min(), loaded.max()) == (0, 1)
+    assert data.ids == pixel_ids(data.load, 3)
+    assert data.notes == ["pixels up to 1e-05 outside [0, 1] are clipped"]
+    np.savez(root / "b.npz", images=np.clip(pixels, 0, 1), labels=[0, 1, 2])
+    assert NpzImages(str(root / "b.npz")).ids == data.ids
+    assert NpzImages(str(root / "b.npz")).notes == []
+
+
+def test_cifar_has_a_number_of_classes_that_networks_must_have(root: Path) -> None:
+    put_cifar(root, "cifar-10-batches-py", "test_batch", "labels")
+    put_cifar(root, "cifar-100-python", "test", "fine_labels")
+    assert (cifar10(str(root)).class_count, cifar100(str(root)).class_count) == (10, 100)

@@ -7,12 +7,15 @@ from torch import nn
 
 from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
+from bench_core.planning.jobs import Batch
 from bench_core.planning.planner import clean_jobs, selected_jobs
 from bench_core.planning.selection import first_images
+from bench_core.planning.specs import DatasetSpec
 from bench_core.registry import Origin
 from bench_core.run import resolve_suite, run
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, DataRecipe, ModelRecipe
+from bench_core.worker.loading import Loader
 
 from ..toys import CLASSES, ToyImages, toy_network
 
@@ -25,6 +28,9 @@ class Altered(ToyImages):
         match how:
             case "outside":
                 self.pixels = self.pixels * 255
+            case "rounded":
+                self.pixels = self.pixels.copy()
+                self.pixels[0, 0, 0, :2] = -1e-8, 1 + 1e-6
             case "nan":
                 self.pixels = self.pixels * np.nan
             case "double":
@@ -115,6 +121,13 @@ def test_images_that_cannot_be_meant_stop_a_run(how: str, said: str, offering, r
     with pytest.raises(UsageError, match=said):
         run(write_suite(on(how)), out=tmp_path, registry=registry, executor="inline")
     assert not offering.seen
+
+
+def test_images_outside_by_a_rounding_are_clipped(offering, registry) -> None:
+    data = Altered("rounded")
+    batch = Batch(DatasetSpec("altered", {"how": "rounded"}), (0, 1), tuple(data.ids[:2]), tuple(data.labels[:2]), None)
+    images = Loader(registry).examples(batch, "cpu").images
+    assert (images[0].amin(), images[0].amax()) == (0, 1)
 
 
 @pytest.mark.parametrize(("how", "said"), [("nan", "NaN or infinite outputs"), ("shape", r"shape \(20, 3, 1\)")])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
+SMALLEST_SIGMA = 0.25  # of usual networks
 MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 SAMPLES_PER_DRAW = 250  # fixed, because it decides which random numbers are drawn; batches adapt to the device instead
 
@@ -74,7 +77,8 @@ class CertifiedAccuracy:
     a `smoothed` model, which has its own `sigma`, or any network, which is smoothed here. This takes n0 + n forward
     passes per image.
 
-    Scores: `accuracy`, labelled by `radius`, counts the images of the right class whose radius is at least this;
+    Scores: `accuracy`, labelled by `radius`, counts the images of the right class whose radius is at least this, for
+    radii that `n` and `alpha` can reach;
     `abstained` counts those without a class; `mean_radius` is the average certified radius, 0 if wrong or abstained
     (Zhai et al., 2020). The row `radius` is in units of the image range.
 
@@ -97,10 +101,29 @@ class CertifiedAccuracy:
     deviations: ClassVar = {"missing_value": "a NaN radius means that the image abstained, which counts as wrong"}
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
-        """Reject noise in grey levels."""
+        """Reject noise in grey levels, and too few samples to certify any image."""
         if self.sigma is not None and self.sigma > MOST_SIGMA:
             return Rejection("sigma", in_grey_levels("sigma", self.sigma))
+        if math.isnan(self.reach):
+            needed = math.floor(math.log2(1 / self.alpha)) + 1
+            found = f"found {self.n}, which certify no image with alpha = {self.alpha:g}"
+            return Rejection("n", f"{found} (try n = {needed} or more)")
         return None
+
+    @property
+    def reach(self) -> float:
+        """The largest radius in units of sigma, that of an image for which all votes agree; NaN if there is none."""
+        bound = self.alpha ** (1 / self.n)
+        return NormalDist().inv_cdf(bound) if bound > 0.5 else math.nan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a plan says: the radii that no image can reach."""
+        beyond = [f"{radius:g}" for radius in self.radii if self.sigma and radius > self.sigma * self.reach]
+        given = f"n = {self.n} and alpha = {self.alpha:g}"
+        if self.sigma is None and self.radii and max(self.radii) > self.reach * SMALLEST_SIGMA:
+            return (f"radii above {self.reach:.3g} sigma are out of reach with {given}, and not shown",)
+        return (f"the radii {', '.join(beyond)} are out of reach with {given}, and not shown",) if beyond else ()
 
     @property
     def forwards(self) -> float:
@@ -126,10 +149,19 @@ class CertifiedAccuracy:
     def summarise(self, rows: Rows) -> Iterator[Score]:
         certified, abstained = np.nan_to_num(rows["radius"]), np.isnan(rows["radius"])
         right = rows["correct"].astype(bool) & ~abstained
-        for radius in self.radii:
+        for radius in (radius for radius in self.radii if radius <= self._largest(rows)):
             yield proportion("accuracy", right & (certified >= radius), {"radius": f"{radius:g}"})
         yield proportion("abstained", abstained)
         yield mean("mean_radius", certified * right)
+
+    def _largest(self, rows: Rows) -> float:
+        """Return the largest radius that an image could have; infinite if that is unknown, as all images abstained."""
+        certified = ~np.isnan(rows["radius"])
+        if not certified.any():
+            return math.inf if self.sigma is None else self.sigma * self.reach
+        radius, votes = rows["radius"][certified].max(), rows["votes"][certified].max()
+        sigma = radius / certified_radius(votes, self.n, 1.0, self.alpha)
+        return float(sigma * self.reach * (1 + 1e-9))
 
     def _smoothed(self, target: Model) -> tuple[Model, float]:
         """Return the network to add noise to, and the noise. Raises UsageError if `sigma` is missing or contradicts."""

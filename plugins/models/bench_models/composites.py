@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 
 
-def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
+def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"] = "logits") -> Model:
     """Combine several networks into one (Liu et al., 2017; arXiv:1611.02770).
 
     Args:

@@ -32,10 +32,11 @@ class Layout:
     file: str
     labels: str
     archive: str
+    class_count: int
 
 
-CIFAR10 = Layout("cifar-10-batches-py", "test_batch", "labels", "cifar-10-python.tar.gz")
-CIFAR100 = Layout("cifar-100-python", "test", "fine_labels", "cifar-100-python.tar.gz")
+CIFAR10 = Layout("cifar-10-batches-py", "test_batch", "labels", "cifar-10-python.tar.gz", 10)
+CIFAR100 = Layout("cifar-100-python", "test", "fine_labels", "cifar-100-python.tar.gz", 100)
 
 
 class OnlyArrays(pickle.Unpickler):
@@ -65,6 +66,7 @@ class Cifar:
     shape: tuple[int, int, int] = (3, 32, 32)
 
     def __init__(self, layout: Layout, root: str = "") -> None:
+        self.class_count = layout.class_count
         needed = f"the folder that holds {layout.folder} ({URL}/{layout.archive}, unpacked)"
         path = data_path(root, needed) / layout.folder / layout.file
         content = read_arrays(path, needed)

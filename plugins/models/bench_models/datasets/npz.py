@@ -19,6 +19,7 @@ from .data_root import data_path
 from .pixel_ids import pixel_ids
 
 Layout = Literal["nchw", "nhwc"]
+ROUNDING = 1e-5  # of float32 pixels; a grey level is 4e-3
 MOST_CHANNELS = 4  # of an image; an image is not so narrow
 
 
@@ -59,6 +60,8 @@ class NpzImages:
         check_layout(self.shape, layout, path)
         self.pixels = np.ascontiguousarray(pixels)
         self.labels: Sequence[int] = [int(label) for label in classes]
+        self.rounded = outside_by_rounding(self.pixels)
+        self.notes = [f"pixels up to {ROUNDING:g} outside [0, 1] are clipped"] if self.rounded else []
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -66,7 +69,8 @@ class NpzImages:
 
     def load(self, indices: Sequence[int]) -> NDArray[np.float32]:
         chosen = self.pixels[list(indices)]
-        return chosen.astype(np.float32) / np.float32(255 if chosen.dtype == np.uint8 else 1)
+        values = chosen.astype(np.float32) / np.float32(255 if chosen.dtype == np.uint8 else 1)
+        return values.clip(0, 1) if self.rounded else values
 
 
 def read_arrays(path: Path, images: str, labels: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -96,6 +100,14 @@ def read_arrays(path: Path, images: str, labels: str) -> tuple[NDArray[Any], NDA
         raise
     except Exception as error:  # a damaged archive raises errors of many types
         raise UsageError(Fault("data", "root", f"cannot read {path}: {error or type(error).__name__}")) from None
+
+
+def outside_by_rounding(pixels: NDArray[Any]) -> bool:
+    """Return whether some pixels are outside [0, 1], and all only by a rounding."""
+    if pixels.dtype.kind != "f" or not pixels.size:
+        return False
+    low, high = float(pixels.min()), float(pixels.max())
+    return (low < 0 or high > 1) and low >= -ROUNDING and high <= 1 + ROUNDING
 
 
 def check_layout(shape: tuple[int, int, int], layout: Layout, path: Path) -> None:
