@@ -55,9 +55,9 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     indices = tuple(admitted[: resolved.count])
     selection = Selection(indices, tuple(images.ids[i] for i in indices))
     if not indices:
-        reason = (
-            _nothing_in_common(models, predictions, images.labels) if models else "the dataset has no image to attack"
-        )
+        reason = "the dataset has no image to attack"
+        if models and len(images.labels):
+            reason = _nothing_in_common(models, predictions, images.labels)
         raise UsageError(Fault(suite.file, "images.rule", reason))
     pinned = suite.images.digest
     if pinned and resolved.limit is None and selection.digest != pinned:

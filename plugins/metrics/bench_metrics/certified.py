@@ -155,13 +155,12 @@ class CertifiedAccuracy:
         yield mean("mean_radius", certified * right)
 
     def _largest(self, rows: Rows) -> float:
-        """Return the largest radius that an image could have; infinite if that is unknown, as all images abstained."""
-        certified = ~np.isnan(rows["radius"])
-        if not certified.any():
-            return math.inf if self.sigma is None else self.sigma * self.reach
-        radius, votes = rows["radius"][certified].max(), rows["votes"][certified].max()
-        sigma = radius / certified_radius(votes, self.n, 1.0, self.alpha)
-        return float(sigma * self.reach * (1 + 1e-9))
+        """Return the largest radius that an image can have; infinite if it is unknown, as all images abstained."""
+        if self.sigma is not None:
+            return self.sigma * self.reach
+        at_one = certified_radius(rows["votes"], self.n, 1.0, self.alpha)
+        sigmas = (rows["radius"] / at_one)[~np.isnan(at_one)]  # of the target, the same for every image
+        return float(sigmas.max() * self.reach * (1 + 1e-9)) if len(sigmas) else math.inf
 
     def _smoothed(self, target: Model) -> tuple[Model, float]:
         """Return the network to add noise to, and the noise. Raises UsageError if `sigma` is missing or contradicts."""
