@@ -92,6 +92,16 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     return f"(known: {', '.join(known)})" if known else "(none is known)"
 
 
+def in_grey_levels(name: str, value: float) -> str:
+    """Return the message for a length that only makes sense in grey levels from 0 to 255.
+
+    Args:
+        name: What it is the length of, such as "eps".
+        value: The length that was found.
+    """
+    return f'found {name} {value:g}, but images are in [0, 1] (try "{value:g}/255")'
+
+
 def stop_at_faults(faults: Sequence[Fault]) -> None:
     """Raise UsageError with all faults, each once, if there are any."""
     if faults:

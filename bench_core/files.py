@@ -25,6 +25,25 @@ def cache_path() -> Path:
 memory = cache_path  # its name in the first release of the plugin API
 
 
+def read_text(path: str | Path) -> str:
+    """Return the content of a text file in UTF-8, without the byte-order mark that some editors write.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not UTF-8; the message says what it seems to be, and what would do.
+    """
+    content = Path(path).read_bytes()
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content
+    try:
+        if utf16:
+            raise ValueError("not UTF-8, but UTF-16 or no text (try saving it as UTF-8)")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        byte = content[error.start]
+        raise ValueError(f"not UTF-8: byte 0x{byte:02x} in line {line} (try saving it as UTF-8)") from None
+
+
 def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file. Raises OSError if it cannot be read."""
     return file_digests([Path(path)])[0]

@@ -33,6 +33,7 @@ class Result:
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
         planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
+        notes: What the dataset and the metrics say about themselves.
     """
 
     suite: Suite
@@ -45,6 +46,7 @@ class Result:
     warned: Sequence[Warned] = ()
     published: Mapping[str, str] = field(default_factory=dict)
     planned: int = 0
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:

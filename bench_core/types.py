@@ -223,6 +223,7 @@ class Metric(Protocol):
     | `scores: tuple[str, ...]` | the names of its scores, to check tables before a run | unchecked |
     | `labels: tuple[str, ...]` | the labels that its scores add | none |
     | `rows: tuple[str, ...]` | the names of the rows that plots may show | unchecked |
+    | `notes: Sequence[str]` | what a plan and a run say about it, such as scores that it cannot have | none |
     """
 
     observe: Callable[..., Mapping[str, Tensor]]
@@ -244,6 +245,7 @@ class Images(Protocol):
     | --- | --- | --- |
     | `targets: Sequence[int]` | the class that targeted attacks aim at, for each image | a random wrong class |
     | `class_count: int` | the number of classes, which every network's outputs must then have | unchecked |
+    | `notes: Sequence[str]` | what a plan and a run say about the images, such as files that are left out | none |
     """
 
     labels: Sequence[int]

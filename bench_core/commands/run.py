@@ -103,6 +103,8 @@ def run(
     if first_only:
         print_headline(result)
     show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
+    for note in result.notes:
+        print(f"bench: {one_line(note)}", file=sys.stderr)
     folder = one_line(shlex.quote(str(result.folder)))
     rest = len(result.tables) - 1 if first_only else 0
     more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""

@@ -12,24 +12,35 @@ from ..statistics import wilson
 from ..suite.model import Suite
 
 Z = 3.29  # quantile of a 99.9% interval: one in a thousand correct networks is rejected
+COMPETENT = 0.5  # accuracies below this, and not above guessing, are near chance; for two classes 0.1 above guessing
 ALLOWANCE = 0.01  # the expected accuracy may have been measured with another JPEG decoder or resizing
+GUESSING = "other weights, another normalisation, or another order of the classes"
+LOWER = "it agrees if classes are counted one lower (try label_offset = 1 for a checkpoint)"
+HIGHER = "it agrees if classes are counted one higher (do the labels begin with 1?)"
 
 
-def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> list[Fault]:
+def accuracy_faults(
+    suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int], classes: int | None = None
+) -> list[Fault]:
     """Return a fault for each network whose accuracy is not the expected one.
+
+    Accuracies are published for all classes, so images of less than half of them are not compared.
 
     Args:
         suite: The suite, with the models' expected accuracies.
         predictions: Predicted classes of all clean images, by the models' labels.
         labels: True classes of these images.
+        classes: Number of classes of the dataset; None if unknown.
 
     Returns:
         Faults that state the likely cause.
     """
     truth = np.asarray(labels)
-    faults = []
-    for label, classes in predictions.items():
-        predicted = np.asarray(classes)
+    faults: list[Fault] = []
+    if classes is not None and len(np.unique(truth)) < classes / 2:
+        return faults
+    for label, found in predictions.items():
+        predicted = np.asarray(found)
         expected = suite.models[label].expected_accuracy
         if expected is None or is_near(predicted == truth, expected):
             continue
@@ -37,6 +48,27 @@ def accuracy_faults(suite: Suite, predictions: Mapping[str, Sequence[int]], labe
         cause = likely_cause(predicted, truth, expected)
         faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", f"{message}: {cause}"))
     return faults
+
+
+def cause_of_chance(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> str | None:
+    """Return the likely cause if an accuracy is near chance, without an expected accuracy; None if it is not.
+
+    Args:
+        predicted: Predicted classes [n].
+        truth: True classes [n].
+    """
+    chance = 1 / _classes(predicted, truth)
+    low, high = wilson(int((predicted == truth).sum()), len(truth), Z)
+    if low > chance or high >= max(COMPETENT, chance + 0.1):
+        return None
+    for shifted, cause in ((predicted - 1, LOWER), (predicted + 1, HIGHER)):
+        if wilson(int((shifted == truth).sum()), len(truth), Z)[0] > max(high, chance):
+            return cause
+    return GUESSING
+
+
+def _classes(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> int:
+    return max(int(truth.max()), int(predicted.max())) + 1
 
 
 def is_near(correct: NDArray[np.bool_], expected: float) -> bool:
@@ -59,11 +91,10 @@ def likely_cause(predicted: NDArray[np.int64], truth: NDArray[np.int64], expecte
         expected: Expected accuracy.
     """
     if is_near(predicted - 1 == truth, expected):
-        return "it agrees if classes are counted one lower (try label_offset = 1 for a checkpoint)"
+        return LOWER
     if is_near(predicted + 1 == truth, expected):
-        return "it agrees if classes are counted one higher (do the labels begin with 1?)"
+        return HIGHER
     correct = predicted == truth
-    classes = max(int(truth.max()), int(predicted.max())) + 1
-    if wilson(int(correct.sum()), len(correct), Z)[0] <= 1 / classes:
-        return "no better than guessing: other weights, or another order of classes (data.classes)"
+    if wilson(int(correct.sum()), len(correct), Z)[0] <= 1 / _classes(predicted, truth):
+        return f"no better than guessing: {GUESSING}"
     return "wrong normalisation (mean, std), input side or interpolation, other weights, or other images"

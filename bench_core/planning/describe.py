@@ -29,6 +29,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
         "models": {label: model.description for label, model in resolved.models.items()},
         "images": None if resolved.images is None else len(resolved.images.ids),
         "data_missing": resolved.data_missing if resolved.images is None else None,
+        "notes": list(resolved.notes),
         "weights_missing": [
             {"model": label, "file": file.path, "url": file.url, "bytes": file.size}
             for label, files in resolved.missing_weights.items() for file in files

@@ -20,7 +20,7 @@ def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[
     images, data = resolved.images, resolved.data
     assert images is not None
     assert data is not None
-    targets = getattr(images, "targets", None)
+    targets = getattr(images, "targets", None) if resolved.suite.targeted else None
     parts = [indices[start : start + size] for start in range(0, len(indices), size)]
     return [
         Batch(

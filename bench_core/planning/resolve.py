@@ -15,6 +15,7 @@ from ..registry import Offer, Registry
 from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
 from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
+from .data_faults import data_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights
@@ -69,6 +70,13 @@ class ResolvedSuite:
     def missing_weights(self) -> dict[str, list[WeightsFile]]:
         """The weights files that are not on this machine, by the models' labels."""
         return missing_weights(self.weights)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the dataset and the metrics say about themselves."""
+        of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
+        images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
+        return (*images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 
     @property
     def count(self) -> int:
@@ -220,6 +228,7 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
         resolved.data_missing = "; ".join(fault.message for fault in error.faults)
         return []
     resolved.images = images
+    faults += data_faults(suite, images)
     checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from ..digests import digest
 from ..errors import Fault, UsageError
+from .accuracy import cause_of_chance
 from .resolve import ResolvedSuite
 
 
@@ -56,10 +59,23 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     indices = tuple(admitted[: resolved.count])
     selection = Selection(indices, tuple(images.ids[i] for i in indices))
     if not indices:
-        reason = "no image is classified correctly by every model" if models else "the dataset has no image to attack"
+        reason = "the dataset has no image to attack"
+        if models and len(images.labels):
+            reason = _nothing_in_common(models, predictions, images.labels)
         raise UsageError(Fault(suite.file, "images.rule", reason))
     pinned = suite.images.digest
     if pinned and resolved.limit is None and selection.digest != pinned:
         message = f"found {pinned}, but the list has {selection.digest} (other images, networks or rule?)"
         raise UsageError(Fault(suite.file, "images.digest", message))
     return selection
+
+
+def _nothing_in_common(models: Sequence[str], predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> str:
+    """Return why no image is classified correctly by every model: the accuracy of each, and what is wrong with it."""
+    truth = np.asarray(labels)
+    found = []
+    for model in models:
+        predicted = np.asarray(predictions[model])
+        cause = cause_of_chance(predicted, truth)
+        found.append(f"{model} {np.mean(predicted == truth):.1%}{f' ({cause})' if cause else ''}")
+    return f"no image is classified correctly by every model: of {len(truth)} images, {', '.join(found)}"

@@ -65,6 +65,7 @@ def missing_weights(record: Json) -> Iterator[str]:
 def notes(record: Json) -> Iterator[str]:
     """Yield the notes below the table: exceptions, assumptions, and how much is to be computed."""
     groups = record["groups"]
+    yield from record["notes"]
     seeded = sorted({use["attack"] for use in record["attacks"] if use["global_seed"]})
     if seeded:
         yield f"uses the global random seed, so results depend on the micro-batch: {', '.join(seeded)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -75,11 +75,12 @@ class Scorer:
         size = suite.compute.micro_batch
         jobs = [job for job in self.attacks if job.round * size < images]
         sets = [*self.clean_sets, *gather(jobs, rows, reasons, self._labels, "selected", first.indices)]
-        return score_run(
+        result = score_run(
             suite, self.folder, sets, self.resolved.metrics_by_label, first.indices,
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
             self.images,
         )  # fmt: skip
+        return replace(result, notes=self.resolved.notes)
 
     def record(self, result: Result) -> RunRecord:
         """Return the record of a result."""

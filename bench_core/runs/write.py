@@ -14,6 +14,7 @@ import pluggy
 from ..digests import digest
 from ..errors import Fault, UsageError
 from ..executors.hardware import processor
+from ..files import read_text
 from ..result import Result
 from ..scores.rows import pack_rows
 from ..store import write_atomically
@@ -43,9 +44,9 @@ def read_published(suite: Suite) -> dict[str, str]:
         if table.reference:
             path = Path(suite.file).parent / table.reference.file
             try:
-                texts[table.name] = path.read_text(encoding="utf-8")
+                texts[table.name] = read_text(path)
             except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or "not UTF-8"
+                reason = getattr(error, "strerror", None) or str(error)
                 key = f"tables.{table.name}.reference.file"
                 raise UsageError(Fault(suite.file, key, f"cannot read {path}: {reason}")) from None
     return texts
@@ -74,7 +75,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         global_seed=sorted({attack for (attack, _, _), use in resolved.attacks.items() if use.global_seed}),
         deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         voids=sorted(set(result.voids.values())),
-        warnings=[f"{warning.kind}: {warning}" for warning in result.warned],
+        warnings=[*(f"{warning.kind}: {warning}" for warning in result.warned), *resolved.notes],
         reproduce=reproduce(suite, resolved.limit),
     )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reserved import EXAMINED, RECORD
+from ..planning.accuracy import cause_of_chance
+from ..reserved import EXAMINED, PREDICTED, RECORD
 from ..statistics import bootstrap
 from ..suite.model import BudgetEntry
 from .images import Unpairable, difference
@@ -90,7 +91,7 @@ def warnings(
         members: The models of each source.
     """
     records = {attacked(row.labels): row for row in rows if row.metric == RECORD and not row.void}
-    made = [*_of_networks(rows, members), *_of_steps(scores)]
+    made = [*_of_accuracies(rows, members), *_of_networks(rows, members), *_of_steps(scores)]
     for key, record in records.items():
         made += [Warned(kind, text, attacked=key) for kind, text in _of_record(record.arrays, budgets[key[2]])]
     made += _of_pairs(records, budgets)
@@ -132,6 +133,20 @@ def _of_networks(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -
         gap = float(row.arrays.get("batch_gap", np.zeros(1)).max())
         if gap > 0:
             yield Warned(BATCH, f"alone, by up to {100 * gap:.2g}% of its largest logit", network, sources)
+
+
+def _of_accuracies(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
+    """Warn where a network is no better than guessing on the clean images."""
+    for row in rows:
+        if row.metric != PREDICTED or row.void or "label" not in row.arrays:
+            continue
+        predicted, truth = row.arrays["predicted"], row.arrays["label"]
+        cause = cause_of_chance(predicted, truth)
+        if cause:
+            network = row.labels["target"]
+            sources = frozenset(source for source, names in members.items() if network in names)
+            found = f"{100 * np.mean(predicted == truth):.1f}% of {len(truth)} clean images: {cause}"
+            yield Warned("the network is no better than guessing", found, network, sources)
 
 
 def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:

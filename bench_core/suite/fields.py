@@ -41,6 +41,6 @@ Label = Annotated[str, Field(min_length=1, max_length=120)]
 
 
 class Strict(BaseModel):
-    """A table that rejects unknown keys and does not convert values between types."""
+    """A table that rejects unknown keys and infinite numbers, and does not convert values between types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

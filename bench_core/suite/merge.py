@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Fault, UsageError
+from ..files import read_text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises UsageError if it cannot be read or parsed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a byte-order mark
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        return tomllib.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:  # tomllib raises ValueError too
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(Fault(str(path), "", f"cannot read: {reason}")) from None
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..errors import in_grey_levels
 from ..types import LossName, Norm
 from .fields import Label, Number, Strict
 from .outputs import CorrelationEntry, GateEntry, PlotEntry, TableEntry, WorstCaseEntry
@@ -28,8 +29,9 @@ class BudgetEntry(Strict):
 
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetEntry:
-        if self.norm == "linf" and self.eps > 1:
-            raise ValueError(f'found eps {self.eps:g}, but images are in [0, 1] (try "{self.eps:g}/255")')
+        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
+            if self.norm == "linf" and value > 1:
+                raise ValueError(in_grey_levels(name, value))
         return self
 
 

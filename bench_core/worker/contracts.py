@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -27,14 +28,16 @@ def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) 
     if images.dtype != torch.float32 or tuple(images.shape) != (len(labels), *shape):
         found = f"{images.dtype} {tuple(images.shape)}, not float32 {(len(labels), *shape)}"
         raise UsageError(Fault("data", "", f"the images are {found}"))
-    if not (images.isfinite().all() and images.amin() >= 0 and images.amax() <= 1):
+    if not (images.isfinite().all() and images.amin() >= -TOLERANCE and images.amax() <= 1 + TOLERANCE):
         found = f"from {images.amin().item():.4g} to {images.amax().item():.4g}"
         raise UsageError(Fault("data", "", f"the images are {found}, not in [0, 1]"))
     if labels.amin() < 0:
         raise UsageError(Fault("data", "", f"found the class {labels.amin().item()} (classes are counted from 0)"))
 
 
-def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None = None) -> None:
+def check_logits(
+    logits: Tensor, labels: Tensor, model: str, classes: int | None = None, options: Collection[str] = ("classes",)
+) -> None:
     """Check a network's outputs for clean images.
 
     Args:
@@ -42,11 +45,13 @@ def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None
         labels: The images' classes, [n].
         model: The model's label, for errors.
         classes: The number of classes of the dataset; None if unknown.
+        options: The names of the dataset's options, to suggest one that it has.
 
     Raises:
         UsageError: if the outputs are not finite logits of the dataset's classes.
     """
     key = f"models.{model}"
+    of_data = " data.classes?" if "classes" in options else " data.kind?"
     if logits.ndim != 2 or len(logits) != len(labels):
         found = f"outputs of shape {tuple(logits.shape)} for {len(labels)} images"
         raise UsageError(Fault(key, "", f"found {found}, not logits [n, classes]"))
@@ -54,10 +59,26 @@ def check_logits(logits: Tensor, labels: Tensor, model: str, classes: int | None
         raise UsageError(Fault(key, "", f"found NaN or infinite outputs for some of {len(labels)} clean images"))
     if labels.amax() >= logits.shape[1]:
         found = f"the network has {logits.shape[1]} classes, the data have the class {labels.amax().item()}"
-        raise UsageError(Fault(key, "", f"{found} (other weights? data.classes?)"))
+        raise UsageError(Fault(key, "", f"{found} (other weights?{of_data})"))
     if classes is not None and logits.shape[1] != classes:
         found = f"the network has {logits.shape[1]} classes, the data have {classes}"
-        raise UsageError(Fault(key, "", f"{found} (other weights? label_offset? data.classes?)"))
+        raise UsageError(Fault(key, "", f"{found} (other weights? label_offset?{of_data})"))
+
+
+def check_targets(targets: Tensor | None, indices: Sequence[int], classes: int, model: str) -> None:
+    """Raise UsageError if a network lacks the class that an attack aims at.
+
+    Args:
+        targets: The classes aimed at, int64 [n]; None for an untargeted attack.
+        indices: The images' positions in the dataset, counted from 0.
+        classes: The number of the network's outputs.
+        model: The name of the network, for the error.
+    """
+    beyond = [] if targets is None else ((targets < 0) | (targets >= classes)).nonzero().flatten().tolist()
+    if beyond and targets is not None:
+        image, target = indices[beyond[0]] + 1, int(targets[beyond[0]])
+        found = f"image {image} of the dataset, counted from 1, has the target class {target}"
+        raise UsageError(Fault("data", "", f"{found}, but {model} has the classes 0 to {classes - 1}"))
 
 
 def check_images(clean: Tensor, images: Any, budget: Budget) -> None:

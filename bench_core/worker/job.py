@@ -17,7 +17,7 @@ from ..store import pack
 from ..types import Attack, Examples, Json, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
-from .contracts import check_images, check_logits, perturbation_size, quantised
+from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
 from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes
 from .instrument import CachedForward, PassCounter
@@ -98,8 +98,9 @@ class Worker:
             if observation.metric.recipe == PREDICTED:
                 logits = target(examples.images)
                 classes = getattr(self.loader.dataset(job.batch.data), "class_count", None)
-                check_logits(logits, examples.labels, observation.target, classes)
-                rows = checked_rows({"predicted": logits.argmax(1)}, len(examples.ids))
+                check_logits(logits, examples.labels, observation.target, classes, job.batch.data.options)
+                check_targets(examples.targets, job.batch.indices, logits.shape[1], observation.target)
+                rows = checked_rows({"predicted": logits.argmax(1), "label": examples.labels}, len(examples.ids))
                 arrays |= _named(observation.key, rows)
             elif observation.metric.recipe == EXAMINED:
                 rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))
@@ -115,6 +116,9 @@ class Worker:
         source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
         rng = ImageStreams(job.seed, examples.ids)
         examples = with_targets(examples, source, rng) if budget.targeted else replace(examples, targets=None)
+        if budget.targeted and job.batch.targets is not None:
+            outputs = source(examples.images[:1]).shape[-1]
+            check_targets(examples.targets, job.batch.indices, outputs, f"source {'+'.join(job.members)}")
         attacked = self.builder.source(job, job.environment.dtype)
         attack = self._accepted_attack(job, attacked)
         device = job.environment.device

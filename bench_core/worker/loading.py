@@ -41,7 +41,7 @@ class Loader:
         labels = torch.tensor(batch.labels, device=device)
         targets = None if batch.targets is None else torch.tensor(batch.targets, device=device)
         check_examples(images, labels, data.shape)
-        return Examples(images, labels, batch.ids, targets)
+        return Examples(images.clamp(0, 1), labels, batch.ids, targets)  # they may be outside by a rounding
 
     def data_mean(self, spec: DatasetSpec, identity: str, device: str) -> Tensor:
         """Return the mean image [c, h, w] whose digest is `identity`, computed once."""

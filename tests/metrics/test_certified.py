@@ -152,3 +152,29 @@ def test_a_smoothed_target_has_its_own_noise() -> None:
         CertifiedAccuracy(0.1).observe(clean, target, rng)
     with pytest.raises(UsageError, match="not a smoothed model"):
         CertifiedAccuracy().observe(clean, base, rng)
+
+
+@pytest.mark.parametrize(("n", "alpha", "needed"), [(9, 0.001, 10), (3, 0.0625, 5), (4, 0.0625, 5)])
+def test_too_few_samples_to_certify_are_rejected_when_planned(n: int, alpha: float, needed: int) -> None:
+    rejection = CertifiedAccuracy(SIGMA, n=n, alpha=alpha).check(SHAPE)
+    assert rejection is not None
+    assert str(rejection) == f"n: found {n}, which certify no image with alpha = {alpha:g} (try n = {needed} or more)"
+    assert CertifiedAccuracy(SIGMA, n=needed, alpha=alpha).check(SHAPE) is None
+    assert np.isnan(certified_radius(needed - 1, needed - 1, SIGMA, alpha))
+    assert certified_radius(needed, needed, SIGMA, alpha) > 0
+
+
+@pytest.mark.parametrize("given", [SIGMA, None])
+def test_radii_out_of_reach_have_no_score(given: float | None) -> None:
+    """They would be 0 for any network. With 100 samples and alpha = 0.001 an image reaches at most 1.5 sigma."""
+    metric = CertifiedAccuracy(given, n=100, radii=(0.0, 0.5, 0.7, 0.76, 1.0))
+    assert metric.reach == pytest.approx(float(certified_radius(100, 100, 1.0, 0.001)))
+    votes = np.array([100, 90, 40, 70])
+    radius = certified_radius(votes, 100, SIGMA, 0.001)
+    rows = {"radius": radius, "votes": votes, "correct": np.array([True, True, True, False])}
+    scores = {score.labels["radius"]: score.value for score in metric.summarise(rows) if score.name == "accuracy"}
+    assert scores == {"0": 0.5, "0.5": 0.25, "0.7": 0.25}
+    (note,) = metric.notes
+    assert "out of reach with n = 100 and alpha = 0.001" in note
+    assert ("0.76, 1" in note) == (given is not None)
+    assert CertifiedAccuracy(SIGMA, n=100, radii=(0.0, 0.7)).notes == ()

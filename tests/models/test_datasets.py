@@ -8,12 +8,13 @@ import PIL
 import pytest
 
 from bench_core.errors import UsageError
-from bench_models.datasets import frame
+from bench_models.datasets import crop
 from bench_models.datasets.cifar import cifar10, cifar100
 from bench_models.datasets.imagefolder import ImageFolder
 from bench_models.datasets.imagelist import ImageList
 from bench_models.datasets.npz import NpzImages
 from bench_models.datasets.pixel_ids import pixel_ids
+from bench_models.pointclouds.shapes import Shapes
 
 from .conftest import Caches
 from .stand_ins import Harm, put_cifar, put_pictures
@@ -61,11 +62,11 @@ def test_another_decoder_gives_other_ids(root: Path, monkeypatch: pytest.MonkeyP
     """Another decoder may give other pixels."""
     put_pictures(root, {TENCH: 2})
     old = ImageFolder(str(root), side=16).ids
-    assert PIL.__version__ in frame.decoder()
+    assert PIL.__version__ in crop.decoder()
     monkeypatch.setattr(PIL, "__version__", "0.0")
-    frame.decoder.cache_clear()
+    crop.decoder.cache_clear()
     new = ImageFolder(str(root), side=16).ids
-    frame.decoder.cache_clear()
+    crop.decoder.cache_clear()
     assert not set(old) & set(new)
 
 
@@ -113,6 +114,13 @@ def test_the_list_of_the_competition_gives_labels_and_targets(root: Path) -> Non
     [
         ("ImageId,Label", "0,1", "no column TrueLabel; found ImageId, Label"),
         ("ImageId,TrueLabel", "0,dog", 'TrueLabel of 0 is "dog"'),
+        ("ImageId,TrueLabel", "0,1,2", "the row of 0 has more values than columns"),
+        ("ImageId,TrueLabel,TrueLabel", "0,1,2", "has the column TrueLabel twice"),
+        (
+            "ImageId,TrueLabel,TargetClass",
+            "0,1,2\n0,1,",
+            r'TargetClass of 0 is "" \(try a class in every row, or no column\)',
+        ),
         ("ImageId,TrueLabel", "nowhere,1", "lists the image nowhere"),
         ("ImageId,TrueLabel", "../secret,1", r"lists the image \.\./secret"),
     ],
@@ -126,6 +134,12 @@ def test_mistakes_in_a_list_are_reported(root: Path, head: str, line: str, messa
     (root / "images.csv").unlink()
     with pytest.raises(UsageError, match="cannot read"):
         ImageList(str(root))
+
+
+def test_a_list_with_an_empty_column_of_targets_has_none(root: Path) -> None:
+    put_pictures(root, {".": 2})
+    write_list(root, ["0,u,1,", "1,u,2, "])
+    assert ImageList(str(root)).targets is None
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
@@ -154,6 +168,33 @@ def test_arrays_of_other_pixels_share_no_ids(root: Path) -> None:
         np.savez(root / f"{name}.npz", images=images, labels=[0, 1, 2, 3])
         ids[name] = list(NpzImages(str(root / f"{name}.npz")).ids)
     assert len({image for variant in ids.values() for image in variant}) == 16
+
+
+def test_channels_last_read_as_channels_first_are_reported(root: Path) -> None:
+    """A network that takes any number of inputs would otherwise score them."""
+    root.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    np.savez(root / "last.npz", images=pixels, labels=[0, 1, 2, 3])
+    np.savez(root / "first.npz", images=pixels.transpose(0, 3, 1, 2), labels=[0, 1, 2, 3])
+    with pytest.raises(UsageError, match=r'layout: .*32 channels and 32 x 3 pixels \(try layout = "nhwc"\)'):
+        NpzImages(str(root / "last.npz"))
+    with pytest.raises(UsageError, match=r'layout: .*32 channels and 3 x 32 pixels \(try layout = "nchw"\)'):
+        NpzImages(str(root / "first.npz"), layout="nhwc")
+    assert NpzImages(str(root / "last.npz"), layout="nhwc").ids == NpzImages(str(root / "first.npz")).ids
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U3", "datetime64[s]"])
+def test_an_array_of_a_type_that_is_no_pixel_is_reported(root: Path, kind: str) -> None:
+    root.mkdir()
+    np.savez(root / "a.npz", images=np.zeros((2, 1, 8, 8)).astype(kind), labels=[0, 1])
+    with pytest.raises(UsageError, match=r'images: .*a\.npz: "images" has the type .* \(try uint8'):
+        NpzImages(str(root / "a.npz"))
+
+
+def test_clouds_of_the_same_numbers_in_another_shape_share_no_ids() -> None:
+    few, many = Shapes(3, points=64), Shapes(3, points=128)
+    assert not set(few.ids) & set(many.ids)
+    assert not set(few.ids) & set(Shapes(3, points=64, seed=1).ids)
 
 
 def test_arrays_of_the_same_pixels_share_ids(root: Path) -> None:
@@ -209,6 +250,27 @@ def test_a_missing_archive_is_reported_with_its_url(root: Path) -> None:
 def test_an_archive_that_would_run_code_is_refused(root: Path) -> None:
     put_cifar(root, "cifar-10-batches-py", "test_batch", "labels")
     (root / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps({"data": Harm(root / "ran")}))
-    with pytest.raises(UsageError, match=r"refused.*it asks for pathlib\._?\w+|refused.*it asks for builtins\.getattr"):
+    with pytest.raises(UsageError, match=r"refused.*it imports pathlib\._?\w+|refused.*it imports builtins\.getattr"):
         cifar10(str(root))
     assert not (root / "ran").exists()
+
+
+def test_pixels_outside_by_a_rounding_are_clipped_with_a_note(root: Path) -> None:
+    root.mkdir()
+    pixels = np.random.default_rng(0).random((3, 1, 8, 8))
+    pixels[0, 0, 0, :2] = -1e-8, 1 + 1e-7
+    np.savez(root / "a.npz", images=pixels, labels=[0, 1, 2])
+    data = NpzImages(str(root / "a.npz"))
+    loaded = data.load([0, 1, 2])
+    assert (loaded.min(), loaded.max()) == (0, 1)
+    assert data.ids == pixel_ids(data.load, 3)
+    assert data.notes == ["pixels up to 1e-05 outside [0, 1] are clipped"]
+    np.savez(root / "b.npz", images=np.clip(pixels, 0, 1), labels=[0, 1, 2])
+    assert NpzImages(str(root / "b.npz")).ids == data.ids
+    assert NpzImages(str(root / "b.npz")).notes == []
+
+
+def test_cifar_has_a_number_of_classes_that_networks_must_have(root: Path) -> None:
+    put_cifar(root, "cifar-10-batches-py", "test_batch", "labels")
+    put_cifar(root, "cifar-100-python", "test", "fine_labels")
+    assert (cifar10(str(root)).class_count, cifar100(str(root)).class_count) == (10, 100)

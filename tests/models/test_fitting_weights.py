@@ -13,7 +13,7 @@ from bench_models.ensemble import Ensemble
 from bench_models.libraries import checkpoint
 from bench_models.libraries import torchvision as torchvision_models
 from bench_models.libraries.preprocessing import preset_of
-from bench_models.libraries.torchvision import modern
+from bench_models.libraries.torchvision import with_current_names
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
@@ -26,7 +26,7 @@ ARCHITECTURES = ("mobilenet_v2", "mobilenet_v3_small", "densenet121", "resnet18"
 def test_current_names_are_unchanged(name: str) -> None:
     with torch.device("meta"):
         state = torchvision_models.construct(name).state_dict()
-    assert list(modern(state)) == list(state)
+    assert list(with_current_names(state)) == list(state)
 
 
 def test_old_names_of_densenet_become_current() -> None:
@@ -35,7 +35,7 @@ def test_old_names_of_densenet_become_current() -> None:
         "module.model.features.denseblock1.denselayer2.conv.2.weight": torch.ones(1),
         "features.1.conv.1.weight": torch.ones(1),
     }
-    assert list(modern(old)) == [
+    assert list(with_current_names(old)) == [
         "features.denseblock1.denselayer12.norm1.running_mean",
         "module.model.features.denseblock1.denselayer2.conv2.weight",
         "features.1.conv.1.weight",
@@ -81,8 +81,8 @@ def test_a_transformer_is_made_for_the_side_of_its_options(
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        (10, r"fc\.weight has shape \(10, 512\), the network wants \(1000, 512\) \(another architecture\?\)$"),
-        (None, r"has no conv1\.weight, which the network wants; it has x \(another architecture\?\)$"),
+        (10, r"fc\.weight has shape \(10, 512\), the network needs \(1000, 512\) \(another architecture\?\)$"),
+        (None, r"has no conv1\.weight, which the network needs; it has x \(another architecture\?\)$"),
     ],
 )
 def test_torchvision_weights_that_do_not_fit_are_named(caches: Caches, outputs: int | None, message: str) -> None:
@@ -107,7 +107,7 @@ def test_timm_weights_that_do_not_fit_are_named(caches: Caches) -> None:
 @pytest.mark.parametrize("content", [b"", b"x" * 100])
 def test_damaged_weights_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError, match=rf"^weights: .*{name}: not a readable file of weights \([^\n]+\)$"):
+    with pytest.raises(UsageError, match=rf"^weights: .*{name}: not a readable file of weights: [^\n]+$"):
         read_checkpoint(tmp_path / name)
 
 

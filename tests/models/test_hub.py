@@ -79,6 +79,6 @@ def test_another_file_than_the_hub_published_is_not_kept(
     monkeypatch.setattr(Hub, "content", bytes(len(CONTENT)))
     (file,) = timm_models.files(NAME)
     published = hashlib.sha256(CONTENT).hexdigest()
-    with pytest.raises(UsageError, match=f"has the digest [0-9a-f]{{64}}, not {published}; nothing was kept"):
+    with pytest.raises(UsageError, match=f"has the digest [0-9a-f]{{64}}, not {published}; the download was deleted"):
         fetch("A", file, None, Silent())
     assert timm_models.identity(NAME)["weights"] == ["missing"]

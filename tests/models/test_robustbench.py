@@ -59,7 +59,7 @@ def test_an_entry_is_loaded_from_its_file(name: str, caches: Caches, tmp_path: P
 
 def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path) -> None:
     put(tmp_path, "Wong2020Fast", {"state_dict": {}, "args": Harm(tmp_path / "ran")})
-    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: refused: it is a pickle that asks for (getattr|pathlib)"):
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: refused: it is a pickle that imports (getattr|pathlib)"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
     assert not (tmp_path / "ran").exists()
 
@@ -69,8 +69,24 @@ def test_weights_that_do_not_fit_or_are_damaged_are_named(caches: Caches, tmp_pa
     with pytest.raises(UsageError, match=r"Wong2020Fast\.pt does not fit the network: Missing key[^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
     (tmp_path / "cifar10" / "Linf" / "Wong2020Fast.pt").write_bytes(b"PK" * 50)
-    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: not a readable file of weights \([^\n]+\)$"):
+    with pytest.raises(UsageError, match=r"Wong2020Fast\.pt: not a readable file of weights: [^\n]+$"):
         robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+
+
+def test_a_file_that_the_library_would_load_in_part_is_refused(caches: Caches, tmp_path: Path) -> None:
+    """For this entry RobustBench ignores all differences, if the first two that are missing are mu and sigma."""
+    state = entry("Wong2020Fast").state_dict()
+    published = {name: value for name, value in state.items() if name not in ("mu", "sigma")}
+    for change, message in (
+        ({"layer9.weight": torch.ones(1)}, r"has entries that the network lacks: layer9\.weight"),
+        ({}, "nothing"),
+    ):
+        put(tmp_path, "Wong2020Fast", published | change)
+        if not change:
+            robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+            continue
+        with pytest.raises(UsageError, match=rf"Wong2020Fast\.pt {message}[^\n]+$"):
+            robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
 
 
 def test_mistakes_are_reported_in_one_line(caches: Caches, tmp_path: Path) -> None:

@@ -97,7 +97,10 @@ def test_a_file_that_is_no_archive_is_reported(root: Path, content: bytes) -> No
 
 def test_a_single_array_is_no_archive(root: Path) -> None:
     np.save(root / "a.npy", np.zeros(3))
-    with pytest.raises(UsageError, match=r"a\.npy: no \.npz file \(try a file that numpy\.savez writes\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"a\.npy: no \.npz file: it is a single NumPy array \(\.npy\) \(try",
+    ):
         NpzImages(str(root / "a.npy"))
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
-from bench_core.planning.accuracy import accuracy_faults, is_near, likely_cause
+from bench_core.planning.accuracy import accuracy_faults, cause_of_chance, is_near, likely_cause
+from bench_core.planning.selection import select
 from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 
@@ -71,3 +72,46 @@ def test_an_expected_accuracy_does_not_change_addresses(registry, toys, write_su
     suite = write_suite(('"toy", seed = 1 }', '"toy", seed = 1, expected_accuracy = "1/3" }'))
     assert run(suite, out=tmp_path, registry=registry, executor="inline").complete
     assert toys.built == built
+
+
+@pytest.mark.parametrize(
+    ("predicted", "cause"),
+    [
+        (predictions(0.75, 1), "label_offset = 1"),
+        (predictions(0.75, -1), "begin with 1"),
+        (predictions(0.012), "another order of the classes"),
+        (predictions(0.0), "another order of the classes"),
+        (predictions(0.05), None),
+        (predictions(0.75), None),
+    ],
+)
+def test_an_accuracy_near_chance_has_a_cause_without_an_expected_one(predicted: np.ndarray, cause: str | None) -> None:
+    found = cause_of_chance(predicted, TRUTH)
+    assert found is None if cause is None else cause in found
+
+
+def test_few_images_or_few_classes_are_no_evidence() -> None:
+    draw = np.random.default_rng(2)
+    assert cause_of_chance((np.arange(20) + (np.arange(20) > 6)) % 3, np.arange(20) % 3) is None, "7 of 20 in 3 classes"
+    assert cause_of_chance(np.arange(5), np.arange(5) + 500) is None
+    assert cause_of_chance(draw.integers(0, 1000, 50), draw.integers(0, 1000, 50)) is not None
+    assert cause_of_chance(draw.integers(0, 2, 1000), draw.integers(0, 2, 1000)) is not None
+    assert cause_of_chance(np.zeros(1000, int), (draw.random(1000) < 0.3).astype(int)) is None
+
+
+def test_images_of_few_of_the_classes_are_not_compared_with_a_published_accuracy(write_suite) -> None:
+    expected = '"A" = { recipe = "toy", seed = 1, expected_accuracy = 0.7 }'
+    suite = load_suite(write_suite(('"A" = { recipe = "toy", seed = 1 }', expected)))
+    few = np.repeat(np.arange(10), 50)
+    assert accuracy_faults(suite, {"A": few}, few, classes=1000) == []
+    assert accuracy_faults(suite, {"A": few}, few, classes=10)
+
+
+def test_no_image_in_common_shows_each_accuracy_and_the_cause(registry, write_suite, tmp_path) -> None:
+    resolved = resolve_suite(load_suite(write_suite(('rule = "all"', 'rule = "correct_by_all"'))), registry)
+    assert resolved.images is not None
+    labels = list(resolved.images.labels)
+    wrong = [label + 40 for label in labels]
+    message = r"by every model: of 20 images, A 0\.0% \(other weights, .*\), B 100\.0%$"
+    with pytest.raises(UsageError, match=rf"images\.rule: no image is classified correctly {message}"):
+        select(resolved, {"A": wrong, "B": labels})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from bench_core.batches import batched_forward
-from bench_core.errors import Fault, UsageError
+from bench_core.errors import Fault, UsageError, in_grey_levels
 from bench_core.statistics import clopper_pearson_lower, mean, normal_quantile, proportion
+from bench_core.types import Rejection
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
+SMALLEST_SIGMA = 0.25  # of usual networks
+MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 SAMPLES_PER_DRAW = 250  # fixed, because it decides which random numbers are drawn; batches adapt to the device instead
 
 
@@ -72,7 +77,8 @@ class CertifiedAccuracy:
     a `smoothed` model, which has its own `sigma`, or any network, which is smoothed here. This takes n0 + n forward
     passes per image.
 
-    Scores: `accuracy`, labelled by `radius`, counts the images of the right class whose radius is at least this;
+    Scores: `accuracy`, labelled by `radius`, counts the images of the right class whose radius is at least this, for
+    radii that `n` and `alpha` can reach;
     `abstained` counts those without a class; `mean_radius` is the average certified radius, 0 if wrong or abstained
     (Zhai et al., 2020). The row `radius` is in units of the image range.
 
@@ -93,6 +99,31 @@ class CertifiedAccuracy:
     labels: ClassVar = ("radius",)
     rows: ClassVar = ("radius",)
     deviations: ClassVar = {"missing_value": "a NaN radius means that the image abstained, which counts as wrong"}
+
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        """Reject noise in grey levels, and too few samples to certify any image."""
+        if self.sigma is not None and self.sigma > MOST_SIGMA:
+            return Rejection("sigma", in_grey_levels("sigma", self.sigma))
+        if math.isnan(self.reach):
+            needed = math.floor(math.log2(1 / self.alpha)) + 1
+            found = f"found {self.n}, which certify no image with alpha = {self.alpha:g}"
+            return Rejection("n", f"{found} (try n = {needed} or more)")
+        return None
+
+    @property
+    def reach(self) -> float:
+        """The largest radius in units of sigma, that of an image for which all votes agree; NaN if there is none."""
+        bound = self.alpha ** (1 / self.n)
+        return NormalDist().inv_cdf(bound) if bound > 0.5 else math.nan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a plan says: the radii that no image can reach."""
+        beyond = [f"{radius:g}" for radius in self.radii if self.sigma and radius > self.sigma * self.reach]
+        given = f"n = {self.n} and alpha = {self.alpha:g}"
+        if self.sigma is None and self.radii and max(self.radii) > self.reach * SMALLEST_SIGMA:
+            return (f"radii above {self.reach:.3g} sigma are out of reach with {given}, and not shown",)
+        return (f"the radii {', '.join(beyond)} are out of reach with {given}, and not shown",) if beyond else ()
 
     @property
     def forwards(self) -> float:
@@ -118,10 +149,18 @@ class CertifiedAccuracy:
     def summarise(self, rows: Rows) -> Iterator[Score]:
         certified, abstained = np.nan_to_num(rows["radius"]), np.isnan(rows["radius"])
         right = rows["correct"].astype(bool) & ~abstained
-        for radius in self.radii:
+        for radius in (radius for radius in self.radii if radius <= self._largest(rows)):
             yield proportion("accuracy", right & (certified >= radius), {"radius": f"{radius:g}"})
         yield proportion("abstained", abstained)
         yield mean("mean_radius", certified * right)
+
+    def _largest(self, rows: Rows) -> float:
+        """Return the largest radius that an image can have; infinite if it is unknown, as all images abstained."""
+        if self.sigma is not None:
+            return self.sigma * self.reach
+        at_one = certified_radius(rows["votes"], self.n, 1.0, self.alpha)
+        sigmas = (rows["radius"] / at_one)[~np.isnan(at_one)]  # of the target, the same for every image
+        return float(sigmas.max() * self.reach * (1 + 1e-9)) if len(sigmas) else math.inf
 
     def _smoothed(self, target: Model) -> tuple[Model, float]:
         """Return the network to add noise to, and the noise. Raises UsageError if `sigma` is missing or contradicts."""

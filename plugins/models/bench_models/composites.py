@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
+from bench_core.errors import Fault, UsageError, in_grey_levels
+
 if TYPE_CHECKING:
     from bench_core.types import Model
 
+MOST_SIGMA = 2  # in units of the image range; published networks use at most 1
 
-def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"]) -> Model:
+
+def build_ensemble(members: Sequence[Any], combine: Literal["logits", "probabilities", "losses"] = "logits") -> Model:
     """Combine several networks into one (Liu et al., 2017; arXiv:1611.02770).
 
     Args:
@@ -52,5 +56,10 @@ def build_smoothed(
 
 
 def smoothed_identity(base: Mapping[str, Any], sigma: float, n: int, form: str, seed: int) -> Mapping[str, Any]:  # noqa: ARG001
-    """Return what defines the smoothed classifier; `n`, `form` and `seed` only say how it is approximated."""
+    """Return what defines the smoothed classifier; `n`, `form` and `seed` only say how it is approximated.
+
+    Raises UsageError for noise in grey levels.
+    """
+    if sigma > MOST_SIGMA:
+        raise UsageError(Fault("", "sigma", in_grey_levels("sigma", sigma)))
     return {"base": base, "sigma": sigma}

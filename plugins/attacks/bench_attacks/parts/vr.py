@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
+from bench_core.errors import in_grey_levels
+from bench_core.types import Rejection
+
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..loss import classification_loss
@@ -34,8 +37,9 @@ class SmoothedLoss:
     uses_image: bool = False
     uses_clean: bool = False
 
-    def check(self, _shape: tuple[int, int, int]) -> None:
-        return None
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        """Reject noise in grey levels."""
+        return Rejection("sigma", in_grey_levels("sigma", self.sigma)) if self.sigma > 1 else None
 
     def points(self, images: Tensor, run: RunState) -> Tensor:
         return images[:, None] + self.sigma * run.rng.normal("smoothing", (self.count, *images.shape[1:]))

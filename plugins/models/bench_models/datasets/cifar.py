@@ -17,24 +17,26 @@ from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
 
+from ..contents import described
 from .data_root import data_path
 from .pixel_ids import pixel_ids
 
-HOME = "https://www.cs.toronto.edu/~kriz"
+URL = "https://www.cs.toronto.edu/~kriz"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an archive keeps its test images, and the key of their classes."""
+    """The names in an archive: its folder, the file of test images, the key of their classes."""
 
     folder: str
     file: str
     labels: str
     archive: str
+    class_count: int
 
 
-CIFAR10 = Layout("cifar-10-batches-py", "test_batch", "labels", "cifar-10-python.tar.gz")
-CIFAR100 = Layout("cifar-100-python", "test", "fine_labels", "cifar-100-python.tar.gz")
+CIFAR10 = Layout("cifar-10-batches-py", "test_batch", "labels", "cifar-10-python.tar.gz", 10)
+CIFAR100 = Layout("cifar-100-python", "test", "fine_labels", "cifar-100-python.tar.gz", 100)
 
 
 class OnlyArrays(pickle.Unpickler):
@@ -47,7 +49,7 @@ class OnlyArrays(pickle.Unpickler):
             return super().find_class(module, name)
         if (module == "numpy" or module.startswith("numpy.")) and name in self.ALLOWED:
             return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        raise pickle.UnpicklingError(f"it imports {module}.{name}")
 
 
 class Cifar:
@@ -64,15 +66,16 @@ class Cifar:
     shape: tuple[int, int, int] = (3, 32, 32)
 
     def __init__(self, layout: Layout, root: str = "") -> None:
-        wanted = f"the folder that holds {layout.folder} ({HOME}/{layout.archive}, unpacked)"
-        path = data_path(root, wanted) / layout.folder / layout.file
-        content = read_arrays(path, wanted)
+        self.class_count = layout.class_count
+        needed = f"the folder that holds {layout.folder} ({URL}/{layout.archive}, unpacked)"
+        path = data_path(root, needed) / layout.folder / layout.file
+        content = read_arrays(path, needed)
         try:
             self.pixels = np.asarray(content["data"], dtype=np.uint8).reshape(-1, *self.shape)
             self.labels: Sequence[int] = [int(label) for label in content[layout.labels]]
         except (KeyError, TypeError, ValueError):
-            found = f'{path}: no images of 3 x 32 x 32 in "data" with classes in "{layout.labels}"'
-            raise UsageError(Fault("data", "root", f"{found}: {wanted} is needed")) from None
+            message = f'{path}: no images of 3 x 32 x 32 in "data" with classes in "{layout.labels}"'
+            raise UsageError(Fault("data", "root", f"{message}: {needed} is needed")) from None
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -82,16 +85,17 @@ class Cifar:
         return self.pixels[list(indices)].astype(np.float32) / np.float32(255)
 
 
-def read_arrays(path: Path, wanted: str) -> dict[str, Any]:
+def read_arrays(path: Path, needed: str) -> dict[str, Any]:
     """Read a pickled dictionary. Raises UsageError where the file is missing, damaged, or holds more than arrays."""
     try:
         with path.open("rb") as file:
             content: dict[str, Any] = OnlyArrays(file, encoding="latin1").load()
             return content
     except OSError:
-        raise UsageError(Fault("data", "root", f"looked for {path}: {wanted} is needed")) from None
+        raise UsageError(Fault("data", "root", f"looked for {path}: {needed} is needed")) from None
     except Exception as error:
-        raise UsageError(Fault("data", "root", f"{path}: refused, or damaged: {error}")) from None
+        reason = described(path.read_bytes()) or error
+        raise UsageError(Fault("data", "root", f"{path}: refused, or damaged: {reason}")) from None
 
 
 def cifar10(root: str = "") -> Cifar:

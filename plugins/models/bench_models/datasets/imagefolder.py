@@ -12,10 +12,12 @@ from annotated_types import Gt
 from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.files import read_text
 
+from .crop import CenterCrop, Interpolation
 from .data_root import data_path
-from .frame import Frame, Interpolation
-from .pictures import SUFFIXES, Pictures
+from .listing import is_hidden, pictures_in
+from .pictures import Pictures
 
 IMAGENET = Path(__file__).with_name("imagenet_classes.txt")  # the 1,000 names, in the order of the networks' outputs
 
@@ -31,7 +33,8 @@ class ImageFolder:
         side: Height and width of the images in pixels.
         classes: File of all class names, one per line, in the order of the networks' outputs; by default ImageNet's.
         per_class: Number of images of each class, the first by name; by default all.
-        resize: Length in pixels to which the shorter side is scaled before the crop; by default 8/7 of `side`.
+        resize: Length in pixels to which the shorter side is scaled before the crop. By default 8/7 of `side`, and
+            pictures of `side` x `side` pixels, such as saved adversarial images, are not scaled.
         interpolation: How images are scaled.
 
     Raises:
@@ -47,21 +50,25 @@ class ImageFolder:
         resize: Annotated[int, Gt(0)] | None = None,
         interpolation: Interpolation = "bilinear",
     ) -> None:
-        where = data_path(root, "a folder of images, with one folder for each class")
+        folder_path = data_path(root, "a folder of images, with one folder for each class")
         index = class_index(classes)
         self.class_count = len(index)
-        self.frame = Frame(side, max(side, resize or round(side * 8 / 7)), interpolation)
-        self.shape = self.frame.shape
+        self.crop = CenterCrop(side, max(side, resize or round(side * 8 / 7)), interpolation, keep=resize is None)
+        self.shape = self.crop.shape
         files: list[Path] = []
-        for folder in class_folders(where):
+        skipped = 0
+        for folder in class_folders(folder_path):
             if folder.name not in index:
                 named = f"{classes} does not name the folder {folder.name} {did_you_mean(folder.name, list(index)[:5])}"
                 unnamed = f"{folder.name} is no class of ImageNet (try a file of all class names in order)"
                 raise UsageError(Fault("data", "classes", named if classes else unnamed))
-            files += sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[:per_class]
+            listing = pictures_in(folder)
+            files += listing.pictures[:per_class]
+            skipped += listing.skipped
         if not files:
-            raise UsageError(Fault("data", "root", f"no images in the class folders of {where}"))
-        self.pictures = Pictures(sorted(files, key=sort_key), self.frame)
+            raise UsageError(Fault("data", "root", f"no images in the class folders of {folder_path}"))
+        self.notes = [f"{skipped} hidden or system files in the class folders are not used"] if skipped else []
+        self.pictures = Pictures(sorted(files, key=sort_key), self.crop)
         self.files = self.pictures.files
         self.labels: Sequence[int] = [index[file.parent.name] for file in self.files]
 
@@ -76,24 +83,30 @@ class ImageFolder:
 def sort_key(file: Path) -> str:
     """Return the digest of an image's class folder and name, by which images are sorted.
 
-    Attacks get the first images of a dataset, and by name those are all of one class. This order looks random, and is
-    the same on every machine.
+    Attacks get the first images of a dataset, and by name those are all of one class. This order is a
+    pseudo-random permutation, the same on every machine.
     """
     return hashlib.sha256(f"{file.parent.name}/{file.name}".encode(errors="surrogateescape")).hexdigest()
 
 
 def class_folders(root: Path) -> list[Path]:
-    """Return the class folders of `root`, or of `root/val` where that exists."""
-    found = [path for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
-    if {path.name for path in found} & {"val"}:
-        return [path for path in sorted((root / "val").iterdir()) if path.is_dir()]
-    return found
+    """Return the class folders of `root`, or of `root/val` where that exists; hidden folders are no classes."""
+    if not root.is_dir():
+        return []
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name)]
+    return class_folders(root / "val") if "val" in {path.name for path in folders} else folders
 
 
 def class_index(classes: str) -> dict[str, int]:
-    """Return the index of each class in a file of names. Raises UsageError where it cannot be read."""
+    """Return the index of each class in a file of names. Raises UsageError if it cannot be read."""
+    path = Path(classes).expanduser() if classes else IMAGENET
     try:
-        names = (Path(classes).expanduser() if classes else IMAGENET).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(Fault("data", "classes", f"cannot read {classes}: {error.strerror}")) from None
-    return {name.strip(): index for index, name in enumerate(filter(str.strip, names))}
+        names = [name.strip() for name in read_text(path).splitlines() if name.strip()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(Fault("data", "classes", f"cannot read {path}: {reason}")) from None
+    index = {name: place for place, name in enumerate(names)}
+    if len(index) < len(names):
+        twice = next(name for place, name in enumerate(names) if index[name] != place)
+        raise UsageError(Fault("data", "classes", f"{path} names the class {twice} twice"))
+    return index

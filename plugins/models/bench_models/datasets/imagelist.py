@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +15,14 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
 from bench_core.errors import Fault, UsageError
+from bench_core.files import read_text
 
+from .crop import CenterCrop, Interpolation
 from .data_root import data_path
-from .frame import Frame, Interpolation
-from .pictures import SUFFIXES, Pictures
+from .listing import is_hidden, is_picture
+from .pictures import Pictures
 
+ByStem = dict[str, list[Path]]
 IMAGE, LABEL, TARGET = "ImageId", "TrueLabel", "TargetClass"
 
 
@@ -49,12 +55,13 @@ class ImageList:
     ) -> None:
         folder = data_path(root, "a folder of images with a list of their labels")
         rows = read_list(folder / list)
-        self.frame = Frame(side, max(side, resize or side), interpolation)
-        self.shape = self.frame.shape
-        self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list) for row in rows], self.frame)
+        self.crop = CenterCrop(side, max(side, resize or side), interpolation)
+        self.shape = self.crop.shape
+        by_stem = cache(pictures_by_stem)
+        self.pictures = Pictures([find_image(folder, row[IMAGE], folder / list, by_stem) for row in rows], self.crop)
         self.files = self.pictures.files
         self.labels: Sequence[int] = [number(row, LABEL, folder / list) - first_class for row in rows]
-        targeted = all(row.get(TARGET) for row in rows)
+        targeted = any((row.get(TARGET) or "").strip() for row in rows)  # an empty column is no column
         self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if targeted else None
 
     @property
@@ -66,16 +73,29 @@ class ImageList:
 
 
 def read_list(path: Path) -> list[Mapping[str, str]]:
-    """Return the rows of a list. Raises UsageError where it cannot be read or lacks a column."""
+    """Return the rows of a list. Raises UsageError if it cannot be read, or lacks a column or a value."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-            rows: list[Mapping[str, str]] = [*csv.DictReader(file, restval="")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(Fault("data", "list", f"cannot read {path}: {getattr(error, 'strerror', error)}")) from None
-    lacking = [name for name in (IMAGE, LABEL) if not rows or name not in rows[0]]
-    if lacking:
-        found = ", ".join(rows[0]) if rows else "no lines"
-        raise UsageError(Fault("data", "list", f"{path}: no column {lacking[0]}; found {found}"))
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
+        columns = list(reader.fieldnames or [])
+        rows: list[Mapping[str, str]] = [*reader]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(Fault("data", "list", f"cannot read {path}: {reason}")) from None
+    missing = [name for name in (IMAGE, LABEL) if name not in columns]
+    if missing:
+        found = ", ".join(columns) or "no lines"
+        raise UsageError(Fault("data", "list", f"{path}: no column {missing[0]}; found {found}"))
+    if not rows:
+        raise UsageError(Fault("data", "list", f"{path} lists no images"))
+    repeated = [name for name in columns if columns.count(name) > 1]
+    if repeated:
+        raise UsageError(Fault("data", "list", f"{path} has the column {repeated[0]} twice"))
+    longer = [row[IMAGE] for row in rows if None in row]
+    if longer:
+        message = (
+            f"{path}: the row of {longer[0]} has more values than columns (try quotes around a value with a comma)"
+        )
+        raise UsageError(Fault("data", "list", message))
     return rows
 
 
@@ -84,23 +104,39 @@ def number(row: Mapping[str, str], column: str, path: Path) -> int:
     try:
         return int(row[column])
     except ValueError:
-        raise UsageError(Fault("data", "list", f'{path}: {column} of {row[IMAGE]} is "{row[column]}"')) from None
+        hint = " (try a class in every row, or no column)" if column == TARGET and not row[column].strip() else ""
+        raise UsageError(Fault("data", "list", f'{path}: {column} of {row[IMAGE]} is "{row[column]}"{hint}')) from None
 
 
-def find_image(folder: Path, name: str, path: Path) -> Path:
+def find_image(folder: Path, name: str, path: Path, by_stem: Callable[[Path], ByStem]) -> Path:
     """Return the file of an image.
 
     Args:
         folder: Searched together with its subfolder `images`; files outside it are refused.
         name: Name of the file, with or without its suffix.
         path: The list, for the error message.
+        by_stem: Lists a folder, see `pictures_by_stem`.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or there are several with different suffixes.
     """
     for base in (folder, folder / "images"):
-        for suffix in ("", *SUFFIXES, ".JPEG"):
-            file = base / f"{name}{suffix}"
-            if name and file.is_file() and file.resolve().is_relative_to(folder.resolve()):
-                return file
-    raise UsageError(Fault("data", "list", f"{path} lists the image {name}, but {folder} has none of that name"))
+        whole = base / name
+        matching = [whole] if name and whole.is_file() else by_stem(whole.parent).get(whole.name, [])
+        inside = [file for file in matching if file.resolve().is_relative_to(folder.resolve())]
+        if len(inside) > 1:
+            listed = ", ".join(file.name for file in inside)
+            message = f"{path} lists the image {name}, but {base} has {listed} (try names with their suffixes)"
+            raise UsageError(Fault("data", "list", message))
+        if inside:
+            return inside[0]
+    raise UsageError(Fault("data", "list", f"{path} lists the image {name}, but {folder} has no such file"))
+
+
+def pictures_by_stem(folder: Path) -> ByStem:
+    """Return the pictures of a folder by their names without suffix."""
+    found: ByStem = defaultdict(list)
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if is_picture(file.name) and not is_hidden(file.name):
+            found[file.stem].append(file)
+    return found

@@ -20,10 +20,10 @@ def torch_cache() -> Path:
 
 
 def cached_by_torch(url: str, size: int | None = None) -> WeightsFile:
-    """Return a URL's file in torch's cache; its name may end with the beginning of its digest."""
+    """Return a URL's file in torch's cache; its name may end with the first digits of its digest."""
     name = url.rpartition("/")[2]
-    beginning = re.search(r"-([0-9a-f]{8,})\.[a-z]+$", name)
-    return WeightsFile(str(torch_cache() / name), url, size, beginning.group(1) if beginning else "")
+    digest_start = re.search(r"-([0-9a-f]{8,})\.[a-z]+$", name)
+    return WeightsFile(str(torch_cache() / name), url, size, digest_start.group(1) if digest_start else "")
 
 
 def digests_of(files: Sequence[WeightsFile]) -> list[str]:
@@ -31,8 +31,8 @@ def digests_of(files: Sequence[WeightsFile]) -> list[str]:
     return [file_digest(file.path) if Path(file.path).is_file() else "missing" for file in files]
 
 
-def present(files: Sequence[WeightsFile]) -> list[str]:
-    """Return the paths of the files. Raises UsageError for the first that is missing."""
+def existing_paths(files: Sequence[WeightsFile]) -> list[str]:
+    """Return the paths of the files. Raises UsageError if one is missing."""
     for file in files:
         if not Path(file.path).is_file():
             raise UsageError(Fault("", "weights", f"weights are not on this machine: looked for {file.path}"))

@@ -7,37 +7,40 @@ It reads, for example, the adversarially trained ImageNet networks of Salman et 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
-from bench_core.errors import Fault, UsageError, did_you_mean
+from bench_core.errors import Fault, UsageError, stop_at_faults
 from bench_core.types import WeightsFile
 
 from . import torchvision as torchvision_models
-from .caches import digests_of, present
-from .indexes import robustbench_networks, torchvision_networks
+from .architectures import construct, likely_architecture, split_architecture
+from .caches import digests_of, existing_paths
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
     from bench_core.types import Model
 
-LIBRARIES = ("torchvision", "timm", "robustbench")
-WIDER = {"wide_resnet50_4": ("resnet50", {"width_per_group": 256})}  # built by torchvision, but without a name there
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PREPROCESSING = ("side", "mean", "std", "interpolation")  # options that a network with its own preprocessing ignores
 
 
 def identity(architecture: str, file: str, sha256: str = "", **options: Any) -> Mapping[str, Any]:
-    """Return the digest of the file and how it is read. Raises UsageError where the digest is not `sha256`."""
-    _library(architecture)
-    found = digests_of(files(file=file, sha256=sha256))
-    if sha256 and found != ["missing"] and found != [sha256.lower()]:
-        raise UsageError(Fault("", "sha256", f"{file} has the digest {found[0]}, not {sha256}"))
-    return {"architecture": architecture, "weights": found, **options}
+    """Return the digest of the file and how it is read. Raises UsageError for another digest or a wrong option."""
+    from .normalisation import option_faults
+
+    library, _ = split_architecture(architecture)
+    digests = digests_of(files(file=file, sha256=sha256))
+    if sha256 and digests != ["missing"] and digests != [sha256.lower()]:
+        raise UsageError(Fault("", "sha256", f"{file} has the digest {digests[0]}, not {sha256}"))
+    stop_at_faults(option_faults(options.get("mean"), options.get("std")))
+    ignored = [name for name in PREPROCESSING if options.get(name) is not None] if library == "robustbench" else []
+    if ignored:
+        raise UsageError(Fault("", ignored[0], f"{architecture} does its own preprocessing (remove {ignored[0]})"))
+    return {"architecture": architecture, "weights": digests, **options}
 
 
 def files(file: str, sha256: str = "", **_options: Any) -> Sequence[WeightsFile]:
@@ -81,81 +84,48 @@ def build(
         UsageError: The file is missing, has another digest, is refused, or does not fit.
     """
     from ..lean.make import lean
-    from .weights import fill, read_checkpoint, state_dict_of
-
-    (path,) = present(files(file))
-    identity(architecture, file, sha256)
-    network, preset = construct(architecture, classes + label_offset, side)
-    state = torchvision_models.modern(state_dict_of(read_checkpoint(path), path, key))
-    fill(network, state, path, prefix, "classes? label_offset = 1?")
+    from .entries import load_entries
+    from .normalisation import check_normalisation
     from .preprocessing import Preprocessed, WithoutFirst
+    from .weights import read_checkpoint, state_dict_of
 
-    kept = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
+    (path,) = existing_paths(files(file))
+    given: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
+    identity(architecture, file, sha256, **given)
+    outputs = classes + label_offset
+    network, preset = construct(architecture, outputs, side)
+    state = torchvision_models.with_current_names(state_dict_of(read_checkpoint(path), path, key))
+    constants = normalisation_constants(state, prefix, network.state_dict()) if preset else {}
+    weights = {name: value for name, value in state.items() if name not in constants}
+
+    def hint(entries: Mapping[str, Tensor]) -> str:
+        likely = likely_architecture(architecture, outputs, entries)
+        return f'(try architecture = "{likely}")' if likely else "(another architecture?)"
+
+    load_entries(network, weights, path, prefix, hint, "(classes? label_offset = 1?)")
+    classifier = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
     if preset is None:
-        return kept
-    own: dict[str, Any] = {"side": side, "mean": mean, "std": std, "interpolation": interpolation}
-    return Preprocessed(kept, **{name: own[name] or default for name, default in preset.items()})
+        return classifier
+    check_normalisation(constants, preset, given, path)
+    return Preprocessed(
+        classifier, **{name: default if given[name] is None else given[name] for name, default in preset.items()}
+    )
 
 
-def construct(architecture: str, outputs: int, side: int | None = None) -> tuple[nn.Module, Mapping[str, Any] | None]:
-    """Build an untrained network, and find how its library preprocesses images.
+def normalisation_constants(
+    state: Mapping[str, Tensor], prefix: str, needed: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the entries of a file that normalise images and that are no entries of the network.
 
     Args:
-        architecture: `LIBRARY:NAME`.
-        outputs: Number of logits.
-        side: Height and width of the images in pixels, by default the library's.
-
-    Returns:
-        The network, and the arguments of `Preprocessed`, or None where the network does its own preprocessing.
+        state: Entries of the file.
+        prefix: Beginning of the names of the network's entries.
+        needed: The network's entries.
     """
-    library, name = _library(architecture)
-    if library == "torchvision":
-        base, widths = WIDER.get(name, (name, {}))
-        usual = 299 if name == "inception_v3" else 224
-        made = torchvision_models.construct(base, side or usual, num_classes=outputs, **widths)
-        return made, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "side": usual, "interpolation": "bilinear"}
-    if library == "timm":
-        import timm
+    from .normalisation import is_normalisation
 
-        if not timm.is_model(name):
-            raise UsageError(
-                Fault("", "architecture", f'timm has no "{name}" {did_you_mean(name, timm.list_models())}')
-            )
-        from .preprocessing import preset_of
-
-        made = timm.create_model(name, num_classes=outputs)
-        return made, preset_of(made)
-    from .robustbench_import import robustbench
-
-    dataset, threat, entry = name.split("/")
-    robustbench()
-    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
-    from robustbench.model_zoo.models import model_dicts
-
-    return model_dicts[BenchmarkDataset(dataset)][ThreatModel(threat)][entry]["model"](), None
-
-
-def _library(architecture: str) -> tuple[str, str]:
-    """Split `LIBRARY:NAME`. Raises UsageError for an unknown library; also for an unknown network, except of timm."""
-    library, _, name = architecture.partition(":")
-    if library not in LIBRARIES or not name:
-        hint = '(try "torchvision:resnet50", "timm:inception_v3", "robustbench:cifar10/Linf/Wong2020Fast")'
-        raise UsageError(Fault("", "architecture", f'found "{architecture}" {hint}'))
-    if importlib.util.find_spec(library) is None:
-        hint = f'pip install "adversarial-bench[{library}]"'
-        raise UsageError(Fault("", "architecture", f"{library} is not installed (try {hint})"))
-    if library == "torchvision":
-        known = {*torchvision_networks(), *WIDER}
-        if name not in known:
-            raise UsageError(Fault("", "architecture", f'torchvision has no "{name}" {did_you_mean(name, known)}'))
-    if library == "robustbench":
-        from . import robustbench as robustbench_models
-
-        dataset, _, rest = name.partition("/")
-        threat, _, entry = rest.partition("/")
-        datasets = robustbench_networks()
-        if dataset not in datasets:
-            hint = did_you_mean(dataset, datasets)
-            raise UsageError(Fault("", "architecture", f'robustbench has no dataset "{dataset}" {hint}'))
-        robustbench_models.files(entry, dataset, threat)  # type: ignore[arg-type]
-    return library, name
+    return {
+        name: value
+        for name, value in state.items()
+        if is_normalisation(name, value) and not (name.startswith(prefix) and name.removeprefix(prefix) in needed)
+    }

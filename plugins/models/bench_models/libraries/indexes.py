@@ -1,4 +1,4 @@
-"""What networks the installed libraries have, from cached indexes: a plan imports neither the libraries nor torch."""
+"""Lists the networks of the installed libraries from cached indexes, so that a plan imports neither them nor torch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def robustbench_networks() -> RobustBenchNetworks:
 def _networks(library: str) -> dict[str, Any]:
     """Return a library's index. Raises UsageError where the library cannot be imported."""
     try:
-        found: dict[str, Any] = library_index(library, f"bench_models.libraries.{library}_index")["networks"]
+        networks: dict[str, Any] = library_index(library, f"bench_models.libraries.{library}_index")["networks"]
     except ImportError as error:
         raise UsageError(Fault(library, "", str(error))) from None
-    return found
+    return networks

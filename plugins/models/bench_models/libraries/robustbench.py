@@ -17,7 +17,7 @@ from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.hookspecs import hookimpl
 from bench_core.types import ModelRecipe, WeightsFile
 
-from .caches import digests_of, present
+from .caches import digests_of, existing_paths
 from .indexes import robustbench_networks
 
 if TYPE_CHECKING:
@@ -100,16 +100,17 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     from torch.serialization import safe_globals
 
     from ..lean.make import lean
+    from .every_entry import every_entry_loaded
     from .robustbench_import import robustbench
-    from .weights import harmless, unreadable
+    from .weights import safe_types, weights_error
 
-    paths = present(files(name, dataset, threat, folder))
+    paths = existing_paths(files(name, dataset, threat, folder))
     library = robustbench()
-    with safe_globals(harmless()):
+    with safe_globals(safe_types()), every_entry_loaded(paths[0]):
         try:
             model: Model = library.load_model(name, folder, dataset, threat)
         except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError) as error:
-            raise unreadable(paths[0], error) from None
+            raise weights_error(paths[0], error) from None
     return lean(model)
 
 

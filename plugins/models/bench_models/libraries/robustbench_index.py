@@ -26,5 +26,5 @@ def index() -> dict[str, Any]:
     }
 
 
-def _identifiers(found: str | list[str] | None) -> list[str]:
-    return list(found) if isinstance(found, list) else [found] if found else []
+def _identifiers(identifiers: str | list[str] | None) -> list[str]:
+    return list(identifiers) if isinstance(identifiers, list) else [identifiers] if identifiers else []

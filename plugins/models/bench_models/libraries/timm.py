@@ -15,7 +15,7 @@ from bench_core.files import file_digest
 from bench_core.hookspecs import hookimpl
 from bench_core.types import ModelRecipe, WeightsFile
 
-from .caches import cached_by_torch, digests_of, present
+from .caches import cached_by_torch, digests_of, existing_paths
 from .indexes import timm_networks
 
 if TYPE_CHECKING:
@@ -54,17 +54,17 @@ def _on_hub(repository: str) -> WeightsFile:
 
 
 def _download(repository: str) -> None:
-    """Download a file into the hub's cache. Raises UsageError where it is not the published one.
+    """Download a file into the hub's cache. Raises UsageError if it is not the published file.
 
     The hub names a large file by the SHA-256 that it published, but itself compares only the size.
     """
     from huggingface_hub import hf_hub_download
 
-    kept = Path(hf_hub_download(repository, FILES[0])).resolve()
-    found = file_digest(kept)
-    if re.fullmatch("[0-9a-f]{64}", kept.name) and found != kept.name:
-        kept.unlink()
-        message = f"{repository}/{FILES[0]} has the digest {found}, not {kept.name}; nothing was kept"
+    file = Path(hf_hub_download(repository, FILES[0])).resolve()
+    digest = file_digest(file)
+    if re.fullmatch("[0-9a-f]{64}", file.name) and digest != file.name:
+        file.unlink()
+        message = f"{repository}/{FILES[0]} has the digest {digest}, not {file.name}; the download was deleted"
         raise UsageError(Fault("fetch", "", message))
 
 
@@ -85,14 +85,14 @@ def build(name: str) -> Model:
     import timm
 
     from ..lean.make import lean
-    from .weights import read_checkpoint, state_dict_of, unreadable
+    from .weights import read_checkpoint, state_dict_of, weights_error
 
-    (file,) = present(files(name))
+    (file,) = existing_paths(files(name))
     state = dict(state_dict_of(read_checkpoint(file), file))
     try:
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except (KeyError, RuntimeError) as error:  # raised by timm's renaming of entries, or by torch
-        raise unreadable(file, error) from None
+        raise weights_error(file, error) from None
     return preprocessed(lean(network))
 
 

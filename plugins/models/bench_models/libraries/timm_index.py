@@ -10,4 +10,4 @@ def index() -> dict[str, Any]:
     import timm
 
     settings = {name: timm.get_pretrained_cfg(name) for name in timm.list_models(pretrained=True)}
-    return {"networks": {name: [found.hf_hub_id or "", found.url or ""] for name, found in settings.items()}}
+    return {"networks": {name: [config.hf_hub_id or "", config.url or ""] for name, config in settings.items()}}

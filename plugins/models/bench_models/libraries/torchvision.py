@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.types import WeightsFile
 
-from .caches import cached_by_torch, digests_of, present
+from .caches import cached_by_torch, digests_of, existing_paths
 from .indexes import Published, torchvision_networks
 
 if TYPE_CHECKING:
@@ -57,37 +57,38 @@ def build(name: str, weights: str) -> Model:
     from torchvision.models import get_model_weights
 
     from ..lean.make import lean
+    from .entries import load_entries
     from .preprocessing import Preprocessed
-    from .weights import fill, read_checkpoint, state_dict_of
+    from .weights import read_checkpoint, state_dict_of
 
-    (file,) = present(files(name, weights))
+    (file,) = existing_paths(files(name, weights))
     preset = get_model_weights(name)[weights].transforms()
     side = preset.crop_size[0]
     network = construct(name, side)
-    fill(network, modern(state_dict_of(read_checkpoint(file), file)), file)
+    load_entries(network, with_current_names(state_dict_of(read_checkpoint(file), file)), file)
     return Preprocessed(lean(network), preset.mean, preset.std, side, preset.interpolation.value)
 
 
 def construct(name: str, side: int = 224, **options: Any) -> nn.Module:
-    """Build an untrained network that the published weights fit.
+    """Build an untrained network with the parameters of the published weights.
 
     Args:
         name: Network, for example `vit_b_16`.
-        side: Height and width of its images in pixels; a vision transformer takes no other.
+        side: Height and width of its images in pixels; a vision transformer accepts only this size.
         **options: Further arguments of torchvision's builder.
     """
     from torchvision.models import get_model
 
-    own: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if name in ("inception_v3", "googlenet"):  # their weights expect another normalisation, which they apply themselves
-        own = {"transform_input": True, "init_weights": False, "aux_logits": True}
+        arguments = {"transform_input": True, "init_weights": False, "aux_logits": True}
     if name.startswith("vit_"):
-        own = {"image_size": side}
-    made: nn.Module = get_model(name, weights=None, **own, **options)
-    return made
+        arguments = {"image_size": side}
+    network: nn.Module = get_model(name, weights=None, **arguments, **options)
+    return network
 
 
-def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_current_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename entries of old DenseNet files, which have `norm.1` where the module is `norm1`; leave all others."""
     return {
         re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key): value for key, value in state.items()

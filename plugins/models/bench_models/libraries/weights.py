@@ -1,47 +1,63 @@
-"""Reads weights from files, without running code that a pickle may contain, and loads them into networks."""
+"""Reads weights from files, without running code that a pickle may contain."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench_core.errors import Fault, UsageError
 
+from ..contents import HEAD, described_weights, is_safetensors
+
+ADVICE = ("weights_only", "eights only", "miniz", "torch.load")  # in the messages of torch that are not passed on
 NESTED = ("state_dict", "model", "model_state_dict", "net")  # usual keys of the state dict in a training checkpoint
 
 
 def read_checkpoint(file: str | Path) -> Any:
-    """Read a file of tensors on the CPU: safetensors, or a pickle that needs nothing but `harmless()`.
+    """Read a file of tensors on the CPU: safetensors, or a pickle of tensors, plain values and `safe_types()`.
+
+    Which of them it is, is seen from its content, not from its name.
 
     Raises:
-        UsageError: The file is damaged, or needs more: loading it would run its author's code.
+        UsageError: The file is damaged, or contains other types: loading it would run its author's code.
     """
-    with torch.serialization.safe_globals(harmless()):
+    with torch.serialization.safe_globals(safe_types()):
         try:
-            if str(file).endswith(".safetensors"):
-                return load_file(file)
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with Path(file).open("rb") as opened:
+                if is_safetensors(opened.read(HEAD)):
+                    return load_file(file)
+                opened.seek(0)
+                return torch.load(opened, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise unreadable(file, error) from None
+            raise weights_error(file, error) from None
 
 
-def unreadable(file: str | Path, error: Exception) -> UsageError:
+def weights_error(file: str | Path, error: Exception) -> UsageError:
     """Return the error for a file of weights that was refused, is damaged or does not fit the network."""
-    wanted = re.search(r"GLOBAL (\S+)", str(error))
-    if wanted:
-        reason = f"refused: it is a pickle that asks for {wanted.group(1)}, and loading it would run its author's code"
-        return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
     first, _, rest = str(error).partition("\n")
     if "loading state_dict" in first:
         return UsageError(Fault("weights", "", f"{file} does not fit the network: {shortened(rest)}"))
-    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights ({first or type(error).__name__})"))
+    imported = re.search(r"GLOBAL (\S+)", str(error))
+    reason = described_weights(file)
+    if imported and not reason:
+        reason = f"refused: it is a pickle that imports {imported.group(1)}, and loading it would run its author's code"
+        return UsageError(Fault("weights", "", f"{file}: {reason} (try its state dict saved as safetensors)"))
+    reason = reason or _own_words(first, error)
+    return UsageError(Fault("weights", "", f"{file}: not a readable file of weights: {reason}"))
+
+
+def _own_words(message: str, error: Exception) -> str:
+    """Return the reason of an error without the advice of torch, which is to load the file without protection."""
+    if any(advice in message for advice in ADVICE) or not message:
+        return "torch.save did not write it, or it is damaged (try the download again)"
+    return f"{type(error).__name__}: {shortened(message)}"
 
 
 def shortened(text: str, width: int = 160) -> str:
@@ -49,8 +65,8 @@ def shortened(text: str, width: int = 160) -> str:
     return textwrap.shorten(text, width, placeholder=" ...")
 
 
-def harmless() -> list[Any]:
-    """Return the harmless types that published checkpoints hold beside tensors: training options, NumPy's numbers."""
+def safe_types() -> list[Any]:
+    """Return the other types in published checkpoints that are safe to load: training options, NumPy's numbers."""
     import argparse
 
     import numpy as np
@@ -71,70 +87,30 @@ def state_dict_of(checkpoint: Any, file: str | Path, key: str = "") -> Mapping[s
         key: Dotted path of the state dict; by default it is searched under the usual keys.
 
     Raises:
-        UsageError: There is no state dict.
+        UsageError: There is no state dict, or, without `key`, there are several.
     """
-    found = checkpoint
+    state = checkpoint
     for part in key.split(".") if key else []:
-        found = found.get(part) if isinstance(found, Mapping) else None
-    if not key and isinstance(found, Mapping):
-        found = next((found[name] for name in NESTED if isinstance(found.get(name), Mapping)), found)
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        held = (
+        state = state.get(part) if isinstance(state, Mapping) else None
+    if not key and isinstance(state, Mapping):
+        _refuse_several(state, file)
+        state = next((state[name] for name in NESTED if isinstance(state.get(name), Mapping)), state)
+    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
+        content = (
             ", ".join(map(str, list(checkpoint)[:6])) if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
         )
         raise UsageError(
-            Fault("weights", "key", f"{file}: no state dict {f'at {key}' if key else ''}; it holds: {held}")
+            Fault("weights", "key", f"{file}: no state dict {f'at {key}' if key else ''}; it holds: {content}")
         )
-    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def fitted(state: Mapping[str, Tensor], wanted: Sequence[str], prefix: str, file: str | Path) -> dict[str, Tensor]:
-    """Return the entries that a network needs, without the prefix of their names.
-
-    Args:
-        state: Entries of a file.
-        wanted: Names of the network's entries.
-        prefix: Beginning of the names of the entries to use.
-        file: Path, for the error message.
-
-    Raises:
-        UsageError: An entry is missing; the message suggests a prefix that fits, if there is one.
-    """
-    chosen = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    missing = [name for name in wanted if name not in chosen and not name.endswith("num_batches_tracked")]
-    if not missing:
-        return {name: value for name, value in chosen.items() if name in wanted}
-    ends = [name.removesuffix(missing[0]) for name in state if name.endswith(f".{missing[0]}") or name == missing[0]]
-    hint = f'(try prefix = "{ends[0]}")' if ends and ends[0] != prefix else "(another architecture?)"
-    message = (
-        f"{file} has no {prefix}{missing[0]}, which the network wants; it has {next(iter(state), 'nothing')} {hint}"
-    )
-    raise UsageError(Fault("weights", "", message))
-
-
-def fill(
-    network: nn.Module,
-    state: Mapping[str, Tensor],
-    file: str | Path,
-    prefix: str = "",
-    causes: str = "another architecture?",
-) -> None:
-    """Load the entries of a file into a network.
-
-    Args:
-        network: The network, changed in place.
-        state: Entries of the file.
-        file: Path, for the error message.
-        prefix: Beginning of the names of the entries to use.
-        causes: Likely cause of a wrong shape, for the error message.
-
-    Raises:
-        UsageError: An entry is missing or has another shape than the network's.
-    """
-    wanted = network.state_dict()
-    chosen = fitted(state, list(wanted), prefix, file)
-    for name, value in chosen.items():
-        if value.shape != wanted[name].shape:
-            found = f"{name} has shape {tuple(value.shape)}, the network wants {tuple(wanted[name].shape)}"
-            raise UsageError(Fault("weights", "", f"{file}: {found} ({causes})"))
-    network.load_state_dict(chosen, strict=False)  # only counters of batches may be missing
+def _refuse_several(checkpoint: Mapping[Any, Any], file: str | Path) -> None:
+    """Raise UsageError if a checkpoint has several state dicts of one network, such as an average of its weights."""
+    nested = {name: value for name, value in checkpoint.items() if isinstance(value, Mapping)}
+    entries = {name: {entry for entry in value if isinstance(value[entry], Tensor)} for name, value in nested.items()}
+    first = next((name for name in NESTED if entries.get(name)), None)
+    others = [name for name in entries if first is not None and name != first and entries[name] & entries[first]]
+    if others:
+        found = f"{file} has several state dicts: {', '.join(map(str, [first, *others]))}"
+        raise UsageError(Fault("weights", "key", f'{found} (try key = "{others[0]}", or key = "{first}")'))
