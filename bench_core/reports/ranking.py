@@ -68,12 +68,22 @@ class Entry:
 
 
 def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
-    """Rank entries over the same images: 1 + how many have a paired 95% interval of the difference above zero."""
+    """Rank entries over the same images by their means, with ties.
+
+    The entries are ordered by their means, the best first. An entry shares the rank of the first of the current tie if
+    the paired 95% interval of their difference contains zero; otherwise it begins a new tie, whose rank is its place in
+    this order. A worse mean therefore never has a better rank.
+    """
     sign = 1 if highest else -1
-    return [
-        1 + sum(bootstrap(sign * (other.values - entry.values))[0] > 0 for other in entries if other is not entry)
-        for entry in entries
-    ]
+    order = sorted(range(len(entries)), key=lambda place: -sign * entries[place].value)
+    ranked = [0] * len(entries)
+    first, rank = None, 0
+    for place, index in enumerate(order, start=1):
+        values = entries[index].values
+        if first is None or bootstrap(sign * (first - values))[0] > 0:
+            first, rank = values, place
+        ranked[index] = rank
+    return ranked
 
 
 def leaderboard_sheet(
@@ -106,8 +116,8 @@ def leaderboard_sheet(
     strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
     chosen = [f"{name}={value}" for name, value in where.items()]
     notes = [
-        f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + how many are better with a paired 95% "
-        "interval above zero, so that indistinguishable entries tie; each budget is ranked separately",
+        f"the {'highest' if highest else 'lowest'} is the best; ordered by the mean; an entry ties with the first of its "
+        "rank if the paired 95% interval of their difference contains zero; each budget is ranked separately",
         f"mean over {' '.join(['black-box'] * ('relation' not in where) + ['pairs', *chosen])}; "
         "forwards and backwards: passes through the source for each image; front: no other entry of the same budget "
         "reaches as much with as few passes",
