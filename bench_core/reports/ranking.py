@@ -116,8 +116,8 @@ def leaderboard_sheet(
     strong = frozenset(place for place, row in enumerate(rows) if row[0] == 1)
     chosen = [f"{name}={value}" for name, value in where.items()]
     notes = [
-        f"the {'highest' if highest else 'lowest'} is the best; ordered by the mean; an entry ties with the first of its "
-        "rank if the paired 95% interval of their difference contains zero; each budget is ranked separately",
+        f"the {'highest' if highest else 'lowest'} is the best; ordered by the mean; an entry ties with the first of "
+        "its rank if the paired 95% interval of their difference contains zero; each budget is ranked separately",
         f"mean over {' '.join(['black-box'] * ('relation' not in where) + ['pairs', *chosen])}; "
         "forwards and backwards: passes through the source for each image; front: no other entry of the same budget "
         "reaches as much with as few passes",
