@@ -11,7 +11,6 @@ from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_r
 from bench_metrics.recovery import Recovery
 from tests.toys import CLASSES, toy_network
 
-
 GREY = torch.full((1, 4, 4), 0.5)
 
 
