@@ -32,6 +32,7 @@ class Result:
         selected: The positions of the attacked images in the dataset.
         warned: The warnings; empty where they are switched off.
         published: The text of the CSV file of published values, for each table that has one.
+        restricted: The scores over the images with some outcomes only, for each table that has `only`.
     """
 
     suite: Suite
@@ -43,6 +44,7 @@ class Result:
     selected: Sequence[int] = ()
     warned: Sequence[Warned] = ()
     published: Mapping[str, str] = field(default_factory=dict)
+    restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..types import LossName, Norm
 from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, GateEntry, PlotEntry, TableEntry, WorstCaseEntry
+from .outputs import CorrelationEntry, GateEntry, Only, PlotEntry, TableEntry, WorstCaseEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
@@ -100,10 +100,12 @@ class MetricEntry(RecipeEntry):
         over: The images that a metric without an attack observes; metrics on attacks observe the selected images.
         models: The models that a metric without an attack observes. By default these are all models of the suite over
             all images, and the targets over the selected images.
+        only: The outcomes that an attack must have had on an image for the image to count; all images by default.
     """
 
     over: Literal["all", "selected"] = "all"
     models: list[Label] | None = None
+    only: Only = Field(default_factory=list)
 
 
 class DataEntry(Open):
