@@ -94,14 +94,23 @@ def test_a_table_shows_the_images_that_reached_the_goal_and_says_how_many(
 @pytest.mark.parametrize(
     ("replacements", "append", "message"),
     [
-        ((), TABLE.format("t", 'only = "attack.lucky"'), "tables.1.only.0: input should be 'attack.reached' or 'attack.fooled', found 'attack.lucky'"),
+        (
+            (),
+            TABLE.format("t", 'only = "attack.lucky"'),
+            "tables.1.only.0: input should be 'attack.reached' or 'attack.fooled', found 'attack.lucky'",
+        ),
         (
             (),
             TABLE.format("t", 'only = "attack.fooled"').replace("attack.utility", "clean.accuracy"),
             'tables.1.only: "clean" observes clean images, not an attack',
         ),
         (
-            (('clean = { recipe = "clean_accuracy" }', 'clean = { recipe = "clean_accuracy", only = "attack.fooled" }'),),
+            (
+                (
+                    'clean = { recipe = "clean_accuracy" }',
+                    'clean = { recipe = "clean_accuracy", only = "attack.fooled" }',
+                ),
+            ),
             "",
             'metrics.clean.only: "clean" observes clean images, not an attack',
         ),
