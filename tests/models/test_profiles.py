@@ -91,28 +91,28 @@ def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
 
 def test_a_suite_runs_on_imagenets_folders_offline(caches: Caches, tmp_path: Path) -> None:
     """Run from the command line: a folder of two of ImageNet's classes, and weights in torch's cache."""
-    put_torchvision(caches.torch, "resnet18")
+    put_torchvision(caches.torch, "resnet34")
     put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
-    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-34"))
     arguments = ["run", "one.toml", "--data", "val", "--executor", "inline", "--out", "out", "--format", "csv"]
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "RN-18" in done.stdout
+    assert "RN-34" in done.stdout
 
 
 def test_missing_weights_are_reported_in_one_line_offline(caches: Caches, tmp_path: Path) -> None:
     put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
-    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-34"))
     arguments = ["run", "one.toml", "--data", "val", "--out", "out"]
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "models.RN-18: weights are not on this machine: looked for" in line
-    assert "resnet18-f37072fd.pth (try bench fetch one.toml --profile imagenet)" in line
+    assert "models.RN-34: weights are not on this machine: looked for" in line
+    assert "resnet34-b627a593.pth (try bench fetch one.toml --profile imagenet)" in line
 
 
 def test_the_cifar10_profile_runs_on_the_archive(
