@@ -88,9 +88,9 @@ def _rows_for(suite: Suite, rows: Sequence[RowSet], only: Sequence[str]) -> list
 def _counted(result: Result, entry: TableEntry, shown: Scores) -> str:
     """Return a line with the number of images of each attack that a table with `only` counts."""
     outcomes = Outcomes(result.rows)
-    attacks = dict.fromkeys(attacked(score.labels) for score in shown.valid())
+    attacks = dict.fromkeys(attacked(score.labels) for score in shown)
     counts = [outcomes.counts(attack, entry.only) for attack in attacks]
-    return f"only images with {' and '.join(entry.only)}: {'; '.join(counts) or 'none'}"
+    return f"only images with {' and '.join(entry.only)}: {'; '.join(counts)}"
 
 
 def pivots(result: Result, rows: Sequence[str]) -> list[Table]:

@@ -12,6 +12,8 @@ from ..reserved import RECORD
 from .rows import Arrays, RowSet
 from .warnings import Attacked, attacked
 
+FEWEST = 5  # images: a bootstrap interval of fewer is far too narrow, and that of one image has no width
+
 
 class Outcomes:
     """What the host recorded of every attack: the images that reached its goal, and those that fooled its source."""
@@ -44,7 +46,7 @@ class Outcomes:
         return record.images.indices[counted]
 
     def restricted(self, row: RowSet, only: Sequence[str]) -> RowSet:
-        """Return the part of some rows that is of the images with all outcomes `only`; void where there are none."""
+        """Return the part of some rows that is of the images with all outcomes `only`; void if fewer than `FEWEST`."""
         if not only or row.void:
             return row
         try:
@@ -52,15 +54,20 @@ class Outcomes:
         except ValueError as error:
             return replace(row, arrays={}, images=row.images.take([]), void=str(error))
         counted = np.isin(row.images.indices, admitted)
-        if not counted.any():
-            return replace(row, arrays={}, images=row.images.take([]), void=f"no image has {' and '.join(only)}")
+        if counted.sum() < FEWEST:
+            found = f"found {counted.sum()} images with {' and '.join(only)}, expected {FEWEST} or more"
+            return replace(row, arrays={}, images=row.images.take([]), void=found)
         arrays = {name: array[counted] for name, array in row.arrays.items()}
         return replace(row, arrays=arrays, images=row.images.take(counted))
 
     def counts(self, key: Attacked, only: Sequence[str]) -> str:
-        """Return how many of the attacked images have all outcomes `only`, as text."""
+        """Return how many of the attacked images have all outcomes `only`, as text; or why that is unknown."""
         source, attack, budget = key
-        return f"{attack} on {source}, {budget} ({len(self.admitted(key, only))} of {len(self.records[key].images)})"
+        try:
+            found = f"{len(self.admitted(key, only))} of {len(self.records[key].images)}"
+        except ValueError as error:
+            found = str(error)
+        return f"{attack} on {source}, {budget} ({found})"
 
 
 def with_outcomes(arrays: Arrays) -> Arrays:

@@ -16,40 +16,45 @@ from bench_core.scores.rows import RowSet
 from bench_core.scores.summarise import summarise
 from bench_core.types import Score
 
+N = 12
 KEY = ("S", "A", "linf")
 LABELS = Labels("S", "A", "linf")
 
 
 def record(**arrays: list) -> RowSet:
-    made = {name: np.array(values) for name, values in {"linf": [0.1, 0.1, 0.1, 0.1], **arrays}.items()}
-    return RowSet("attack", LABELS, ImageSet.of("selected", range(4)), made)
+    made = {name: np.array(values) for name, values in {"linf": [0.1] * N, **arrays}.items()}
+    return RowSet("attack", LABELS, ImageSet.of("selected", range(N)), made)
 
 
 def test_rows_are_joined_with_the_record_by_image() -> None:
-    outcomes = Outcomes([record(reached=[True, False, True, True], margin=[1.0, 2.0, -1.0, 0.5])])
-    row = RowSet("m", LABELS, ImageSet.of("selected", [3, 1, 2, 0]), {"x": np.array([30.0, 10.0, 20.0, 0.0])})
-    for only, images in (
-        (["attack.reached"], [3, 2, 0]),
-        (["attack.fooled"], [3, 1, 0]),
-        (["attack.reached", "attack.fooled"], [3, 0]),
+    reached, fooled = [image != 1 for image in range(N)], [1.0 if image > 3 else -1.0 for image in range(N)]
+    outcomes = Outcomes([record(reached=reached, margin=fooled)])
+    order = [3, 1, 2, 0, *range(N - 1, 3, -1)]
+    row = RowSet("m", LABELS, ImageSet.of("selected", order), {"x": np.array([10.0 * image for image in order])})
+    for only, left_out in (
+        (["attack.reached"], {1}),
+        (["attack.fooled"], {0, 1, 2, 3}),
+        (["attack.reached", "attack.fooled"], {0, 1, 2, 3}),
     ):
         found = outcomes.restricted(row, only)
+        images = [image for image in order if image not in left_out]
         assert found.images == ImageSet.of("selected", images)
         assert found.arrays["x"].tolist() == [10.0 * image for image in images]
-    assert outcomes.counts(KEY, ["attack.fooled"]) == "A on S, linf (3 of 4)"
+    assert outcomes.counts(KEY, ["attack.fooled"]) == "A on S, linf (8 of 12)"
     assert outcomes.restricted(row, []) is row
 
 
 @pytest.mark.parametrize(
     ("of_attack", "labels", "reason"),
     [
-        ({"margin": [1.0] * 4}, LABELS, "A has no goal of its own, and so no attack.reached (try attack.fooled)"),
-        ({"reached": [False] * 4}, LABELS, "no image has attack.reached"),
-        ({"reached": [True] * 4}, Labels(target="S"), "attack.reached is known of attacks only"),
+        ({"margin": [1.0] * N}, LABELS, "A has no goal of its own, and so no attack.reached (try attack.fooled)"),
+        ({"reached": [False] * N}, LABELS, "found 0 images with attack.reached, expected 5 or more"),
+        ({"reached": [True] * 4 + [False] * 8}, LABELS, "found 4 images with attack.reached, expected 5 or more"),
+        ({"reached": [True] * N}, Labels(target="S"), "attack.reached is known of attacks only"),
     ],
 )
-def test_what_has_no_such_image_is_void_with_the_reason(of_attack: dict, labels: Labels, reason: str) -> None:
-    row = RowSet("m", labels, ImageSet.of("selected", range(4)), {"x": np.zeros(4)})
+def test_too_few_images_are_void_with_the_reason(of_attack: dict, labels: Labels, reason: str) -> None:
+    row = RowSet("m", labels, ImageSet.of("selected", range(N)), {"x": np.zeros(N)})
     assert Outcomes([record(**of_attack), row]).restricted(row, ["attack.reached"]).void == reason
 
 
@@ -59,12 +64,12 @@ class Means:
 
 
 def test_a_metric_can_be_restricted_and_every_attack_has_a_share_of_fooled_images() -> None:
-    row = RowSet("m", LABELS, ImageSet.of("selected", range(4)), {"x": np.arange(4.0)})
-    rows = [record(margin=[-1.0, -1.0, 1.0, 1.0]), row]
-    found = {s.metric: s for s in summarise(rows, {"m": Means()}, "all", range(4), [0] * 4, {"m": ["attack.fooled"]})}
-    assert (found["m.x"].score.value, found["m.x"].score.n) == (2.5, 2)
-    assert found["m.x"].images == ImageSet.of("selected", [2, 3])
-    assert (found["attack.fooled"].score.value, found["attack.fooled"].score.n) == (0.5, 4)
+    row = RowSet("m", LABELS, ImageSet.of("selected", range(N)), {"x": np.arange(N, dtype=float)})
+    rows = [record(margin=[-1.0] * 6 + [1.0] * 6), row]
+    found = {s.metric: s for s in summarise(rows, {"m": Means()}, "all", range(N), [0] * N, {"m": ["attack.fooled"]})}
+    assert (found["m.x"].score.value, found["m.x"].score.n) == (8.5, 6)
+    assert found["m.x"].images == ImageSet.of("selected", range(6, N))
+    assert (found["attack.fooled"].score.value, found["attack.fooled"].score.n) == (0.5, N)
 
 
 TABLE = '[[tables]]\nname = "{}"\nrows = ["source"]\ncolumns = []\nvalue = "attack.utility"\n{}\n'
@@ -79,7 +84,7 @@ def test_a_table_shows_the_images_that_reached_the_goal_and_says_how_many(
     result = run(suite, out=tmp_path / "out", executor="inline", registry=registry)
     arrays = result.arrays("attack", source="A")
     reached = arrays["reached"]
-    assert 0 < reached.sum() < 12
+    assert 5 <= reached.sum() < 12
     for found in (result, load_result(result.folder, registry)):
         tables = {table.name: table for table in found.tables}
         ((_, (every,)),), ((_, (some,)),) = tables["all"].rows, tables["reached"].rows
