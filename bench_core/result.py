@@ -34,6 +34,7 @@ class Result:
         published: The text of the CSV file of published values, for each table that has one.
         planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
         notes: What the dataset and the metrics say about themselves.
+        restricted: The scores over the images with some outcomes only, for each table that has `only`.
     """
 
     suite: Suite
@@ -47,6 +48,7 @@ class Result:
     published: Mapping[str, str] = field(default_factory=dict)
     planned: int = 0
     notes: Sequence[str] = ()
+    restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -123,6 +123,7 @@ def resolve(
     resolved.models, resolved.weights = models.models, models.weights
     faults = [*_resolve_metrics(resolved), *models.faults, *_resolve_attacks(resolved)]
     faults += output_faults(suite, resolved.metrics_by_label)
+    faults += _only_faults(resolved)
     faults += _open_data(resolved) if with_images else []
     stop_at_faults(faults)
     return resolved
@@ -147,6 +148,19 @@ def _resolve_metrics(resolved: ResolvedSuite) -> list[Fault]:
         forwards = getattr(metric, "forwards", 1)
         resolved.uses.append(MetricUse(label, spec, needs, entry.over, metric, forwards, models))
     return faults
+
+
+def _only_faults(resolved: ResolvedSuite) -> Iterator[Fault]:
+    """Find metrics and tables that are restricted by the outcome of an attack, but observe no attack."""
+    suite = resolved.suite
+    without = {use.label for use in resolved.uses if not use.needs_attack}
+    restricted = {f"metrics.{label}": label for label, entry in suite.metrics.items() if entry.only}
+    restricted |= {
+        f"tables.{index}": entry.value.partition(".")[0] for index, entry in enumerate(suite.tables) if entry.only
+    }
+    for key, label in restricted.items():
+        if label in without:
+            yield Fault(suite.file, f"{key}.only", f'"{label}" observes clean images, not an attack (remove it)')
 
 
 def _on_data(use: MetricUse, images: Images) -> MetricUse:

@@ -50,7 +50,7 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     """
     assert resolved.images is not None
     suite, images = resolved.suite, resolved.images
-    models = (suite.images.models or suite.all_models) if suite.images.rule == "correct_by_all" else []
+    models = suite.choosing_models
     admitted = [
         index
         for index, label in enumerate(images.labels)

@@ -23,11 +23,15 @@ def fetch_command(suite: Suite) -> str:
 
 
 def missing_faults(suite: Suite, missing: Missing) -> list[Fault]:
-    """Return a fault for each missing file, with its path and how to get it."""
+    """Return a fault for each missing file, with its path and how to get it, or how to do without it."""
     faults = []
     for label, files in missing.items():
         for file in files:
             hint = f"try {fetch_command(suite)}" if file.url else "it has no download, so put it there yourself"
+            if label not in (*suite.attacked_models, *suite.targets):
+                hint += (
+                    "; only images.models, the networks that choose the images, names it: --set images.models=sources"
+                )
             message = f"weights are not on this machine: looked for {file.path} ({hint})"
             faults.append(Fault(suite.file, f"models.{label}", message))
     return faults

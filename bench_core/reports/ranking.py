@@ -74,17 +74,26 @@ class Entry:
 
 
 def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
-    """Rank entries: 1 + the number of entries that are better, with a paired 95% interval that excludes zero.
+    """Rank entries over the same images by their means, with ties.
+
+    The entries are ordered by their means, the best first. An entry shares the rank of the first of the current tie if
+    the paired 95% interval of their difference contains zero; otherwise it begins a new tie, whose rank is its place in
+    this order. A worse mean therefore never has a better rank.
 
     Args:
         entries: Entries over the same images in the same order.
         highest: Whether the highest value is the best.
     """
     sign = 1 if highest else -1
-    return [
-        1 + sum(bootstrap(sign * (other.values - entry.values))[0] > 0 for other in entries if other is not entry)
-        for entry in entries
-    ]
+    order = sorted(range(len(entries)), key=lambda place: -sign * entries[place].value)
+    ranked = [0] * len(entries)
+    first, rank = None, 0
+    for place, index in enumerate(order, start=1):
+        values = entries[index].values
+        if first is None or bootstrap(sign * (first - values))[0] > 0:
+            first, rank = values, place
+        ranked[index] = rank
+    return ranked
 
 
 def leaderboard_sheet(
@@ -127,9 +136,8 @@ def leaderboard_sheet(
     strong = frozenset(index for index, row in enumerate(rows) if row[0] == 1)
     pairs = " ".join(["pairs" if "relation" in where else "black-box pairs", *map("=".join, where.items())])
     notes = [
-        f"the {'highest' if highest else 'lowest'} is the best; rank: 1 + the number of entries that are better, with "
-        "a paired 95% interval of the difference that excludes zero, so that indistinguishable entries tie; each "
-        "budget is ranked separately",
+        f"the {'highest' if highest else 'lowest'} is the best; ordered by the mean; an entry ties with the first of "
+        "its rank if the paired 95% interval of their difference contains zero; each budget is ranked separately",
         f"mean over {pairs}; forwards and backwards: passes through the source per image; front: the Pareto front, "
         "no other entry of the same budget is as good with as few passes",
         *map(_provenance, runs),

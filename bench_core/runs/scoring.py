@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Fault, UsageError
+from ..reserved import PREDICTED, RECORD
 from ..result import Result
 from ..scores.derived import derive
+from ..scores.only import Outcomes
 from ..scores.rows import RowSet, Voids
 from ..scores.scored import Scores
 from ..scores.summarise import summarise
-from ..scores.warnings import flags, warnings
+from ..scores.warnings import attacked, flags, warnings
 from ..suite.model import Suite
 from ..suite.outputs import TableEntry
 from ..tables.pivot import pivot
@@ -46,24 +48,57 @@ def score_run(
         warn: Whether to look for warnings.
         planned: The number of images that the run was to attack; by default those that it attacked.
     """
-    summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
-    scores = Scores([*summarised, *derive(Scores(summarised), suite)])
+
+    def scored(rows: Sequence[RowSet], only: Sequence[str]) -> Scores:
+        by_metric = {label: [*metric.only, *only] for label, metric in suite.metrics.items()} | {RECORD: only}
+        summarised = summarise(rows, metrics, suite.images.rule, selected, truth, by_metric)
+        return Scores([*summarised, *derive(Scores(summarised), suite)])
+
+    scores = scored(rows, ())
+    restricted = {tuple(only): scored(_rows_for(suite, rows, only), only) for only in _restrictions(suite)}
     warned = warnings(rows, scores, suite.budgets, suite.members_by_source) if warn else []
-    planned = len(selected) if planned is None else planned
-    result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published, planned)
+    result = Result(
+        suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published,
+        planned=len(selected) if planned is None else planned, restricted=restricted,
+    )  # fmt: skip
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
 
 
 def make_table(result: Result, entry: TableEntry) -> Table:
-    """Build one table of a result, with the warnings about its scores as notes."""
-    table = pivot(result.scores, entry, result.suite.title, result.published.get(entry.name), result.suite.file)
-    lines = flags(result.scores.select(entry.value, entry.where), result.warned)
-    notes = [line for line in lines if line.startswith("W: ")]
+    """Build one table of a result, with the images that it counts and the warnings about its scores as notes."""
+    scores = result.restricted[tuple(entry.only)] if entry.only else result.scores
+    table = pivot(scores, entry, result.suite.title, result.published.get(entry.name), result.suite.file)
+    shown = scores.select(entry.value, entry.where)
+    notes = [_counted(result, entry, shown)] if entry.only else []
     if len(result.selected) < result.planned:
-        notes.insert(
-            0, f"the first {len(result.selected)} of {result.planned} images (run the suite again for the rest)"
-        )
-    return replace(table, notes=(*table.notes, *notes))
+        attacked_images = f"the first {len(result.selected)} of {result.planned} images"
+        notes.append(f"{attacked_images} (run the suite again for the rest)")
+    warned = (line for line in flags(shown, result.warned) if line.startswith("W: "))
+    return replace(table, notes=(*table.notes, *notes, *warned))
+
+
+def _restrictions(suite: Suite) -> list[list[str]]:
+    """Return what tables restrict their images to, each once."""
+    restrictions: list[list[str]] = []
+    for table in suite.tables:
+        if table.only and table.only not in restrictions:
+            restrictions.append([*table.only])
+    return restrictions
+
+
+def _rows_for(suite: Suite, rows: Sequence[RowSet], only: Sequence[str]) -> list[RowSet]:
+    """Return the rows that the tables with a restriction need: to summarise all would double the time."""
+    labels = {table.value.partition(".")[0] for table in suite.tables if table.only == only}
+    needed = {*labels, RECORD, PREDICTED} if labels <= {*suite.metrics, RECORD} else {row.metric for row in rows}
+    return [row for row in rows if row.metric in needed]
+
+
+def _counted(result: Result, entry: TableEntry, shown: Scores) -> str:
+    """Return a line with the number of images of each attack that a table with `only` counts."""
+    outcomes = Outcomes(result.rows)
+    attacks = dict.fromkeys(attacked(score.labels) for score in shown)
+    counts = [outcomes.counts(attack, entry.only) for attack in attacks]
+    return f"only images with {' and '.join(entry.only)}: {'; '.join(counts)}"
 
 
 def pivots(result: Result, rows: Sequence[str]) -> list[Table]:

@@ -13,12 +13,19 @@ from ..reserved import EXAMINED, PREDICTED, RECORD, RECORD_SCORES
 from ..statistics import mean, proportion
 from ..types import Metric, Score
 from .images import ImageSet
+from .labels import NO_LABELS
+from .only import Outcomes, with_outcomes
 from .rows import RowSet
 from .scored import EVERY, LabelledScore, void_score
 
 
 def summarise(
-    rows: Sequence[RowSet], metrics: Mapping[str, Metric], rule: str, selected: Sequence[int], truth: Sequence[int]
+    rows: Sequence[RowSet],
+    metrics: Mapping[str, Metric],
+    rule: str,
+    selected: Sequence[int],
+    truth: Sequence[int],
+    only: Mapping[str, Sequence[str]] = NO_LABELS,
 ) -> list[LabelledScore]:
     """Summarise the rows of every metric.
 
@@ -29,12 +36,14 @@ def summarise(
             it classifies correctly.
         selected: The positions of the attacked images in the dataset, [n].
         truth: The classes of the attacked images, [n].
+        only: The outcomes that an image must have to count, by the metric's label (see `Outcomes`).
     """
     correct = correct_by_target(rows, selected, truth) if rule == "correct_by_target" else {}
-    scores: list[LabelledScore] = []
-    for row in rows:
-        if row.metric in (PREDICTED, EXAMINED):
+    outcomes, scores = Outcomes(rows), list[LabelledScore]()
+    for every in rows:
+        if every.metric in (PREDICTED, EXAMINED):
             continue
+        row = outcomes.restricted(every, only.get(every.metric, ()))
         if row.void:
             scores.append(void_score(f"{row.metric}.{EVERY}", row.labels, row.void))
             continue
@@ -64,9 +73,10 @@ def correct_by_target(
 
 def _record(arrays: Mapping[str, NDArray[Any]]) -> Iterator[Score]:
     """Summarise what the host records of every attack."""
+    known = with_outcomes(arrays)
     for name in RECORD_SCORES:
-        if name in arrays:
-            yield (proportion if arrays[name].dtype == bool else mean)(name, arrays[name])
+        if name in known:
+            yield (proportion if known[name].dtype == bool else mean)(name, known[name])
 
 
 def _labelled(row: RowSet, score: Score, images: ImageSet) -> LabelledScore:

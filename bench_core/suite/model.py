@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..errors import in_grey_levels
 from ..types import LossName, Norm
 from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, GateEntry, PlotEntry, TableEntry, WorstCaseEntry
+from .outputs import CorrelationEntry, GateEntry, Only, PlotEntry, TableEntry, WorstCaseEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
@@ -102,10 +102,12 @@ class MetricEntry(RecipeEntry):
         over: The images that a metric without an attack observes; metrics on attacks observe the selected images.
         models: The models that a metric without an attack observes. By default these are all models of the suite over
             all images, and the targets over the selected images.
+        only: The outcomes that an attack must have had on an image for the image to count; all images by default.
     """
 
     over: Literal["all", "selected"] = "all"
     models: list[Label] | None = None
+    only: Only = Field(default_factory=list)
 
 
 class DataEntry(Open):
@@ -121,14 +123,15 @@ class ImagesEntry(Strict):
         count: The largest number of images.
         rule: The images that are selected: those that `models` classify correctly, or all. With `correct_by_target`
             all are selected, and each target is scored on those that it classifies correctly.
-        models: The models that must classify an image correctly under the rule `correct_by_all`; all models of the
-            suite by default. Suites with different models attack the same images if they name the same models here.
+        models: The models that must classify an image correctly under the rule `correct_by_all`: labels, or `sources`,
+            or `all` models of the suite, the default. Suites with different models attack the same images if they name
+            the same models here. A target that is not among them may misclassify an image before any attack.
         digest: The digest of the list of selected images; a run stops if it selects other images.
     """
 
     count: Annotated[int, Gt(0)]
     rule: Literal["correct_by_all", "correct_by_target", "all"] = "correct_by_all"
-    models: list[Label] | None = None
+    models: list[Label] | Literal["sources", "all"] | None = None
     digest: str | None = None
 
 
@@ -168,10 +171,24 @@ class Suite(Strict):
     gate: dict[Label, GateEntry] = Field(default_factory=dict)
 
     @property
+    def attacked_models(self) -> list[str]:
+        """The sources, and the members of those that are ensembles, each once."""
+        return list(dict.fromkeys(member for source in self.sources for member in members(source)))
+
+    @property
     def all_models(self) -> list[str]:
         """The models that the suite uses, each once, in order of appearance."""
-        attacked = [member for source in self.sources for member in members(source)]
-        return list(dict.fromkeys([*attacked, *self.targets, *(self.images.models or [])]))
+        named = self.images.models if isinstance(self.images.models, list) else []
+        return list(dict.fromkeys([*self.attacked_models, *self.targets, *named]))
+
+    @property
+    def choosing_models(self) -> list[str]:
+        """The models that must classify an image correctly for it to be attacked."""
+        if self.images.rule != "correct_by_all":
+            return []
+        if isinstance(self.images.models, list):
+            return self.images.models
+        return self.attacked_models if self.images.models == "sources" else self.all_models
 
     @property
     def members_by_source(self) -> dict[str, list[str]]:

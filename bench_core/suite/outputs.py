@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .fields import Label, Number, Strict
 
 LabelList = Annotated[list[Label], Field(min_length=1)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+# the images of an attack that count: those that reached its goal, those that fool its source, or those that do both
+Only = Annotated[list[Literal["attack.reached", "attack.fooled"]], BeforeValidator(_listed)]
 
 
 class ReferenceEntry(Strict):
@@ -22,7 +30,7 @@ class ReferenceEntry(Strict):
 
 
 class TableEntry(Strict):
-    """`[[tables]]`: a pivot table of scores."""
+    """`[[tables]]`: a pivot table of scores; with `only`, of the images of each attack that have these outcomes."""
 
     name: Label
     rows: LabelList
@@ -34,6 +42,7 @@ class TableEntry(Strict):
     mean: bool = False
     baseline: dict[Label, Label] = Field(default_factory=dict)
     where: dict[Label, Label | int] = Field(default_factory=dict)
+    only: Only = Field(default_factory=list)
     reference: ReferenceEntry | None = None
 
 

@@ -11,6 +11,8 @@ from bench_metrics.dropout import DropoutCorrection, from_surroundings, masked_r
 from bench_metrics.recovery import Recovery
 from tests.toys import CLASSES, toy_network
 
+GREY = torch.full((1, 4, 4), 0.5)
+
 
 def pixels(n: int = 3, channels: int = 2, height: int = 5, width: int = 7) -> Tensor:
     return torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(0)).double()
@@ -51,14 +53,17 @@ def test_the_number_of_pixels_left_is_exact(rate: float, pixels_: int, left: int
 def test_cutout_masks_one_whole_square_anywhere() -> None:
     images = pixels(200, height=8, width=8)
     place = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
-    changed = (without_square(images, 0.5, place) != images).any(1)
+    fill = torch.tensor([0.25, 0.75]).double()[:, None, None]
+    found = without_square(images, 0.5, place, fill)
+    changed = (found != images).any(1)
     corners = set()
-    for image, cut, mask in zip(images, without_square(images, 0.5, place), changed, strict=True):
+    for image, cut, mask in zip(images, found, changed, strict=True):
         rows, columns = mask.any(1).nonzero()[:, 0].tolist(), mask.any(0).nonzero()[:, 0].tolist()
         assert mask.sum() == 16
         assert rows == list(range(rows[0], rows[0] + 4))
         assert columns == list(range(columns[0], columns[0] + 4))
-        torch.testing.assert_close(cut[:, mask], image.mean((1, 2))[:, None].expand(-1, 16))
+        assert torch.equal(cut[:, mask], fill[:, 0].expand(-1, 16))
+        assert torch.equal(cut[:, ~mask], image[:, ~mask])
         corners.add((rows[0], columns[0]))
     assert {row for row, _ in corners} == {column for _, column in corners} == set(range(5))
     assert masked_range(5, 0, torch.zeros(1)).sum() == 0
@@ -78,7 +83,7 @@ def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
     adversarial[:30, 0, 3, 3] = 0.9  # one pixel fools the network; dropping it corrects the image
     given = Examples(clean, torch.zeros(40, dtype=torch.long), tuple(f"{i}" for i in range(40)))
     metric = DropoutCorrection(rates=(0.5,), cutout=0.5)
-    rows = metric.observe(given, adversarial, Brighter(), ImageStreams(0, given.ids))
+    rows = metric.observe(given, adversarial, Brighter(), ImageStreams(0, given.ids), torch.full((1, 7, 7), 0.2))
     scores = {(s.name, s.labels.get("operation")): s for s in metric.summarise({k: v.numpy() for k, v in rows.items()})}
     assert scores["fooled", None].value == 0.75
     left = ImageStreams(0, given.ids).subsets("dropout", 0, 1, 49, 24).view(-1, 7, 7)[:, 3, 3]
@@ -91,14 +96,34 @@ def test_corrected_is_counted_over_the_fooled_and_kept_over_all() -> None:
     assert scores["kept", "cutout"].n == 40
 
 
+class Inside(nn.Module):
+    """Predicts 1 where the mean is above 0.4, and so shows what fills the square that covers nearly all the image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.mean((1, 2, 3)) - 0.4
+        return torch.stack([-mean, mean], 1)
+
+
+@pytest.mark.parametrize(("fill", "kept"), [("channel_mean", 1.0), ("image_mean", 0.0)])
+def test_the_square_shows_the_mean_of_the_data_or_of_the_image(fill: str, kept: float) -> None:
+    """A dark image, of class 1 only if it is filled from data whose two halves have the mean 0.5."""
+    images = torch.full((4, 1, 10, 10), 0.1)
+    given = Examples(images, torch.ones(4, dtype=torch.long), tuple("abcd"))
+    data_mean = torch.cat([torch.zeros(1, 5, 10), torch.ones(1, 5, 10)], dim=1)
+    metric = DropoutCorrection(rates=(), cutout=0.9, fill=fill)
+    rows = metric.observe(given, images, Inside(), ImageStreams(0, given.ids), data_mean)
+    assert rows["kept"].double().mean().item() == kept
+    assert DropoutCorrection().fill == "channel_mean"
+
+
 def test_masks_do_not_depend_on_the_batch() -> None:
     images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(2))
     given = Examples(images, torch.arange(6) % CLASSES, tuple("abcdef"))
     metric, network = DropoutCorrection(), toy_network(5)
-    together = metric.observe(given, images + 0.1, network, ImageStreams(0, given.ids))
+    together = metric.observe(given, images + 0.1, network, ImageStreams(0, given.ids), GREY)
     for i in range(6):
         own = slice(i, i + 1)
-        alone = metric.observe(given.take(own), (images + 0.1)[own], network, ImageStreams(0, given.ids[own]))
+        alone = metric.observe(given.take(own), (images + 0.1)[own], network, ImageStreams(0, given.ids[own]), GREY)
         assert all(torch.equal(alone[name], together[name][own]) for name in together)
 
 

@@ -11,11 +11,14 @@ from bench_core.types import Score, Step
 from bench_core.worker.streams import ImageStreams
 from bench_metrics.coalitions.games import all_coalitions
 from bench_metrics.coalitions.image_games import baseline, image_game
+from bench_metrics.coalitions.pairs import pairs_among, random_pairs
 from bench_metrics.coalitions.shapley import pairwise_by_order
 from bench_metrics.context_maps import ContextMaps, weighted_contexts
 from bench_metrics.disentanglement import Disentanglement, disentangled
 from bench_metrics.order_interaction import OrderInteraction
+from bench_metrics.order_separation import OrderSeparation
 from bench_metrics.order_strength import OrderStrength
+from bench_metrics.rank_interaction import RankInteraction
 
 from .table_games import TableGame, random_games, smooth_games
 from .test_interaction_metrics import Counting, part, situation, streams
@@ -42,7 +45,7 @@ def of_ids(count: int) -> ImageStreams:
 
 @pytest.mark.parametrize("contexts", [5, 20, 60])
 def test_noise_has_no_disentanglement_once_it_is_corrected(contexts: int) -> None:
-    plug_in, corrected = disentangled(Noise(400), [4, 6], PAIRS, contexts, of_ids(400))
+    plug_in, corrected, _ = disentangled(Noise(400), [4, 6], PAIRS, contexts, of_ids(400))
     assert plug_in.mean().item() == pytest.approx(contexts**-0.5, rel=0.1)
     assert abs(corrected.mean().item()) < 4 * corrected.std().item() / corrected.numel() ** 0.5
     assert abs(corrected.mean().item()) < 0.2 * plug_in.mean().item()
@@ -52,7 +55,7 @@ def test_a_game_with_context_free_interactions_has_disentanglement_one() -> None
     """The square of the number of players: Delta v(i, j, S) is 2 in every context."""
     sets = all_coalitions(8).double()
     game = TableGame((sets.sum(1) ** 2)[None])
-    for found in disentangled(game, [1, 3, 5], PAIRS, 6, of_ids(1)):
+    for found in disentangled(game, [1, 3, 5], PAIRS, 6, of_ids(1))[:2]:
         assert torch.allclose(found, torch.ones(1, 3, 3).double())
 
 
@@ -66,7 +69,7 @@ def test_disentanglement_approaches_its_definition() -> None:
         values, one, other = game.values[0], 2**i, 2**j
         change = torch.stack([values[s + one + other] - values[s + one] - values[s + other] + values[s] for s in sets])
         expected = (change.mean().abs() / change.abs().mean()).item()
-        plug_in, corrected = disentangled(many, [order], PAIRS[:, place : place + 1], 20, of_ids(50))
+        plug_in, corrected, _ = disentangled(many, [order], PAIRS[:, place : place + 1], 20, of_ids(50))
         assert plug_in.mean().item() == pytest.approx(expected, abs=0.05)
         assert corrected.mean().item() == pytest.approx(expected, abs=0.05)
 
@@ -81,7 +84,7 @@ def test_orders_with_too_few_contexts_have_no_disentanglement() -> None:
 def test_pairs_without_effect_are_left_out() -> None:
     sets = all_coalitions(8).double()
     game = TableGame((sets[:, 0] * sets[:, 1] * (1 + sets[:, 6]))[None])
-    _, corrected = disentangled(game, [3], PAIRS, 10, of_ids(1))
+    _, corrected, _ = disentangled(game, [3], PAIRS, 10, of_ids(1))
     assert corrected.isnan().tolist() == [[[False, True, True]]]
 
 
@@ -123,9 +126,11 @@ METRICS = [
 
 
 def observed(metric, network, clean, adversarial) -> dict[str, Tensor]:
-    if isinstance(metric, OrderInteraction):
-        return metric.observe(clean, adversarial, network, streams(clean), GREY)
-    return metric.observe(clean, network, streams(clean), GREY)
+    if isinstance(metric, OrderStrength):
+        return metric.observe(clean, Step(metric.iterations[0], adversarial), network, streams(clean), GREY)
+    if isinstance(metric, Disentanglement | ContextMaps):
+        return metric.observe(clean, network, streams(clean), GREY)
+    return metric.observe(clean, adversarial, network, streams(clean), GREY)
 
 
 def scores_of(metric, rows: dict[str, Tensor]) -> list[Score]:
@@ -228,6 +233,58 @@ def test_disentanglement_reports_the_number_of_contexts() -> None:
     assert [scores["different_contexts", str(m)].value for m in range(3)] == [1, 2, 1]
     assert [scores["corrected", str(m)].n for m in range(3)] == [0, 3, 0]
     assert np.isnan(scores["plug_in", "0"].value)
+
+
+@pytest.mark.parametrize("name", ["plug_in", "corrected"])
+def test_the_ratio_of_means_weighs_pairs_by_their_effect(name: str) -> None:
+    """Equation 4 averages ratios; the authors' code divides averages. Both are computed here from the pairs' ratios."""
+    network, clean, _ = situation(count=6)
+    forms = {form: Disentanglement(4, (3, 9), 5, 4, form=form) for form in ("mean_of_ratios", "ratio_of_means")}
+    game = image_game(network, clean.images, baseline("channel_mean", clean.images, GREY), 4, "log_prob", clean.labels)
+    rng = streams(clean)
+    estimates = disentangled(game, [3, 9], random_pairs(5, 16, rng, pairs_among("all", 4)), 4, rng)
+    ratio, effect = dict(zip(("plug_in", "corrected"), estimates[:2], strict=True))[name], estimates[2]
+    expected = {
+        "mean_of_ratios": ratio.mean((0, 2)),
+        "ratio_of_means": (ratio * effect).sum((0, 2)) / effect.sum((0, 2)),
+    }
+    assert not torch.allclose(*expected.values())
+    for form, metric in forms.items():
+        rows = metric.observe(clean, network, streams(clean), GREY)
+        found = {s.labels["order"]: s for s in scores_of(metric, rows) if s.name == name}
+        assert [found[order].value for order in ("3", "9")] == pytest.approx(expected[form].tolist())
+        assert all(score.low <= score.value <= score.high for score in found.values())
+
+
+def test_orders_are_rounded_as_the_metric_states() -> None:
+    network, clean, adversarial = situation()
+    for order, down, nearest in ((0.9, 12, 13), (0.2, 2, 3)):  # of 14: 12.6 and 2.8
+        for rounding, size in (("down", down), ("nearest", nearest)):
+            by_share = OrderInteraction(grid=4, orders=(order,), pairs=6, rounding=rounding)
+            by_count = OrderInteraction(grid=4, orders=(size,), pairs=6)
+            one, other = (observed(metric, network, clean, adversarial) for metric in (by_share, by_count))
+            assert torch.equal(one["change"], other["change"])
+            utility = [
+                next(s.value for s in scores_of(metric, rows) if s.name == "utility")
+                for metric, rows in ((by_share, one), (by_count, other))
+            ]
+            assert utility[0] == utility[1]
+
+
+@pytest.mark.parametrize("metric", [OrderStrength, OrderSeparation, RankInteraction, ContextMaps])
+def test_every_metric_of_orders_can_round_down(metric) -> None:
+    network, clean, adversarial = situation()
+    name, order = ("order", 0.9) if metric is ContextMaps else ("orders", (0.9,))
+    size = 12 if metric is ContextMaps else (12,)
+    made = [
+        metric(grid=4, pairs=4, rounding="down", **{name: order}),
+        metric(grid=4, pairs=4, **{name: size}),
+        metric(grid=4, pairs=4, **{name: order}),
+    ]
+    row = "map" if metric is ContextMaps else "change" if metric is OrderStrength else "interaction"
+    found = [observed(each, network, clean, adversarial)[row] for each in made]
+    assert torch.equal(found[0].nan_to_num(), found[1].nan_to_num())
+    assert not torch.equal(found[0].nan_to_num(), found[2].nan_to_num())
 
 
 def test_pairs_among_neighbours_are_other_pairs() -> None:

@@ -192,6 +192,16 @@ def test_shares_are_rounded_as_decimal_numbers() -> None:
     assert context_sizes([0.0, 1, 0.5, 1.0], 10) == [0, 1, 5, 10]
 
 
+def test_shares_can_be_rounded_down_as_in_the_authors_code() -> None:
+    shares, largest = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95], 16**2 - 2
+    down, nearest = context_sizes(shares, largest, "down"), context_sizes(shares, largest)
+    assert down == [int(largest * share) for share in shares]
+    differ = [share for share, one, other in zip(shares, down, nearest, strict=True) if one != other]
+    assert differ == [0.2, 0.4, 0.7, 0.85, 0.9]
+    assert context_sizes([3, 0.29], 100, "down") == [3, 29]
+    assert "are both 4 of 9" in (orders_fault([0.5, 0.52], 9, "down") or "")
+
+
 @pytest.mark.parametrize(
     ("orders", "message"),
     [([], "found none"), ([1.2], "found 1.2"), ([11], "found 11"), ([-1], "found -1"), ([0.5, 5], "are both 5 of 10")],

@@ -77,7 +77,7 @@ def picture(draw: np.random.Generator) -> tuple[bytes, Pixels, str, str]:
     indexed = Image.fromarray(few, "P")
     indexed.putpalette(palette.ravel().tolist())
     modes: dict[str, tuple[Image.Image, Pixels, tuple[str, ...]]] = {
-        "1": (Image.fromarray(grey > 99), np.repeat(np.where(grey > 99, 255, 0)[:, :, None], 3, 2), ("PNG", "TIFF", "BMP")),
+        "1": (Image.fromarray(grey > 99), np.repeat((grey > 99)[:, :, None] * 255, 3, 2), ("PNG", "TIFF", "BMP")),
         "L": (Image.fromarray(grey), three, ("PNG", "TIFF", "BMP", "PPM", "GIF")),
         "RGB": (Image.fromarray(rgb), rgb, ("PNG", "TIFF", "BMP", "PPM", "WEBP")),
         "LA": (Image.fromarray(np.dstack([grey, opaque]), "LA"), three, ("PNG", "TIFF")),

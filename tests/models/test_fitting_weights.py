@@ -17,7 +17,7 @@ from bench_models.libraries.torchvision import with_current_names
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .stand_ins import put_timm, with_random_statistics
+from .stand_ins import put_timm, put_torchvision, with_random_statistics
 
 ARCHITECTURES = ("mobilenet_v2", "mobilenet_v3_small", "densenet121", "resnet18", "swin_t", "googlenet", "vit_b_16")
 
@@ -125,3 +125,25 @@ def test_timms_own_interpolation_is_kept_unless_another_is_given(caches: Caches,
     options = {"architecture": "timm:test_byobnet", "file": str(tmp_path / "a.pt")}
     assert checkpoint.build(**options).interpolation == "bicubic"
     assert checkpoint.build(**options, interpolation="bilinear").interpolation == "bilinear"
+
+
+def test_a_pretrained_network_can_resize_as_another_evaluation_did(caches: Caches) -> None:
+    """The choice changes the logits of images of another size, and so is part of the network's identity."""
+    images = torch.rand(1, 3, 200, 200, generator=torch.Generator().manual_seed(0))
+    put_torchvision(caches.torch, "squeezenet1_1")
+    own, other = (
+        torchvision_models.build("squeezenet1_1", "IMAGENET1K_V1", **given)
+        for given in ({}, {"interpolation": "bicubic"})
+    )
+    assert (own.interpolation, other.interpolation) == ("bilinear", "bicubic")
+    assert not torch.equal(own(images), other(images))
+    made = [torchvision_models.identity("squeezenet1_1", "IMAGENET1K_V1", given) for given in (None, "bicubic")]
+    assert made[1] == {**made[0], "interpolation": "bicubic"}
+
+    pytest.importorskip("timm")
+    from bench_models.libraries import timm as timm_models
+
+    put_timm(caches.torch, caches.hub, "test_byobnet.r160_in1k")
+    for given, expected in (({}, "bicubic"), ({"interpolation": "bilinear"}, "bilinear")):
+        assert timm_models.build("test_byobnet.r160_in1k", **given).interpolation == expected
+        assert ("interpolation" in timm_models.identity("test_byobnet.r160_in1k", **given)) == bool(given)

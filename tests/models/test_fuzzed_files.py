@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench_core.errors import UsageError
-from bench_core.executors.dispatch import Incomplete
+from bench_core.errors import Incomplete, UsageError
 from bench_core.registry import Origin, Registry, discover
-from bench_core.run import run
+from bench_core.run_suite import run
 from bench_core.suite.load import load_suite
 from bench_models.libraries import checkpoint
 from bench_models.libraries.torchvision import construct

@@ -104,23 +104,23 @@ def offline(
 
 def test_a_suite_runs_on_imagenets_folders_offline(offline, caches: Caches, tmp_path: Path) -> None:
     """The command line, with folders of two ImageNet classes and weights in torch's cache."""
-    put_torchvision(caches.torch, "resnet18")
+    put_torchvision(caches.torch, "resnet34")
     put_pictures(tmp_path / "val", {"n01440764": 2, "n15075141": 1}, (80, 60), ".JPEG")
-    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-34"))
     arguments = ["run", "one.toml", "--data", "val", "--executor", "inline", "--out", "out", "--format", "csv"]
     code, out, errors = offline(*arguments)
     assert code == 0, errors
-    assert "RN-18" in out
+    assert "RN-34" in out
 
 
 def test_missing_weights_are_reported_in_one_line_offline(offline, tmp_path: Path) -> None:
     put_pictures(tmp_path / "val", {"n01440764": 1}, (80, 60), ".JPEG")
-    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-18"))
+    (tmp_path / "one.toml").write_text(SUITE.format(label="RN-34"))
     code, _, errors = offline("run", "one.toml", "--data", "val", "--out", "out")
     assert code == 2
     (line,) = errors.strip().splitlines()
-    assert "models.RN-18: weights are not on this machine: looked for" in line
-    assert "resnet18-f37072fd.pth (try bench fetch one.toml --profile imagenet)" in line
+    assert "models.RN-34: weights are not on this machine: looked for" in line
+    assert "resnet34-b627a593.pth (try bench fetch one.toml --profile imagenet)" in line
 
 
 def test_the_cifar10_profile_runs_on_the_archive(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench_core import cli
 from bench_core.errors import Fault, UsageError
@@ -18,7 +19,7 @@ from bench_core.store import Store
 from bench_core.suite.load import command, load_suite
 from bench_core.types import DataRecipe, WeightsFile
 
-from ..toys import SHAPE
+from ..toys import SHAPE, ToyImages, toy_network
 from .test_weights import FromFile
 
 TOY_DATA = ('kind = "toy_images"', 'kind = "slow"')
@@ -57,6 +58,48 @@ def test_missing_weights_are_reported_before_any_image_is_read(suite: str, regis
     with pytest.raises(UsageError, match=r"models\.A: weights are not on this machine") as raised:
         run(suite, out=tmp_path, registry=registry, executor="inline")
     assert len(raised.value.faults) == 1
+
+
+def test_a_network_that_only_chooses_the_images_is_named_as_such(
+    suite: str, registry: Registry, tmp_path: Path
+) -> None:
+    """The rest of the suite can do without it, as where `--set 'sources=[...]'` leaves few networks."""
+    few = ['sources=["B"]', 'targets=["B"]', "data.kind=toy_images", 'images.rule="correct_by_all"']
+    with pytest.raises(UsageError) as raised:
+        run(load_suite(suite, overrides=[*few, 'images.models=["A", "B"]']), out=tmp_path, registry=registry)
+    (fault,) = map(str, raised.value.faults)
+    assert "models.A: weights are not on this machine" in fault
+    assert fault.endswith(
+        "only images.models, the networks that choose the images, names it: --set images.models=sources)"
+    )
+    with pytest.raises(UsageError) as raised:
+        run(load_suite(suite), out=tmp_path, registry=registry, executor="inline")
+    assert "images.models" not in str(raised.value), "A is a source"
+    result = run(
+        load_suite(suite, overrides=[*few, "images.models=sources"]), out=tmp_path, registry=registry, executor="inline"
+    )
+    assert {score.labels.target for score in result.scores if score.metric == "clean.accuracy"} == {"B"}
+
+
+@pytest.mark.parametrize(
+    ("models", "asked"),
+    [("sources", ["A"]), ("all", ["A", "B"]), ('["B"]', ["B"]), (None, ["A", "B"])],
+)
+def test_the_networks_that_choose_the_images(
+    models: str | None, asked: list[str], registry: Registry, write_suite: Callable[..., str], tmp_path: Path
+) -> None:
+    """A target that does not choose them may misclassify an image, which then counts as a success."""
+    given = ['sources=["A"]', 'targets=["B"]', "images.rule=correct_by_all"]
+    suite = load_suite(write_suite(), overrides=[*given, *([f"images.models={models}"] if models else [])])
+    assert suite.choosing_models == asked
+    result = run(suite, out=tmp_path, registry=registry, executor="inline")
+    images = ToyImages()
+    correct = {
+        name: toy_network(seed)(torch.from_numpy(images.pixels)).argmax(1).tolist()
+        for name, seed in (("A", 1), ("B", 2))
+    }
+    expected = [i for i, label in enumerate(images.labels) if all(correct[name][i] == label for name in asked)]
+    assert list(result.selected) == expected[:12]
 
 
 def test_missing_weights_and_images_are_reported_together(suite: str, registry: Registry, tmp_path: Path) -> None:

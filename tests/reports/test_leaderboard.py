@@ -57,6 +57,21 @@ def test_indistinguishable_entries_tie() -> None:
     assert ranks([entry("a", weak), entry("b", strong), entry("c", like)], highest=False) == [1, 2, 2]
 
 
+def test_a_lower_mean_never_ranks_above_a_higher_mean() -> None:
+    """The second is 2.5 points above the third, but only its difference from the first is certain."""
+    first = np.repeat([1.0, 0.0], [260, 140])
+    second = first.copy()
+    second[:10] = 0  # always where the first succeeds, so that their paired difference is certain
+    third = np.roll(first, 120)
+    third[np.flatnonzero(third)[:20]] = 0
+    entries = [entry("third", third), entry("second", second), entry("first", first)]
+    assert [round(100 * each.value, 1) for each in entries] == [60.0, 62.5, 65.0]
+    assert bootstrap(first - second)[0] > 0
+    assert bootstrap(first - third)[0] < 0
+    assert ranks(entries, highest=True) == [2, 2, 1]
+    assert ranks(entries, highest=False) == [1, 1, 1]
+
+
 def test_an_entry_is_the_mean_over_black_box_pairs_with_its_cost(folder) -> None:
     (given,) = read_contributions([f"me={folder('a')}"])
     (sheet,) = leaderboards([given])

@@ -106,7 +106,7 @@ def dropout_scores() -> Scores:
         labels = Labels("S", attack, "linf")
         arrays = {"fooled": fooled, "corrected": draw.random((N, 1)) < 0.5, "kept": kept}
         rows.append(RowSet("dropout", labels, ImageSet.of("selected", range(N)), arrays))
-    return Scores(summarise(rows, {"dropout": DropoutCorrection((0.5,), 0)}, "all", range(N), [0] * N))
+    return Scores(summarise(rows, {"dropout": DropoutCorrection(rates=(0.5,), cutout=0)}, "all", range(N), [0] * N))
 
 
 def test_corrections_of_different_images_have_no_difference_worst_case_or_mean() -> None:

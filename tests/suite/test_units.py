@@ -7,8 +7,8 @@ import pytest
 from bench_core import load_suite
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
-from bench_core.suite.load import own_suites
+from bench_core.run_suite import resolve_suite
+from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 
 WriteSuite = Callable[..., str]

@@ -14,7 +14,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import first_images
 from bench_core.registry import Origin, Registry
-from bench_core.run import resolve_suite, run
+from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 

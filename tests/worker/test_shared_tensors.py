@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
-from bench_core.run import run
+from bench_core.run_suite import run
 from bench_core.statistics import mean
 from bench_core.types import AttackRecipe, Budget, DataRecipe, Examples, MetricRecipe, Model, Rows, Score, Step, Streams
 from bench_core.worker.instrument import CachedForward

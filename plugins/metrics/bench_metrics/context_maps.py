@@ -14,7 +14,7 @@ from bench_core.statistics import mean
 
 from .coalitions.games import Game
 from .coalitions.image_games import BaselineName, baseline, image_game
-from .coalitions.orders import context_size, orders_fault
+from .coalitions.orders import Rounding, context_size, orders_fault
 from .coalitions.pairs import Among, pairs_among, random_pairs
 from .coalitions.teams import sampled_derivatives
 
@@ -78,6 +78,7 @@ class ContextMaps:
         among: Draw from `all` pairs of cells or only from `neighbours`.
         strongest: Share of the pairs to keep, by `|I^(m)|`.
         baseline: What absent cells show; see `image_games.baseline`.
+        rounding: How a share of the cells becomes a number: to the `nearest`, or `down` as in the authors' code.
     """
 
     order: int | float = 0.5
@@ -87,12 +88,14 @@ class ContextMaps:
     among: Among = "all"
     strongest: Annotated[float, Gt(0), Le(1)] = 0.1
     baseline: BaselineName = "channel_mean"
+    rounding: Rounding = "nearest"
     scores: ClassVar = ("strength", "contrast", "chance")
     rows: ClassVar = ("map",)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Return why images of shape (c, h, w) are rejected, or None."""
-        return grid_fault(self.grid, shape) or orders_fault([self.order], self.grid**2 - 2, option="order")
+        largest = self.grid**2 - 2
+        return grid_fault(self.grid, shape) or orders_fault([self.order], largest, self.rounding, option="order")
 
     @property
     def forwards(self) -> float:
@@ -103,7 +106,7 @@ class ContextMaps:
         absent = baseline(self.baseline, clean.images, data_mean)
         game = image_game(target, clean.images, absent, self.grid, "log_prob", clean.labels)
         pairs = random_pairs(self.pairs, game.players, rng, pairs_among(self.among, self.grid))
-        order = context_size(self.order, game.players - 2)
+        order = context_size(self.order, game.players - 2, self.rounding)
         interaction, maps, control_maps = weighted_contexts(game, order, pairs, self.contexts, rng)
         strength, kept = interaction.abs().topk(max(1, round(self.strongest * self.pairs)), dim=1)
         kept = kept[..., None].expand(-1, -1, game.players)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench_core.types import Examples, Model, Rows, Score, Streams
 else:
     from bench_core.lazy import torch
+
+
+Fill = Literal["channel_mean", "image_mean"]
 
 
 def pixels_left(rate: float, pixels: int) -> int:
@@ -52,13 +55,14 @@ def from_surroundings(images: Tensor, kept: Tensor) -> Tensor:
     return filled
 
 
-def without_square(images: Tensor, side: float, position: Tensor) -> Tensor:
-    """Mask a rectangle that lies inside the image with the mean of each channel (cutout; DeVries and Taylor, 2017).
+def without_square(images: Tensor, side: float, position: Tensor, fill: Tensor) -> Tensor:
+    """Mask a rectangle that lies inside the image (cutout; DeVries and Taylor, 2017).
 
     Args:
         images: Images [n, c, h, w].
         side: Sides of the rectangle as a share of the image's.
         position: Relative position of the rectangle, in [0, 1), [n, 2].
+        fill: What the rectangle shows, [c, 1, 1] or [n, c, 1, 1].
 
     Returns:
         Masked images [n, c, h, w].
@@ -68,7 +72,7 @@ def without_square(images: Tensor, side: float, position: Tensor) -> Tensor:
         for length, start in zip(images.shape[-2:], position.to(images.device).unbind(1), strict=True)
     )
     inside = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(inside, images.mean((2, 3), keepdim=True), images)
+    return torch.where(inside, fill, images)
 
 
 def masked_range(length: int, masked: int, position: Tensor) -> Tensor:
@@ -91,7 +95,8 @@ class DropoutCorrection:
     """Share of the images that fooled the source which it classifies correctly again after pixel dropout or cutout.
 
     Dropout removes a share of the pixels, different ones for every image, and fills them from their surroundings;
-    cutout masks one square at a random position. The clean and the adversarial image have the same mask.
+    cutout masks one square at a random position. The clean and the adversarial image have the same mask. Cutout was
+    defined on normalised images, which it sets to zero: that is the mean of each channel over the data.
 
     Scores: `fooled`, the share of images that fooled the source; `corrected`, labelled by `operation`, over the images
     that fooled it; `kept`, labelled by `operation`, the accuracy on all clean images after the operation. Rows:
@@ -100,10 +105,13 @@ class DropoutCorrection:
     Attributes:
         rates: Shares of the pixels to drop; the number that remains is rounded down.
         cutout: Side of the square as a share of the image's; 0 for no cutout.
+        fill: What the square shows: `channel_mean`, the mean of each channel over the data; `image_mean`, that of each
+            channel of the image itself.
     """
 
     rates: tuple[Annotated[float, Gt(0), Lt(1)], ...] = (0.1, 0.2, 0.3)
     cutout: Annotated[float, Ge(0), Lt(1)] = 0.5
+    fill: Fill = "channel_mean"
     scores: ClassVar = ("corrected", "kept", "fooled")
     labels: ClassVar = ("operation",)
 
@@ -121,17 +129,23 @@ class DropoutCorrection:
                 return f"rates: found {rate:g}, which leaves none of {height * width} pixels (try a smaller rate)"
         return None
 
-    def observe(self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams) -> Mapping[str, Tensor]:
+    def observe(
+        self, clean: Examples, adversarial: Tensor, source: Model, rng: Streams, data_mean: Tensor
+    ) -> Mapping[str, Tensor]:
+        mean = data_mean.to(adversarial).mean((1, 2), keepdim=True)
         corrected, kept = (
-            torch.stack([source(reduced).argmax(1) == clean.labels for reduced in self._reduced(images, rng)], dim=1)
+            torch.stack(
+                [source(reduced).argmax(1) == clean.labels for reduced in self._reduced(images, mean, rng)], dim=1
+            )
             for images in (adversarial, clean.images)
         )
         return {"fooled": source(adversarial).argmax(1) != clean.labels, "corrected": corrected, "kept": kept}
 
-    def _reduced(self, images: Tensor, rng: Streams) -> Iterator[Tensor]:
+    def _reduced(self, images: Tensor, data_mean: Tensor, rng: Streams) -> Iterator[Tensor]:
         """Yield the images after each operation; the masks depend only on `rng`."""
         if self.cutout:
-            yield without_square(images, self.cutout, rng.uniform("cutout", 0, (2,)))
+            fill = images.mean((2, 3), keepdim=True) if self.fill == "image_mean" else data_mean
+            yield without_square(images, self.cutout, rng.uniform("cutout", 0, (2,)), fill)
         pixels = images.shape[-2] * images.shape[-1]
         for index, rate in enumerate(self.rates):
             left = rng.subsets("dropout", index, 1, pixels, pixels_left(rate, pixels)).to(images.device)

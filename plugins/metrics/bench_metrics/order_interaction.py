@@ -12,7 +12,7 @@ from bench_core.grid import grid_fault
 
 from .coalitions.image_games import BaselineName, ClassName, OutputName, baseline, game_classes, image_game
 from .coalitions.mean_interaction import Effort, mean_interaction
-from .coalitions.orders import context_sizes, orders_fault
+from .coalitions.orders import Rounding, context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
 from .order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
 
@@ -41,6 +41,7 @@ class OrderInteraction:
         output: Value of the game: `log_prob`, `others`, `logit` or `margin`; see `image_games.OUTPUTS`.
         of: Class of the game: the `true` one, or the `target` of the attack; see `image_games.game_classes`.
         baseline: What absent cells show; see `image_games.baseline`.
+        rounding: How a share of the cells becomes a number: to the `nearest`, or `down` as in the authors' code.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -53,6 +54,7 @@ class OrderInteraction:
     output: OutputName = "log_prob"
     of: ClassName = "true"
     baseline: BaselineName = "channel_mean"
+    rounding: Rounding = "nearest"
     scores: ClassVar = SCORES
     labels: ClassVar = LABELS
     rows: ClassVar = ROWS
@@ -64,7 +66,7 @@ class OrderInteraction:
         least = 4 * 2 * len(IMAGES) * self.contexts
         if self.forwards_each and self.forwards_each < least:
             return f"forwards_each: found {self.forwards_each}, fewer than two pairs take (try {least} or more)"
-        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
+        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2, self.rounding)
 
     @property
     def effort(self) -> Effort:
@@ -85,11 +87,11 @@ class OrderInteraction:
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, self.output, classes)
             for images in (clean.images, adversarial)
         ]
-        sizes = context_sizes(self.orders, self.grid**2 - 2)
+        sizes = context_sizes(self.orders, self.grid**2 - 2, self.rounding)
         return rows_of(mean_interaction(games, sizes, self.effort, rng, pairs_among(self.among, self.grid)))
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
-        return scores_by_order(rows, self.orders, self.grid**2)
+        return scores_by_order(rows, self.orders, self.grid**2, self.rounding)
 
 
 METRICS = {"order_interaction": OrderInteraction}

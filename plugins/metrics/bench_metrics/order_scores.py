@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
-from .coalitions.orders import context_sizes
+from .coalitions.orders import Rounding, context_sizes
 from .sampling_error import sampling_error
 
 if TYPE_CHECKING:
@@ -41,13 +41,16 @@ def rows_of(estimate: Estimate) -> Mapping[str, Tensor]:
     }
 
 
-def scores_by_order(rows: Rows, orders: Sequence[int | float], players: int) -> Iterator[Score]:
+def scores_by_order(
+    rows: Rows, orders: Sequence[int | float], players: int, rounding: Rounding = "nearest"
+) -> Iterator[Score]:
     """Yield the scores of `rows_of` (arXiv:2103.07364, sec. 3).
 
     Args:
         rows: Rows of all images.
         orders: Players in a context (int), or shares of players - 2 (float).
         players: Number n of players.
+        rounding: How shares are rounded.
 
     Yields:
         Scores named in `SCORES`, labelled by `order`: `interaction`, `I^(m)`, labelled by `images` as well; `change`,
@@ -56,7 +59,7 @@ def scores_by_order(rows: Rows, orders: Sequence[int | float], players: int) -> 
         standard error of `change` due to sampling. `forwards`, without labels, are the forward passes per image.
     """
     interaction, change = np.asarray(rows["interaction"], np.float64), np.asarray(rows["change"], np.float64)
-    for index, (order, m) in enumerate(zip(orders, context_sizes(orders, players - 2), strict=True)):
+    for index, (order, m) in enumerate(zip(orders, context_sizes(orders, players - 2, rounding), strict=True)):
         for column, images in enumerate(IMAGES):
             labels = {"order": f"{order}", "images": images}
             yield mean("interaction", interaction[:, index, column], labels)

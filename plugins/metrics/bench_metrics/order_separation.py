@@ -13,7 +13,7 @@ from bench_core.grid import grid_fault
 
 from .coalitions.image_games import BaselineName, baseline, image_game
 from .coalitions.mean_interaction import Effort, mean_interaction
-from .coalitions.orders import context_sizes, orders_fault
+from .coalitions.orders import Rounding, context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
 from .discrimination import auroc, fisher
 
@@ -37,6 +37,7 @@ class OrderSeparation:
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
         baseline: What absent cells show; see `image_games.baseline`.
+        rounding: How a share of the cells becomes a number: to the `nearest`, or `down` as in the authors' code.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -44,12 +45,13 @@ class OrderSeparation:
     pairs: Annotated[int, Ge(2)] = 100
     among: Among = "all"
     baseline: BaselineName = "channel_mean"
+    rounding: Rounding = "nearest"
     scores: ClassVar = ("fisher", "fisher_exact", "auroc")
     labels: ClassVar = ("order",)
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Return why images of shape (c, h, w) are rejected, or None."""
-        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
+        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2, self.rounding)
 
     @property
     def forwards(self) -> float:
@@ -63,7 +65,7 @@ class OrderSeparation:
             image_game(source, images, baseline(self.baseline, images, data_mean), self.grid, "log_prob", clean.labels)
             for images in (clean.images, adversarial)
         ]
-        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
+        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2, self.rounding), pairs_among(self.among, self.grid)
         estimate = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
         return {"interaction": estimate.mean, "error": estimate.error}
 

@@ -14,6 +14,7 @@ from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
 from .coalitions.image_games import BaselineName
+from .coalitions.orders import Rounding
 from .coalitions.pairs import Among
 from .order_interaction import OrderInteraction
 
@@ -42,6 +43,7 @@ class OrderStrength:
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
         baseline: What absent cells show; see `image_games.baseline`.
+        rounding: How a share of the cells becomes a number: to the `nearest`, or `down` as in the authors' code.
     """
 
     grid: Annotated[int, Ge(2)] = 16
@@ -50,6 +52,7 @@ class OrderStrength:
     pairs: Annotated[int, Ge(2)] = 100
     among: Among = "all"
     baseline: BaselineName = "channel_mean"
+    rounding: Rounding = "nearest"
     scores: ClassVar = ("change", "pearson")
     labels: ClassVar = ("order", "iterations")
     rows: ClassVar = ()
@@ -57,7 +60,9 @@ class OrderStrength:
     @property
     def at_one_step(self) -> OrderInteraction:
         """The metric that is computed after each of the iterations."""
-        return OrderInteraction(self.grid, self.orders, self.pairs, among=self.among, baseline=self.baseline)
+        return OrderInteraction(
+            self.grid, self.orders, self.pairs, among=self.among, baseline=self.baseline, rounding=self.rounding
+        )
 
     def check(self, shape: tuple[int, int, int]) -> str | None:
         """Return why images of shape (c, h, w) are rejected, or None."""

@@ -14,7 +14,7 @@ from bench_core.statistics import mean
 
 from .coalitions.image_games import BaselineName, baseline, image_game
 from .coalitions.mean_interaction import Effort, mean_interaction
-from .coalitions.orders import context_sizes, orders_fault
+from .coalitions.orders import Rounding, context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class RankInteraction:
         pairs: Random pairs of cells per image and order, with one context each.
         among: Draw from `all` pairs of cells or only from `neighbours`.
         baseline: What absent cells show; see `image_games.baseline`.
+        rounding: How a share of the cells becomes a number: to the `nearest`, or `down` as in the authors' code.
     """
 
     ranks: tuple[Annotated[float, Gt(0), Le(1)], ...] = (1.0, 0.25, 0.0625)
@@ -71,6 +72,7 @@ class RankInteraction:
     pairs: Annotated[int, Ge(2)] = 100
     among: Among = "all"
     baseline: BaselineName = "channel_mean"
+    rounding: Rounding = "nearest"
     scores: ClassVar = ("interaction", "change", "effect")
     labels: ClassVar = ("rank", "order", "images")
 
@@ -82,7 +84,7 @@ class RankInteraction:
         if len(set(kept)) < len(kept):
             size = f"{shape[1]} x {shape[2]} pixels"
             return f"ranks: found {list(self.ranks)}, which are the ranks {kept} of {size} (try different ranks)"
-        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2)
+        return grid_fault(self.grid, shape) or orders_fault(self.orders, self.grid**2 - 2, self.rounding)
 
     @property
     def forwards(self) -> float:
@@ -97,7 +99,7 @@ class RankInteraction:
             for images in (clean.images, adversarial)
             for cut in (images if share == 1 else cut_to_rank(images, share) for share in self.ranks)
         ]
-        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2), pairs_among(self.among, self.grid)
+        sizes, pairs = context_sizes(self.orders, self.grid**2 - 2, self.rounding), pairs_among(self.among, self.grid)
         estimate = mean_interaction(games, sizes, Effort(self.pairs), rng, pairs)
         return {"interaction": estimate.mean.unflatten(-1, (2, len(self.ranks)))}
 

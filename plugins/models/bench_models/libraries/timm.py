@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.files import file_digest
@@ -29,12 +29,13 @@ if importlib.util.find_spec("timm") is None:
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def identity(name: str) -> Mapping[str, Any]:
+def identity(name: str, interpolation: str | None = None) -> Mapping[str, Any]:
     """Return the digest of the weights, without importing torch. Raises UsageError for an unknown network."""
-    return {"network": name, "weights": digests_of(files(name)), "timm": importlib.metadata.version("timm")}
+    known = {"network": name, "weights": digests_of(files(name)), "timm": importlib.metadata.version("timm")}
+    return known | ({"interpolation": interpolation} if interpolation else {})
 
 
-def files(name: str) -> Sequence[WeightsFile]:
+def files(name: str, **_options: Any) -> Sequence[WeightsFile]:
     """Return the file that is needed, at its path in the hub's cache; old weights are in torch's cache."""
     networks = timm_networks()
     if name not in networks:
@@ -73,8 +74,12 @@ def _hint(name: str, known: Collection[str]) -> str:
     return f"(which weights? {', '.join(tags)})" if tags else did_you_mean(name, known)
 
 
-def build(name: str) -> Model:
-    """Load a pretrained network, for example `inception_v3.tf_in1k`.
+def build(name: str, interpolation: Literal["bilinear", "bicubic"] | None = None) -> Model:
+    """Load a pretrained network.
+
+    Args:
+        name: Network and weights, for example `inception_v3.tf_in1k`.
+        interpolation: How images of another size than the network's are resized, by default as timm evaluates it.
 
     Returns:
         Images [n, 3, h, w] in [0, 1] to logits [n, classes].
@@ -93,14 +98,15 @@ def build(name: str) -> Model:
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except (KeyError, RuntimeError) as error:  # raised by timm's renaming of entries, or by torch
         raise weights_error(file, error) from None
-    return preprocessed(lean(network))
+    return preprocessed(lean(network), interpolation)
 
 
-def preprocessed(network: nn.Module) -> Model:
-    """Wrap a timm network in the preprocessing of its own settings."""
+def preprocessed(network: nn.Module, interpolation: str | None = None) -> Model:
+    """Wrap a timm network in the preprocessing of its own settings, with another interpolation if one is given."""
     from .preprocessing import Preprocessed, preset_of
 
-    return Preprocessed(network, **preset_of(network))
+    preset = preset_of(network)
+    return Preprocessed(network, **preset | {"interpolation": interpolation or preset["interpolation"]})
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench_core.errors import Fault, UsageError, did_you_mean
 from bench_core.types import WeightsFile
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from bench_core.types import Model
 
 
-def identity(name: str, weights: str) -> Mapping[str, Any]:
+def identity(name: str, weights: str, interpolation: str | None = None) -> Mapping[str, Any]:
     """Return the digest of the weights, without importing torch. Raises UsageError for unknown weights."""
     version = importlib.metadata.version("torchvision")
-    return {"network": name, "weights": digests_of(files(name, weights)), "torchvision": version}
+    known = {"network": name, "weights": digests_of(files(name, weights)), "torchvision": version}
+    return known | ({"interpolation": interpolation} if interpolation else {})
 
 
-def files(name: str, weights: str) -> Sequence[WeightsFile]:
+def files(name: str, weights: str, **_options: Any) -> Sequence[WeightsFile]:
     """Return the file that is needed, at the path where torchvision looks for it."""
     published = find_weights(name, weights)
     return [cached_by_torch(published.url, published.size)]
@@ -41,12 +42,13 @@ def find_weights(name: str, enum: str) -> Published:
     return networks[name][enum]
 
 
-def build(name: str, weights: str) -> Model:
+def build(name: str, weights: str, interpolation: Literal["bilinear", "bicubic"] | None = None) -> Model:
     """Load a network from torchvision's cache.
 
     Args:
         name: Network, for example `resnet34`.
         weights: Name in its enum of weights, for example `IMAGENET1K_V1`.
+        interpolation: How images of another size than the network's are resized, by default as torchvision does.
 
     Returns:
         Images [n, 3, h, w] in [0, 1] to logits [n, 1000].
@@ -66,7 +68,7 @@ def build(name: str, weights: str) -> Model:
     side = preset.crop_size[0]
     network = construct(name, side)
     load_entries(network, with_current_names(state_dict_of(read_checkpoint(file), file)), file)
-    return Preprocessed(lean(network), preset.mean, preset.std, side, preset.interpolation.value)
+    return Preprocessed(lean(network), preset.mean, preset.std, side, interpolation or preset.interpolation.value)
 
 
 def construct(name: str, side: int = 224, **options: Any) -> nn.Module:
