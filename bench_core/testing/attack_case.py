@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -16,6 +17,8 @@ from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
 from .verdicts import Skipped, with_input
+
+NO_OPTIONS: Json = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,15 @@ class AttackCase:
         raise Skipped(f"it rejects such images: {reasons[0]}")
 
     def inputs(
-        self, channels: int | None = None, count: int = 4, odd: bool = False, inplace: bool = False, **changes: Any
+        self, channels: int | None = None, count: int = 4, odd: bool = False, of: Json = NO_OPTIONS, **changes: Any
     ) -> tuple[nn.Module, Examples, Budget]:
-        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack."""
+        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack.
+
+        `of` are options of the network, and `changes` fields of the budget.
+        """
         limits = budget(self.norm, **changes)
         shape = self.shape(channels, odd, **changes)
-        model = network(shape[0], inplace=inplace)
+        model = network(shape[0], **of)
         rejection = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
         if rejection:
             raise Skipped(f"it rejects the kit's network: {rejection}")

@@ -74,7 +74,13 @@ def three_channels(case: AttackCase) -> None:
 @RULES.add(declarable=True)
 def inplace_network(case: AttackCase) -> None:
     """The network may overwrite its features in place and use a module twice."""
-    case.run(*case.inputs(inplace=True), extra="a network with in-place ReLUs, each used twice")
+    case.run(*case.inputs(of={"inplace": True}), extra="a network with in-place ReLUs, each used twice")
+
+
+@RULES.add(declarable=True)
+def channels_last(case: AttackCase) -> None:
+    """The network may use the channels-last memory format, in which its features are not contiguous."""
+    case.run(*case.inputs(channels=3, of={"channels_last": True}), extra="a network in the channels-last format")
 
 
 @RULES.add(declarable=True)

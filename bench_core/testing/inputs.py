@@ -77,7 +77,9 @@ class Recording(nn.Module):
         return logits
 
 
-def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0) -> nn.Module:
+def network(
+    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False
+) -> nn.Module:
     """Build a frozen residual network with random weights, for images of any size.
 
     It is smooth, so that the sign of a gradient is never decided by rounding.
@@ -87,6 +89,7 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
         seed: The seed of the weights.
         inplace: Use ReLUs that overwrite the features, each twice, instead of smooth activations.
         shift: The number of identity modules put first, which changes the names of the others.
+        channels_last: Use the channels-last memory format, as the networks of most suites do.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -112,7 +115,7 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
     made.get_parameter(f"{len(made) - 1}.bias").sub_(
         made(torch.full((1, channels, 8, 8), 0.5))[0]
     )  # so that all classes occur
-    return made
+    return made.to(memory_format=torch.channels_last) if channels_last else made
 
 
 def examples(

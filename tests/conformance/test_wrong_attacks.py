@@ -79,7 +79,12 @@ def recipe(**differences: Any) -> AttackRecipe:
 def test_the_right_one_breaks_nothing() -> None:
     found = verdicts("attacks", recipe())
     assert {each.status for each in found} == {"holds"}, [str(each) for each in found if each.status != "holds"]
-    assert len(found) == 40
+    assert len(found) == 42
+
+
+def test_a_gradient_may_be_flattened_with_view() -> None:
+    found = verdicts("attacks", recipe(gradient=flattens_gradient), {"channels_last", "contract"})
+    assert {each.status for each in found} == {"holds"}, [str(each) for each in found if each.status != "holds"]
 
 
 # The gradients that are wrong
@@ -126,6 +131,17 @@ def unguarded_momentum(attack: Ascent, model: Model, images: Tensor, examples: E
         (1, 2, 3), keepdim=True
     )
     return attack.memory["m"]
+
+
+def flattens_features(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """A sensitivity of each feature with `view`, which needs contiguous memory."""
+    model[0](images).view(len(images), -1).abs().amax(1)
+    return usual(attack, model, images, examples)
+
+
+def flattens_gradient(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    gradient = usual(attack, model, images, examples)
+    return gradient / gradient.view(len(gradient), -1).norm(dim=1).view(-1, 1, 1, 1)
 
 
 def chosen_by_name(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
@@ -240,6 +256,7 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
     "a seed of its own": ("determinism", "seed does not decide", recipe(gradient=draws_from_the_clock)),
     "zero over zero": ("zero_gradient", "", recipe(gradient=unguarded_momentum)),
     "modules chosen by name": ("module_names", "names of the modules", recipe(gradient=chosen_by_name)),
+    "features taken for contiguous": ("channels_last", "view", recipe(gradient=flattens_features)),
     "hooks that fail in place": ("inplace_network", "raised RuntimeError", recipe(gradient=full_backward_hooks)),
     "hooks never removed": ("early_close", "hooks", recipe(gradient=hooks_until_the_end)),
     "one image at a time": ("batching", "8 images take", recipe(gradient=one_by_one)),

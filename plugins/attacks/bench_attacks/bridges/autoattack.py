@@ -64,11 +64,9 @@ class AutoAttack:
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from pyautoattack.autoattack import AutoAttack as LibraryAttack
 
-        from .contiguous import Contiguous
-
         version = "custom" if self.only else self.version
         attack = LibraryAttack(
-            Contiguous(model),
+            model,
             attacks=list(self.only) or None,
             device=examples.images.device,
             eps=self.budget.eps,

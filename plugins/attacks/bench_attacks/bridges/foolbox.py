@@ -100,13 +100,11 @@ class FoolboxAttack:
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        from .contiguous import Contiguous
-
         library = importlib.import_module(LIBRARY)
         accepted = {option["name"] for option in self.described["options"]}
         from_budget = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in accepted}
         attack = getattr(library.attacks, self.name)(**from_budget, **self.options)
-        wrapped = library.PyTorchModel(Contiguous(model), bounds=(0, 1), device=examples.images.device)
+        wrapped = library.PyTorchModel(model, bounds=(0, 1), device=examples.images.device)
         criterion = library.criteria.Misclassification(examples.labels.clone())
         if examples.targets is not None:
             criterion = library.criteria.TargetedMisclassification(examples.targets.clone())

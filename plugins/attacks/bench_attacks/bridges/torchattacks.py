@@ -134,8 +134,6 @@ class TorchattacksAttack:
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        from .contiguous import Contiguous
-
         arguments = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.accepted}
         if "n_classes" in self.accepted:
             with torch.no_grad():
@@ -143,7 +141,7 @@ class TorchattacksAttack:
         if "seed" in self.accepted:
             arguments["seed"] = torch.initial_seed() % 2**31
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
-        attack = getattr(importlib.import_module(LIBRARY), self.name)(Contiguous(model), **arguments, **options)
+        attack = getattr(importlib.import_module(LIBRARY), self.name)(model, **arguments, **options)
         labels = examples.labels
         if examples.targets is not None:
             attack.set_mode_targeted_by_label(quiet=True)
