@@ -33,16 +33,24 @@ class Block(nn.Module):
 
 
 class ZeroGradient(nn.Module):
-    """A network with the logits of `inner`, and a gradient of exactly zero until `awake` is set."""
+    """A network with the logits of `inner`, whose gradient is exactly zero in the first calls that need a gradient.
 
-    def __init__(self, inner: nn.Module) -> None:
+    Attributes:
+        zeros: The number of calls with a gradient of zero.
+        calls: The number of calls so far that needed a gradient.
+    """
+
+    def __init__(self, inner: nn.Module, zeros: float) -> None:
         super().__init__()
-        self.inner, self.awake = inner, False
+        self.inner, self.zeros, self.calls = inner, zeros, 0
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.inner(images)
-        return logits if self.awake or not logits.requires_grad else logits.detach() + 0 * logits
+        if not logits.requires_grad:
+            return logits
+        self.calls += 1
+        return logits if self.calls > self.zeros else logits.detach() + 0 * logits
 
 
 class Failing(nn.Module):
