@@ -45,11 +45,19 @@ class AttackCase:
 
     def declared(self) -> Mapping[str, str]:
         """Return the deviations that the attack declares, with their reasons."""
-        attack = self.attack(budget(self.norm))
-        deviations = dict(getattr(attack, "deviations", {}))
-        if getattr(attack, "global_seed", False):
-            deviations.setdefault("batch_independence", "it uses the global random generators (global_seed = True)")
+        deviations = dict(getattr(self.attack(budget(self.norm)), "deviations", {}))
+        if self.draws_globally:
+            deviations.setdefault("batch_independence", "it draws from the global generators (global_seed = True)")
         return deviations
+
+    def excuses(self, rule: str) -> bool:
+        """Return whether the attack itself declares a deviation from a rule."""
+        return rule in getattr(self.attack(budget(self.norm)), "deviations", {})
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether the attack declares that it draws from the global generators."""
+        return bool(getattr(self.attack(budget(self.norm)), "global_seed", False))
 
     def refuses(self) -> str | None:
         """Return the reason why the attack accepts no budget of this norm, or None."""

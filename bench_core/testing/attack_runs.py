@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..types import Budget, Examples
 from ..worker.attack_run import AttackRun
@@ -39,24 +40,47 @@ def batch_independence(case: AttackCase) -> None:
     """The result of an image does not depend on the other images of the batch.
 
     Every step of a batch of four is compared with the same step of each image alone, in float64 to exclude rounding.
+    With `global_seed`, an image draws other numbers when it is alone; but with the same seed, at the same place and
+    beside other images, its result must be the same.
     """
-    _, batch, limits = case.inputs(random_start=True)
+    model, batch, limits = case.inputs(random_start=True)
     together = _precise(case, batch, limits)
+    if case.draws_globally:
+        for i, beside in enumerate(_beside_others(case, model, batch, limits, together[-1].dtype)):
+            difference = _difference([images[i] for images in beside], [images[i] for images in together])
+            if difference:
+                found = f"image {i} {difference} beside other images, with the same seed"
+                raise Broken(found, describe(batch, limits), declarable=case.excuses("batch_independence"))
     for i in range(len(batch.ids)):
         alone = _precise(case, batch.take(slice(i, i + 1)), limits, together[-1].dtype)
-        for step, (single, batched) in enumerate(zip(alone, together, strict=False), 1):
-            gap = (single[0] - batched[i]).abs()
-            rounding = 0.0 if single.dtype == torch.float64 else 0.02
-            if (gap > 1e-6).double().mean() > rounding:
-                raise Broken(
-                    f"image {i} differs by {gap.max():.3g} at step {step} when attacked alone "
-                    f"({(gap > 1e-6).double().mean():.0%} of its pixels)",
-                    describe(batch, limits),
-                )
-        if len(alone) < len(together) and not torch.equal(alone[-1][0], together[-1][i]):
-            raise Broken(
-                f"image {i} takes {len(alone)} steps alone and {len(together)} in a batch", describe(batch, limits)
-            )
+        difference = _difference([images[0] for images in alone], [images[i] for images in together])
+        if difference:
+            raise Broken(f"image {i} {difference} when attacked alone", describe(batch, limits))
+
+
+def _beside_others(
+    case: AttackCase, model: nn.Module, batch: Examples, limits: Budget, dtype: torch.dtype
+) -> Iterator[list[Tensor]]:
+    """Attack each image i at its place and with its random numbers, while all other images are inverted."""
+    for i in range(len(batch.ids)):
+        images = 1 - batch.images
+        images[i] = batch.images[i]
+        with torch.no_grad():
+            labels = model(images).argmax(1)
+        yield _precise(case, Examples(images, labels, batch.ids, batch.targets), limits, dtype)
+
+
+def _difference(found: list[Tensor], expected: list[Tensor]) -> str:
+    """Describe where the steps [c, h, w] of one image differ from those expected; empty if they do not."""
+    for step, (image, other) in enumerate(zip(found, expected, strict=False), 1):
+        gap = (image - other).abs()
+        rounding = 0.0 if image.dtype == torch.float64 else 0.02
+        share = (gap > 1e-6).double().mean()
+        if share > rounding:
+            return f"differs by {gap.max():.3g} at step {step} ({share:.0%} of its pixels)"
+    if len(found) < len(expected) and not torch.equal(found[-1], expected[-1]):
+        return f"takes {len(found)} steps, not {len(expected)},"
+    return ""
 
 
 def _precise(case: AttackCase, batch: Examples, limits: Budget, dtype: torch.dtype = torch.float64) -> list[Tensor]:

@@ -119,7 +119,7 @@ def applicable(subject: Subject) -> list[Rule]:
 
 
 def judge(subject: Subject, rule: Rule) -> Verdict:
-    """Check one rule of a subject. If a declared deviation is found, the status is `declared`, not `broken`."""
+    """Check one rule of a subject. A deviation that it declares has the status `declared`, unless the plugin raised."""
     status, message, given = _outcome(subject, rule)
     return Verdict(subject.name, rule.name, status, message, given, subject.kind)
 
@@ -136,7 +136,7 @@ def _outcome(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
         try:
             rule.ask(subject)
         except Broken as broken:
-            if reason is None:
+            if reason is None or not broken.declarable:
                 return "broken", str(broken), broken.given
             return "declared", f"{reason}; found: {broken}", broken.given
     except Skipped as unasked:

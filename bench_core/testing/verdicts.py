@@ -15,11 +15,15 @@ OUTCOMES: Mapping[Status, str] = {"broken": "failed", "holds": "passed", "declar
 
 
 class Broken(Exception):
-    """A rule does not hold; `given` describes the input."""
+    """A rule does not hold; `given` describes the input.
 
-    def __init__(self, what: str, given: str = "") -> None:
+    A deviation that a plugin declares does not excuse it if the plugin `raised`, or if the rule found something other
+    than what may be declared (`declarable` is False).
+    """
+
+    def __init__(self, what: str, given: str = "", raised: bool = False, declarable: bool = True) -> None:
         super().__init__(what)
-        self.given = given
+        self.given, self.raised, self.declarable = given, raised, declarable and not raised
 
 
 class Skipped(Exception):
@@ -91,4 +95,4 @@ def with_input(given: str) -> Iterator[None]:
     except ContractError as error:
         raise Broken(str(error), given) from error
     except (Exception, SystemExit) as error:
-        raise Broken(raised(error), given) from error
+        raise Broken(raised(error), given, raised=True) from error

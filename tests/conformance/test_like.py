@@ -145,5 +145,6 @@ def test_an_attack_that_yields_only_its_last_images_is_compared_by_these() -> No
 @pytest.mark.parametrize(("name", "reference"), [("torchattacks:PGD", "pgd"), ("pgd", "torchattacks:PGD")])
 def test_a_library_with_the_same_attack_is_like_it(installed: Registry, name: str, reference: str) -> None:
     pytest.importorskip("torchattacks")
-    verdicts = [judge(subject, like(installed, reference)) for subject in subjects(installed, offers(installed, name))]
-    assert [verdict.status for verdict in verdicts if "(linf)" in verdict.subject] == ["holds"], verdicts
+    (linf, l2) = subjects(installed, offers(installed, name))
+    assert judge(linf, like(installed, reference)).status == "holds"
+    assert applicable(l2)[0].name == "all" or judge(l2, like(installed, reference)).status == "unasked"

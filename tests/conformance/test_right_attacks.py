@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from bench_core.types import AttackRecipe, Examples, Model
@@ -30,3 +31,64 @@ def test_a_gradient_may_be_flattened_with_view() -> None:
 @pytest.mark.parametrize("yields", [last, list])
 def test_an_attack_may_yield_at_its_end(yields: Any) -> None:
     assert not not_holding(recipe(yields=yields), {"zero_gradient"})
+
+
+class GlobalDraws(Ascent):
+    """An attack that draws from torch's generator, as the attacks of libraries do."""
+
+    global_seed = True
+
+
+def global_draws(gradient: Any, **declared: str) -> AttackRecipe:
+    class Declared(GlobalDraws):
+        deviations = declared
+
+    return AttackRecipe(lambda budget: Declared(budget, gradient=gradient), "It draws from the global generators.")
+
+
+def noisy(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    return usual(attack, model, images + 0.01 * torch.randn_like(images), examples)
+
+
+def mixed(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """The gradient at a mixture with another image of the batch (Admix)."""
+    return usual(attack, model, images + 0.2 * images[torch.randperm(len(images))], examples)
+
+
+def single_images_fail(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    if len(images) == 1:
+        raise IndexError("no other image to mix")
+    return noisy(attack, model, images, examples)
+
+
+def test_global_draws_excuse_other_draws_but_no_coupling_of_images() -> None:
+    (found, _) = verdicts("attacks", global_draws(noisy), {"batch_independence"})
+    assert found.status == "declared"
+    assert "global_seed = True" in found.message
+    (found, _) = verdicts("attacks", global_draws(usual), {"batch_independence"})
+    assert found.status == "holds"
+    (found, _) = verdicts("attacks", global_draws(mixed), {"batch_independence"})
+    assert found.status == "broken"
+    assert "beside other images, with the same seed" in found.message
+    (found, _) = verdicts("attacks", global_draws(mixed, batch_independence="it mixes images"), {"batch_independence"})
+    assert found.status == "declared"
+    assert "it mixes images" in found.message
+
+
+def test_an_exception_is_never_declared() -> None:
+    declared = {"batch_independence": "it mixes images", "one_image": "it mixes images"}
+    found = verdicts("attacks", global_draws(single_images_fail, **declared), set(declared))
+    assert [each.status for each in found] == ["broken"] * 4
+    assert all("raised IndexError: no other image to mix" in each.message for each in found)
+
+
+def along_the_last_step(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """The gradient at points along the last step (EMI); before the first step they are the same point."""
+    back = images - attack.memory.get("last", images)
+    attack.memory["last"] = images
+    points = (images + share * back for share in (-0.7, -0.3, 0.3, 0.7))
+    return torch.stack([usual(attack, model, point, examples) for point in points]).sum(0)
+
+
+def test_points_that_coincide_in_the_first_step_are_no_repetition() -> None:
+    assert not not_holding(recipe(gradient=along_the_last_step), {"batching"})

@@ -49,7 +49,6 @@ class AutoAttack:
     global_seed: ClassVar[bool] = True
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "its cost depends on how soon an image is fooled",
             "first_step": "it sets its own steps, and returns an image that it does not fool unchanged",
             "ascent": "it returns an image that it does not fool unchanged",

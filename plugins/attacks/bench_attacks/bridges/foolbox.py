@@ -85,7 +85,6 @@ class FoolboxAttack:
             "batching": "a search evaluates the same images again",
         }
         return {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "the library does not declare what its attacks cost",
             **(of_search if search else {}),
         }

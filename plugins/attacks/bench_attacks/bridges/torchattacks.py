@@ -113,7 +113,6 @@ class TorchattacksAttack:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
         search = "a search, or noise, that returns the clean image if it would leave the ball"
         return {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "the library does not declare what its attacks cost",
             **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
             **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
