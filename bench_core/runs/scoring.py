@@ -19,6 +19,8 @@ from ..tables.pivot import pivot
 from ..tables.table import Table
 from ..types import Metric
 
+PLAIN = "pgd"  # the attack whose success warnings compare with that of others
+
 
 def score_run(
     suite: Suite,
@@ -46,7 +48,8 @@ def score_run(
     """
     summarised = summarise(rows, metrics, suite.images.rule, selected, truth)
     scores = Scores([*summarised, *derive(Scores(summarised), suite)])
-    warned = warnings(rows, scores, suite.budgets) if warn else []
+    plain = [label for label, attack in suite.attacks.items() if attack.recipe == PLAIN]
+    warned = warnings(rows, scores, suite.budgets, plain) if warn else []
     result = Result(suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published)
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
 

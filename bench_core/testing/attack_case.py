@@ -59,6 +59,16 @@ class AttackCase:
         """Whether the attack declares that it draws from the global generators."""
         return bool(getattr(self.attack(budget(self.norm)), "global_seed", False))
 
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether the attack declares that it returns an image that it does not fool unchanged."""
+        return bool(getattr(self.attack(budget(self.norm)), "all_or_nothing", False))
+
+    def needs_movement(self) -> None:
+        """Raise Skipped if the attack may return images unchanged, for rules that look at every image's movement."""
+        if self.all_or_nothing:
+            raise Skipped("it returns an image that it does not fool unchanged (all_or_nothing = True)")
+
     def refuses(self) -> str | None:
         """Return the reason why the attack accepts no budget of this norm, or None."""
         try:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..worker.instrument import PassCounter
 from .attack_case import AttackCase
-from .inputs import Recording, describe
+from .inputs import Recording, budget, describe
 from .verdicts import Broken, Rules, Skipped
 
 RULES = Rules()
@@ -16,6 +16,7 @@ RULES = Rules()
 @RULES.add(declarable=True)
 def first_step(case: AttackCase) -> None:
     """Images are yielded after each step: the first are not the clean images, and no step is missing."""
+    case.needs_movement()
     for count in (1, 3):
         model, batch, limits = case.inputs(steps=count)
         reached = case.run(model, batch, limits)
@@ -28,6 +29,7 @@ def first_step(case: AttackCase) -> None:
 @RULES.add(declarable=True)
 def random_start(case: AttackCase) -> None:
     """Only a random start moves an image before the first step, and it comes from the image's own stream."""
+    case.needs_movement()
     model, batch, limits = case.inputs(random_start=True, step_size=0.0)
     if not case.uses_gradient():
         raise Skipped("it computes no gradient")
@@ -42,6 +44,7 @@ def random_start(case: AttackCase) -> None:
 @RULES.add(declarable=True)
 def ascent(case: AttackCase) -> None:
     """The attack increases the loss, cross-entropy and margin, on average over the images."""
+    case.needs_movement()
     for loss in ("cross_entropy", "margin"):
         model, batch, limits = case.inputs(loss=loss)
         if not case.uses_gradient():
@@ -53,8 +56,25 @@ def ascent(case: AttackCase) -> None:
 
 
 @RULES.add(declarable=True)
+def all_or_nothing(case: AttackCase) -> None:
+    """An attack that declares `all_or_nothing` returns images that fool the network, and the others unchanged."""
+    if not case.all_or_nothing:
+        raise Skipped("it does not declare all_or_nothing")
+    for scale in (1, 4):
+        model, batch, limits = case.inputs(eps=scale * budget(case.norm).eps)
+        reached = case.run(model, batch, limits)[-1]
+        with torch.no_grad():
+            fooled = model(reached).argmax(1) != batch.labels
+        wrong = ~fooled & (reached != batch.images).flatten(1).any(1)
+        if wrong.any():
+            found = f"images {wrong.nonzero().flatten().tolist()} changed and do not fool the network"
+            raise Broken(found, describe(batch, limits))
+
+
+@RULES.add(declarable=True)
 def targeted(case: AttackCase) -> None:
     """A targeted attack increases the likelihood of the target class, and more than an untargeted one does."""
+    case.needs_movement()
     if not case.uses_gradient():
         raise Skipped("it computes no gradient")
     for loss in ("cross_entropy", "margin"):

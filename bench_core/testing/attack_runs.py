@@ -103,6 +103,7 @@ def zero_gradient(case: AttackCase) -> None:
     The gradient is exactly zero in the first third of the network's calls. Every image must then end elsewhere than
     with a gradient that is always zero. Calls are counted, not steps, because an attack may yield once, at its end.
     """
+    case.needs_movement()
     model, batch, limits = case.inputs(steps=6)
     usual, always = ZeroGradient(model, 0), ZeroGradient(model, math.inf)
     case.run(usual, batch, limits)

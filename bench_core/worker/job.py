@@ -164,8 +164,10 @@ def _checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
 def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:
     """Return the rows that the host records of every attack."""
     count, delta = len(images), images - run.examples.images
+    all_or_nothing = getattr(run.attack, "all_or_nothing", False)
     return {
         **run.returned,
+        **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         "linf": perturbation_size(delta, "linf"),
         "l2": perturbation_size(delta, "l2"),

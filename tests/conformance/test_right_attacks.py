@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from bench_core.types import AttackRecipe, Examples, Model
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
 from .offering import verdicts
 from .test_wrong_attacks import Ascent, last, recipe, usual
@@ -92,3 +92,34 @@ def along_the_last_step(attack: Ascent, model: Model, images: Tensor, examples: 
 
 def test_points_that_coincide_in_the_first_step_are_no_repetition() -> None:
     assert not not_holding(recipe(gradient=along_the_last_step), {"batching"})
+
+
+class AllOrNothing(Ascent):
+    """Ascent that returns the clean image where it fails."""
+
+    all_or_nothing = True
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        *_, images = super().__call__(model, examples, rng)
+        with torch.no_grad():
+            fooled = model(images).argmax(1) != examples.labels
+        yield images.where(fooled.view(-1, 1, 1, 1), examples.images)
+
+
+class Boasting(Ascent):
+    all_or_nothing = True
+
+
+def boasting(budget: Budget) -> Boasting:
+    return Boasting(budget)
+
+
+def test_an_attack_that_returns_clean_images_where_it_fails_is_judged_by_what_it_declares() -> None:
+    found = verdicts(
+        "attacks", AttackRecipe(lambda budget: AllOrNothing(budget, cost=Cost(forwards_once=1)), "A search.")
+    )
+    assert not [str(verdict) for verdict in found if verdict.status == "broken"]
+    skipped = {verdict.rule for verdict in found if verdict.status == "unasked"}
+    assert skipped == {"first_step", "random_start", "zero_gradient", "ascent", "targeted"}
+    wrong = AttackRecipe(boasting, "It declares what it does not do.")
+    assert {each.status for each in verdicts("attacks", wrong, {"all_or_nothing"})} == {"broken"}

@@ -47,12 +47,10 @@ class AutoAttack:
     version: Literal["standard", "plus", "rand"]
     only: tuple[str, ...]
     global_seed: ClassVar[bool] = True
+    all_or_nothing: ClassVar[bool] = True
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "cost": "its cost depends on how soon an image is fooled",
-            "first_step": "it sets its own steps, and returns an image that it does not fool unchanged",
-            "ascent": "it returns an image that it does not fool unchanged",
-            "random_start": "it sets its own",
             "batching": "APGD goes back to the best images so far and evaluates them again",
         }
     )

@@ -76,17 +76,17 @@ class FoolboxAttack:
         return bool(self.described["searches"])
 
     @property
+    def all_or_nothing(self) -> bool:
+        """Whether an image that the attack does not fool is returned unchanged."""
+        return self.searches
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
-        search = self.searches or "Repeated" in self.name
-        of_search = {
-            **dict.fromkeys(("first_step", "ascent", "targeted"), "a search returns the clean image where it fails"),
-            "random_start": "a search has no random start",
-            "batching": "a search evaluates the same images again",
-        }
+        repeats = {"batching": "a search evaluates the same images again"}
         return {
             "cost": "the library does not declare what its attacks cost",
-            **(of_search if search else {}),
+            **(repeats if self.searches or "Repeated" in self.name else {}),
         }
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:

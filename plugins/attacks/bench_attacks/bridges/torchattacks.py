@@ -51,6 +51,7 @@ SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
         "verbose": lambda _budget: False,
     }
 )
+ALL_OR_NOTHING = ("APGD", "APGDT", "AutoAttack", "FAB", "MultiAttack", "Square")  # of those that take an eps
 THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels have three channels
 SEQUENTIAL = {"batching": "the library attacks one image after the other"}
 DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
@@ -109,13 +110,16 @@ class TorchattacksAttack:
         return not self.accepted.isdisjoint(SIZES)
 
     @property
+    def all_or_nothing(self) -> bool:
+        """Whether an image that the attack does not fool is returned unchanged."""
+        return not self.bounded or self.name in ALL_OR_NOTHING
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
-        search = "a search, or noise, that returns the clean image if it would leave the ball"
         return {
             "cost": "the library does not declare what its attacks cost",
             **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
-            **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
             **DEVIATIONS.get(self.name, {}),
         }
 
