@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from ..worker.attack_run import AttackRun
 from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
-from .verdicts import Skipped, with_input
+from .verdicts import Broken, Skipped, with_input
 
 NO_OPTIONS: Json = MappingProxyType({})
 
@@ -28,6 +28,7 @@ class AttackCase:
     offer: Offer
     options: Json
     norm: Norm
+    tried: dict[tuple[int, int, int], bool] = field(default_factory=dict, compare=False, repr=False)
     kind: ClassVar[str] = "attacks"
 
     @property
@@ -116,8 +117,34 @@ class AttackCase:
         passes: PassCounter | None = None, extra: str = "",
     ) -> list[Tensor]:  # fmt: skip
         """Run the attack and return the images [n, c, h, w] of every step, each checked against the contract."""
-        with with_input(describe(batch, limits, seed, extra)):
-            return list(self.live(model, batch, limits, seed, attack, passes))
+        try:
+            with with_input(describe(batch, limits, seed, extra)):
+                return list(self.live(model, batch, limits, seed, attack, passes))
+        except Broken as broken:
+            broken.advice = self.advice(batch) if broken.raised else ""
+            raise
+
+    def advice(self, batch: Examples) -> str:
+        """Return what to do if the attack cannot run on images of this shape, but runs on others; else an empty text.
+
+        The others are found by trying the shapes that its `check` accepts.
+        """
+        _, channels, height, width = batch.images.shape
+        if self._runs_on((channels, height, width)):
+            return ""
+        works = next((shape for shape in ALL_SHAPES if self._runs_on(shape)), None)
+        return f"works at {'x'.join(map(str, works))}: say so in `check`" if works else ""
+
+    def _runs_on(self, shape: tuple[int, int, int]) -> bool:
+        """Return whether the attack accepts images of this shape and raises nothing on the usual network."""
+        if shape not in self.tried:
+            limits, model = budget(self.norm), network(shape[0])
+            try:
+                rejected = getattr(self.attack(limits), "check", lambda _shape: None)(shape)
+                self.tried[shape] = not rejected and bool(list(self.live(model, examples(model, shape), limits)))
+            except Exception:
+                self.tried[shape] = False
+        return self.tried[shape]
 
     def live(
         self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,
