@@ -83,13 +83,26 @@ def nearest(found: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(found, sorted(known), n=1, cutoff=0.5)), None)
 
 
-def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """Return a hint in parentheses: the most similar known name, or else all of them."""
+MOST_NAMED = 10  # the number of known names that a hint lists in full
+
+
+def did_you_mean(found: str, known: Iterable[str], listing: str = "") -> str:
+    """Return a hint in parentheses: the most similar known name, or else all of them, or five of many.
+
+    Args:
+        found: The misspelt name.
+        known: The names that there are.
+        listing: The command that lists them all.
+    """
     known = sorted(known)
     near = nearest(found, known)
     if near is not None:
         return f'(did you mean "{near}"?)'
-    return f"(known: {', '.join(known)})" if known else "(none is known)"
+    if len(known) <= MOST_NAMED:
+        return f"(known: {', '.join(known)})" if known else "(none is known)"
+    five = difflib.get_close_matches(found, known, n=5, cutoff=0.0)
+    rest = f"{listing} lists all {len(known)}" if listing else f"{len(known)} are known"
+    return f"(nearest: {', '.join(five)}; {rest})"
 
 
 def in_grey_levels(name: str, value: float) -> str:

@@ -181,7 +181,7 @@ class Registry:
         offer = self.offers.get((kind, name))
         if offer:
             return offer
-        hint = did_you_mean(name, self.names(kind))
+        hint = did_you_mean(name, self.names(kind), f"bench plugins {kind}")
         broken = "".join(f"; plugin {plugin.plugin} is unavailable: {plugin.reason}" for plugin in self.unavailable)
         raise UsageError(Fault(where, key, f'unknown {kind[:-1]} "{name}" {hint}{broken}'))
 

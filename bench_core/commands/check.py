@@ -72,10 +72,9 @@ def check_rule_names(rules: Iterable[str], known: set[str]) -> None:
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """Return a line for each verdict that needs attention, then the counts of one subject."""
-    from ..testing.verdicts import OUTCOMES
+    """Return a line for each cause that needs attention, then the counts of one subject."""
+    from ..testing.verdicts import OUTCOMES, one_line_each
 
     count = Counter(verdict.status for verdict in verdicts)
     counts = ", ".join(f"{count[status]} {outcome}" for status, outcome in OUTCOMES.items() if count[status])
-    lines = [str(verdict) for verdict in verdicts if verdict.status != "holds" or verdict.message]
-    return "\n".join([*lines, f"{verdicts[0].subject}: {counts}"])
+    return "\n".join([*one_line_each(verdicts), f"{verdicts[0].subject}: {counts}"])

@@ -89,7 +89,8 @@ def select(registry: Registry, kind: str | None, name: str | None, search: str |
         groups = [offer for offer in offers if name in (group_of(offer), offer.origin.plugin, offer.origin.package)]
         if not named and not groups:
             known = {word for offer in offers for word in (offer.name, group_of(offer))}
-            raise UsageError(Fault("bench plugins", kind or "", f'unknown name "{name}" {did_you_mean(name, known)}'))
+            hint = did_you_mean(name, known, " ".join(["bench plugins", *filter(None, [kind])]))
+            raise UsageError(Fault("bench plugins", kind or "", f'unknown name "{name}" {hint}'))
         offers = named or groups
     if search is not None:
         offers = [offer for offer in offers if search.lower() in searchable(offer).lower()]

@@ -21,6 +21,8 @@ from ..tables.pivot import pivot
 from ..tables.table import Table
 from ..types import Metric
 
+PLAIN = "pgd"  # the attack whose success warnings compare with that of others
+
 
 def score_run(
     suite: Suite,
@@ -56,7 +58,8 @@ def score_run(
 
     scores = scored(rows, ())
     restricted = {tuple(only): scored(_rows_for(suite, rows, only), only) for only in _restrictions(suite)}
-    warned = warnings(rows, scores, suite.budgets, suite.members_by_source) if warn else []
+    plain = [label for label, attack in suite.attacks.items() if attack.recipe == PLAIN]
+    warned = warnings(rows, scores, suite.budgets, suite.members_by_source, plain) if warn else []
     result = Result(
         suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published,
         planned=len(selected) if planned is None else planned, restricted=restricted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,7 @@ def warnings(
     scores: Sequence[LabelledScore],
     budgets: Mapping[str, BudgetEntry],
     members: Mapping[str, Sequence[str]],
+    plain: Collection[str] = (),
 ) -> list[Warned]:
     """Return all warnings about a run's numbers; of several of one kind about one attack, the first.
 
@@ -89,12 +90,13 @@ def warnings(
         scores: The scores.
         budgets: The budgets of the suite.
         members: The models of each source.
+        plain: The labels of the attacks that are plain gradient ascent, with which others are compared.
     """
     records = {attacked(row.labels): row for row in rows if row.metric == RECORD and not row.void}
     made = [*_of_accuracies(rows, members), *_of_networks(rows, members), *_of_steps(scores)]
     for key, record in records.items():
         made += [Warned(kind, text, attacked=key) for kind, text in _of_record(record.arrays, budgets[key[2]])]
-    made += _of_pairs(records, budgets)
+    made += _of_pairs(records, budgets, plain)
     return list({(warning.kind, warning.network, warning.attacked): warning for warning in reversed(made)}.values())[
         ::-1
     ]
@@ -151,10 +153,13 @@ def _of_accuracies(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]])
 
 def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:
     """Warn about what the host recorded of one attack on one source."""
+    stops = "reached" in arrays  # the attack has a goal of its own, and does not maximise the margin within the budget
+    returns_clean = "all_or_nothing" in arrays
+    may_stay = (arrays.get("reached", np.zeros(1)) == 1) | returns_clean
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
         UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
-        "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0),
+        "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0) & ~may_stay,
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
     for kind, affected in counted.items():
@@ -164,8 +169,9 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
         return  # recorded by an older version; or no attack, such as noise, which makes no pass through the network
     margin, noise = arrays["margin"], arrays["margin_of_noise"]
     climb = margin - noise
-    stops = "reached" in arrays  # the attack has a goal of its own, and does not maximise the margin within the budget
-    if not stops and not bootstrap(climb)[0] > 0:
+    more_by_noise = (noise > 0).astype(float) - (margin > 0)
+    as_good = bootstrap(more_by_noise)[0] > 0 if returns_clean else not bootstrap(climb)[0] > 0
+    if not stops and as_good:
         yield "noise of the same size does as well", f"mean margin {margin.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["margin_before"]), margin, arrays["margin_before"])
     losing = margin <= 0
@@ -204,16 +210,25 @@ def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
             yield Warned(LOST, found, attacked=attacked(last.labels))
 
 
-def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetEntry]) -> Iterator[Warned]:
-    """Warn where the attack that should be the stronger of two on one source fools fewer images, paired by image."""
+def _of_pairs(
+    records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetEntry], plain: Collection[str]
+) -> Iterator[Warned]:
+    """Warn where the attack that should be the stronger of two on one source fools fewer images, paired by image.
+
+    An attack should be as strong as plain gradient ascent, or as a single step, that makes no more passes through the
+    network, unless it stops at a goal of its own.
+    """
     for strong, stronger in records.items():
         for weak, weaker in records.items():
             paired = strong[0] == weak[0] and stronger.images == weaker.images
             if not paired or "margin" not in stronger.arrays or "margin" not in weaker.arrays:
                 continue
-            one_step = stronger.arrays["backwards"].mean() > 1 >= weaker.arrays["backwards"].mean() > 0
-            if strong[2] == weak[2] and one_step:
+            may_be_weaker = "reached" in stronger.arrays or _passes(stronger) < _passes(weaker) or strong[2] != weak[2]
+            one_step = _passes(stronger) > _passes(weaker) and 1 >= weaker.arrays["backwards"].mean() > 0
+            if not may_be_weaker and one_step:
                 kind = "an attack of a single step is stronger"
+            elif not may_be_weaker and strong[1] not in plain and weak[1] in plain:
+                kind = "plain gradient ascent is stronger"
             elif strong[1] == weak[1] and _larger(budgets[strong[2]], budgets[weak[2]]):
                 kind = "a smaller eps is stronger"
             else:
@@ -222,6 +237,11 @@ def _of_pairs(records: Mapping[Attacked, RowSet], budgets: Mapping[str, BudgetEn
             if bootstrap(gap)[0] > 0:
                 found = f"{weak[1]} in {weak[2]} by {100 * gap.mean():.1f} points of white-box success"
                 yield Warned(kind, found, attacked=strong)
+
+
+def _passes(record: RowSet) -> float:
+    """Return the forward and backward passes of an attack for one image."""
+    return float((record.arrays["forwards"] + record.arrays["backwards"]).mean())
 
 
 def _larger(first: BudgetEntry, second: BudgetEntry) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +16,9 @@ from ..worker.attack_run import AttackRun
 from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
-from .verdicts import Skipped, with_input
+from .verdicts import Broken, Skipped, with_input
+
+NO_OPTIONS: Json = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class AttackCase:
     offer: Offer
     options: Json
     norm: Norm
+    tried: dict[tuple[int, int, int], bool] = field(default_factory=dict, compare=False, repr=False)
     kind: ClassVar[str] = "attacks"
 
     @property
@@ -42,11 +46,29 @@ class AttackCase:
 
     def declared(self) -> Mapping[str, str]:
         """Return the deviations that the attack declares, with their reasons."""
-        attack = self.attack(budget(self.norm))
-        deviations = dict(getattr(attack, "deviations", {}))
-        if getattr(attack, "global_seed", False):
-            deviations.setdefault("batch_independence", "it uses the global random generators (global_seed = True)")
+        deviations = dict(getattr(self.attack(budget(self.norm)), "deviations", {}))
+        if self.draws_globally:
+            deviations.setdefault("batch_independence", "it draws from the global generators (global_seed = True)")
         return deviations
+
+    def excuses(self, rule: str) -> bool:
+        """Return whether the attack itself declares a deviation from a rule."""
+        return rule in getattr(self.attack(budget(self.norm)), "deviations", {})
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether the attack declares that it draws from the global generators."""
+        return bool(getattr(self.attack(budget(self.norm)), "global_seed", False))
+
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether the attack declares that it returns an image that it does not fool unchanged."""
+        return bool(getattr(self.attack(budget(self.norm)), "all_or_nothing", False))
+
+    def needs_movement(self) -> None:
+        """Raise Skipped if the attack may return images unchanged, for rules that look at every image's movement."""
+        if self.all_or_nothing:
+            raise Skipped("it returns an image that it does not fool unchanged (all_or_nothing = True)")
 
     def refuses(self) -> str | None:
         """Return the reason why the attack accepts no budget of this norm, or None."""
@@ -69,12 +91,15 @@ class AttackCase:
         raise Skipped(f"it rejects such images: {reasons[0]}")
 
     def inputs(
-        self, channels: int | None = None, count: int = 4, odd: bool = False, inplace: bool = False, **changes: Any
+        self, channels: int | None = None, count: int = 4, odd: bool = False, of: Json = NO_OPTIONS, **changes: Any
     ) -> tuple[nn.Module, Examples, Budget]:
-        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack."""
+        """Return a network, images that it classifies correctly, and a budget, all accepted by the attack.
+
+        `of` are options of the network, and `changes` fields of the budget.
+        """
         limits = budget(self.norm, **changes)
         shape = self.shape(channels, odd, **changes)
-        model = network(shape[0], inplace=inplace)
+        model = network(shape[0], **of)
         rejection = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
         if rejection:
             raise Skipped(f"it rejects the kit's network: {rejection}")
@@ -92,8 +117,34 @@ class AttackCase:
         passes: PassCounter | None = None, extra: str = "",
     ) -> list[Tensor]:  # fmt: skip
         """Run the attack and return the images [n, c, h, w] of every step, each checked against the contract."""
-        with with_input(describe(batch, limits, seed, extra)):
-            return list(self.live(model, batch, limits, seed, attack, passes))
+        try:
+            with with_input(describe(batch, limits, seed, extra)):
+                return list(self.live(model, batch, limits, seed, attack, passes))
+        except Broken as broken:
+            broken.advice = self.advice(batch) if broken.raised else ""
+            raise
+
+    def advice(self, batch: Examples) -> str:
+        """Return what to do if the attack cannot run on images of this shape, but runs on others; else an empty text.
+
+        The others are found by trying the shapes that its `check` accepts.
+        """
+        _, channels, height, width = batch.images.shape
+        if self._runs_on((channels, height, width)):
+            return ""
+        works = next((shape for shape in ALL_SHAPES if self._runs_on(shape)), None)
+        return f"works at {'x'.join(map(str, works))}: say so in `check`" if works else ""
+
+    def _runs_on(self, shape: tuple[int, int, int]) -> bool:
+        """Return whether the attack accepts images of this shape and raises nothing on the usual network."""
+        if shape not in self.tried:
+            limits, model = budget(self.norm), network(shape[0])
+            try:
+                rejected = getattr(self.attack(limits), "check", lambda _shape: None)(shape)
+                self.tried[shape] = not rejected and bool(list(self.live(model, examples(model, shape), limits)))
+            except Exception:
+                self.tried[shape] = False
+        return self.tried[shape]
 
     def live(
         self, model: nn.Module, batch: Examples, limits: Budget, seed: int = 0, attack: Attack | None = None,

@@ -33,16 +33,24 @@ class Block(nn.Module):
 
 
 class ZeroGradient(nn.Module):
-    """A network with the logits of `inner`, and a gradient of exactly zero until `awake` is set."""
+    """A network with the logits of `inner`, whose gradient is exactly zero in the first calls that need a gradient.
 
-    def __init__(self, inner: nn.Module) -> None:
+    Attributes:
+        zeros: The number of calls with a gradient of zero.
+        calls: The number of calls so far that needed a gradient.
+    """
+
+    def __init__(self, inner: nn.Module, zeros: float) -> None:
         super().__init__()
-        self.inner, self.awake = inner, False
+        self.inner, self.zeros, self.calls = inner, zeros, 0
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.inner(images)
-        return logits if self.awake or not logits.requires_grad else logits.detach() + 0 * logits
+        if not logits.requires_grad:
+            return logits
+        self.calls += 1
+        return logits if self.calls > self.zeros else logits.detach() + 0 * logits
 
 
 class Failing(nn.Module):
@@ -77,7 +85,9 @@ class Recording(nn.Module):
         return logits
 
 
-def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0) -> nn.Module:
+def network(
+    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False
+) -> nn.Module:
     """Build a frozen residual network with random weights, for images of any size.
 
     It is smooth, so that the sign of a gradient is never decided by rounding.
@@ -87,6 +97,7 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
         seed: The seed of the weights.
         inplace: Use ReLUs that overwrite the features, each twice, instead of smooth activations.
         shift: The number of identity modules put first, which changes the names of the others.
+        channels_last: Use the channels-last memory format, as the networks of most suites do.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -112,7 +123,7 @@ def network(channels: int = 1, seed: int = 0, inplace: bool = False, shift: int 
     made.get_parameter(f"{len(made) - 1}.bias").sub_(
         made(torch.full((1, channels, 8, 8), 0.5))[0]
     )  # so that all classes occur
-    return made
+    return made.to(memory_format=torch.channels_last) if channels_last else made
 
 
 def examples(

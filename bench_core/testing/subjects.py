@@ -67,7 +67,8 @@ def offers(registry: Registry, name: str) -> list[Offer]:
     ]
     if not found:
         names = {offer.name for offer in known} | {offer.origin.plugin for offer in known}
-        raise UsageError(Fault("check", "", f'nothing is called "{name}" {did_you_mean(name, names)}'))
+        hint = did_you_mean(name, names, "bench plugins")
+        raise UsageError(Fault("check", "", f'nothing is called "{name}" {hint}'))
     return found
 
 
@@ -119,13 +120,16 @@ def applicable(subject: Subject) -> list[Rule]:
 
 
 def judge(subject: Subject, rule: Rule) -> Verdict:
-    """Check one rule of a subject. If a declared deviation is found, the status is `declared`, not `broken`."""
-    status, message, given = _outcome(subject, rule)
+    """Check one rule of a subject. A deviation that it declares has the status `declared`, unless the plugin raised."""
+    try:
+        status, message, given = _outcome(subject, rule)
+    except Broken as broken:
+        return Verdict(subject.name, rule.name, "broken", str(broken), broken.given, subject.kind, broken.advice)
     return Verdict(subject.name, rule.name, status, message, given, subject.kind)
 
 
 def _outcome(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
-    """Return the status of a rule, the message, and a description of the input."""
+    """Return the status of a rule, the message, and a description of the input. Raises Broken."""
     try:
         declared = subject.declared()
         known: Mapping[str, Rule] = RULES.get(subject.kind, {})
@@ -136,8 +140,8 @@ def _outcome(subject: Subject, rule: Rule) -> tuple[Status, str, str]:
         try:
             rule.ask(subject)
         except Broken as broken:
-            if reason is None:
-                return "broken", str(broken), broken.given
+            if reason is None or not broken.declarable:
+                raise
             return "declared", f"{reason}; found: {broken}", broken.given
     except Skipped as unasked:
         return "unasked", str(unasked), ""

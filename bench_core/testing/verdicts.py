@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..errors import ContractError, UsageError, one_line, raised
 
 Status = Literal["holds", "broken", "declared", "unasked"]
+NUMBER = re.compile(r"[\d.e+-]+")
 GUIDE = "docs/plugins.md"
 OUTCOMES: Mapping[Status, str] = {"broken": "failed", "holds": "passed", "declared": "xfailed", "unasked": "skipped"}
 
 
 class Broken(Exception):
-    """A rule does not hold; `given` describes the input."""
+    """A rule does not hold; `given` describes the input.
 
-    def __init__(self, what: str, given: str = "") -> None:
+    A deviation that a plugin declares does not excuse it if the plugin `raised`, or if the rule found something other
+    than what may be declared (`declarable` is False). `advice` says what would do.
+    """
+
+    advice = ""
+
+    def __init__(self, what: str, given: str = "", raised: bool = False, declarable: bool = True) -> None:
         super().__init__(what)
-        self.given = given
+        self.given, self.raised, self.declarable = given, raised, declarable and not raised
 
 
 class Skipped(Exception):
@@ -49,6 +57,7 @@ class Verdict:
     message: str = ""
     given: str = ""
     kind: str = ""
+    advice: str = ""
 
     @property
     def read(self) -> str:
@@ -57,9 +66,31 @@ class Verdict:
 
     def __str__(self) -> str:
         parts = [f"{OUTCOMES[self.status].upper()} {self.subject}::{self.rule}", self.message and f" - {self.message}"]
+        parts += [f"; {self.advice}"] if self.advice else []
         parts += [f" [{self.given}]" if self.given else ""]
         parts += [f" (see {self.read})" if self.status == "broken" else ""]
         return one_line("".join(parts))
+
+
+def one_line_each(verdicts: Sequence[Verdict]) -> list[str]:
+    """Describe the verdicts of one subject that need attention, with one line for each cause of broken rules.
+
+    Rules have the same cause if their advice is the same, or their message except for its numbers.
+    """
+    causes: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        same = verdict.advice or NUMBER.sub("", verdict.message) if verdict.status == "broken" else verdict.rule
+        causes.setdefault(f"{verdict.status} {same}", []).append(verdict)
+    shown = (of_cause for of_cause in causes.values() if of_cause[0].status != "holds" or of_cause[0].message)
+    return [_with_rules(of_cause) for of_cause in shown]
+
+
+def _with_rules(of_cause: Sequence[Verdict]) -> str:
+    first, *others = of_cause
+    if not others:
+        return str(first)
+    rules = f"{len(of_cause)} rules: {first.message}"
+    return f"{replace(first, message=rules)}, and {', '.join(verdict.rule for verdict in others)}"
 
 
 class Rules(dict[str, Rule]):
@@ -91,4 +122,4 @@ def with_input(given: str) -> Iterator[None]:
     except ContractError as error:
         raise Broken(str(error), given) from error
     except (Exception, SystemExit) as error:
-        raise Broken(raised(error), given) from error
+        raise Broken(raised(error), given, raised=True) from error

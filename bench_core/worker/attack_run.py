@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import ContractError
 from ..types import Attack, Examples
 from .guard import guarded
-from .instrument import PassCounter
+from .instrument import PassCounter, contiguous_gradients
 from .streams import ImageStreams
 
 
@@ -83,9 +83,9 @@ class AttackRun:
                 raise ContractError("the attack changed its input images or labels in place")
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Yield an attack's images; count passes and enable gradients only while the attack itself runs."""
+        """Yield an attack's images; count passes and enable gradients, contiguous ones, only while the attack runs."""
         while True:
-            with self.passes.counting(), torch.enable_grad():
+            with self.passes.counting(), contiguous_gradients(self.source), torch.enable_grad():
                 try:
                     images = next(generator)
                 except StopIteration as end:

@@ -1,4 +1,4 @@
-"""Instruments of networks: a cache of the last forward, and a counter of the images that pass through them."""
+"""Instruments of networks: a cache of the last forward, a counter of the images that pass through, contiguous gradients."""
 
 from __future__ import annotations
 
@@ -78,3 +78,24 @@ class PassCounter:
                 stack.callback(network.register_forward_pre_hook(self._enter).remove)
                 stack.callback(network.register_forward_hook(self._leave, always_call=True).remove)
             yield
+
+
+@contextmanager
+def contiguous_gradients(network: nn.Module) -> Iterator[None]:
+    """Make gradients in a network's images contiguous, in whatever memory format the network computes.
+
+    A network in the channels-last format, as lean ones are, has gradients that `view` cannot flatten.
+    """
+    handle = network.register_forward_pre_hook(_with_contiguous_gradient)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _with_contiguous_gradient(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
+        return None
+    images = inputs[0].view_as(inputs[0])  # a hook on the attack's tensor would remain after the call
+    images.register_hook(torch.Tensor.contiguous)
+    return (images, *inputs[1:])

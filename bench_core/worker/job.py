@@ -201,9 +201,11 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
     declared = getattr(run.attack, "cost", None)
     free = declared is not None and not any(declared.total(diagnostics.budget.steps))
     passes = run.passes.forwards or free
+    all_or_nothing = getattr(run.attack, "all_or_nothing", False)
     return {
         "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
+        **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         "linf": perturbation_size(delta, "linf"),
         "l2": perturbation_size(delta, "l2"),

@@ -6,9 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from bench_core.cli import main
+from bench_core.commands.check import summary
 from bench_core.testing import RULES
+from bench_core.types import Examples, Model
+
+from .offering import verdicts
+from .test_wrong_attacks import Ascent, recipe, usual
+
+
+def three_channels_only(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """Fails on images that do not have three channels, with a message that has the batch's numbers in it."""
+    if images.shape[1] != 3:
+        raise RuntimeError(f"expected 3 channels, got a batch of shape {tuple(images.shape)}")
+    return usual(attack, model, images, examples)
 
 
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -69,6 +82,30 @@ def test_a_package_is_written_once(capsys, tmp_path: Path) -> None:
     code, _, err = bench(capsys, "new", "metric", "my_own", "--into", str(tmp_path))
     assert code == 2
     assert "already exists" in err
+
+
+def test_a_name_like_no_other_gets_the_five_nearest_and_how_to_list_all(capsys) -> None:
+    for arguments, listing in (
+        (("check", "zzzzzzzzzzzz"), "bench plugins"),
+        (("check", "mi", "--like", "zzzzzzzzzzzz"), "bench plugins attacks"),
+        (("plugins", "attacks", "zzzzzzzzzzzz"), "bench plugins attacks"),
+    ):
+        code, _, err = bench(capsys, *arguments)
+        assert code == 2
+        assert f"; {listing} lists all " in err
+        assert err.count(",") == 4
+        assert err.count("\n") == 1
+
+
+def test_a_rule_that_raises_on_the_first_shape_says_which_shape_works_in_one_line() -> None:
+    found = verdicts("attacks", recipe(gradient=three_channels_only))
+    linf = [verdict for verdict in found if "(linf)" in verdict.subject]
+    *lines, counts = summary(linf).splitlines()
+    (line,) = [line for line in lines if line.startswith("FAILED")]
+    assert " rules: raised RuntimeError: expected 3 channels" in line
+    assert "; works at 3x12x12: say so in `check`" in line
+    assert "one_channel" in line
+    assert " failed, " in counts
 
 
 @pytest.mark.parametrize(("kind", "article"), [("attack", "An"), ("metric", "A"), ("model", "A")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +15,13 @@ from bench_attacks.parts.ir import Interaction
 from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
-from bench_core.testing import judge, offers, subjects
+from bench_core.registry import Registry
+from bench_core.testing import applicable, judge, offers, subjects
 from bench_core.testing.reference import like
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
 from .offering import offering
-from .test_wrong_attacks import Ascent, length, usual
+from .test_wrong_attacks import Ascent, last, length, usual
 
 GRID = {"grid": 4, "samples": 3, "cells": 5}
 
@@ -115,3 +116,35 @@ def test_the_reference_agrees_with_itself(name: str, options: Mapping[str, Any])
 def test_an_equivalent_formula_agrees_with_the_reference() -> None:
     assert status("pgd", wrong_ir(Interaction, 0.0), GRID) == ["holds", "holds"]
     assert status("ir", wrong_ir(Interaction), GRID) == ["holds", "holds"]
+
+
+class AnotherStart(Ascent):
+    """Plain ascent from a point that is drawn from another stream than that of bench's attacks."""
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        class Renamed:
+            def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+                return rng.uniform(f"my {purpose}", step, shape)
+
+        return super().__call__(model, examples, Renamed())  # type: ignore[arg-type]
+
+
+def another_start(budget: Budget) -> Ascent:
+    return AnotherStart(budget)
+
+
+def test_a_random_start_of_another_stream_is_no_difference() -> None:
+    assert status("pgd", another_start, {}) == ["holds", "holds"]
+
+
+def test_an_attack_that_yields_only_its_last_images_is_compared_by_these() -> None:
+    assert status("pgd", lambda budget: Ascent(budget, yields=last), {}) == ["holds", "holds"]
+    assert "broken" in status("mi", lambda budget: Ascent(budget, yields=last), {})
+
+
+@pytest.mark.parametrize(("name", "reference"), [("torchattacks:PGD", "pgd"), ("pgd", "torchattacks:PGD")])
+def test_a_library_with_the_same_attack_is_like_it(installed: Registry, name: str, reference: str) -> None:
+    pytest.importorskip("torchattacks")
+    (linf, l2) = subjects(installed, offers(installed, name))
+    assert judge(linf, like(installed, reference)).status == "holds"
+    assert applicable(l2)[0].name == "all" or judge(l2, like(installed, reference)).status == "unasked"

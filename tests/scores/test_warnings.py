@@ -160,8 +160,13 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
         name: BudgetEntry(norm="linf", eps=eps, step_size=0.01, steps=20) for name, eps in (("8", 0.03), ("16", 0.06))
     }
     return {
-        f"{warning.attacked[1]} {warning.attacked[2]}: {warning.kind}" for warning in warnings(rows, [], budgets, {})
+        f"{warning.attacked[1]} {warning.attacked[2]}: {warning.kind}"
+        for warning in warnings(rows, [], budgets, {}, {"PGD"})
     }
+
+
+FGSM = record(3.0, backwards=1.0) | {"forwards": np.ones(N)}
+ALL_OR_NOTHING = record(-4.9) | {"all_or_nothing": np.ones(N, dtype=bool)}  # fools nothing; noise climbs a little
 
 
 @pytest.mark.parametrize(
@@ -183,6 +188,20 @@ def found(records: Mapping[tuple[str, str], dict[str, np.ndarray]]) -> set[str]:
         ({("PGD", "8"): record(3.0), ("PGD", "16"): record(-1.0)}, {"PGD 16: a smaller eps is stronger"}),
         ({("PGD", "8"): record(3.0) | {"linf": np.arange(N) * 1.0}}, {"PGD 8: left images unchanged"}),
         ({("PGD", "8"): record(3.0) | {"zero_gradients": np.eye(N)[0]}}, {"PGD 8: met a gradient of zero"}),
+        ({("until", "8"): record(3.0) | {"linf": np.zeros(N), "reached": np.ones(N)}}, set()),
+        ({("auto", "8"): ALL_OR_NOTHING | {"linf": np.arange(N) * 1.0}}, set()),
+        ({("auto", "8"): ALL_OR_NOTHING | {"margin_of_noise": np.full(N, -4.8)}}, set()),
+        ({("auto", "8"): ALL_OR_NOTHING | {"margin_of_noise": np.full(N, 1.0)}},
+         {"auto 8: noise of the same size does as well"}),
+        ({("PGD", "8"): record(3.0), ("new", "8"): record(-1.0)}, {"new 8: plain gradient ascent is stronger"}),
+        ({("PGD", "8"): record(3.0), ("search", "8"): record(-1.0, backwards=0.0) | {"forwards": np.full(N, 99.0)}},
+         {"search 8: plain gradient ascent is stronger"}),
+        ({("PGD", "8"): record(-1.0), ("new", "8"): record(3.0)}, set()),
+        ({("PGD", "8"): record(3.0), ("step", "8"): record(-1.0, backwards=1.0) | {"forwards": np.ones(N)}}, set()),
+        ({("PGD", "8"): record(3.0), ("until", "8"): record(-1.0) | {"reached": np.ones(N)}}, set()),
+        ({("search", "8"): record(-1.0, backwards=0.0), ("FGSM", "8"): FGSM},
+         {"search 8: an attack of a single step is stronger"}),
+        ({("until", "8"): record(-1.0) | {"reached": np.ones(N)}, ("FGSM", "8"): record(3.0, backwards=1.0)}, set()),
         ({("noise", "8"): record(-5.0, backwards=0.0) | {"forwards": np.zeros(N)}}, set()),
     ],
 )  # fmt: skip

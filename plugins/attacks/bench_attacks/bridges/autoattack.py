@@ -47,13 +47,10 @@ class AutoAttack:
     version: Literal["standard", "plus", "rand"]
     only: tuple[str, ...]
     global_seed: ClassVar[bool] = True
+    all_or_nothing: ClassVar[bool] = True
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "its cost depends on how soon an image is fooled",
-            "first_step": "it sets its own steps, and returns an image that it does not fool unchanged",
-            "ascent": "it returns an image that it does not fool unchanged",
-            "random_start": "it sets its own",
             "batching": "APGD goes back to the best images so far and evaluates them again",
         }
     )
@@ -64,11 +61,9 @@ class AutoAttack:
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from pyautoattack.autoattack import AutoAttack as LibraryAttack
 
-        from .contiguous import Contiguous
-
         version = "custom" if self.only else self.version
         attack = LibraryAttack(
-            Contiguous(model),
+            model,
             attacks=list(self.only) or None,
             device=examples.images.device,
             eps=self.budget.eps,

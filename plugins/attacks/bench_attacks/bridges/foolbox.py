@@ -76,18 +76,17 @@ class FoolboxAttack:
         return bool(self.described["searches"])
 
     @property
+    def all_or_nothing(self) -> bool:
+        """Whether an image that the attack does not fool is returned unchanged."""
+        return self.searches
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
-        search = self.searches or "Repeated" in self.name
-        of_search = {
-            **dict.fromkeys(("first_step", "ascent", "targeted"), "a search returns the clean image where it fails"),
-            "random_start": "a search has no random start",
-            "batching": "a search evaluates the same images again",
-        }
+        repeats = {"batching": "a search evaluates the same images again"}
         return {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "the library does not declare what its attacks cost",
-            **(of_search if search else {}),
+            **(repeats if self.searches or "Repeated" in self.name else {}),
         }
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
@@ -100,13 +99,11 @@ class FoolboxAttack:
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        from .contiguous import Contiguous
-
         library = importlib.import_module(LIBRARY)
         accepted = {option["name"] for option in self.described["options"]}
         from_budget = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in accepted}
         attack = getattr(library.attacks, self.name)(**from_budget, **self.options)
-        wrapped = library.PyTorchModel(Contiguous(model), bounds=(0, 1), device=examples.images.device)
+        wrapped = library.PyTorchModel(model, bounds=(0, 1), device=examples.images.device)
         criterion = library.criteria.Misclassification(examples.labels.clone())
         if examples.targets is not None:
             criterion = library.criteria.TargetedMisclassification(examples.targets.clone())

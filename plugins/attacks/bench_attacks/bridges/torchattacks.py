@@ -51,6 +51,7 @@ SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
         "verbose": lambda _budget: False,
     }
 )
+ALL_OR_NOTHING = ("APGD", "APGDT", "AutoAttack", "FAB", "MultiAttack", "Square")  # of those that take an eps
 THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels have three channels
 SEQUENTIAL = {"batching": "the library attacks one image after the other"}
 DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
@@ -109,14 +110,16 @@ class TorchattacksAttack:
         return not self.accepted.isdisjoint(SIZES)
 
     @property
+    def all_or_nothing(self) -> bool:
+        """Whether an image that the attack does not fool is returned unchanged."""
+        return not self.bounded or self.name in ALL_OR_NOTHING
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
-        search = "a search, or noise, that returns the clean image if it would leave the ball"
         return {
-            "batch_independence": "the library draws for the whole batch",
             "cost": "the library does not declare what its attacks cost",
             **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
-            **({} if self.bounded else dict.fromkeys(("first_step", "ascent", "targeted"), search)),
             **DEVIATIONS.get(self.name, {}),
         }
 
@@ -134,8 +137,6 @@ class TorchattacksAttack:
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
-        from .contiguous import Contiguous
-
         arguments = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.accepted}
         if "n_classes" in self.accepted:
             with torch.no_grad():
@@ -143,7 +144,7 @@ class TorchattacksAttack:
         if "seed" in self.accepted:
             arguments["seed"] = torch.initial_seed() % 2**31
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
-        attack = getattr(importlib.import_module(LIBRARY), self.name)(Contiguous(model), **arguments, **options)
+        attack = getattr(importlib.import_module(LIBRARY), self.name)(model, **arguments, **options)
         labels = examples.labels
         if examples.targets is not None:
             attack.set_mode_targeted_by_label(quiet=True)
