@@ -1,4 +1,4 @@
-"""Instruments of networks: a cache of the last forward, a counter of the images that pass through, contiguous gradients."""
+"""Instruments of networks: a cache of the last forward, a counter of the images that pass, contiguous gradients."""
 
 from __future__ import annotations
 
