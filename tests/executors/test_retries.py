@@ -67,4 +67,3 @@ def test_only_the_cells_of_what_failed_are_void(
         if cell.target in targets and cell.metric in recipes
     }
     assert set(reasons) == expected
-    executor.wanted.clear()
