@@ -77,7 +77,7 @@ def test_a_metric_voids_its_own_cells_and_not_those_of_other_metrics(name, write
 
 def test_strict_stops_at_the_first_void(write_suite, tmp_path, capsys) -> None:
     suite = write_suite(('"PGD" =', '"bad" = { recipe = "bad_nan" }\n"PGD" ='))
-    with pytest.raises(Incomplete, match=r"void: source A, attack bad, budget linf: NaN or infinity"):
+    with pytest.raises(Incomplete, match=r"void: source A\+B, attack bad, budget linf: NaN or infinity"):
         run(load_suite(suite), out=tmp_path / "r", executor="inline", strict=True)
     assert not (tmp_path / "r" / "toy").exists()
     command = ["run", suite, "--out", str(tmp_path / "r"), "--executor", "inline", "--strict"]
