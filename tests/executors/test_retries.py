@@ -14,7 +14,7 @@ from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import first_images
 from bench_core.progress import Silent
 from bench_core.registry import Registry
-from bench_core.run import resolve_suite
+from bench_core.run_suite import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.suite.load import load_suite
 

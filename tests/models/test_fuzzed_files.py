@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench_core.errors import Incomplete, UsageError
+from bench_core.errors import UsageError
+from bench_core.errors import Incomplete
 from bench_core.registry import Origin, Registry, discover
 from bench_core.run_suite import run
 from bench_core.suite.load import load_suite
@@ -74,7 +75,7 @@ def wrong_with_data(trial: Trial, folder: Path, registry: Registry) -> str | Non
             return f"more than one line: {error}"
         stored = [path for path in (out / "store").rglob("*") if path.is_file()] if out.exists() else []
         return f"stored {stored}" if stored else None
-    accuracy = next(score.score.value for score in result.scores if score.metric == "clean")
+    (accuracy,) = (score.score.value for score in result.scores if score.score.name == "accuracy")
     return None if accuracy == 1 and not trial.fails else f"accuracy {accuracy}, fails: {trial.fails}"
 
 
