@@ -125,6 +125,7 @@ def zero_gradient(case: AttackCase) -> None:
 def early_close(case: AttackCase) -> None:
     """When the generator is closed early, the network is unchanged and has no hooks left."""
     model, batch, limits = case.inputs()
+    case.run(model, batch, limits)  # what fails in a complete run is not blamed on closing
     with with_input(describe(batch, limits, extra="closed after its first step")):
         attack = case.attack(limits)
         seed = 0 if getattr(attack, "global_seed", False) else None
