@@ -36,7 +36,7 @@ class Labels(Mapping[str, Any]):
     extra: Mapping[str, Any] = field(default_factory=lambda: NO_LABELS)
 
     @cached_property
-    def _by_name(self) -> dict[str, Any]:
+    def _by_name(self) -> Mapping[str, Any]:
         return {name: value for name in FIXED if (value := getattr(self, name)) is not None} | dict(self.extra)
 
     @classmethod

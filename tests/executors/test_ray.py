@@ -171,7 +171,7 @@ def test_a_task_that_kills_several_workers_is_void() -> None:
     lost = ray.exceptions.RayError("the actor died\nand much more")
     assert [scheduler.retry(tasks[0], lost), scheduler.retry(tasks[0], lost)] == [None, None]
     assert scheduler.retry(tasks[1], lost) is None, "each task is counted separately"
-    assert list(scheduler.waiting) == [tasks[1], tasks[0], tasks[0], *tasks]
+    assert list(scheduler.lost) == [tasks[0], tasks[0], tasks[1]]
     assert scheduler.retry(tasks[0], lost) == Outcome(
         "a", reason="the worker process died 3 times (the actor died)", died=True
     )

@@ -30,7 +30,7 @@ if "bench_core.executors.worker" in " ".join(sys.orig_argv):
         if task["spec"].get("exit") is not None:
             os._exit(task["spec"]["exit"])
         reason = repr(task["spec"].get("option"))
-        print(json.dumps({{"reason": reason, "usage": False, "size": None}}), flush=True)
+        print(json.dumps({{"reason": reason, "usage": False, "size": None, "network": None}}), flush=True)
     os._exit(0)
 """
 DEAD = """

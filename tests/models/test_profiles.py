@@ -59,7 +59,7 @@ def test_a_model_of_the_imagenet_profile_is_loaded_as_its_library_would(
     label: str, caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Registry
 ) -> None:
     """Its logits are those of the library's own network, at its true input size."""
-    entry = dict(IMAGENET[label])
+    entry = {key: value for key, value in IMAGENET[label].items() if key != "expected_accuracy"}
     for needed in (entry["recipe"], entry.get("architecture", entry["recipe"]).partition(":")[0]):
         if needed not in installed.names("models"):
             pytest.skip(f"{needed} is not installed")
