@@ -8,8 +8,8 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,7 @@ class Trial:
 
     options: dict[str, Any]
     what: str
-    fails: bool = False
-    files: tuple[Path, ...] = field(default=())
+    fails: bool
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -76,8 +75,9 @@ def picture(draw: np.random.Generator) -> tuple[bytes, Pixels, str, str]:
     palette = draw.integers(0, 256, (8, 3), dtype=np.uint8)
     indexed = Image.fromarray(few, "P")
     indexed.putpalette(palette.ravel().tolist())
+    bits = np.where(three > 99, 255, 0)
     modes: dict[str, tuple[Image.Image, Pixels, tuple[str, ...]]] = {
-        "1": (Image.fromarray(grey > 99), np.repeat(np.where(grey > 99, 255, 0)[:, :, None], 3, 2), ("PNG", "TIFF", "BMP")),
+        "1": (Image.fromarray(grey > 99), bits, ("PNG", "TIFF", "BMP")),
         "L": (Image.fromarray(grey), three, ("PNG", "TIFF", "BMP", "PPM", "GIF")),
         "RGB": (Image.fromarray(rgb), rgb, ("PNG", "TIFF", "BMP", "PPM", "WEBP")),
         "LA": (Image.fromarray(np.dstack([grey, opaque]), "LA"), three, ("PNG", "TIFF")),
@@ -229,7 +229,7 @@ def weights_trial(network: nn.Module, other: nn.Module, folder: Path, draw: np.r
     contents: Mapping[str, Callable[[], Any]] = {
         "plain": lambda: named,
         "nested": lambda: {"state_dict": named, "epoch": 3, "optimizer": {"state": {}}},
-        "parameters": lambda: {key: nn.Parameter(value) for key, value in named.items()},
+        "parameters": lambda: {key: nn.Parameter(value, requires_grad=False) for key, value in named.items()},
         "double": lambda: {key: value.double() for key, value in named.items()},
         "normaliser": lambda: {**named, **constants},
         "average beside": lambda: {"state_dict": named, "ema": {key: value * 2 for key, value in named.items()}},
@@ -261,9 +261,3 @@ def weights_trial(network: nn.Module, other: nn.Module, folder: Path, draw: np.r
     right = form in ("plain", "nested", "parameters", "double") and writer != "pickle" and harm == "whole"
     uncertain = right or (harm == "more at the end" and form in ("plain", "nested", "parameters", "double"))
     return Weights(path, {"prefix": prefix}, f"{form} {writer} {harm} {path.name}", not uncertain or writer == "pickle")
-
-
-def draws(seed: int, count: int) -> Iterator[np.random.Generator]:
-    """Yield a generator for each trial, which does not depend on the number of trials."""
-    for number in range(count):
-        yield np.random.default_rng((seed, number))

@@ -75,7 +75,7 @@ def wrong_with_data(trial: Trial, folder: Path, registry: Registry) -> str | Non
             return f"more than one line: {error}"
         stored = [path for path in (out / "store").rglob("*") if path.is_file()] if out.exists() else []
         return f"stored {stored}" if stored else None
-    accuracy = next(score.score.value for score in result.scores if score.metric == "clean")
+    (accuracy,) = (score.score.value for score in result.scores if score.score.name == "accuracy")
     return None if accuracy == 1 and not trial.fails else f"accuracy {accuracy}, fails: {trial.fails}"
 
 
