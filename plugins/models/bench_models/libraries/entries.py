@@ -68,7 +68,7 @@ def load_entries(
             found = f"{name} has shape {tuple(value.shape)}, the network needs {tuple(needed[name].shape)}"
             advice = head_hint if _only_the_head(entries, needed) else hint(entries)
             raise UsageError(Fault("weights", "", f"{file}: {found} {advice}"))
-        if value.is_floating_point() != needed[name].is_floating_point():
+        if needed[name].is_floating_point() and not value.is_floating_point():  # a counter may be a float
             found = f"{name} is {value.dtype}, the network needs {needed[name].dtype}"
             raise UsageError(Fault("weights", "", f"{file}: {found} (try the weights before they were quantised)"))
     unused = unused_entries(entries, needed)
