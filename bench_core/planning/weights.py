@@ -29,9 +29,7 @@ def missing_faults(suite: Suite, missing: Missing) -> list[Fault]:
         for file in files:
             hint = f"try {fetch_command(suite)}" if file.url else "it has no download, so put it there yourself"
             if label not in (*suite.attacked_models, *suite.targets):
-                hint += (
-                    "; only images.models, the networks that choose the images, names it: --set images.models=sources"
-                )
+                hint += "; or, as only images.models asks for it, --set images.models=sources"
             message = f"weights are not on this machine: looked for {file.path} ({hint})"
             faults.append(Fault(suite.file, f"models.{label}", message))
     return faults

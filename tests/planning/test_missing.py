@@ -69,9 +69,7 @@ def test_a_network_that_only_chooses_the_images_is_named_as_such(
         run(load_suite(suite, overrides=[*few, 'images.models=["A", "B"]']), out=tmp_path, registry=registry)
     (fault,) = map(str, raised.value.faults)
     assert "models.A: weights are not on this machine" in fault
-    assert fault.endswith(
-        "only images.models, the networks that choose the images, names it: --set images.models=sources)"
-    )
+    assert fault.endswith("; or, as only images.models asks for it, --set images.models=sources)")
     with pytest.raises(UsageError) as raised:
         run(load_suite(suite), out=tmp_path, registry=registry, executor="inline")
     assert "images.models" not in str(raised.value), "A is a source"
