@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench_core.errors import UsageError
-from bench_core.errors import Incomplete
+from bench_core.errors import Incomplete, UsageError
 from bench_core.registry import Origin, Registry, discover
 from bench_core.run_suite import run
 from bench_core.suite.load import load_suite
