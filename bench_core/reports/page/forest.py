@@ -15,8 +15,10 @@ from ...tables.sheet import interval_text, number
 from ...tables.table import Table, TableCell
 
 MOST_ROWS = 40
-LONGEST_NAME = 44  # characters
+LONGEST_NAME = 38  # characters, which end before LEFT
+CHARACTER = 7.5  # the width of one, at most about
 LEFT, RIGHT = 300.0, 640.0  # between which the differences are drawn, in units of the picture
+GAP = 20  # between the drawing and the numbers
 ROW_HEIGHT = 22
 MOST_TICKS = 6
 
@@ -62,6 +64,8 @@ class Forest:
         ticks: The axis.
         zero: Where the line at zero lies.
         bottom: Where the axis lies, from the top.
+        numbers_at: Where the numbers begin, from the left.
+        width: The width of the picture.
         left_out: How many rows are not shown.
     """
 
@@ -70,6 +74,8 @@ class Forest:
     ticks: tuple[Tick, ...]
     zero: float
     bottom: float
+    numbers_at: float
+    width: float
     left_out: int
 
 
@@ -90,6 +96,8 @@ def forest(tables: Sequence[Table]) -> Forest | None:
         ticks=tuple(Tick(_tick_text(value, table.percent), axis.x(value)) for value in axis.ticks()),
         zero=axis.x(0.0),
         bottom=float(ROW_HEIGHT * len(rows)),
+        numbers_at=RIGHT + GAP,
+        width=RIGHT + GAP + CHARACTER * (1 + max(len(row.numbers) for row in rows)),
         left_out=len(found) - len(shown),
     )
 
