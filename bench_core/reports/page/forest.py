@@ -15,7 +15,7 @@ from ...tables.sheet import interval_text, number
 from ...tables.table import Table, TableCell
 
 MOST_ROWS = 40
-LONGEST_NAME = 38  # characters, which end before LEFT
+LONGEST_NAME = 36  # characters, which end before LEFT
 CHARACTER = 7.5  # the width of one, at most about
 LEFT, RIGHT = 300.0, 640.0  # between which the differences are drawn, in units of the picture
 GAP = 20  # between the drawing and the numbers
