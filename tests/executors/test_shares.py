@@ -22,6 +22,7 @@ from bench_core.registry import Registry
 from bench_core.run_suite import resolve_suite
 from bench_core.store import Store, pack
 from bench_core.suite.load import load_suite
+from tests.commands.test_cli import GOOD
 
 from .test_workers import at_start, task  # noqa: F401
 
@@ -100,7 +101,7 @@ def test_the_shares_of_a_stage_add_up_to_its_total(every_report, jobs, registry:
     assert len(amounts) > len(jobs), "the stage moved within jobs"
 
 
-def test_worker_processes_report_shares_in_the_drivers_order(at_start) -> None:  # noqa: F811
+def test_worker_processes_report_shares_in_order(at_start) -> None:  # noqa: F811
     at_start(REPORTING)
     seen: list[tuple[str, float]] = []
     executor = Local(2)
@@ -117,8 +118,6 @@ def test_worker_processes_report_shares_in_the_drivers_order(at_start) -> None: 
 
 def test_a_real_worker_process_reports(tmp_path: Path) -> None:
     suite = tmp_path / "small.toml"
-    from tests.commands.test_cli import GOOD
-
     suite.write_text(GOOD)
     recorded = Recorded()
     run(str(suite), out=tmp_path, workers=1, progress=recorded)
