@@ -72,5 +72,9 @@ class Executor(Protocol):
     """
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield one outcome for each task, in any order, as soon as it is computed. Closing the iterator stops."""
+        """Yield one outcome for each task, in any order, as soon as it is computed. Closing the iterator stops.
+
+        `tasks` may be a `TaskQueue` (`bench_core.executors.tasks`). An executor that can may then call its method
+        `report(address, share)` while a task is computed, so that progress is shown within a long task.
+        """
         ...

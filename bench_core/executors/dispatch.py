@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 from .claims import Claims
+from .shares import StageShares
 from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
@@ -130,17 +131,15 @@ class Dispatcher:
             for address in sorted(wanted, key=lambda address: (rounds.number[address], -passes[address]))
         ]
         claims = Claims(self.store)
-        queue = TaskQueue(tasks, claims, lambda task: self.store.cells(task.address).issuperset(task.wanted))
-        with (
-            closing(claims),
-            self.progress.stage(stage, sum(passes.values())) as advance,
-            self._running(queue) as outcomes,
-        ):
+        with closing(claims), self.progress.stage(stage, sum(passes.values())) as advance, ExitStack() as running:
+            shares = StageShares(passes, advance)
+            queue = TaskQueue(tasks, claims, self._is_stored, shares.report)
+            outcomes = running.enter_context(self._running(queue))
             for outcome in chain(outcomes, [None]):  # None: once more at the end
                 while queue.stored:
                     address = queue.stored.popleft()
                     pending.rows[address] = self.store.get(address)
-                    advance(passes[address])
+                    shares.finish(address)
                     rounds.finish(address)
                 if outcome is None:
                     break
@@ -153,11 +152,14 @@ class Dispatcher:
                 if self.strict and address in failed:
                     labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
                     raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")
-                advance(passes[address])
+                shares.finish(address)
                 rounds.finish(address)
                 if rounds.newly_complete() and on_round is not None:
                     on_round(rounds.complete, pending.rows, reasons_of(failed, wanted))
         return failed
+
+    def _is_stored(self, task: Task) -> bool:
+        return self.store.cells(task.address).issuperset(task.wanted)
 
     def _keep(self, outcome: Outcome, pending: _Pending) -> bool:
         """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""

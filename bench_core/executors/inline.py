@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ContractError, NetworkFault, UsageError, raised
 from . import Outcome, Task
+from .shares import Throttled
 from .tasks import TaskQueue
 
 if TYPE_CHECKING:
@@ -14,10 +16,16 @@ if TYPE_CHECKING:
     from ..worker.job import Worker
 
 
-def attempt(worker: Worker, task: Task) -> Outcome:
-    """Compute a task. If a plugin raises or breaks its contract, the outcome has the reason and no bundle."""
+def attempt(worker: Worker, task: Task, report: Callable[[float], None] = lambda _share: None) -> Outcome:
+    """Compute a task. If a plugin raises or breaks its contract, the outcome has the reason and no bundle.
+
+    Args:
+        worker: What computes it.
+        task: The task.
+        report: Called with the share of the task that is done, at most a few times a second.
+    """
     try:
-        return Outcome(task.address, worker.compute(task.spec, list(task.wanted)))
+        return Outcome(task.address, worker.compute(task.spec, list(task.wanted), Throttled(report)))
     except UsageError as error:
         return Outcome(task.address, reason=str(error), usage=True)
     except NetworkFault as error:
@@ -48,8 +56,9 @@ class Inline:
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         try:
-            for task in TaskQueue.of(tasks).drain():
-                yield attempt(worker, task)
+            queue = TaskQueue.of(tasks)
+            for task in queue.drain():
+                yield attempt(worker, task, partial(queue.report, task.address))
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 from ..errors import raised
 from ..types import Json
 from . import Limits, Outcome, Task
 from .hardware import cpu_count
 from .settings import worker_environment
+from .shares import Share
 from .tasks import POLL_SECONDS, TaskQueue
 from .watchdog import Watch, describe_exit, kill
 from .worker import READY
@@ -43,7 +45,7 @@ class Local:
         if not tasks:
             return
         waiting = TaskQueue.of(tasks)
-        done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        done: queue.SimpleQueue[Outcome | Share | None] = queue.SimpleQueue()
         count = min(self.workers or default_workers(tasks[0].spec["environment"]), len(tasks))
         threads = [WorkerThread(self._take_worker(), waiting, done) for _ in range(count)]
         try:
@@ -51,11 +53,13 @@ class Local:
                 thread.start()
             working = count
             while working:
-                outcome = done.get()
-                if outcome is None:
-                    working -= 1
-                else:
-                    yield outcome
+                match done.get():
+                    case None:
+                        working -= 1
+                    case Share(address, share):
+                        waiting.report(address, share)
+                    case outcome:
+                        yield outcome
             self.idle += [thread.worker for thread in threads]
         except BaseException:
             for thread in threads:
@@ -79,10 +83,12 @@ def default_workers(environment: Json) -> int:
 class WorkerThread:
     """A thread that passes waiting tasks to one worker process, until none is left or the worker is stopped.
 
-    It puts the outcomes in `done`, and None at its end.
+    It puts the outcomes in `done`, before each the shares of the task that are done, and None at its end.
     """
 
-    def __init__(self, worker: WorkerProcess, waiting: TaskQueue, done: queue.SimpleQueue[Outcome | None]) -> None:
+    def __init__(
+        self, worker: WorkerProcess, waiting: TaskQueue, done: queue.SimpleQueue[Outcome | Share | None]
+    ) -> None:
         self.worker, self.waiting, self.done = worker, waiting, done
         self.thread = threading.Thread(target=self._work, daemon=True)
 
@@ -97,7 +103,7 @@ class WorkerThread:
                     time.sleep(POLL_SECONDS)
                     continue
                 try:
-                    outcome = self.worker.compute(task)
+                    outcome = self.worker.compute(task, self.done.put)
                 except Exception as error:  # a task without an outcome would be missing from the run without a reason
                     outcome = Outcome(task.address, reason=raised(error))
                 self.done.put(outcome)
@@ -122,8 +128,13 @@ class WorkerProcess:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def compute(self, task: Task) -> Outcome:
-        """Compute a task. If the process dies or exceeds a limit, the outcome has the reason."""
+    def compute(self, task: Task, report: Callable[[Share], None] = lambda _share: None) -> Outcome:
+        """Compute a task. If the process dies or exceeds a limit, the outcome has the reason.
+
+        Args:
+            task: The task.
+            report: Called with the share of the task that is done, at most a few times a second.
+        """
         try:
             request = encode(task)
         except (TypeError, ValueError) as error:
@@ -135,7 +146,7 @@ class WorkerProcess:
         watch = Watch(process, task.limits)
         try:
             with watch:
-                return exchange(process, task.address, request)
+                return exchange(process, task.address, request, report)
         except (OSError, EOFError, ValueError):
             death = self._reap(process)
             return Outcome(task.address, reason=watch.reason or death, died=True)
@@ -201,17 +212,29 @@ def encode(task: Task) -> bytes:
     return json.dumps({"address": task.address, "spec": task.spec, "wanted": task.wanted}).encode() + b"\n"
 
 
-def exchange(process: subprocess.Popen[bytes], address: str, request: bytes) -> Outcome:
-    """Send a task and read the answer. Raises OSError, EOFError or ValueError if there is none."""
+def exchange(
+    process: subprocess.Popen[bytes], address: str, request: bytes, report: Callable[[Share], None]
+) -> Outcome:
+    """Send a task, report the shares that the worker writes, and read the answer.
+
+    Raises OSError, EOFError or ValueError if there is none.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(request)
     process.stdin.flush()
-    head = process.stdout.readline()
-    if not head.endswith(b"\n"):
-        raise EOFError
-    answer = json.loads(head)
+    while "share" in (answer := read_message(process.stdout)):
+        report(Share(address, answer["share"]))
     bundle = None if answer["size"] is None else process.stdout.read(answer["size"])
     if bundle is not None and len(bundle) < answer["size"]:
         raise EOFError
     return Outcome(address, bundle, answer["reason"], answer["usage"], answer["network"])
+
+
+def read_message(answers: IO[bytes]) -> Json:
+    """Return the next line as JSON. Raises EOFError if it is cut off, ValueError if it is no JSON."""
+    line = answers.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    message: Json = json.loads(line)
+    return message

@@ -25,6 +25,8 @@ class TaskQueue(Sequence[Task]):
         tasks: All tasks, in the order in which they are taken.
         claims: The claims of this process; None if no other process can compute these tasks.
         is_stored: Returns whether the store has all that a task asks for. Such a task is not taken.
+        report: Called with a task's address and the share of it that is done, from the thread that iterates over the
+            outcomes. An executor need not call it.
 
     Attributes:
         stored: The addresses of the tasks that another process has stored in the meantime.
@@ -35,8 +37,9 @@ class TaskQueue(Sequence[Task]):
         tasks: Sequence[Task],
         claims: Claims | None = None,
         is_stored: Callable[[Task], bool] = lambda _task: False,
+        report: Callable[[str, float], None] = lambda _address, _share: None,
     ) -> None:
-        self.tasks, self.claims, self.is_stored = tasks, claims, is_stored
+        self.tasks, self.claims, self.is_stored, self.report = tasks, claims, is_stored, report
         self.waiting = deque(tasks)
         self.stored: deque[str] = deque()
         self.lock = threading.Lock()

@@ -1,6 +1,7 @@
 """A worker process: `python -m bench_core.executors.worker`. It reads tasks and writes outcomes.
 
 A task is a line of JSON on standard input. Its outcome is a line of JSON on standard output, followed by the bundle.
+Before it come lines such as {"share": 0.25}, a few a second, with the share of the task that is done.
 The first line written is `ready`. The worker ends when its standard input does. It also ends within a second after its
 driver, even during a task, so that no worker outlives a driver that was killed.
 """
@@ -11,9 +12,11 @@ import json
 import os
 import threading
 import time
+from typing import BinaryIO
 
 from ..errors import raised
 from ..registry import discover
+from ..types import Json
 from . import Outcome, Task
 from .hardware import give_back_memory
 from .inline import attempt
@@ -33,6 +36,15 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def send(answers: BinaryIO, message: Json, bundle: bytes = b"") -> None:
+    """Write a message as a line of JSON, and a bundle after it. If the driver has ended, end this process."""
+    try:
+        answers.write(json.dumps(message).encode() + b"\n" + bundle)
+        answers.flush()
+    except BrokenPipeError:
+        os._exit(1)  # a normal exit would flush, and fail, again
+
+
 def main() -> None:
     # A plugin that prints or reads must not mix with the exchange of tasks and outcomes.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -47,18 +59,14 @@ def main() -> None:
     for line in requests:
         task = Task(**json.loads(line))
         try:
-            outcome = attempt(worker, task)
+            outcome = attempt(worker, task, lambda share: send(answers, {"share": share}))
         except BaseException as error:  # such as a plugin's own KeyboardInterrupt; Ctrl-C never reaches a worker
             outcome = Outcome(task.address, reason=raised(error))
         bundle = outcome.bundle
         size = None if bundle is None else len(bundle)
         head = {"reason": outcome.reason, "usage": outcome.usage, "network": outcome.network, "size": size}
         give_back_memory()  # so that the next task's memory limit does not count it
-        try:
-            answers.write(json.dumps(head).encode() + b"\n" + (bundle or b""))
-            answers.flush()
-        except BrokenPipeError:
-            os._exit(1)  # the driver has ended, and a normal exit would flush, and fail, again
+        send(answers, head, bundle or b"")
 
 
 if __name__ == "__main__":

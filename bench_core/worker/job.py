@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import torch
@@ -27,6 +27,8 @@ from .rng_state import separate_streams
 from .streams import ImageStreams
 from .watch import Watches, watched
 
+Report = Callable[[float], None]
+
 
 class Worker:
     """Computes jobs. Networks and datasets are kept for later jobs."""
@@ -34,12 +36,14 @@ class Worker:
     def __init__(self, registry: Registry) -> None:
         self.builder, self.loader = Builder(registry), Loader(registry)
 
-    def compute(self, spec: Json, wanted: list[str]) -> bytes:
+    def compute(self, spec: Json, wanted: list[str], report: Report = lambda _share: None) -> bytes:
         """Compute some cells of a job.
 
         Args:
             spec: The job, as its `to_json` returns it.
             wanted: The keys of the cells.
+            report: Called with the share of the job in [0, 1] that is done: after each step of an attack, and after
+                each metric of clean images.
 
         Returns:
             The arrays of the cells, packed for the store; none for a check of a source.
@@ -63,7 +67,7 @@ class Worker:
                 separate_streams(whole, image, batch_seed(examples, job.seed)),
             ):
                 changing = [network for network in whole if own_changes(network, image)]
-                arrays = self._compute(parsed, examples, frozenset(wanted), watches)
+                arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
             if changing:
                 self.builder.clear()  # so that the next job starts from the same network
             self.builder.evict(device)
@@ -74,25 +78,29 @@ class Worker:
                 raise UsageError(Fault(f"models.{error.network}", "", error.fault)) from error
             raise
 
-    def _compute(self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
+    def _compute(
+        self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
+    ) -> Arrays:
         match job:
             case CleanJob():
-                return self._clean(job, examples, wanted, watches)
+                return self._clean(job, examples, wanted, watches, report)
             case AttackJob():
-                return self._attack(job, examples, wanted, watches)
+                return self._attack(job, examples, wanted, watches, report)
             case SourceCheck(job=checked):
                 self._accepted_attack(checked, self.builder.source(checked, checked.environment.dtype))
         return {}
 
-    def _clean(self, job: CleanJob, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
+    def _clean(
+        self, job: CleanJob, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
+    ) -> Arrays:
         networks = {
             label: self.builder.model(job.models[label], job.environment.device) for label in labels_needed(job, wanted)
         }
         cached = {label: CachedForward(network) for label, network in networks.items()}
         arrays: Arrays = {}
-        for observation in sorted(job.observe, key=lambda item: item.metric.recipe != PREDICTED):
-            if observation.key not in wanted:
-                continue
+        observed = [observation for observation in job.observe if observation.key in wanted]
+        observed.sort(key=lambda item: item.metric.recipe != PREDICTED)
+        for index, observation in enumerate(observed, 1):
             assert observation.target is not None
             target = cached[observation.target]
             if observation.metric.recipe == PREDICTED:
@@ -110,9 +118,12 @@ class Worker:
                 observer = self._observer(job, observation.key, observation.metric, examples, target=target)
                 observer.images(examples)
                 arrays |= observer.arrays()
+            report(index / len(observed))
         return arrays
 
-    def _attack(self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches) -> Arrays:
+    def _attack(
+        self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
+    ) -> Arrays:
         source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
         rng = ImageStreams(job.seed, examples.ids)
         examples = with_targets(examples, source, rng) if budget.targeted else replace(examples, targets=None)
@@ -140,6 +151,7 @@ class Worker:
             diagnostics.step(index, images)
             for observer in observers:
                 observer.step(Step(index, images), examples)
+            report(min(1.0, index / budget.steps))
         if images is None:
             raise ContractError("the attack returned no images")
         arrays: Arrays = {}

@@ -89,6 +89,19 @@ def test_the_gallery_shows_what_the_run_attacked(folder: Path, registry) -> None
     assert {shown.scale for shown in row.images} == {5.0}  # 0.5 / eps, with eps = 0.1
 
 
+def test_pictures_open_from_the_keyboard_and_are_on_the_page_once(folder: Path, registry) -> None:
+    text = run_page(folder, registry, gallery=2)
+    page = Page(text)
+    openers = [button for button in page.all("button") if button.get("class") == "images"]
+    assert len(openers) == 2, "a button for each image: it has the focus, and Enter clicks it"
+    (dialog,) = page.all("dialog")
+    assert dialog["aria-label"]
+    pictures = [str(image["src"]) for image in page.all("img") if "class" not in image]
+    assert all(text.count(picture) == 1 for picture in set(pictures) if pictures.count(picture) == 1)
+    assert sum("times 5" in str(image["alt"]) for image in page.all("img")) == 2, "the scale is said"
+    assert not Page(run_page(folder, registry, gallery=0)).all("dialog")
+
+
 def test_the_command_writes_the_page_and_rejects_wrong_arguments(tmp_path, monkeypatch, capsys) -> None:
     def bench(*arguments: str) -> tuple[int, list[str]]:
         code = guard(lambda: app(["report", *arguments], prog_name="bench", standalone_mode=False), False)
@@ -173,10 +186,31 @@ def test_the_page_works_in_a_browser(folder: Path, registry, browser) -> None:
     browser.find_element("css selector", "input[data-filters=t1]").send_keys("pgd")
     assert len(browser.execute_script(column)) == 2
     assert browser.find_element("css selector", "output[data-counts=t1]").text == "2 of 4 rows"
+    enlarge_by_keyboard(browser)
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     )
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 375
+
+
+def enlarge_by_keyboard(browser) -> None:
+    """Check that Enter enlarges the pictures of the first image, and that Escape puts the focus back."""
+    opener, dialog = (browser.find_element("css selector", name) for name in ("button.images", "dialog"))
+    assert not dialog.is_displayed()
+    opener.send_keys("\ue007")  # Enter
+    assert dialog.is_displayed()
+    pictures = browser.find_elements("css selector", "dialog img")
+    assert len(pictures) == 3
+    wait_until(
+        lambda: browser.execute_script("return [...document.querySelectorAll('dialog img')].every((p) => p.complete)")
+    )
+    assert {picture.size["width"] for picture in pictures} == {224}
+    assert [each.text for each in browser.find_elements("css selector", "dialog figcaption")][1].endswith(
+        "grey is zero"
+    )
+    browser.switch_to.active_element.send_keys("\ue00c")  # Escape
+    assert not dialog.is_displayed()
+    assert browser.switch_to.active_element == opener
 
 
 def test_a_comparison_works_in_a_browser(tmp_path: Path, browser) -> None:

@@ -20,6 +20,7 @@ from ...suite.model import source_label
 from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
 from ...tables.sheet import sheet_of
 from .figures import figures
+from .forest import forest
 from .gallery import make_gallery
 
 
@@ -42,6 +43,7 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     return _page(
         "run.html", suite.title,
         tables=[html_table(sheet_of(table)) for table in result.tables],
+        forest=forest(result.tables),
         figures=figures(result, registry),
         gallery=make_gallery(result, record, registry, gallery, source),
         flags=flags(result.scores, result.warned),
@@ -72,7 +74,7 @@ def _page(template: str, title: str, **parts: Any) -> str:
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
-    budgets = [f"{name}: {b.norm}, eps {b.eps:.4g}, {b.steps} steps" for name, b in suite.budgets.items()]
+    budgets = [f"{name}: {b.norm}, eps {eps_text(b.eps)}, {b.steps} steps" for name, b in suite.budgets.items()]
     facts = [
         ("Images", f"{len(images.ids)} of {record.dataset.count}, digest {images.digest[:12]}"),
         ("Selection rule", suite.images.rule.replace("_", " ")),
@@ -83,6 +85,12 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Profile", suite.profile),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def eps_text(eps: float) -> str:
+    """Return eps as suites write it: 16/255 if it has no short decimal and is a whole number of grey levels."""
+    decimal, levels = f"{eps:.4g}", round(eps * 255)
+    return f"{levels}/255" if float(decimal) != eps and levels / 255 == eps else decimal
 
 
 def _environment(record: RunRecord) -> dict[str, str]:

@@ -39,3 +39,27 @@ for (const input of document.querySelectorAll("input[data-filters]")) {
     counter.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
   });
 }
+// One dialog shows the pictures that were clicked, so that no picture is on the page twice. The browser closes it on
+// Escape, and returns the focus to the button.
+const dialog = document.getElementById("enlarged");
+for (const button of document.querySelectorAll("button.images")) {
+  button.addEventListener("click", () => {
+    const figures = [...button.querySelectorAll("img")].map((shown) => {
+      const figure = document.createElement("figure");
+      const caption = document.createElement("figcaption");
+      const picture = new Image();
+      picture.src = shown.src;
+      picture.alt = "";
+      picture.width = shown.naturalWidth * Math.max(1, Math.floor(224 / shown.naturalWidth));
+      caption.textContent = shown.alt;
+      figure.append(picture, caption);
+      return figure;
+    });
+    dialog.querySelector(".pictures").replaceChildren(...figures);
+    dialog.showModal();
+  });
+}
+dialog?.querySelector("button").addEventListener("click", () => dialog.close());
+dialog?.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close(); // a click beside its content
+});
