@@ -164,28 +164,29 @@ def test_scores_that_differ_in_a_metrics_own_label_are_not_dropped_silently(fold
 
 def test_the_main_table_states_what_is_ranked_and_which_value_is_best(write_suite, registry, tmp_path, bench) -> None:
     attacks = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"noise" = { recipe = "noise" }')
-    value = 'value = "transfer.success"'
+    value = 'value = "utility.utility"'
+    metric = ("[metrics]\n", '[metrics]\nutility = { recipe = "transfer_utility" }\n')
 
     def rank(name: str, *arguments: str, to: str = value, append: str = "") -> tuple[int, str, list[str]]:
-        suite = load_suite(write_suite(attacks, (value, to), name=name, append=append))
+        suite = load_suite(write_suite(attacks, metric, ('value = "transfer.success"', to), name=name, append=append))
         path = run(suite, out=tmp_path / "out", executor="inline", registry=registry).folder
         return bench("leaderboard", str(path), "--format", "json", *arguments)
 
     code, _, errors = rank("plain")
     assert code == 2
-    assert "no table and no gate of plain states whether a high or a low transfer.success is best" in errors[0]
+    assert "no table and no gate of plain states whether a high or a low utility.utility is best" in errors[0]
 
     def order(*arguments: str, **changes: str) -> list[tuple[str, float]]:
         code, out, errors = rank(*arguments, **changes)
         assert code == 0, errors
-        return [(row["attack"], row["transfer.success"]) for row in json.loads(out)["rows"]]
+        return [(row["attack"], row["utility.utility"]) for row in json.loads(out)["rows"]]
 
     highest, lowest = order("plain", "--best", "max"), order("plain", "--best", "min")
     assert highest != lowest
     assert order("most", to=value + '\nbest = "max"') == highest
     assert order("least", to=value + '\nbest = "min"') == lowest
     # the first table decides, not the first score of the gate
-    gate = '[gate]\n"transfer.last" = { better = "lower" }\n"transfer.success" = { better = "higher" }\n'
+    gate = '[gate]\n"transfer.last" = { better = "lower" }\n"utility.utility" = { better = "higher" }\n'
     assert order("gated", append=gate) == highest
 
 
