@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The exit code is 0 for success, 1 for a failed check, 2 for a mistake of the user, 3 for an incomplete run, 130
     after Ctrl-C and 143 after SIGTERM.
     """
+    gc.set_threshold(50_000)  # start-up makes many objects that live to the end, which need not be searched for garbage
     argv = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in argv
     if debug:  # accepted at any position

@@ -64,6 +64,8 @@ class PerImage:
 
 def per_image(images: ImageSet, values: NDArray[Any]) -> PerImage:
     """Sort values by image. Raises Unpairable where an image has several values."""
+    if np.all(images.indices[1:] > images.indices[:-1]):  # as almost always
+        return PerImage(images, np.asarray(values, dtype=np.float64))
     order = np.argsort(images.indices, kind="stable")
     if len(np.unique(images.indices)) < len(order):
         raise Unpairable("an image has several values")

@@ -71,10 +71,10 @@ class Labels(Mapping[str, Any]):
 
     def adding(self, labels: Mapping[str, Any]) -> Labels:
         """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
-        taken = sorted(set(FIXED).intersection(labels))
-        if taken:
-            raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
         if not labels:
             return self
+        if not labels.keys().isdisjoint(FIXED):
+            taken = sorted(labels.keys() & set(FIXED))
+            raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
         extra = {**self.extra, **labels}
         return Labels(self.source, self.attack, self.budget, self.target, self.norm, self.relation, extra)

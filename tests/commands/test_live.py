@@ -1,0 +1,86 @@
+"""What a run shows: on a terminal the numbers so far, in place; otherwise a line for each round."""
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench_core import run
+from bench_core.commands.live import LiveView, RoundLines
+from bench_core.registry import Registry
+from bench_core.result import Result
+
+BASELINE = 'mean = true\nbaseline = { attack = "PGD" }\n'
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+def results(write_suite: Callable[..., str], registry: Registry, tmp_path: Path) -> list[Result]:
+    """The results after 5, 10 and 12 images."""
+    seen: list[Result] = []
+    suite = write_suite(
+        ("mean = true\n", BASELINE),
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"MI" = { recipe = "mi" }'),
+        ('targets = ["A", "B"]', 'targets = ["B"]'),
+        ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'),
+    )
+    run(suite, out=tmp_path, registry=registry, executor="inline", on_round=seen.append)
+    return seen
+
+
+def test_lines_state_the_images_and_the_differences_but_not_after_the_last_round(results, capsys) -> None:
+    for result in results:
+        RoundLines().on_round(result)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == ["5 of 12 images", "10 of 12 images"]
+    assert all(re.search(r"mean - PGD: A MI [+-]\d+\.\d \[", line) for line in lines)
+
+
+def shown(results: list[Result], width: int, height: int = 24) -> str:
+    """Return all that a terminal receives, without its control sequences."""
+    stream = io.StringIO()
+    view = LiveView(Console(file=stream, force_terminal=True, width=width, height=height))
+    with view.stage("attacks", 3) as advance:
+        for result in results:
+            view.on_round(result)
+            advance(1)
+    return ESCAPES.sub("", stream.getvalue())
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_terminal_shows_the_headline_with_the_images_and_the_time_left(width: int, results) -> None:
+    text = shown(results, width)
+    for count in ("N = 5 of 12 images", "N = 10 of 12 images", "N = 12 images"):
+        assert count in text
+    assert "A MI" in text
+    assert "attacks" in text
+    assert all(len(line) <= width for line in re.split("[\r\n]", text)), "no line is wrapped"
+
+
+def test_a_low_terminal_shows_the_first_rows_and_counts_the_others(results) -> None:
+    (table,) = results[0].tables
+    long = replace(table, rows=table.rows[:1] + table.rows[1:] * 30)
+    text = shown([replace(results[0], tables=[long])], 80, height=12)
+    assert "... 25 more lines" in text
+
+
+def test_nothing_of_the_live_view_is_left_but_a_line_for_the_stage(results) -> None:
+    stream = io.StringIO()
+    view = LiveView(Console(file=stream, force_terminal=False, width=80))
+    with view.stage("attacks", 1):
+        view.on_round(results[0])
+    assert re.fullmatch(r"\s*bench: attacks: done in [\d.]+ s\s*", stream.getvalue())
+
+
+def test_colours_can_be_switched_off(results, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    view = LiveView(Console(file=stream, force_terminal=True, width=80))
+    with view.stage("attacks", 1) as advance:
+        view.on_round(results[0])
+        advance(1)
+    assert not re.search(r"\x1b\[(3|4|9|10)\d(;\d+)*m", stream.getvalue())
