@@ -19,13 +19,11 @@ def leaderboard(
     by: Annotated[Literal["attack", "source", "target"], typer.Option(help="What to rank.")] = "attack",
     score: Annotated[
         str | None,
-        typer.Option(
-            metavar="SCORE", help="The score to rank by. Defaults to the first score of the suite's regression gate."
-        ),
+        typer.Option(metavar="SCORE", help="The score to rank by. Defaults to that of the suite's first table."),
     ] = None,
     best: Annotated[
         Literal["max", "min"] | None,
-        typer.Option(help="Whether the highest or the lowest value is best. Defaults to what the gate states."),
+        typer.Option(help="Which value is best. Attacks are ranked as the suite's gate or tables state by default."),
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Use only scores with this label. Repeatable.")

@@ -15,7 +15,7 @@ from ..errors import Fault, UsageError
 from ..registry import Registry, discover
 from ..runs.folder import safe_name
 from ..store import write_atomically
-from ..suite.outputs import (
+from ..suite.plot_entries import (
     CurvesPlotEntry,
     HeatmapPlotEntry,
     HistogramPlotEntry,

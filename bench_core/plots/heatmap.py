@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import HeatmapPlotEntry
+from ..suite.plot_entries import HeatmapPlotEntry
 from .layout import finish, panels
 from .series import count_text, drawable, grouped, key_of, value_axis
 from .style import text

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..scores.rows import RowSet
-from ..suite.outputs import HistogramPlotEntry
+from ..suite.plot_entries import HistogramPlotEntry
 from .layout import finish, panels
 from .rows import grouped_rows
 from .series import count_text

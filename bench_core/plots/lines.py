@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import CurvesPlotEntry, SweepPlotEntry
+from ..suite.plot_entries import CurvesPlotEntry, SweepPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .series import Point, count_text, drawable, grouped, line, numeric, value_axis
 from .style import Look, look, text

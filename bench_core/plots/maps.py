@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..scores.rows import RowSet
-from ..suite.outputs import MapsPlotEntry
+from ..suite.plot_entries import MapsPlotEntry
 from .layout import finish
 from .rows import grouped_rows
 from .series import count_text

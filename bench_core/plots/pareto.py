@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from ..scores.pareto import AttackKey, attack_of, front, passes
 from ..scores.scored import LabelledScore, Scores
-from ..suite.outputs import ParetoPlotEntry
+from ..suite.plot_entries import ParetoPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .lines import band, check_distinct_points, error_bars
 from .series import Point, count_text, drawable, grouped, numeric, point, value_axis

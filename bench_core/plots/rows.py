@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..scores.rows import RowSet
-from ..suite.outputs import BasePlotEntry
+from ..suite.plot_entries import BasePlotEntry
 from ..tables.pivot import in_order
 from .series import Key
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from ..scores.derived import Pair, points
 from ..scores.scored import Scores
 from ..statistics import pearson, regression
-from ..suite.outputs import CorrelationEntry, ScatterPlotEntry
+from ..suite.outputs import CorrelationEntry
+from ..suite.plot_entries import ScatterPlotEntry
 from ..types import Score
 from .layout import finish, mark_white_boxes, panels
 from .series import Key, count_text, key_of

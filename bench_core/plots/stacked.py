@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ..scores.images import Unpairable, joined
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
-from ..suite.outputs import StackedPlotEntry
+from ..suite.plot_entries import StackedPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .series import count_text, drawable, grouped, key_of, value_axis
 from .style import text

@@ -26,6 +26,7 @@ from ..scores.labels import Relation
 from ..scores.pareto import AttackKey, attack_of
 from ..scores.scored import LabelledScore, Scores
 from ..scores.warnings import flags
+from ..suite.model import Suite
 from ..tables.sheet import Sheet
 from .ranking import By, Contribution, Entry, leaderboard_sheet
 
@@ -66,8 +67,9 @@ def leaderboards(
     Args:
         runs: The runs.
         by: What is ranked.
-        score: The score to rank by; the first of the suite's gate by default.
-        best: Whether the highest or the lowest value is the best; by default as in the suite's gate.
+        score: The score to rank by; by default that of the suite's first table, or else the first of its gate.
+        best: Whether the highest or the lowest value is the best; for attacks, by default as in the suite's gate or
+            tables.
         where: The labels that scores must have. Only black-box pairs count unless it has a `relation`.
 
     Returns:
@@ -86,19 +88,13 @@ def _of_suite(
     runs: Sequence[Contribution], by: By, score: str | None, best: str | None, where: Mapping[str, str]
 ) -> Sheet:
     suite = runs[0].result.suite
-    gate = gate_of(suite)
     known = sorted({scored.metric for run in runs for scored in run.result.scores.valid()})
-    if score is None and not gate:
-        raise UsageError(
-            Fault(suite.file, "gate", f"no score is gated; choose one with --score (known: {', '.join(known)})")
-        )
-    score = score or next(iter(gate))
-    if score not in known:
+    if score is None:
+        labelled = {scored.metric for run in runs for scored in run.result.scores.valid() if by in scored.labels}
+        score = _main_score(suite, sorted(labelled))
+    elif score not in known:
         raise UsageError(Fault("--score", "", f'no score "{score}" in {suite.name} {did_you_mean(score, known)}'))
-    if best is None and (by != "attack" or score not in gate):
-        message = f"choose whether the {by} with the highest or the lowest {score} is the best (--best max or min)"
-        raise UsageError(Fault("--best", "", message))
-    highest = best == "max" if best is not None else gate[score].better == "higher"
+    highest = (best or _best(suite, by, score)) == "max"
     labels = {name for run in runs for scored in run.result.scores.select(score) for name in scored.labels}
     stop_at_faults([
         Fault("--where", name, f"no {score} of {suite.name} has this label {did_you_mean(name, labels)}")
@@ -111,6 +107,36 @@ def _of_suite(
         raise UsageError(Fault("--where", "", f"leaves no {score} of {suite.name}"))
     stop_at_faults(list(_different_scope(entries)))
     return leaderboard_sheet(entries, runs, by, score, highest, where)
+
+
+def _main_score(suite: Suite, known: Sequence[str]) -> str:
+    """Return the score of the suite's main table, or else the first that is gated, of those that are known.
+
+    Raises UsageError if there is none.
+    """
+    candidates = [*(table.value for table in suite.tables[:1]), *gate_of(suite)]
+    score = next((name for name in candidates if name in known), None)
+    if score is None:
+        message = f"neither the first table nor the gate has a score that can be ranked (try one of {', '.join(known)})"
+        raise UsageError(Fault("--score", "", message))
+    return score
+
+
+def _best(suite: Suite, by: By, score: str) -> str:
+    """Return whether the highest ("max") or the lowest value is best, by the suite's gate or else by its tables.
+
+    They state it for attacks. Whether a target is better if attacks on it succeed is for the user to say.
+    """
+    stated = {table.value: table.best for table in reversed(suite.tables) if table.best}
+    stated |= {name: "max" if entry.better == "higher" else "min" for name, entry in gate_of(suite).items()}
+    if by == "attack" and score in stated:
+        return stated[score]
+    hint = "(try --best max or --best min)"
+    if by != "attack":
+        message = f"choose whether the {by} with the highest or the lowest {score} is the best {hint}"
+    else:
+        message = f"no table and no gate of {suite.name} states whether a high or a low {score} is best {hint}"
+    raise UsageError(Fault("--best", "", message))
 
 
 def _incomparable(runs: Sequence[Contribution]) -> Iterator[Fault]:

@@ -27,6 +27,8 @@ def type_name(annotation: Any) -> str:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in arguments)
     if origin in (list, tuple):
         return f"list of {type_name(arguments[0])}" if arguments else "list"
+    if origin is dict:
+        return "table"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("none" if member is types.NoneType else type_name(member) for member in arguments)
     return getattr(annotation, "__name__", str(annotation))

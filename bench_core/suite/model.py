@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..errors import in_grey_levels
 from ..types import LossName, Norm
 from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, GateEntry, Only, PlotEntry, TableEntry, WorstCaseEntry
+from .outputs import CorrelationEntry, GateEntry, Only, TableEntry, WorstCaseEntry
+from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
@@ -18,7 +19,18 @@ ENSEMBLE_MARK = "+"
 
 
 class BudgetEntry(Strict):
-    """`[budgets.NAME]`. `sources` and `attacks` restrict where the budget is used; by default it is used everywhere."""
+    """`[budgets.LABEL]`: a threat model, the same for every attack.
+
+    Attributes:
+        norm: The norm of the ball that the perturbation must stay in.
+        eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
+            for `l2`.
+        step_size: The length of one step, in the same units.
+        steps: The number of steps.
+        sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
+            default.
+        attacks: The attacks that the budget is used for. All by default.
+    """
 
     norm: Norm
     eps: Annotated[Number, Ge(0)]
@@ -46,15 +58,20 @@ class Open(BaseModel):
 
 
 class AttackEntry(Open):
-    """`[attacks]`: `{ recipe = NAME, ... }` or `{ parts = [NAMES], ... }`.
+    """`[attacks.LABEL]`: an attack. All further keys are options of the recipe.
 
-    `by_source` overrides options for a source. `sweep = { OPTION = [VALUES] }` stands for one attack for each
-    combination of values; in a loaded suite each of these is an attack whose `sweep` has one value for each option.
+    Attributes:
+        recipe: The name of the recipe. An attack has either `recipe` or `parts`.
+        parts: The names of recipes that are combined in one attack; it has the options of all of them.
+        by_source: Options that differ for a source, by its label; that of an ensemble joins its members by `+`.
+        sweep: Lists of values by option. It stands for one attack for each combination of values, and each swept option
+            becomes a label of the scores.
     """
 
     recipe: str | None = None
     parts: list[str] | None = None
     by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
+    # in a loaded suite, one value for each option: each attack of a sweep is an attack of its own
     sweep: dict[Label, Annotated[list[int | float | str], Field(min_length=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -84,19 +101,27 @@ class AttackEntry(Open):
 
 
 class RecipeEntry(Open):
-    """`[metrics]` and `[models]`: `{ recipe = NAME, ... }`."""
+    """An entry of `[metrics]` or `[models]`.
+
+    Attributes:
+        recipe: The name of the recipe.
+    """
 
     recipe: str
 
 
 class ModelEntry(RecipeEntry):
-    """`[models]`: a run stops if the accuracy on the clean images differs from `expected_accuracy`."""
+    """`[models.LABEL]`: a network. All further keys are options of the recipe.
+
+    Attributes:
+        expected_accuracy: The accuracy on all clean images of the dataset. A run stops if the network's differs.
+    """
 
     expected_accuracy: Annotated[Number, Ge(0), Le(1)] | None = None
 
 
 class MetricEntry(RecipeEntry):
-    """`[metrics]`.
+    """`[metrics.LABEL]`: a metric. All further keys are options of the recipe.
 
     Attributes:
         over: The images that a metric without an attack observes; metrics on attacks observe the selected images.
@@ -111,7 +136,11 @@ class MetricEntry(RecipeEntry):
 
 
 class DataEntry(Open):
-    """`[data]`: `kind`, then the options of that dataset."""
+    """`[data]`: the dataset. All further keys are options of its kind.
+
+    Attributes:
+        kind: The name of the kind of dataset.
+    """
 
     kind: str
 
@@ -136,13 +165,47 @@ class ImagesEntry(Strict):
 
 
 class ComputeEntry(Strict):
-    """`[compute]`: a job has `micro_batch` images. Its address depends on it, because results may depend on it."""
+    """`[compute]`: how the images are divided into jobs.
+
+    Attributes:
+        micro_batch: The number of images of a job. The cache address of a result depends on it, because the last bits
+            of a result may.
+    """
 
     micro_batch: Annotated[int, Gt(0)] = 32
 
 
 class Suite(Strict):
-    """A suite with its profile and overrides merged. `suite.load.load_suite` returns one."""
+    """A suite with its profile and overrides merged. `suite.load.load_suite` returns one.
+
+    Attributes:
+        name: The name of the file, without its suffix.
+        file: The path of the file.
+        profile: The profile that was loaded.
+        overrides: The overrides that were merged, as `KEY=VALUE`.
+        title: The title of the suite, and of its tables that have none.
+        seed: The seed of all random numbers.
+        loss: The loss that all attacks ascend.
+        random_start: Whether all attacks start at the same random point of the ball instead of the image.
+        targeted: Whether attacks aim at a class: the one that the dataset names, or else a random wrong one.
+        quantise: Whether adversarial images are rounded to 8 bits before they are checked and evaluated.
+        ensemble: What an ensemble averages over its members.
+        budgets: The threat models, by label.
+        attacks: The attacks, by label.
+        metrics: The metrics, by label.
+        models: The networks, by label ([models.md](models.md)). A profile file usually defines them.
+        data: The dataset. A profile file usually defines it.
+        images: The images that are attacked.
+        compute: How the images are divided into jobs.
+        sources: The labels of the networks that are attacked. An inner list is an ensemble.
+        targets: The labels of the networks that metrics evaluate on the adversarial images.
+        worst_case: Additional rows with the worst value over attacks, by label.
+        correlations: Correlations of two scores, by label.
+        tables: The tables that a run prints. The first is the main table.
+        plots: The plots that `--plots` draws.
+        gate: The scores that `bench compare` tests, by METRIC.SCORE ([ci.md](ci.md)). By default those of tables with
+            `best`.
+    """
 
     name: str
     file: str

@@ -1,10 +1,10 @@
-"""The outputs of a suite: tables, plots, the gate, and scores that are derived from other scores."""
+"""The outputs of a suite: tables, the gate, and scores that are derived from other scores."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from pydantic import BeforeValidator, Field
 
 from .fields import Label, Number, Strict
@@ -21,7 +21,16 @@ Only = Annotated[list[Literal["attack.reached", "attack.fooled"]], BeforeValidat
 
 
 class ReferenceEntry(Strict):
-    """Published values: a CSV file in the suite's folder, joined on the columns that are labels."""
+    """`[tables.reference]`: published values, shown in brackets beside those of the run.
+
+    They come from a CSV file. A line belongs to a cell if its columns that are labels of scores have the cell's labels.
+
+    Attributes:
+        file: The CSV file, relative to the folder of the suite.
+        value: The column that has the values.
+        scale: The factor that brings the values to the unit of the scores.
+        where: The text that columns must have for a line to be used.
+    """
 
     file: str
     value: str
@@ -30,7 +39,24 @@ class ReferenceEntry(Strict):
 
 
 class TableEntry(Strict):
-    """`[[tables]]`: a pivot table of scores; with `only`, of the images of each attack that have these outcomes."""
+    """`[[tables]]`: a pivot table of scores.
+
+    Attributes:
+        name: The name of the table, and of its files.
+        rows: The labels of scores that distinguish the rows.
+        columns: The labels of scores that distinguish the columns; an empty list for a single column.
+        value: The score, as METRIC.SCORE or CORRELATION.SCORE.
+        title: The title. The suite's by default.
+        format: How values are printed.
+        best: Whether the largest or the smallest value is the best, which is printed in bold.
+        mean: Whether there is a column with the mean over the black-box targets.
+        baseline: Labels of the rows that others are compared with: adds a column with the paired difference of means.
+        where: Labels that scores must have to be in the table.
+        only: The outcomes that an attack must have had on an image for the image to count: that it reached its goal,
+            that it fools its source, or both. A note gives the number of images; fewer than 5 are void. All images by
+            default.
+        reference: Published values to show beside those of the run.
+    """
 
     name: Label
     rows: LabelList
@@ -47,9 +73,12 @@ class TableEntry(Strict):
 
 
 class WorstCaseEntry(Strict):
-    """`[worst_case.LABEL]`: a score of the worst value per image over several attacks (by default all).
+    """`[worst_case.LABEL]`: an additional row beside the attacks, with the worst value of each image over them.
 
-    The worst value is the largest, or the smallest with `take = "min"`.
+    Attributes:
+        value: The score, as METRIC.SCORE.
+        attacks: The attacks. All by default.
+        take: Whether the worst value is the largest or the smallest.
     """
 
     value: Label
@@ -58,7 +87,15 @@ class WorstCaseEntry(Strict):
 
 
 class CorrelationEntry(Strict):
-    """`[correlations.LABEL]`: Pearson's r and the regression slope of two scores, with one point per attack."""
+    """`[correlations.LABEL]`: Pearson's r and the regression slope of two scores, with one point per attack.
+
+    Tables show them as LABEL.pearson and LABEL.slope.
+
+    Attributes:
+        x: The first score, as METRIC.SCORE.
+        y: The second score.
+        where: Labels that scores must have to be points.
+    """
 
     x: Label
     y: Label
@@ -66,7 +103,7 @@ class CorrelationEntry(Strict):
 
 
 class GateEntry(Strict):
-    """`[gate]`: one line per score.
+    """`[gate]`: one line per score, `"METRIC.SCORE" = { better = "higher" }`.
 
     Attributes:
         better: Which direction is an improvement.
@@ -76,142 +113,3 @@ class GateEntry(Strict):
 
     better: Literal["higher", "lower"]
     margin: Annotated[Number, Ge(0)] | None = None
-
-
-class BasePlotEntry(Strict):
-    """`[[plots]]`: keys that all kinds of plot have. Each label of the dimensions `panels` has separate axes."""
-
-    name: Label
-    value: Label
-    title: str | None = None
-    panels: Annotated[list[Label], Field(max_length=2)] = Field(default_factory=list)
-    where: dict[Label, Label | int] = Field(default_factory=dict)
-
-    @property
-    def dimensions(self) -> list[str]:
-        """The dimensions that the plot uses."""
-        return [*self.panels, *self.where]
-
-
-class HeatmapPlotEntry(BasePlotEntry):
-    """A matrix of scores, with the number in each cell. `value_label` names the value in the plot, with its unit."""
-
-    kind: Literal["heatmap"]
-    value_label: str | None = None
-    rows: LabelList = Field(default=["source"])
-    columns: LabelList = Field(default=["target"])
-    format: Literal["percent", "number"] = "number"
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.rows, *self.columns]
-
-
-class CurvesPlotEntry(BasePlotEntry):
-    """Scores with their intervals against a numeric label; means over the black-box scores of `mean_over`, if given.
-
-    `x_label` and `value_label` name the axes, with their units.
-    """
-
-    kind: Literal["curves"]
-    x_label: str | None = None
-    value_label: str | None = None
-    x: Label = "step"
-    lines: LabelList = Field(default=["attack"])
-    mean_over: list[Label] = Field(default_factory=list)
-    format: Literal["percent", "number"] = "number"
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, self.x, *self.lines, *self.mean_over]
-
-
-class SweepPlotEntry(CurvesPlotEntry):
-    """Scores against an option that attacks sweep, with error bars."""
-
-    kind: Literal["sweep"]  # type: ignore[assignment]
-    x: Label
-    lines: LabelList = Field(default=["source"])
-
-
-class ParetoPlotEntry(BasePlotEntry):
-    """Scores against their cost in passes, one line per label of `lines`, and the Pareto front.
-
-    A score per step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
-    """
-
-    kind: Literal["pareto"]
-    value_label: str | None = None
-    lines: LabelList = Field(default=["attack"])
-    mean_over: list[Label] = Field(default_factory=list)
-    format: Literal["percent", "number"] = "number"
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.lines, *self.mean_over]
-
-
-class StackedPlotEntry(BasePlotEntry):
-    """Stacked bars of scores: one bar per label of `bars`, made of one segment per label of `parts`."""
-
-    kind: Literal["stacked"]
-    value_label: str | None = None
-    bars: LabelList = Field(default=["source"])
-    parts: LabelList
-    format: Literal["percent", "number"] = "number"
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.bars, *self.parts]
-
-
-class ScatterPlotEntry(BasePlotEntry):
-    """The points of the correlation that `value` names, with the regression line, its 95% band, and r.
-
-    `x_label` and `y_label` name the axes, with their units.
-    """
-
-    kind: Literal["scatter"]
-    x_label: str | None = None
-    y_label: str | None = None
-    panels: Annotated[list[Label], Field(max_length=2)] = Field(default=["source", "target"])
-    markers: list[Label] = Field(default_factory=list)
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.markers]
-
-
-class HistogramPlotEntry(BasePlotEntry):
-    """The distribution of a metric's rows (`value` is METRIC.ROW), one outline per label of `lines`."""
-
-    kind: Literal["histogram"]
-    value_label: str | None = None
-    lines: LabelList = Field(default=["attack"])
-    bins: Annotated[int, Gt(0)] = 60
-
-    @property
-    def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.lines]
-
-
-class MapsPlotEntry(BasePlotEntry):
-    """Maps of a metric's rows over the cells of an image (`value` is METRIC.ROW): the first images and the mean."""
-
-    kind: Literal["maps"]
-    value_label: str | None = None
-    panels: Annotated[list[Label], Field(min_length=1, max_length=2)] = Field(default=["attack"])
-    images: Annotated[int, Ge(0)] = 4
-
-
-PlotEntry = Annotated[
-    HeatmapPlotEntry
-    | CurvesPlotEntry
-    | SweepPlotEntry
-    | ParetoPlotEntry
-    | StackedPlotEntry
-    | ScatterPlotEntry
-    | HistogramPlotEntry
-    | MapsPlotEntry,
-    Field(discriminator="kind"),
-]

@@ -10,7 +10,7 @@ from ..errors import Fault, did_you_mean, nearest
 from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
-from .outputs import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
+from .plot_entries import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
 
 
 def name_faults(tables: Mapping[str, Any]) -> list[Fault]:

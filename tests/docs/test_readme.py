@@ -10,6 +10,8 @@ from bench_core import load_suite, run
 from bench_core.errors import UsageError
 from bench_core.registry import Origin, discover
 from bench_core.suite.find import own_suites
+from bench_core.tables.headline import headline
+from bench_core.tables.table import Table, TableCell
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -24,6 +26,22 @@ def test_it_has_exactly_the_two_commands() -> None:
     install, test = blocks("sh")  # .ci/run runs them
     assert "bench run suites/transfer_table1.toml" in install
     assert "pytest" in test
+
+
+def test_the_headline_is_drawn_as_bench_run_draws_it() -> None:
+    (shown,) = blocks("text")
+    title, *lines, _axis = shown.splitlines()
+    rows = []
+    for line in lines:
+        name, numbers = re.split(r"\s{2,}", line)[0], re.findall(r"[+-][\d.]+", line)
+        value, low, high = (float(number) / 100 for number in numbers[-3:])
+        rows.append(((name,), (TableCell(value, low, high, 50, signed=True),)))
+    suite, column = title.split(": mean - ")
+    table = Table("main", suite, ("row", f"mean - {column.split()[0]}"), 1, tuple(rows), True, ())
+    drawn = headline([table])
+    # the numbers are rounded, so that an end of an interval may be drawn one character beside
+    assert [re.sub("─+| +", " ", line) for line in drawn] == [re.sub("─+| +", " ", line) for line in shown.splitlines()]
+    assert [len(line) for line in drawn] == [len(line) for line in shown.splitlines()]
 
 
 @pytest.fixture

@@ -119,7 +119,11 @@ def test_incomparable_runs_are_rejected_with_the_reason(folder, bench) -> None:
     assert bench("leaderboard", first, other, "--where", "source=A")[0] == 0
     for arguments, expected in (
         (("--score", "transfer.sucess"), 'did you mean "transfer.success"?'),
-        (("--by", "target"), "--best max or min"),
+        (("--by", "target"), "the target with the highest or the lowest transfer.success is the best (try --best max"),
+        (
+            ("--score", "transfer.last"),
+            "states whether a high or a low transfer.last is best (try --best max or --best min)",
+        ),
         (("--where", "source"), "not of the form LABEL=VALUE"),
         (("--where", "source=Z"), "leaves no transfer.success"),
         (("--where", "sauce=A"), 'no transfer.success of toy has this label (did you mean "source"?)'),
@@ -156,6 +160,51 @@ def test_scores_that_differ_in_a_metrics_own_label_are_not_dropped_silently(fold
     code, _, errors = bench("leaderboard", path, "--score", "dropout.kept", "--best", "max")
     assert code == 2
     assert "several values for one pair; they differ in operation (choose with --where)" in errors[0]
+
+
+def test_the_main_table_states_what_is_ranked_and_which_value_is_best(write_suite, registry, tmp_path, bench) -> None:
+    attacks = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"noise" = { recipe = "noise" }')
+    value = 'value = "utility.utility"'
+    metric = ("[metrics]\n", '[metrics]\nutility = { recipe = "transfer_utility" }\n')
+
+    def rank(name: str, *arguments: str, to: str = value, append: str = "") -> tuple[int, str, list[str]]:
+        suite = load_suite(write_suite(attacks, metric, ('value = "transfer.success"', to), name=name, append=append))
+        path = run(suite, out=tmp_path / "out", executor="inline", registry=registry).folder
+        return bench("leaderboard", str(path), "--format", "json", *arguments)
+
+    code, _, errors = rank("plain")
+    assert code == 2
+    assert "no table and no gate of plain states whether a high or a low utility.utility is best" in errors[0]
+
+    def order(*arguments: str, **changes: str) -> list[tuple[str, float]]:
+        code, out, errors = rank(*arguments, **changes)
+        assert code == 0, errors
+        return [(row["attack"], row["utility.utility"]) for row in json.loads(out)["rows"]]
+
+    highest, lowest = order("plain", "--best", "max"), order("plain", "--best", "min")
+    assert highest != lowest
+    assert order("most", to=value + '\nbest = "max"') == highest
+    assert order("least", to=value + '\nbest = "min"') == lowest
+    # the first table decides, not the first score of the gate
+    gate = '[gate]\n"transfer.last" = { better = "lower" }\n"utility.utility" = { better = "higher" }\n'
+    assert order("gated", append=gate) == highest
+
+
+def test_where_no_score_of_the_suite_can_be_ranked_the_scores_are_named(write_suite, registry, tmp_path, bench) -> None:
+    points = '[correlations.points]\nx = "transfer.success"\ny = "transfer.last"\n'
+    suite = load_suite(
+        write_suite(
+            ('"transfer.success"', '"points.pearson"'),
+            ('"attack"]', '"target"]'),
+            ('["target"]\nvalue', '["norm"]\nvalue'),
+            append=points,
+        )
+    )
+    path = run(suite, out=tmp_path / "out", executor="inline", registry=registry).folder
+    code, _, errors = bench("leaderboard", str(path))
+    assert code == 2
+    assert errors[0].startswith("bench: --score: neither the first table nor the gate has a score that can be ranked")
+    assert "transfer.last, transfer.success" in errors[0]
 
 
 def test_filters_and_other_rankings(folder, bench) -> None:

@@ -22,7 +22,7 @@ from bench_core.store import Store
 from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import members
-from bench_core.suite.outputs import HistogramPlotEntry, MapsPlotEntry
+from bench_core.suite.plot_entries import HistogramPlotEntry, MapsPlotEntry
 
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such

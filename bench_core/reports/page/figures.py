@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...suite.outputs import CurvesPlotEntry, PlotEntry
+from ...suite.plot_entries import CurvesPlotEntry, PlotEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
