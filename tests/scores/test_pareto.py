@@ -49,7 +49,7 @@ def test_the_last_step_of_a_curve_costs_the_counted_passes(result) -> None:
     assert cost["A+B", "VR", "linf"] == 2 * 3 * (4 + 4), "a pass through an ensemble counts once for each member"
     plot = ParetoPlotEntry(name="price", value="transfer.at_step", kind="pareto", mean_over=["source", "target"])
     steps = [score for score in result.scores if score.metric == "transfer.at_step"]
-    for (attack,), scores_of_attack in grouped(steps, ["attack"]).items():
+    for scores_of_attack in grouped(steps, ["attack"]).values():
         points = curve(scores_of_attack, plot, cost)
         last = [score for score in scores_of_attack if score.labels["step"] == len(points)]
         black = [score for score in last if score.labels["relation"] == "black-box"]
