@@ -71,7 +71,8 @@ def mean_interaction(model: nn.Module, batch: Examples, images: Tensor) -> Tenso
         logits = torch.stack([model(points) for points in masked.unbind(1)], 1)
     utility = (pick(logits, rival) - pick(logits, batch.labels)).double()
     complete, empty, without, only = utility.split([1, 1, cells, cells], 1)
-    return complete[:, 0] - without.mean(1) - only.mean(1) + empty[:, 0]
+    interaction: Tensor = complete[:, 0] - without.mean(1) - only.mean(1) + empty[:, 0]
+    return interaction
 
 
 def plain_ascent(model: nn.Module, batch: Examples, limits: Budget) -> Tensor:
@@ -91,4 +92,5 @@ def plain_ascent(model: nn.Module, batch: Examples, limits: Budget) -> Tensor:
 
 
 def _length(tensor: Tensor) -> Tensor:
-    return tensor.flatten(1).norm(dim=1).clamp(min=1e-30).view(-1, 1, 1, 1)
+    length: Tensor = tensor.flatten(1).norm(dim=1).clamp(min=1e-30).view(-1, 1, 1, 1)
+    return length
