@@ -79,7 +79,7 @@ class PassCounter:
             self.wrong_losses = self.wrong_losses + unfinished(gradient).sum()
 
     def check_losses(self) -> None:
-        """Raise ContractError if the loss had a gradient that is not finite. The attack may have replaced it by zero."""
+        """Raise ContractError if the loss had a gradient that is not finite. The attack may have replaced it."""
         count = int(self.wrong_losses)
         if count:
             found = f"for {count} of {self.backwards} images that it was computed for"
