@@ -162,6 +162,7 @@ class Attack(Protocol):
     | `asks_source: bool` | whether `check_source` must be called before the run | true with a `check_source` |
     | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
     | `all_or_nothing: bool` | whether it returns an image that it does not fool unchanged | false |
+    | `lowers_interaction: bool` | whether it lowers the interaction inside its perturbations | false |
     | `deviations: Mapping[str, str]` | rules of `bench check` that it cannot keep, and why | none |
 
     A text "OPTION: MESSAGE" that a check returns is the same as `Rejection(OPTION, MESSAGE)`.

@@ -37,7 +37,7 @@ def check(
     from ..registry import discover
     from ..suite.merge import merged, read_override
     from ..testing import RULES, applicable, judge, offers, subjects
-    from ..testing.reference import like as like_rule
+    from ..testing.reference import rules_like
 
     if name is None:
         for kind, rules in RULES.items():
@@ -48,10 +48,11 @@ def check(
     torch.set_num_threads(1)
     registry = discover()
     options: dict[str, Any] = reduce(merged, map(read_override, set_ or ()), {})
-    extra_rules = [like_rule(registry, like)] if like is not None else []
+    extra_rules = rules_like(registry, like) if like is not None else []
     verdicts: list[Verdict] = []
     for subject in subjects(registry, offers(registry, name), options):
-        candidates = [*applicable(subject), *(extra_rules if subject.refuses() is None else ())]
+        extra = {rule.name: rule for rule in extra_rules} if subject.refuses() is None else {}
+        candidates = [*({rule.name: rule for rule in applicable(subject)} | extra).values()]
         selected = [r for r in candidates if not rule or r.name in (*rule, "all", "like")]
         results = [judge(subject, r) for r in selected]
         verdicts += results

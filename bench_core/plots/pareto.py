@@ -15,7 +15,7 @@ from ..scores.scored import LabelledScore, Scores
 from ..suite.plot_entries import ParetoPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .lines import band, check_distinct_points, error_bars
-from .series import Point, count_text, drawable, grouped, numeric, point, value_axis
+from .series import Point, averaged, count_text, drawable, grouped, numeric, point, value_axis
 from .style import look, text
 
 STEP = "step"
@@ -55,8 +55,8 @@ def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
         axes[key].xaxis.set_major_locator(LogLocator(10, (1, 2, 5), numticks=9))
         axes[key].xaxis.set_major_formatter(ScalarFormatter())
         axes[key].xaxis.set_minor_formatter(NullFormatter())
-    averaged = " and ".join(f"{name}s" for name in plot.mean_over)
-    over = f"; mean over the black-box {averaged}" if averaged else ""
+    names_averaged = " and ".join(f"{name}s" for name in plot.mean_over)
+    over = f"; mean over the black-box {names_averaged}" if names_averaged else ""
     stepwise = any(STEP in score.labels for score in chosen)
     notes = [
         f"{count_text(counts)}{over}; bands and bars: 95% intervals",
@@ -72,7 +72,7 @@ def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
 def curve(scores: Sequence[LabelledScore], plot: ParetoPlotEntry, cost: Mapping[AttackKey, float]) -> list[Point]:
     """Return the points of one line in the order of their cost.
 
-    A score at step k of n costs k/n of the attack's total. A mean over several sources costs the mean of their costs.
+    A score at step k of n costs k/n of the attack's total. A mean of scores costs the mean of their attacks' costs.
 
     Args:
         scores: The scores of one line.
@@ -87,8 +87,10 @@ def curve(scores: Sequence[LabelledScore], plot: ParetoPlotEntry, cost: Mapping[
     points = []
     for (step,), same in steps.items():
         check_distinct_points(same, STEP, plot.mean_over)
-        total = float(np.mean([cost[attack_of(score)] for score in same]))
-        points.append(point(same, total * (numeric(step) or last) / last))
+        members = averaged(same)  # an ensemble costs a pass for each of its members, so sources differ
+        if members:
+            total = float(np.mean([cost[attack_of(score)] for score in members]))
+            points.append(point(same, total * (numeric(step) or last) / last))
     return sorted((drawn for drawn in points if drawn is not None), key=lambda drawn: drawn.x)
 
 

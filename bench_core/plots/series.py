@@ -73,6 +73,11 @@ def numeric(label: object) -> float | None:
         return None
 
 
+def averaged(scores: Sequence[LabelledScore]) -> Sequence[LabelledScore]:
+    """Return the scores that a point averages: a single one, whichever it is, or the black-box ones of several."""
+    return scores if len(scores) == 1 else Scores(scores).black_box()
+
+
 def point(scores: Sequence[LabelledScore], x: float) -> Point | None:
     """Return the point of one score, or of the mean of several.
 
@@ -86,7 +91,7 @@ def point(scores: Sequence[LabelledScore], x: float) -> Point | None:
     if len(scores) == 1:
         score = scores[0].score
         return Point(x, score.value, score.low, score.high, score.n, scores[0].white_box)
-    black_box = Scores(scores).black_box()
+    black_box = averaged(scores)
     if not black_box:
         return None
     try:

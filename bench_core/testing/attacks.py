@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import attack_effects, attack_inputs, attack_runs
+from . import attack_effects, attack_inputs, attack_runs, interaction
 from .verdicts import Rules
 
-RULES = Rules({**attack_inputs.RULES, **attack_runs.RULES, **attack_effects.RULES})
+RULES = Rules({**attack_inputs.RULES, **attack_runs.RULES, **attack_effects.RULES, **interaction.RULES})

@@ -1,8 +1,9 @@
-"""The rule `like`: an attack gives the same images as a reference attack."""
+"""The rules of `--like`: an attack gives the same images as a reference, and lowers the interaction if that does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 
 import torch
@@ -10,8 +11,9 @@ import torch
 from ..errors import UsageError
 from ..registry import Offer, Registry
 from ..types import Norm
+from . import interaction
 from .attack_case import AttackCase
-from .inputs import describe
+from .inputs import budget, describe
 from .subjects import Subject
 from .verdicts import Broken, Rule, Skipped
 
@@ -32,6 +34,32 @@ def like(registry: Registry, name: str) -> Rule:
         compare(subject, reference)
 
     return Rule("like", f"It gives the same images as {name} at every step.", compare_with_reference)
+
+
+def rules_like(registry: Registry, name: str) -> list[Rule]:
+    """Return `like`, and `lowers_interaction` for any attack if the attack `name` declares that it does that.
+
+    An attack with other random draws than the reference cannot give its images, but the interaction must fall all the
+    same.
+
+    Raises:
+        UsageError: There is no attack of that name.
+    """
+    rules = [like(registry, name)]
+    reference = registry.find("attacks", name, "--like", "")
+    try:
+        lowers = getattr(AttackCase(reference, {}, "l2").attack(budget("l2")), "lowers_interaction", False)
+    except Skipped:
+        return rules
+    if lowers:
+        rules.append(replace(interaction.RULES["lowers_interaction"], ask=_lowers_interaction))
+    return rules
+
+
+def _lowers_interaction(subject: Subject) -> None:
+    if not isinstance(subject, AttackCase):
+        raise Skipped("it is not an attack")
+    interaction.lower_than_plain_ascent(subject)
 
 
 def compare(mine: AttackCase, reference: Offer) -> None:

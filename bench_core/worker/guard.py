@@ -71,7 +71,7 @@ def guarded(model: nn.Module, seed: int | None = None, by: str = "the attack") -
         states.restore()
 
 
-Compared = TypeVar("Compared", "ModelState", "TorchSettings")
+Compared = TypeVar("Compared", "ModelState", "TensorVersions", "TorchSettings")
 
 
 def differing(before: Compared, after: Compared) -> list[str]:
@@ -113,6 +113,36 @@ def content_digest(model: nn.Module) -> str:
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         state.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class TensorVersions:
+    """What changes in a model when a metric writes to it; without reading its tensors, as it is taken at every step.
+
+    A write through `parameter.data[...]` has no version and is not seen. Tensors that the model is known to change in
+    itself are left out.
+    """
+
+    mode: tuple[bool, ...] = field(metadata={"name": "mode"})
+    requires_grad: tuple[bool, ...] = field(metadata={"name": "requires_grad"})
+    content: tuple[tuple[str, int, int], ...] = field(metadata={"name": "parameters or buffers"})
+
+    @classmethod
+    def of(cls, model: nn.Module) -> TensorVersions:
+        modules = list(model.modules())
+        changing = any(_own_changes.get(module) for module in modules)
+        tensors = [] if changing else [*model.named_parameters(), *model.named_buffers()]
+        return cls(
+            () if changing else tuple(module.training for module in modules),
+            tuple(parameter.requires_grad for parameter in model.parameters()),
+            tuple((name, *_version(tensor)) for name, tensor in tensors),
+        )
+
+
+def _version(tensor: Tensor) -> tuple[int, int]:
+    """Return the address of a tensor's memory and the number of writes to it, 0 where torch does not have them."""
+    address = tensor.data_ptr() if tensor.layout is torch.strided else 0
+    return address, 0 if tensor.is_inference() else tensor._version
 
 
 @dataclass(frozen=True)

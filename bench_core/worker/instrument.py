@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import batched_forward
+from ..errors import ContractError
+from .watch import unfinished
 
 
 class CachedForward(nn.Module):
@@ -43,6 +45,9 @@ class CachedForward(nn.Module):
 class PassCounter:
     """Counts the images that pass through networks, forwards and backwards, within `with counter.counting()`.
 
+    It also counts the gradients that arrive at the logits infinite or NaN, which only the attack's loss can cause. The
+    count stays on the device until `check_losses`.
+
     Args:
         networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
             and so does a call of a member alone. A call that another one makes is not counted.
@@ -51,6 +56,7 @@ class PassCounter:
     def __init__(self, *networks: nn.Module) -> None:
         self.networks = list(dict.fromkeys(networks))
         self.forwards = self.backwards = self.depth = 0
+        self.wrong_losses: Tensor | int = 0
 
     def __deepcopy__(self, _memo: Any) -> PassCounter:
         """Return the counter itself, so that passes through a copy of the network that an attack makes are counted."""
@@ -69,6 +75,15 @@ class PassCounter:
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
+        if not torch._C._functorch.is_functorch_wrapped_tensor(gradient):  # a transform of torch.func hides the values
+            self.wrong_losses = self.wrong_losses + unfinished(gradient).sum()
+
+    def check_losses(self) -> None:
+        """Raise ContractError if the loss had a gradient that is not finite. The attack may have replaced it."""
+        count = int(self.wrong_losses)
+        if count:
+            found = f"for {count} of {self.backwards} images that it was computed for"
+            raise ContractError(f"the attack's loss has a gradient of NaN or infinity {found}")
 
     @contextmanager
     def counting(self) -> Iterator[None]:

@@ -147,6 +147,7 @@ class Worker:
         images: Tensor | None = None
         for index, produced in enumerate(run.steps(), 1):
             watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
+            run.passes.check_losses()
             images = _checked_images(job, examples.images, produced)
             diagnostics.step(index, images)
             for observer in observers:
@@ -160,6 +161,7 @@ class Worker:
             arrays |= observer.arrays()
         record = _record(run, diagnostics, images)
         watches.settle()
+        run.passes.check_losses()  # of what the attack computed after its last images
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
 
     def _accepted_attack(self, job: AttackJob, source: torch.nn.Module) -> Attack:

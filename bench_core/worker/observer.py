@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ContractError
 from ..types import Examples, Metric, Step
+from .guard import TensorVersions, differing
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -51,11 +52,17 @@ class Observer:
         values = self.constants | arguments
         given = {name: values[name] for name in self.needs}
         before = {name: [tensor.clone() for tensor in tensors_of(value)] for name, value in given.items()}
+        networks = {name: value for name, value in given.items() if isinstance(value, nn.Module)}
+        versions = {name: TensorVersions.of(network) for name, network in networks.items()}
         with torch.no_grad():  # a suspended generator may have left gradients enabled
             rows = self.observe(**given)
         for name, copies in before.items():  # the next metric observes the same tensors
             if not all(map(torch.equal, copies, tensors_of(given[name]))):
                 raise ContractError(f'the metric changed "{name}" in place')
+        for name, network in networks.items():  # raised, so that the worker builds its networks again
+            changed = differing(versions[name], TensorVersions.of(network))
+            if changed:
+                raise ContractError(f"the metric changed the {name}'s {', '.join(changed)}")
         self.collected.append(checked_rows(rows, count))
 
     def arrays(self) -> Arrays:

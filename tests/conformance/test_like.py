@@ -16,11 +16,11 @@ from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
 from bench_core.registry import Registry
-from bench_core.testing import applicable, judge, offers, subjects
-from bench_core.testing.reference import like
+from bench_core.testing import RULES, applicable, judge, offers, subjects
+from bench_core.testing.reference import like, rules_like
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
-from .offering import offering
+from .offering import offering, verdicts
 from .test_wrong_attacks import Ascent, last, length, usual
 
 GRID = {"grid": 4, "samples": 3, "cells": 5}
@@ -95,6 +95,46 @@ WRONG: Mapping[str, tuple[str, Callable[..., Any], Mapping[str, Any]]] = {
     "another norm": ("mi", ascent(whole_norm), {}),
     "a branch left out": ("sgm", ascent(some_branches), {}),
 }
+
+
+@dataclass(frozen=True)
+class Declaring:
+    """An IR of its own sampling, with or without the wrong sign, that declares that it lowers the interaction."""
+
+    inner: GradientAttack
+    lowers_interaction: bool
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        return self.inner(model, examples, rng)
+
+
+def declaring(sign: float, declares: bool = True) -> AttackRecipe:
+    build = wrong_ir(Drawn, sign)
+    return AttackRecipe(lambda budget: Declaring(build(budget, **GRID), declares), "IR of other draws.")
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1.0, "holds"), (-1.0, "broken"), (0.0, "broken")])
+def test_the_interaction_falls_below_that_of_plain_ascent(sign: float, expected: str) -> None:
+    found = verdicts("attacks", declaring(sign), {"lowers_interaction"})
+    assert [verdict.status for verdict in found] == [expected] * 2, [str(verdict) for verdict in found]
+    assert all("of plain ascent" in verdict.message for verdict in found if expected == "broken")
+
+
+def test_only_what_declares_it_or_is_to_be_like_ir_must_lower_the_interaction() -> None:
+    silent = declaring(-1.0, declares=False)
+    assert {each.status for each in verdicts("attacks", silent, {"lowers_interaction"})} == {"unasked"}
+    registry = offering("attacks", silent)
+    assert [rule.name for rule in rules_like(registry, "mi")] == ["like"]
+    (_, lowers) = rules_like(registry, "ir")
+    assert lowers.name == "lowers_interaction"
+    assert {judge(subject, lowers).status for subject in subjects(registry, offers(registry, "mine"))} == {"broken"}
+
+
+@pytest.mark.parametrize("name", ["ir", "interaction_only", "hybrid_ir", "pgd"])
+def test_the_parts_of_ir_declare_it(installed: Registry, name: str) -> None:
+    rule = RULES["attacks"]["lowers_interaction"]
+    found = [judge(subject, rule) for subject in subjects(installed, offers(installed, name))]
+    assert {each.status for each in found} == {"unasked" if name == "pgd" else "holds"}, [str(each) for each in found]
 
 
 def status(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from bench_core.plots.pareto import curve
 from bench_core.plots.series import grouped
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.scores.pareto import attack_of, front, passes
-from bench_core.suite.plot_entries import ParetoPlotEntry
+from bench_core.suite.outputs import ParetoPlotEntry
 from tests.properties import UNTIMED
 
 NUMBERS = st.integers(0, 5).map(float) | st.just(math.nan)
@@ -46,22 +46,24 @@ def test_the_last_step_of_a_curve_costs_the_counted_passes(result) -> None:
     cost = passes(result.scores)
     assert cost["A", "PGD", "linf"] == 4 + 4
     assert cost["A", "VR", "linf"] == 3 * (4 + 4)
+    assert cost["A+B", "VR", "linf"] == 2 * 3 * (4 + 4), "a pass through an ensemble counts once for each member"
     plot = ParetoPlotEntry(name="price", value="transfer.at_step", kind="pareto", mean_over=["source", "target"])
     steps = [score for score in result.scores if score.metric == "transfer.at_step"]
-    for (attack,), scores_of_attack in grouped(steps, ["attack"]).items():
+    for scores_of_attack in grouped(steps, ["attack"]).values():
         points = curve(scores_of_attack, plot, cost)
-        total = np.mean([cost[source, attack, "linf"] for source in ("A", "A+B")])
+        last = [score for score in scores_of_attack if score.labels["step"] == len(points)]
+        black = [score for score in last if score.labels["relation"] == "black-box"]
+        total = np.mean([cost[attack_of(score)] for score in black])
         assert [point.x for point in points] == pytest.approx(
             [total * (k + 1) / len(points) for k in range(len(points))]
         )
-        black = [
-            e.score.value for e in scores_of_attack if e.labels["step"] == 4 and e.labels["relation"] == "black-box"
-        ]
-        if black:
-            assert points[-1].value == pytest.approx(np.mean(black))
+        assert points[-1].value == pytest.approx(np.mean([score.score.value for score in black]))
     success = [score for score in result.scores if score.metric == "transfer.success" and attack_of(score)[1] == "VR"]
-    of_each_source = 3 * (4 + 4), 2 * 3 * (4 + 4)  # a pass through the ensemble A+B is one through each member
-    assert [point.x for point in curve(success, plot, cost)] == [np.mean(of_each_source)]
+    assert {score.labels["source"]: score.labels["relation"] for score in success} == {
+        "A": "black-box",
+        "A+B": "white-box",
+    }
+    assert [point.x for point in curve(success, plot, cost)] == [24], "of the source A, whose score is in the mean"
 
 
 def test_the_leaderboard_marks_the_pareto_front(result, registry) -> None:

@@ -165,6 +165,11 @@ class GradientAttack:
         """The rules of `bench check` that an attack without the loss cannot follow, with the reasons."""
         return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
 
+    @property
+    def lowers_interaction(self) -> bool:
+        """Whether a term lowers the interaction inside the perturbation, which `bench check` then measures."""
+        return any(getattr(term, "lowers_interaction", False) for term in self.terms)
+
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why images of shape (c, h, w) or the budget cannot be used, or None if they can."""
         rejections = [term.check(shape) for term in self.terms]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -45,6 +45,7 @@ class Interaction:
     cells: int
     uses_image: bool = True
     uses_clean: bool = True
+    lowers_interaction: ClassVar[bool] = True
 
     @property
     def count(self) -> int:

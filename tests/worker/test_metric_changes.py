@@ -1,0 +1,70 @@
+"""A metric that changes a network voids its own cells, by name; other cells get the network as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench_core.hookspecs import hookimpl
+from bench_core.registry import Origin, Registry
+from bench_core.run_suite import run
+from bench_core.types import Examples, MetricRecipe, Model, Rows, Score
+
+
+def perturb(model: Model) -> None:
+    for parameter in model.parameters():
+        parameter.mul_(0.5)
+
+
+def replace_storage(model: Model) -> None:
+    next(model.parameters()).data = torch.zeros_like(next(model.parameters()))
+
+
+def add_buffer(model: Model) -> None:
+    model.network.register_buffer("seen", torch.zeros(1))
+
+
+CHANGES: Mapping[str, tuple[Callable[[Model], object], str]] = {
+    "weights": (perturb, "parameters or buffers"),
+    "storage": (replace_storage, "parameters or buffers"),
+    "buffers": (add_buffer, "parameters or buffers"),
+    "mode": (nn.Module.train, "mode"),
+    "frozen": (nn.Module.requires_grad_, "requires_grad"),
+}
+
+
+class Changing:
+    scores = ("value",)
+
+    def __init__(self, how: str) -> None:
+        self.change = CHANGES[how][0]
+
+    def observe(self, clean: Examples, target: Model) -> Mapping[str, Tensor]:
+        self.change(target)
+        return {"value": clean.labels.float()}
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        yield Score("value", float(rows["value"].mean()), 0, 1, len(rows["value"]))
+
+
+class Plugin:
+    @hookimpl
+    def bench_metrics(self) -> Mapping[str, MetricRecipe]:
+        return {"changing": MetricRecipe(Changing, "changes its target")}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_metric_that_changes_its_target_is_void(how: str, registry: Registry, write_suite, tmp_path: Path) -> None:
+    registry.register(Plugin(), Origin("changing", "tests", "1", "changing-source"))
+    rows = ("[metrics]\n", f'[metrics]\nfirst = {{ recipe = "changing", how = "{how}" }}\n')
+    result = run(write_suite(rows), out=tmp_path / "out", registry=registry, executor="inline")
+    good = run(write_suite(name="good"), out=tmp_path / "good", registry=registry, executor="inline")
+    void = {score.metric.partition(".")[0]: score.void for score in result.scores if score.void}
+    assert set(void) == {"first"}
+    assert f"changed the target's {CHANGES[how][1]}" in void["first"]
+    sound = [score.record() for score in result.scores if not score.void]
+    assert sound == [score.record() for score in good.scores]
