@@ -12,7 +12,7 @@ from bench_core.plots.pareto import curve
 from bench_core.plots.series import grouped
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.scores.pareto import attack_of, front, passes
-from bench_core.suite.outputs import ParetoPlotEntry
+from bench_core.suite.plot_entries import ParetoPlotEntry
 from tests.properties import UNTIMED
 
 NUMBERS = st.integers(0, 5).map(float) | st.just(math.nan)
