@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, Rejection, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
+from .estimates import TARGETS, VERSIONS, autoattack_cost
 from .square import check_l2_square
 
 if TYPE_CHECKING:
@@ -30,13 +31,8 @@ else:
 LIBRARY = "pyautoattack"
 BENCH_DEPENDS = (LIBRARY,)
 NORMS = {"linf": "Linf", "l2": "L2"}
-VERSIONS = {
-    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
-    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
-    "rand": ("apgd-ce", "apgd-dlr"),
-}
+STEPS = 100  # of APGD and FAB
 LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4}  # the DLR loss divides by a difference of the 1st and 3rd or 4th logit
-TARGETS = 9  # the number of wrong classes that the targeted attacks try, those with the largest logits first
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('pyautoattack is not installed (try pip install "adversarial-bench[autoattack]")')
@@ -68,6 +64,11 @@ class AutoAttack:
     def names(self) -> tuple[str, ...]:
         """The attacks that run, in order."""
         return self.only or VERSIONS[self.version]
+
+    @property
+    def cost(self) -> Cost:
+        """An estimate; see `estimates`."""
+        return autoattack_cost(self.version, STEPS, self.only)
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why the images or the budget cannot be used, or None if they can."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bench_core.types import Rejection
 
 P_INIT = 0.8  # the libraries' default of the share of pixels in the first square
@@ -33,5 +35,5 @@ def _tiles(height: int, width: int) -> bool:
 
 
 def _first_side(height: int, width: int, p_init: float) -> int:
-    side = max(round((p_init * height * width) ** 0.5), 3)
+    side = max(round(math.sqrt(p_init * height * width)), 3)
     return side + 1 if side % 2 == 0 else side

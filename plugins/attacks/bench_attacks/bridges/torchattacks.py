@@ -20,8 +20,9 @@ from annotated_types import Ge
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import AttackRecipe, Budget, Examples, Json, Rejection, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
+from .estimates import autoattack_cost, torchattacks_cost
 from .options import parameters
 from .square import P_INIT, check_l2_square
 
@@ -138,10 +139,17 @@ class TorchattacksAttack:
         return not self.bounded or self.name in ALL_OR_NOTHING
 
     @property
+    def cost(self) -> Cost:
+        """An estimate; see `estimates`."""
+        if self.name == "AutoAttack":
+            return autoattack_cost(self.options.get("version", "standard"), steps=10)  # the default of its attacks
+        return torchattacks_cost(self.name, self.described, self.budget, self.options)
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
         return {
-            "cost": "the library does not declare what its attacks cost",
+            "cost": "the library does not declare what its attacks cost, so this is an estimate",
             **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
             **DEVIATIONS.get(self.name, {}),
         }
