@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import signal
 import sys
 import threading
@@ -69,9 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in argv
     if debug:  # accepted at any position
         argv = ["--debug", *(argument for argument in argv if argument != "--debug")]
+    print_replacements()
     with terminable() as received:
         code = guard(lambda: app_for(argv)(argv, prog_name="bench", standalone_mode=False), debug)
     sys.exit(128 + signal.SIGTERM if received and code == INTERRUPTED else code)
+
+
+def print_replacements() -> None:
+    """Make stdout and stderr print "?" for a character that their encoding lacks, as in the C locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @contextmanager

@@ -22,6 +22,12 @@ from .types import API_OLDEST, Recipe
 
 GROUP = "bench"
 KINDS = ("attacks", "metrics", "models", "datasets", "executors")
+TAKEN: Mapping[str, Collection[str]] = {  # the keys of a suite's entry that are no options of its recipe
+    "attacks": ("recipe", "parts", "by_source", "sweep"),
+    "metrics": ("recipe", "over", "models", "only"),
+    "models": ("recipe", "expected_accuracy"),
+    "datasets": ("kind",),
+}
 HOST_GIVES: Mapping[str, Sequence[str]] = {"attacks": ("budget",), "executors": ("workers", "registry")}
 
 
@@ -100,6 +106,10 @@ class Offer:
 
     def check(self, given: Mapping[str, Any], where: str, key: str) -> tuple[dict[str, Any], list[Fault]]:
         """Return all options, validated and with defaults, and the faults; see `suite.options.check_options`."""
+        taken = sorted({option.name for option in self.options}.intersection(TAKEN.get(self.kind, ())))
+        if taken:
+            message = f"{self.name} of {describe(self.origin)} has an option of this name, which no suite can set"
+            return {}, [Fault(where, f"{key}.{name}", f"{message} (rename it in the plugin)") for name in taken]
         return check_options(self._options_table, given, where, key)
 
     @cached_property

@@ -159,13 +159,15 @@ class Attack(Protocol):
     | `cost: Cost` | its passes, for the plan and the leaderboard | one of each per step, marked as assumed |
     | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be attacked | None |
     | `check_source(model) -> Rejection or str or None` | why a source network cannot be attacked | None |
-    | `asks_source: bool` | whether `check_source` must be called before the run | true with a `check_source` |
+    | `check_classes(count) -> Rejection or str or None` | why a network of so many classes cannot be attacked | None |
+    | `asks_source: bool` | whether these must be called before the run | true with one of these |
     | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
     | `all_or_nothing: bool` | whether it returns an image that it does not fool unchanged | false |
     | `lowers_interaction: bool` | whether it lowers the interaction inside its perturbations | false |
     | `deviations: Mapping[str, str]` | rules of `bench check` that it cannot keep, and why | none |
 
-    A text "OPTION: MESSAGE" that a check returns is the same as `Rejection(OPTION, MESSAGE)`.
+    A text "OPTION: MESSAGE" that a check returns is the same as `Rejection(OPTION, MESSAGE)`. A `cost` of an attack
+    that declares a deviation from the rule `cost` is an estimate, which a plan marks.
     """
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:

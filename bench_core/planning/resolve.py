@@ -198,9 +198,11 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
                 getattr(attack, "check", None),
                 getattr(attack, "global_seed", False),
                 sum(resolved.models[name].networks for name in _members(suite, source) if name in resolved.models) or 1,
-                cost_assumed=not hasattr(attack, "cost"),
+                cost_assumed=not hasattr(attack, "cost") or "cost" in getattr(attack, "deviations", {}),
                 deviations=dict(getattr(attack, "deviations", {})),
-                checks_source=getattr(attack, "asks_source", hasattr(attack, "check_source")),
+                checks_source=getattr(
+                    attack, "asks_source", hasattr(attack, "check_source") or hasattr(attack, "check_classes")
+                ),
             )
     return list(dict.fromkeys(faults))
 

@@ -55,7 +55,7 @@ class AttackUse:
         check: The attack's own check of an image shape, or None.
         global_seed: Whether it draws from the global generators, which the host seeds for each batch.
         networks: The number of networks of the source, each of which an image passes in one pass of `cost`.
-        cost_assumed: Whether the cost is the host's assumption, as the attack declares none.
+        cost_assumed: Whether the cost is an estimate by the attack, or by the host if the attack declares none.
         deviations: Rules of `bench check` that the attack declares it cannot keep, and why.
         checks_source: Whether it rejects some source networks, which only the network itself can show.
     """

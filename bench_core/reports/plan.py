@@ -73,7 +73,7 @@ def notes(record: Json) -> Iterator[str]:
         if deviations:
             yield f"{attack} declares exceptions to the rules of bench check: {', '.join(sorted(deviations))}"
     if any(group["assumed"] for group in groups):
-        yield "~: the attack declares no cost, so one pass per step is assumed (--cost counts them)"
+        yield "~: estimated by the attack, or one pass per step if it declares no cost (--cost counts them)"
     if record["data_missing"]:
         yield f"for {record['selected']:,} images: {to_do(groups)}, without the classification of the clean images"
     else:
@@ -84,9 +84,10 @@ def notes(record: Json) -> Iterator[str]:
 
 
 def to_do(groups: Sequence[Json]) -> str:
-    """Return the forward and backward passes that are not stored yet."""
+    """Return the forward and backward passes that are not stored yet, marked with ~ if some of them are estimated."""
     forwards, backwards = (sum(group[f"{name}_to_do"] for group in groups) for name in PASSES[:2])
-    return f"{forwards:,.0f} forward and {backwards:,.0f} backward passes"
+    mark = "~" if any(group["assumed"] and group["forwards_to_do"] for group in groups) else ""
+    return f"{mark}{forwards:,.0f} forward and {mark}{backwards:,.0f} backward passes"
 
 
 def costs(estimate: Json) -> Iterator[str]:

@@ -10,6 +10,13 @@ from typing import Any
 from ..errors import Fault, UsageError
 from ..files import read_text
 
+CHOOSING: Mapping[str, Sequence[str]] = {
+    "data": ("kind",),
+    "attacks": ("recipe", "parts"),
+    "metrics": ("recipe",),
+    "models": ("recipe",),
+}  # the keys of `[data]`, and of each entry of the other tables, that are no options
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises UsageError if it cannot be read or parsed."""
@@ -35,25 +42,32 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
     raise UsageError(Fault(option, text, "not of the form key=value"))
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
     """Merge the table `over` into `base`: nested tables are merged, all other values are replaced.
 
     A table that names another kind, recipe or parts replaces the one in `base`, because options of one recipe have no
     meaning for another.
+
+    Args:
+        base: A table of a suite.
+        over: The table that takes precedence.
+        path: The keys that lead to both.
     """
-    if _chosen(base) and _chosen(over) and _chosen(base) != _chosen(over):
+    before, after = _chosen(base, path), _chosen(over, path)
+    if before and after and before != after:
         return dict(over)
     result = dict(base)
     for key, value in over.items():
         old = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(old, value) if both and old is not None else value
+        result[key] = merged(old, value, (*path, key)) if both and old is not None else value
     return result
 
 
-def _chosen(table: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(table: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     """Return the entries of a table that choose a recipe or kind; its other entries are the options of that."""
-    return {key: table[key] for key in ("kind", "recipe", "parts") if key in table}
+    choosing = CHOOSING.get(path[0], ()) if path and len(path) == (1 if path[0] == "data" else 2) else ()
+    return {key: table[key] for key in choosing if key in table}
 
 
 def origin(key: str, layers: Sequence[tuple[str, dict[str, Any]]], default: str) -> str:

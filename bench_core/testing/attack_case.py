@@ -15,6 +15,7 @@ from ..types import Attack, Budget, Examples, Json, Norm
 from ..worker.attack_run import AttackRun
 from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
+from ..worker.job import rejected_source
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
 from .verdicts import Broken, Skipped, with_input
 
@@ -100,10 +101,11 @@ class AttackCase:
         limits = budget(self.norm, **changes)
         shape = self.shape(channels, odd, **changes)
         model = network(shape[0], **of)
-        rejection = getattr(self.attack(limits), "check_source", lambda _model: None)(model)
+        batch = examples(model, shape, count, limits.targeted)
+        rejection = rejected_source(self.attack(limits), model, batch)
         if rejection:
             raise Skipped(f"it rejects the kit's network: {rejection}")
-        return model, examples(model, shape, count, limits.targeted), limits
+        return model, batch, limits
 
     def uses_gradient(self) -> bool:
         """Return whether the attack runs a backward pass."""

@@ -87,7 +87,8 @@ class Worker:
             case AttackJob():
                 return self._attack(job, examples, wanted, watches, report)
             case SourceCheck(job=checked):
-                self._accepted_attack(checked, self.builder.source(checked, checked.environment.dtype))
+                source = self.builder.source(checked, checked.environment.dtype)
+                self._accepted_attack(checked, source, examples)
         return {}
 
     def _clean(
@@ -131,7 +132,7 @@ class Worker:
             outputs = source(examples.images[:1]).shape[-1]
             check_targets(examples.targets, job.batch.indices, outputs, f"source {'+'.join(job.members)}")
         attacked = self.builder.source(job, job.environment.dtype)
-        attack = self._accepted_attack(job, attacked)
+        attack = self._accepted_attack(job, attacked, examples)
         device = job.environment.device
         targets = {
             label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
@@ -164,10 +165,10 @@ class Worker:
         run.passes.check_losses()  # of what the attack computed after its last images
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
 
-    def _accepted_attack(self, job: AttackJob, source: torch.nn.Module) -> Attack:
+    def _accepted_attack(self, job: AttackJob, source: torch.nn.Module, examples: Examples) -> Attack:
         """Build an attack. Raises UsageError if it rejects the source."""
         attack = self.builder.attack(job.attack, job.budget)
-        rejection = Rejection.of(getattr(attack, "check_source", lambda _model: None)(source))
+        rejection = rejected_source(attack, source, examples)
         if rejection:
             raise UsageError(Fault(f"source {'+'.join(job.members)}", "+".join(job.attack.names), str(rejection)))
         return attack
@@ -179,6 +180,16 @@ class Worker:
         mean = None if spec.data_mean is None else self.loader.data_mean(job.batch.data, spec.data_mean, device)
         rng = ImageStreams(job.seed, examples.ids)
         return Observer(key, self.builder.metric(spec), rng=rng, data_mean=mean, **networks)
+
+
+def rejected_source(attack: Attack, source: torch.nn.Module, examples: Examples) -> Rejection | None:
+    """Return why an attack rejects a network, or None if it accepts it."""
+    reason = getattr(attack, "check_source", lambda _model: None)(source)
+    check_classes = getattr(attack, "check_classes", None)
+    if check_classes and not reason:
+        with torch.no_grad():
+            reason = check_classes(source(examples.images[:1]).shape[-1])
+    return Rejection.of(reason)
 
 
 def labels_needed(job: Job, wanted: Collection[str]) -> list[str]:

@@ -92,7 +92,7 @@ def test_the_estimate_covers_what_is_missing_from_the_store(tmp_path: Path) -> N
         return make_plan(resolve_suite(suite), Store(tmp_path / "store"))
 
     uncalibrated = plan_text(plan())
-    assert "~24" in uncalibrated
+    assert "~72" in uncalibrated  # 4 images, 6 steps, and 1 + N gradients in each
     assert "(--cost counts them)" in uncalibrated
     estimated = estimate(plan(), tmp_path, 2, Silent())
     assert estimated.measured == len(estimated.paces) == 2 + 3

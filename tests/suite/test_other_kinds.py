@@ -48,3 +48,16 @@ def test_the_same_kind_keeps_the_other_options(suite: str) -> None:
     assert loaded.data.options == {"side": 224, "per_class": 1}
     assert loaded.models["A"].options == {"name": "resnet34", "weights": "IMAGENET1K_V1"}
     assert merged({"seed": 1}, {"recipe": "toy"}) == {"seed": 1, "recipe": "toy"}
+
+
+def test_an_option_of_an_attack_may_be_called_kind() -> None:
+    base = {"attacks": {"mine": {"recipe": "smooth", "kind": "gaussian", "width": 3}}}
+    changed = merged(base, {"attacks": {"mine": {"kind": "uniform"}}})
+    assert changed["attacks"]["mine"] == {"recipe": "smooth", "kind": "uniform", "width": 3}
+    other = merged(base, {"attacks": {"mine": {"recipe": "pgd", "kind": "uniform"}}})
+    assert other["attacks"]["mine"] == {"recipe": "pgd", "kind": "uniform"}
+
+
+def test_an_option_of_a_dataset_may_be_called_recipe() -> None:
+    base = {"data": {"kind": "npz", "recipe": "raw", "root": "a"}}
+    assert merged(base, {"data": {"recipe": "cooked"}})["data"] == {"kind": "npz", "recipe": "cooked", "root": "a"}

@@ -8,13 +8,17 @@ micro-batch, from the seed that the host sets, so they depend on which images sh
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Examples, Rejection, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
+
+from .estimates import TARGETS, VERSIONS, autoattack_cost
+from .square import check_l2_square
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +31,8 @@ else:
 LIBRARY = "pyautoattack"
 BENCH_DEPENDS = (LIBRARY,)
 NORMS = {"linf": "Linf", "l2": "L2"}
-TARGETS = 9  # the number of wrong classes that the targeted attacks try, those with the largest logits first
+STEPS = 100  # of APGD and FAB
+LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4}  # the DLR loss divides by a difference of the 1st and 3rd or 4th logit
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('pyautoattack is not installed (try pip install "adversarial-bench[autoattack]")')
@@ -39,8 +44,8 @@ class AutoAttack:
 
     The version `standard` is APGD on the cross-entropy, targeted APGD on the DLR loss, targeted FAB and Square. `plus`
     adds restarts and untargeted attacks, and `rand` averages gradients for randomised networks. `only` names the
-    attacks to run in place of a version. With fewer than ten classes the targeted attacks try all wrong classes; the
-    DLR loss needs at least four classes. An image that no attack fools is returned unchanged.
+    attacks to run in place of a version. With fewer than ten classes the targeted attacks try all wrong classes. The
+    DLR loss needs three classes, and four if targeted. An image that no attack fools is returned unchanged.
     """
 
     budget: Budget
@@ -55,8 +60,36 @@ class AutoAttack:
         }
     )
 
-    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
-        return Rejection("recipe", "autoattack cannot be targeted") if self.budget.targeted else None
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attacks that run, in order."""
+        return self.only or VERSIONS[self.version]
+
+    @property
+    def cost(self) -> Cost:
+        """An estimate; see `estimates`."""
+        return autoattack_cost(self.version, STEPS, self.only)
+
+    def check(self, shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why the images or the budget cannot be used, or None if they can."""
+        if self.budget.targeted:
+            return Rejection("recipe", "autoattack cannot be targeted")
+        in_l2 = "square" in self.names and self.budget.norm == "l2"
+        return check_l2_square(shape) if in_l2 else None
+
+    @property
+    def asks_source(self) -> bool:
+        """Whether `check_classes` may reject a network."""
+        return not LEAST_CLASSES.keys().isdisjoint(self.names)
+
+    def check_classes(self, classes: int) -> Rejection | None:
+        """Return why a network with so few classes cannot be attacked, or None if it can."""
+        needed = max(LEAST_CLASSES.get(name, 2) for name in self.names)
+        if classes >= needed:
+            return None
+        possible = [name for name in self.names if classes >= LEAST_CLASSES.get(name, 2)]
+        hint = f"(try only = {json.dumps(possible or ['apgd-ce'])})"
+        return Rejection("only", f"the DLR loss needs at least {needed} classes, the network has {classes} {hint}")
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         from pyautoattack.autoattack import AutoAttack as LibraryAttack

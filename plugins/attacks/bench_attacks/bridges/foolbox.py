@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import AttackRecipe, Budget, Examples, Json, Rejection, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
+from .estimates import foolbox_cost
 from .options import parameters
 
 if TYPE_CHECKING:
@@ -81,11 +82,16 @@ class FoolboxAttack:
         return self.searches
 
     @property
+    def cost(self) -> Cost:
+        """An estimate; see `estimates`."""
+        return foolbox_cost(self.name, self.described, self.budget, self.options)
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
         repeats = {"batching": "a search evaluates the same images again"}
         return {
-            "cost": "the library does not declare what its attacks cost",
+            "cost": "the library does not declare what its attacks cost, so this is an estimate",
             **(repeats if self.searches or "Repeated" in self.name else {}),
         }
 

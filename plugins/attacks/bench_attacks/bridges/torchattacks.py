@@ -20,9 +20,11 @@ from annotated_types import Ge
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import AttackRecipe, Budget, Examples, Json, Rejection, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
+from .estimates import autoattack_cost, torchattacks_cost
 from .options import parameters
+from .square import P_INIT, check_l2_square
 
 if TYPE_CHECKING:
     import torch
@@ -53,12 +55,34 @@ SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
 )
 ALL_OR_NOTHING = ("APGD", "APGDT", "AutoAttack", "FAB", "MultiAttack", "Square")  # of those that take an eps
 THREE_CHANNELS = ("TIFGSM", "PIFGSM", "PIFGSMPP")  # their kernels have three channels
+SQUARE_IMAGES = ("Pixle",)  # it takes the height for the width
+TARGETED_DLR = ("APGDT", "AutoAttack")  # this loss has the first and the fourth logit
+SQUARE_ATTACKS = ("Square", "AutoAttack")
 SEQUENTIAL = {"batching": "the library attacks one image after the other"}
+MOMENTUM = {"zero_gradient": "it divides the gradient by its mean, and a momentum of 0 / 0 stays NaN"}
+KEPT = {"all_or_nothing": "an image that the library changes but does not fool is kept if it is inside the ball"}
+CLIPPED = {"zero_gradient": "it clips inside the gradient, so that pixels that leave [0, 1] have none from then on"}
+SUMMED = {"batch_independence": "its search stops early by the sum of the losses of a batch"}
 DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
-    "DeepFool": SEQUENTIAL,
-    "SparseFool": SEQUENTIAL,
+    **dict.fromkeys(("MIFGSM", "DIFGSM", "TIFGSM", "NIFGSM", "SINIFGSM", "VMIFGSM", "VNIFGSM", "UPGD"), MOMENTUM),
+    "APGDT": {"batch_independence": "in l2 it takes the step size of the first image for all images of a batch"},
+    "AutoAttack": {"batching": "it calls the network until the last image of a batch is fooled"},
+    "DeepFool": {**SEQUENTIAL, **KEPT},
+    "EADEN": SUMMED,
+    "EADL1": SUMMED,
     "EOTPGD": {"batching": "it evaluates the same images again, for networks whose outputs are random"},
+    "GN": KEPT,
+    "JSMA": KEPT,
     "Jitter": {"targeted": "its loss is a distance to the one-hot output, which may rise while the target falls"},
+    "OnePixel": {
+        **SEQUENTIAL,
+        **KEPT,
+        "batch_independence": "its random numbers depend on how long the search took on the images before",
+    },
+    "PGDRS": CLIPPED,
+    "PGDRSL2": CLIPPED,
+    "Pixle": SEQUENTIAL,
+    "SparseFool": SEQUENTIAL,
 }
 SET_AT_RUN_TIME = ("n_classes", "seed")
 Count = Annotated[int, Ge(1)]
@@ -115,10 +139,17 @@ class TorchattacksAttack:
         return not self.bounded or self.name in ALL_OR_NOTHING
 
     @property
+    def cost(self) -> Cost:
+        """An estimate; see `estimates`."""
+        if self.name == "AutoAttack":
+            return autoattack_cost(self.options.get("version", "standard"), steps=10)  # the default of its attacks
+        return torchattacks_cost(self.name, self.described, self.budget, self.options)
+
+    @property
     def deviations(self) -> dict[str, str]:
         """The rules of `bench check` that the attack cannot follow, with the reasons."""
         return {
-            "cost": "the library does not declare what its attacks cost",
+            "cost": "the library does not declare what its attacks cost, so this is an estimate",
             **({} if "random_start" in self.accepted else {"random_start": "the library's attack has none"}),
             **DEVIATIONS.get(self.name, {}),
         }
@@ -127,6 +158,12 @@ class TorchattacksAttack:
         """Return why the images or budget cannot be used, as far as the library documents it, or None if they can."""
         if self.name in THREE_CHANNELS and shape[0] != 3:
             return Rejection("recipe", f"{self.name} takes three channels, the images have {shape[0]}")
+        if self.name in SQUARE_IMAGES and shape[1] != shape[2]:
+            return Rejection("recipe", f"{self.name} takes square images, these are {shape[1]}x{shape[2]}")
+        if self.name in SQUARE_ATTACKS and self.budget.norm == "l2":
+            rejection = check_l2_square(shape, self.options.get("p_init", P_INIT))
+            if rejection:
+                return rejection
         if self.bounded and self.budget.norm == "l2" and self.budget.eps == 0:
             return Rejection("recipe", f"{self.name} divides by the length of the perturbation, and eps is 0")
         norms = self.described["norms"]
@@ -135,6 +172,27 @@ class TorchattacksAttack:
         if self.budget.targeted and not self.described["targeted"]:
             return Rejection("recipe", f"{self.name} cannot be targeted")
         return None
+
+    def check_classes(self, classes: int) -> Rejection | None:
+        """Return why a network with so few classes cannot be attacked, or None if it can."""
+        needed, hint = self.least_classes
+        if classes >= needed:
+            return None
+        return Rejection("recipe", f"{self.name} needs at least {needed} classes, the network has {classes} {hint}")
+
+    @property
+    def asks_source(self) -> bool:
+        """Whether `check_classes` may reject a network."""
+        return self.least_classes[0] > 2
+
+    @property
+    def least_classes(self) -> tuple[int, str]:
+        """The number of classes that the loss needs, and what would do with fewer."""
+        if self.options.get("loss") == "dlr":
+            return 3, '(try loss = "ce")'
+        if self.name == "AutoAttack" and self.options.get("version") == "rand":
+            return 3, "(try torchattacks:APGD)"
+        return (4, "(try torchattacks:APGD)") if self.name in TARGETED_DLR else (2, "")
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
         arguments = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in self.accepted}
