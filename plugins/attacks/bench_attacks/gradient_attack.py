@@ -167,8 +167,12 @@ class GradientAttack:
 
     @property
     def lowers_interaction(self) -> bool:
-        """Whether a term lowers the interaction inside the perturbation, which `bench check` then measures."""
-        return any(getattr(term, "lowers_interaction", False) for term in self.terms)
+        """Whether a term lowers the interaction inside the perturbation, and nothing else differs from plain ascent.
+
+        `bench check` then measures it. Filters, estimators and surrogates change the interaction as well.
+        """
+        alone = not self.filters and not self.surrogates and self.estimator == AT_IMAGE
+        return alone and any(getattr(term, "lowers_interaction", False) for term in self.terms)
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why images of shape (c, h, w) or the budget cannot be used, or None if they can."""
