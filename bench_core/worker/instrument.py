@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..batches import batched_forward
 from ..errors import ContractError
-from .watch import unfinished
+from .watch import not_finite
 
 
 class CachedForward(nn.Module):
@@ -76,7 +76,7 @@ class PassCounter:
     def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
         if not torch._C._functorch.is_functorch_wrapped_tensor(gradient):  # a transform of torch.func hides the values
-            self.wrong_losses = self.wrong_losses + unfinished(gradient).sum()
+            self.wrong_losses = self.wrong_losses + not_finite(gradient).sum()
 
     def check_losses(self) -> None:
         """Raise ContractError if the loss had a gradient that is not finite. The attack may have replaced it."""

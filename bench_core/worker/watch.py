@@ -84,16 +84,16 @@ class Watch:
 
     def _count(self, images: Tensor, logits: Tensor) -> None:
         self.seen += len(images)
-        self.answers = self.answers + (unfinished(logits) & ~unfinished(images)).sum()
+        self.answers = self.answers + (not_finite(logits) & ~not_finite(images)).sum()
         if images.requires_grad and logits.requires_grad:
             arriving: list[Tensor] = []
-            logits.register_hook(lambda gradient: arriving.append(unfinished(gradient)))
+            logits.register_hook(lambda gradient: arriving.append(not_finite(gradient)))
             images.register_hook(lambda gradient: self._count_gradient(gradient, arriving))
 
     def _count_gradient(self, gradient: Tensor, arriving: list[Tensor]) -> None:
         """Count the images whose gradient became infinite or NaN on its way through the network, not in the loss."""
         if arriving:
-            self.gradients = self.gradients + (unfinished(gradient) & ~arriving.pop()).sum()
+            self.gradients = self.gradients + (not_finite(gradient) & ~arriving.pop()).sum()
 
     def settle(self) -> None:
         """Raise NetworkFault if the network did something wrong since `forget`."""
@@ -111,7 +111,7 @@ def _copied(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
 
 
-def unfinished(values: Tensor) -> Tensor:
+def not_finite(values: Tensor) -> Tensor:
     """Return which rows of values [n, ...] have a NaN or an infinity, bool [n]."""
     return ~values.detach().flatten(1).sum(1).isfinite()
 
