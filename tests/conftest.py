@@ -21,7 +21,7 @@ settings.load_profile("any machine")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each file to one process, so that its fixtures are made once; `--dist` chooses otherwise."""
+    """Run each file in one process, so that its fixtures are built once. `--dist` overrides this."""
     from xdist.scheduler import LoadFileScheduling
 
     return LoadFileScheduling(config, log) if config.getvalue("dist") == "load" else None

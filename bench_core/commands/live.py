@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..progress import Advance, Lines, Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleDimensions, RenderableType
 
     from ..result import Result
 
@@ -69,6 +69,7 @@ class LiveView:
 
         self.console = console or Console(stderr=True)
         self.result: Result | None = None
+        self.drawn: tuple[ConsoleDimensions, list[RenderableType]] | None = None
         self.redraw: Callable[[], None] = nothing
 
     @contextmanager
@@ -85,7 +86,10 @@ class LiveView:
         start = time.monotonic()
 
         def view() -> RenderableType:
-            return Group(*self.results(), bar)
+            size = self.console.size
+            if self.drawn is None or self.drawn[0] != size:  # the results are rendered once, the bar at each refresh
+                self.drawn = size, self.results(*size)
+            return Group(*self.drawn[1], bar)
 
         with Live(console=self.console, get_renderable=view, transient=True, refresh_per_second=4) as live:
             self.redraw = live.refresh
@@ -95,10 +99,10 @@ class LiveView:
 
     def on_round(self, result: Result) -> None:
         """Show a result in place of the one before."""
-        self.result = result
+        self.result, self.drawn = result, None
         self.redraw()
 
-    def results(self) -> list[RenderableType]:
+    def results(self, width: int, height: int) -> list[RenderableType]:
         """Return the headline, or the first table, and the number of images that it is of."""
         from rich.text import Text
 
@@ -108,7 +112,6 @@ class LiveView:
         result = self.result
         if result is None or not result.tables:
             return []
-        width, height = self.console.size
         lines = headline(result.tables, width)
         if not lines:
             lines = render(result.tables[0]).splitlines()

@@ -55,7 +55,7 @@ class Claims:
         return True
 
     def release(self, address: str) -> None:
-        """Give a claim up, when its job is stored or has failed."""
+        """Release the claim on a job that is stored or has failed."""
         with self.lock:
             path = self.held.pop(address, None)
         if path is not None:
@@ -65,7 +65,7 @@ class Claims:
                 path.parent.rmdir()  # only if nothing was stored
 
     def close(self) -> None:
-        """Give all claims up."""
+        """Release all claims."""
         self.closed.set()
         for address in list(self.held):
             self.release(address)
