@@ -12,7 +12,7 @@ import numpy as np
 from ..scores.images import Unpairable, mean_interval
 from ..scores.scored import LabelledScore, Scores
 from ..suite.fields import number
-from ..tables.pivot import in_order
+from ..tables.arrange import in_order
 
 Key = tuple[str, ...]
 

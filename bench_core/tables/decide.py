@@ -1,0 +1,158 @@
+"""Decides the comparisons of a table with its baseline, by tests that are valid at every look.
+
+All comparisons are looked at after each image, in the order of the run's list of images. A decision is therefore a
+function of the rows alone: it is the same in one go, after a resumption, and after more images, whatever the executor
+and the micro-batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..scores.earlier import EarlierOnly
+from ..scores.images import PerImage, Unpairable, joined
+from ..scores.scored import Scores
+from ..scores.sequences import LARGE, UNIFORM, e_holm, log_e, log_e_of_wins, log_e_within, sequence
+from ..suite.decide import DecideEntry
+from ..suite.outputs import TableEntry
+from .arrange import Key, Pair, arrange
+from .decision import Decision, Decisions, State
+
+Values = NDArray[np.float64]
+AHEAD = 9  # how many times as many images more are looked ahead
+LARGEST_LOG = 700.0  # exp of more is infinite
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison.
+
+    Attributes:
+        differences: The difference of each image [n], in the order of the run's list; NaN for one that does not count.
+        of_outcomes: Whether they are wins, losses and draws on a single target.
+    """
+
+    differences: Values
+    of_outcomes: bool
+
+    @property
+    def bets(self) -> Values:
+        return UNIFORM if self.of_outcomes else LARGE
+
+    def repeated(self, times: int) -> Compared:
+        """Return the comparison after the same images over and over again."""
+        return Compared(np.tile(self.differences, times), self.of_outcomes)
+
+    def log_e(self) -> Values:
+        """Return the evidence against a difference of zero after each image, [n]."""
+        if self.of_outcomes:
+            return log_e_of_wins(self.differences)
+        return log_e(self.differences, bets=self.bets)
+
+
+def decide(
+    scores: Scores, table: TableEntry, decide: DecideEntry, by_step: Mapping[str, str], images: int, where: str
+) -> Decisions:
+    """Decide the comparisons of a table.
+
+    Args:
+        scores: The scores that the table shows, and those that `by_step` names.
+        table: The suite's entry of the table, which has a baseline.
+        decide: The suite's `[decide]`.
+        by_step: The scores that choose a step by all images (see `EarlierOnly`).
+        images: The number of attacked images.
+        where: The path of the suite's file, for messages.
+    """
+    arranged, earlier = arrange(scores, table, where), EarlierOnly(scores, by_step)
+    compared, void = dict[Key, Compared](), dict[Key, str]()
+    for row in arranged.rows:
+        pairs = arranged.pairs(row)
+        try:
+            if pairs:
+                compared[row] = compare(pairs, earlier, images)
+        except Unpairable as error:
+            void[row] = str(error)
+    ends = dict(zip(compared, ends_of(list(compared.values()), decide), strict=True))
+    ahead: Mapping[Key, End | None] = {}
+    if any(end is None for end in ends.values()):
+        further = [one.repeated(1 + AHEAD) for one in compared.values()]
+        ahead = dict(zip(compared, ends_of(further, decide), strict=True))
+    each = []
+    for row in arranged.rows:
+        if row in void:
+            each.append(Decision(row, "void", images, reason=void[row]))
+        elif row in compared:
+            low, high = sequence(compared[row].differences, decide.alpha, compared[row].bets)
+            end, later = ends[row], ahead.get(row)
+            state, at = end or ("undecided", images)
+            more = later[1] - images if end is None and later else None
+            each.append(Decision(row, state, at, low, high, more, AHEAD * images))
+    return Decisions(table.name, decide.alpha, decide.margin, tuple(each))
+
+
+def compare(pairs: Sequence[Pair], earlier: EarlierOnly, images: int) -> Compared:
+    """Return the difference of each image, averaged over the targets that count it.
+
+    Args:
+        pairs: The scores of the row and of its baseline, for each target.
+        earlier: Returns their values.
+        images: The number of attacked images.
+
+    Raises:
+        Unpairable: The scores are not shares of the same attacked images.
+    """
+    columns = np.full((len(pairs), images), np.nan)
+    outcomes = True
+    for column, pair in zip(columns, pairs, strict=True):
+        series = [earlier.values(score) for score in pair]
+        both = joined(series)
+        _check_shares(series, both)
+        column[series[0].images.indices] = both[0] - both[1]
+        outcomes = outcomes and all(one.binary for one in series)
+    counted = np.sum(~np.isnan(columns), axis=0)
+    sums = np.nansum(columns, axis=0)
+    differences = np.divide(sums, counted, out=np.full(images, np.nan), where=counted > 0)
+    return Compared(differences, outcomes and len(pairs) == 1)
+
+
+def _check_shares(series: Sequence[PerImage], values: Values) -> None:
+    if any(one.images.over != "selected" for one in series):
+        raise Unpairable("the values are of all images of the dataset, which a run does not look at one by one")
+    if not (np.all(values >= 0) and np.all(values <= 1)):
+        raise Unpairable("some values are outside [0, 1]")
+
+
+End = tuple[State, int]  # how a comparison ended, and after how many images
+
+
+def ends_of(compared: Iterable[Compared], decide: DecideEntry) -> list[End | None]:
+    """Return how each comparison ended; None for one that has not."""
+    every = list(compared)
+    if not every:
+        return []
+    different = np.stack([one.log_e() for one in every], axis=-1)
+    within = np.stack([log_e_within(one.differences, decide.margin, one.bets) for one in every], axis=-1)
+    decided, tied = (first_looks(log_values, decide) for log_values in (different, within))
+    return [
+        None if min(one, other) == math.inf else ("decided", int(one)) if one <= other else ("tied", int(other))
+        for one, other in zip(decided, tied, strict=True)
+    ]
+
+
+def first_looks(log_values: Values, decide: DecideEntry) -> list[float]:
+    """Return the number of images after which each of k hypotheses is first rejected; infinity if it never is.
+
+    No hypothesis is left out when it has been rejected: that keeps all looks valid.
+
+    Args:
+        log_values: The logarithms of the e-processes, [n, k].
+        decide: The suite's `[decide]`.
+    """
+    rejected = e_holm(np.exp(np.minimum(log_values, LARGEST_LOG))) >= 1 / decide.alpha
+    rejected[: decide.fewest - 1] = False
+    return [float(row.argmax()) + 1 if row.any() else math.inf for row in rejected.T]
