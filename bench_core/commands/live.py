@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleDimensions, RenderableType
 
     from ..result import Result
+    from ..tables.decision import Decision
 
 NAMED = 4  # the number of comparisons in one line; the others are counted
 
@@ -34,6 +35,27 @@ def images_text(result: Result) -> str:
     return f"{attacked} images" if attacked >= result.planned else f"{attacked} of {result.planned} images"
 
 
+def decided_text(result: Result) -> str:
+    """Return how many comparisons are decided after how many images, and how to go on."""
+    decisions = result.decisions
+    assert decisions is not None
+    text = f"{decisions.counts()} after {images_text(result)}"
+    if result.decided_early:
+        return f"{text}, which is why the run stopped (without --until it goes on)"
+    undecided = decisions.of("undecided")
+    if not undecided or len(result.selected) < result.planned:
+        return text
+    return f"{text} (more with --images N: {needed_text(undecided)})"
+
+
+def needed_text(undecided: Sequence[Decision]) -> str:
+    """Return about how many more images undecided comparisons need."""
+    known = [decision for decision in undecided if decision.more is not None]
+    if len(known) < len(undecided):
+        return f"over {undecided[0].most} more"
+    return f"{max(known, key=lambda decision: decision.more or 0).needed} more"
+
+
 class RoundLines(Lines):
     """Plain lines for a file or a pipe."""
 
@@ -43,14 +65,19 @@ class RoundLines(Lines):
         from ..tables.headline import comparisons, headline_table
         from ..tables.sheet import cell_text
 
-        if len(result.selected) >= result.planned:
+        if len(result.selected) >= result.planned or result.decided_early:
             return
         table = headline_table(result.tables)
         rows = comparisons(table) if table else []
-        texts = [f"{row.name} {cell_text(row.cell, bool(table and table.percent), True)}" for row in rows[:NAMED]]
+        texts = [
+            f"{row.name} {cell_text(row.cell, bool(table and table.percent), True)}"
+            f"{f' {row.cell.decision}' if row.cell.decision else ''}"
+            for row in rows[:NAMED]
+        ]
         more = [f"{len(rows) - NAMED} more"] * (len(rows) > NAMED)
+        counts = f": {result.decisions.counts()}" if result.decisions else ""
         what = f": {table.header[-1]}: {'; '.join([*texts, *more])}" if table else ""
-        print(f"bench: {images_text(result)}{one_line(what)}", file=sys.stderr, flush=True)
+        print(f"bench: {images_text(result)}{counts}{one_line(what)}", file=sys.stderr, flush=True)
 
 
 def nothing() -> None:

@@ -28,7 +28,8 @@ def at_step_chosen_before(values: NDArray[np.float64], first: int = FIRST) -> ND
     before = np.cumsum(values, axis=0) - values
     chosen = before.argmax(axis=1)
     chosen[:first] = values.shape[1] - 1
-    return values[np.arange(len(values)), chosen]
+    judged: NDArray[np.float64] = values[np.arange(len(values)), chosen]
+    return judged
 
 
 class EarlierOnly:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, ValidationError
@@ -16,7 +16,7 @@ from .outputs import TableEntry
 if TYPE_CHECKING:
     from .model import Suite
 
-DECIDED = "decided"  # the only value of `--until`
+DECIDED: Literal["decided"] = "decided"  # the only value of `--until`
 POINT = "pt"
 NO_TABLE = 'no table has a baseline and format = "percent", so there is no comparison to decide'
 
