@@ -1,4 +1,4 @@
-"""Sequential tests against their definitions: every sequence of small games, numerical integrals, and closed testing."""
+"""Sequential tests against their definitions: all sequences of small games, and closed testing."""
 
 from __future__ import annotations
 
@@ -160,9 +160,7 @@ def test_e_holm_of_many_looks_is_that_of_each() -> None:
     assert e_holm(np.array([[7.0]])).item() == 7.0
 
 
-def equal_attacks(
-    generator: np.random.Generator, runs: int, comparisons: int, images: int, targets: int = 5
-) -> Values:
+def equal_attacks(generator: np.random.Generator, runs: int, comparisons: int, images: int, targets: int = 5) -> Values:
     """Return the differences of equal attacks from one baseline, which all comparisons share, [runs, k, n]."""
     ease = generator.random((runs, 1, images, 1)) ** 2  # some images are easy to attack for all
     fooled = generator.random((runs, comparisons + 1, images, targets)) < ease
@@ -170,9 +168,7 @@ def equal_attacks(
     return success[:, 1:] - success[:, :1]
 
 
-@pytest.mark.parametrize(
-    ("comparisons", "images"), [(1, 300), (3, 150), pytest.param(12, 600, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("comparisons", "images"), [(1, 300), (3, 150), pytest.param(12, 600, marks=pytest.mark.slow)])
 def test_equal_attacks_are_decided_in_at_most_five_percent_of_runs(comparisons: int, images: int) -> None:
     generator = np.random.default_rng(comparisons)
     false_alarms = 0
