@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleDimensions, RenderableType
 
     from ..result import Result
-    from ..tables.decision import Decision
 
 NAMED = 4  # the number of comparisons in one line; the others are counted
 
@@ -39,21 +38,16 @@ def decided_text(result: Result) -> str:
     """Return how many comparisons are decided after how many images, and how to go on."""
     decisions = result.decisions
     assert decisions is not None
-    text = f"{decisions.counts()} after {images_text(result)}"
     if result.decided_early:
-        return f"{text}, which is why the run stopped (without --until it goes on)"
-    undecided = decisions.of("undecided")
-    if not undecided or len(result.selected) < result.planned:
+        return f"stopped after {images_text(result)}: {decisions.counts()} (without --until, the rest is attacked too)"
+    text, undecided = f"{decisions.counts()} after {images_text(result)}", decisions.of("undecided")
+    needed = [decision.more for decision in undecided if decision.more is not None]
+    if not needed:
         return text
-    return f"{text} (more with --images N: {needed_text(undecided)})"
-
-
-def needed_text(undecided: Sequence[Decision]) -> str:
-    """Return about how many more images undecided comparisons need."""
-    known = [decision for decision in undecided if decision.more is not None]
-    if len(known) < len(undecided):
-        return f"over {undecided[0].most} more"
-    return f"{max(known, key=lambda decision: decision.more or 0).needed} more"
+    size = result.suite.compute.micro_batch
+    wanted = -(-(len(result.selected) + max(needed)) // size) * size
+    which = "the rest" if len(needed) == len(undecided) else f"{len(needed)} of the undecided"
+    return f"{text}; about {wanted} would decide {which} (--images {wanted})"
 
 
 class RoundLines(Lines):
@@ -145,5 +139,6 @@ class LiveView:
         room = max(3, height - 5)
         if len(lines) > room:
             lines = [*lines[:room], f"... {len(lines) - room} more lines"]
-        lines = [*lines, f"N = {images_text(result)}", ""]
+        counts = f": {result.decisions.counts()}" if result.decisions else ""
+        lines = [*lines, f"N = {images_text(result)}{counts}", ""]
         return [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]

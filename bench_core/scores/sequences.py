@@ -20,6 +20,7 @@ UNIFORM = (np.arange(32) + 0.5) / 32
 # The mean over several targets varies little between images, so that a large bet is often the best one.
 LARGE = np.sqrt(UNIFORM)
 BISECTIONS = 40
+LARGEST_MEAN = 1 - 1e-9
 
 
 def log_e_of_wins(differences: Values) -> Values:
@@ -116,16 +117,19 @@ def sequence(differences: Values, alpha: float, bets: Values = LARGE) -> tuple[f
         The lower and upper end; (-1, 1) without images.
     """
     counted = differences[~np.isnan(differences)]
-    ends = [-1.0, 1.0]
-    for place, outside in enumerate(ends):
-        # E is convex in the mean, and at most 1 at the observed mean, where every bet has lost
-        near, far = (float(counted.mean()) if len(counted) else 0.0), outside
-        for _ in range(BISECTIONS if len(counted) else 0):
+    if not len(counted):
+        return -1.0, 1.0
+    # E is convex in the mean, and at most 1 at the observed mean, where every bet has lost
+    observed = float(np.clip(counted.mean(), -LARGEST_MEAN, LARGEST_MEAN))
+
+    def end(near: float, far: float) -> float:
+        for _ in range(BISECTIONS):
             middle = (near + far) / 2
             rejected = log_e(counted, middle, bets)[-1] >= -math.log(alpha)
             near, far = (near, middle) if rejected else (middle, far)
-        ends[place] = far
-    return ends[0], ends[1]
+        return far
+
+    return end(observed, -LARGEST_MEAN), end(observed, LARGEST_MEAN)
 
 
 def e_holm(e_values: Values) -> Values:

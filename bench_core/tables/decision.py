@@ -103,17 +103,23 @@ class Decisions:
 
     def notes(self) -> list[str]:
         """Return the lines below the table."""
-        share, of = f"{100 * self.alpha:g}%", f"{len(self.each)} comparisons" if len(self.each) > 1 else "1 comparison"
-        held = f"error at most {share} over {of} and all looks (e-Holm)"
+        points = f"{100 * self.margin:g}"
         listed = {
-            f"decided ({held})": [f"{one.name} at {one.images} images" for one in self.of("decided")],
-            f"tied (within {100 * self.margin:g} points, {held})": [
+            "decided": [f"{one.name} at {one.images} images" for one in self.of("decided")],
+            f"tied within {points} {'point' if points == '1' else 'points'}": [
                 f"{one.name} at {one.images} images" for one in self.of("tied")
             ],
-            f"undecided ({held})": [f"{one.name} ({one.needed} more images)" for one in self.of("undecided")],
+            "undecided": [f"{one.name} ({one.needed} more images)" for one in self.of("undecided")],
             "not comparable": [f"{one.name} ({one.reason})" for one in self.of("void")],
         }
-        return [f"{what}: {'; '.join(names)}" for what, names in listed.items() if names]
+        notes = [f"{what}: {'; '.join(names)}" for what, names in listed.items() if names]
+        family = f"any of the {len(self.each)} comparisons" if len(self.each) > 1 else "the comparison"
+        if notes:
+            notes.append(
+                f"decided, and tied, is wrong for {family} with a probability of at most {100 * self.alpha:g}%, at "
+                "whatever image a run stops (e-Holm); the 95% intervals are for one look"
+            )
+        return notes
 
     def record(self) -> dict[str, Any]:
         """Return them as JSON."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench_core import load_result, run, run_suite
+from bench_core import load_result, load_suite, run, run_suite
 from bench_core.errors import Interrupted
 from bench_core.executors import Outcome, Task
 from bench_core.executors.inline import Inline
@@ -173,11 +173,16 @@ def test_the_number_of_images_is_the_largest_one(suite: str, toy_registry: Regis
 
 
 @pytest.mark.slow
-def test_worker_processes_stop_at_the_same_images(
-    suite: str, toy_registry: Registry, stopped: Result, tmp_path: Path
-) -> None:
-    first, second = (
-        stopped,
-        run(suite, out=tmp_path, registry=toy_registry, executor="local", workers=2, until="decided"),
+def test_worker_processes_stop_at_the_same_images(installed: Registry, tmp_path: Path) -> None:
+    changed = [
+        'sources=["ResNet-S"]', 'targets=["VGG"]', "budgets.linf.steps=3", 'budgets.l2.sources=["VGG"]',
+        "images.count=60", "compute.micro_batch=10", "decide.fewest=10",
+        'attacks.PGD={recipe="noise"}', 'attacks.IR={recipe="pgd"}',
+    ]  # fmt: skip
+    suite = load_suite("transfer_table1", overrides=changed)
+    one, two = (
+        run(suite, out=tmp_path / name, registry=installed, executor=name, workers=workers, until="decided")
+        for name, workers in (("inline", None), ("local", 2))
     )
-    assert texts(first.folder) == texts(second.folder)
+    assert one.decided_early
+    assert texts(one.folder) == texts(two.folder)
