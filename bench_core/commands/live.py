@@ -46,8 +46,8 @@ def decided_text(result: Result) -> str:
         return text
     size = result.suite.compute.micro_batch
     wanted = -(-(len(result.selected) + max(needed)) // size) * size
-    which = "the rest" if len(needed) == len(undecided) else f"{len(needed)} of the undecided"
-    return f"{text}; about {wanted} would decide {which} (--images {wanted})"
+    which = "them" if len(needed) == len(undecided) else f"{len(needed)} of these"
+    return f"{text}; about {wanted} images would decide {which} (--images {wanted})"
 
 
 class RoundLines(Lines):

@@ -22,13 +22,17 @@ NO_TABLE = 'no table has a baseline and format = "percent", so there is no compa
 
 
 def points(value: Any) -> Any:
-    """Evaluate percentage points such as "1pt" as a share; return all else as `number` does."""
-    if isinstance(value, str) and value.strip().endswith(POINT):
-        try:
-            return number(value.strip().removesuffix(POINT)) / 100
-        except ValueError:
-            raise ValueError(f'found "{value[:60]}", which is not a margin (try "1pt", 0.01)') from None
-    return number(value)
+    """Evaluate percentage points such as "1pt" as a share, and arithmetic; return any other type unchanged.
+
+    Raises ValueError if a text is neither.
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    try:
+        return number(text.removesuffix(POINT)) / 100 if text.endswith(POINT) else number(text)
+    except ValueError:
+        raise ValueError(f'found "{value[:60]}", which is not a margin (try 1pt, 0.01)') from None
 
 
 class DecideEntry(Strict):

@@ -116,7 +116,7 @@ class Decisions:
         family = f"any of the {len(self.each)} comparisons" if len(self.each) > 1 else "the comparison"
         if notes:
             notes.append(
-                f"decided, and tied, is wrong for {family} with a probability of at most {100 * self.alpha:g}%, at "
+                f"at most {100 * self.alpha:g}% probability that {family} is wrongly decided, or wrongly tied, at "
                 "whatever image a run stops (e-Holm); the 95% intervals are for one look"
             )
         return notes

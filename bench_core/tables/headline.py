@@ -53,7 +53,8 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
 
     Returns:
         A heading, a line for each comparison (its row, where its interval lies, its mean difference with its interval,
-        and whether it is decided), and the axis. Empty if no table has a baseline. A narrow line has no plot.
+        and whether it is decided), and the axis. Empty if no table has a baseline. A narrow line has no plot, and if
+        it has a decision, no interval.
     """
     table = headline_table(tables)
     if table is None:
@@ -62,10 +63,12 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
     unit = ", in percentage points" if table.percent else ""
     what = f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals"
     names, numbers = [row.name for row in rows], [_numbers(row.cell, table.percent) for row in rows]
-    name_width, number_width = max(map(len, names)), max(map(len, numbers))
     decisions = [f"  {row.cell.decision}" if row.cell.decision else "" for row in rows]
-    left = width - name_width - number_width - max(map(len, decisions)) - 4
-    plot_width = min(PLOT_WIDTH, left) if any(decisions) else PLOT_WIDTH
+    name_width, left = max(map(len, names)), width - max(map(len, names)) - max(map(len, decisions)) - 4
+    if any(decisions) and left + 2 < max(map(len, numbers)):  # the decision says more than the interval
+        numbers = [number(row.cell.value, table.percent, True) for row in rows]
+    number_width = max(map(len, numbers))
+    plot_width = min(PLOT_WIDTH, left - number_width) if any(decisions) else PLOT_WIDTH
     plots = [""] * (len(rows) + 1)
     if width > NARROW and plot_width >= LEAST_PLOT:
         plots = _forest([row.cell for row in rows], table.percent, plot_width)

@@ -37,8 +37,8 @@ def test_a_margin_is_a_share_or_points(text: str, margin: float, write_suite: Wr
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('margin = "wide"', 'decide.margin: found "wide", which is not a number'),
-        ('margin = "xpt"', 'decide.margin: found "xpt", which is not a margin (try "1pt", 0.01)'),
+        ('margin = "wide"', 'decide.margin: found "wide", which is not a margin (try 1pt, 0.01)'),
+        ('margin = "xpt"', 'decide.margin: found "xpt", which is not a margin (try 1pt, 0.01)'),
         ("margin = 0", "decide.margin: input should be greater than 0, found 0"),
         ("margin = 5", "decide.margin: input should be less than 1, found 5"),
         ("alpha = 0.7", "decide.alpha: input should be less than or equal to 0.5, found 0.7"),
@@ -88,7 +88,7 @@ def test_a_suite_without_a_baseline_has_nothing_to_decide(write_suite: WriteSuit
         (None, 0.1, None, "--alpha: needs --until decided, or [decide] in the suite"),
         (None, None, "1pt", "--margin: needs --until decided, or [decide] in the suite"),
         ("decided", 2.0, None, "--alpha: input should be less than or equal to 0.5, found 2.0"),
-        ("decided", None, "wide", '--margin: found "wide", which is not a number'),
+        ("decided", None, "wide", '--margin: found "wide", which is not a margin (try 1pt, 0.01)'),
     ],
 )
 def test_a_wrong_option_is_one_line(
