@@ -8,6 +8,7 @@ have not been rejected in this way. Everything here is a function of the differe
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,11 @@ def _log_capital(gains: Values, bets: Values) -> Values:
     return capital - math.log(len(bets))
 
 
+def _log_mean(logs: Values) -> Values:
+    mean: Values = np.logaddexp.reduce(logs, axis=-1) - math.log(logs.shape[-1])
+    return mean
+
+
 def log_e(differences: Values, mean: float = 0.0, bets: Values = LARGE) -> Values:
     """Compute the hedged e-process of a mean: half of the capital is bet on a higher mean, half on a lower one.
 
@@ -82,7 +88,10 @@ def log_e(differences: Values, mean: float = 0.0, bets: Values = LARGE) -> Value
     Returns:
         log E after each image, [..., n].
     """
-    above, below = log_capitals(differences, mean, bets)
+    return _hedged(*log_capitals(differences, mean, bets))
+
+
+def _hedged(above: Values, below: Values) -> Values:
     hedged: Values = np.logaddexp(above, below) - math.log(2)
     return hedged
 
@@ -100,9 +109,50 @@ def log_e_within(differences: Values, margin: float, bets: Values = LARGE) -> Va
     Returns:
         log E after each image, [..., n].
     """
-    within = np.minimum(log_capitals(differences, -margin, bets)[0], log_capitals(differences, margin, bets)[1])
-    halved: Values = within - math.log(2)
+    return _within(log_capitals(differences, -margin, bets)[0], log_capitals(differences, margin, bets)[1])
+
+
+def _within(above: Values, below: Values) -> Values:
+    halved: Values = np.minimum(above, below) - math.log(2)
     return halved
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How fast the capital of each bet has grown, from which it follows after as many images or more.
+
+    Attributes:
+        values: The differences that occurred, each once, [v].
+        shares: The share of images with each, [v].
+        bets: The bets, in (0, 1).
+    """
+
+    values: Values
+    shares: Values
+    bets: Values
+
+    @classmethod
+    def of(cls, differences: Values, bets: Values) -> Growth:
+        """Return the growth over some images. Those that do not count (NaN) leave the capital as it is."""
+        values, counts = np.unique(differences[~np.isnan(differences)], return_counts=True)
+        return cls(values, counts / len(differences), bets)
+
+    def log_capitals(self, mean: float, images: Values) -> tuple[Values, Values]:
+        """Return what `log_capitals` does after some numbers of images [t], which are like those so far on average."""
+        gaps = self.values - mean
+        above, below = (
+            np.log1p(np.multiply.outer(self.bets, gains)) @ self.shares
+            for gains in (gaps / (1 + mean), -gaps / (1 - mean))
+        )
+        return _log_mean(np.multiply.outer(images, above)), _log_mean(np.multiply.outer(images, below))
+
+    def log_e(self, images: Values, mean: float = 0.0) -> Values:
+        """Return what the function `log_e` does."""
+        return _hedged(*self.log_capitals(mean, images))
+
+    def log_e_within(self, margin: float, images: Values) -> Values:
+        """Return what the function `log_e_within` does."""
+        return _within(self.log_capitals(-margin, images)[0], self.log_capitals(margin, images)[1])
 
 
 def sequence(differences: Values, alpha: float, bets: Values = LARGE) -> tuple[float, float]:
@@ -116,16 +166,16 @@ def sequence(differences: Values, alpha: float, bets: Values = LARGE) -> tuple[f
     Returns:
         The lower and upper end; (-1, 1) without images.
     """
-    counted = differences[~np.isnan(differences)]
-    if not len(counted):
+    growth, n = Growth.of(differences, bets), np.array([float(len(differences))])
+    if not len(growth.values):
         return -1.0, 1.0
     # E is convex in the mean, and at most 1 at the observed mean, where every bet has lost
-    observed = float(np.clip(counted.mean(), -LARGEST_MEAN, LARGEST_MEAN))
+    observed = float(np.clip(np.nanmean(differences), -LARGEST_MEAN, LARGEST_MEAN))
 
     def end(near: float, far: float) -> float:
         for _ in range(BISECTIONS):
             middle = (near + far) / 2
-            rejected = log_e(counted, middle, bets)[-1] >= -math.log(alpha)
+            rejected = growth.log_e(n, middle)[0] >= -math.log(alpha)
             near, far = (near, middle) if rejected else (middle, far)
         return far
 

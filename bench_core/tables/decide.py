@@ -8,7 +8,7 @@ and the micro-batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from ..scores.earlier import EarlierOnly
 from ..scores.images import PerImage, Unpairable, joined
 from ..scores.scored import Scores
-from ..scores.sequences import LARGE, UNIFORM, e_holm, log_e, log_e_of_wins, log_e_within, sequence
+from ..scores.sequences import LARGE, UNIFORM, Growth, e_holm, log_e, log_e_of_wins, log_e_within, sequence
 from ..suite.decide import DecideEntry
 from ..suite.outputs import TableEntry
 from .arrange import Key, Pair, arrange
 from .decision import Decision, Decisions, State
 
 Values = NDArray[np.float64]
-AHEAD = 9  # how many times as many images more are looked ahead
+AHEAD = 9  # how many times as many images are looked ahead
+LOOKS_AHEAD = 20  # in as many images as there are
 LARGEST_LOG = 700.0  # exp of more is infinite
 
 
@@ -44,15 +45,18 @@ class Compared:
     def bets(self) -> Values:
         return UNIFORM if self.of_outcomes else LARGE
 
-    def repeated(self, times: int) -> Compared:
-        """Return the comparison after the same images over and over again."""
-        return Compared(np.tile(self.differences, times), self.of_outcomes)
-
-    def log_e(self) -> Values:
-        """Return the evidence against a difference of zero after each image, [n]."""
+    def different(self) -> Values:
+        """Return the log-evidence against a difference of zero after each image, [n]."""
         if self.of_outcomes:
             return log_e_of_wins(self.differences)
         return log_e(self.differences, bets=self.bets)
+
+    def within(self, margin: float) -> Values:
+        """Return the log-evidence against a difference of the margin or more after each image, [n]."""
+        return log_e_within(self.differences, margin, self.bets)
+
+    def growth(self) -> Growth:
+        return Growth.of(self.differences, self.bets)
 
 
 def decide(
@@ -77,18 +81,17 @@ def decide(
                 compared[row] = compare(pairs, earlier, images)
         except Unpairable as error:
             void[row] = str(error)
-    ends = dict(zip(compared, ends_of(list(compared.values()), decide), strict=True))
-    ahead: Mapping[Key, End | None] = {}
-    if any(end is None for end in ends.values()):
-        further = [one.repeated(1 + AHEAD) for one in compared.values()]
-        ahead = dict(zip(compared, ends_of(further, decide), strict=True))
+    every = list(compared.values())
+    ends, ahead = (
+        dict(zip(compared, found, strict=True)) for found in (ends_of(every, decide), ahead_of(every, decide))
+    )
     each = []
     for row in arranged.rows:
         if row in void:
             each.append(Decision(row, "void", images, reason=void[row]))
         elif row in compared:
             low, high = sequence(compared[row].differences, decide.alpha, compared[row].bets)
-            end, later = ends[row], ahead.get(row)
+            end, later = ends[row], ahead[row]
             state, at = end or ("undecided", images)
             more = later[1] - images if end is None and later else None
             each.append(Decision(row, state, at, low, high, more, AHEAD * images))
@@ -130,29 +133,47 @@ def _check_shares(series: Sequence[PerImage], values: Values) -> None:
 End = tuple[State, int]  # how a comparison ended, and after how many images
 
 
-def ends_of(compared: Iterable[Compared], decide: DecideEntry) -> list[End | None]:
+def ends_of(compared: Sequence[Compared], decide: DecideEntry) -> list[End | None]:
     """Return how each comparison ended; None for one that has not."""
-    every = list(compared)
-    if not every:
+    if not compared:
         return []
-    different = np.stack([one.log_e() for one in every], axis=-1)
-    within = np.stack([log_e_within(one.differences, decide.margin, one.bets) for one in every], axis=-1)
-    decided, tied = (first_looks(log_values, decide) for log_values in (different, within))
-    return [
-        None if min(one, other) == math.inf else ("decided", int(one)) if one <= other else ("tied", int(other))
-        for one, other in zip(decided, tied, strict=True)
-    ]
+    different = np.stack([one.different() for one in compared], axis=-1)
+    within = np.stack([one.within(decide.margin) for one in compared], axis=-1)
+    return _first_ends(different, within, np.arange(1.0, len(different) + 1), decide)
 
 
-def first_looks(log_values: Values, decide: DecideEntry) -> list[float]:
-    """Return the number of images after which each of k hypotheses is first rejected; infinity if it never is.
+def ahead_of(compared: Sequence[Compared], decide: DecideEntry) -> list[End | None]:
+    """Return how each comparison ends if further images are like those so far; None if not within `AHEAD`."""
+    if not compared:
+        return []
+    images = np.ceil(len(compared[0].differences) * (1 + np.arange(1, AHEAD * LOOKS_AHEAD + 1) / LOOKS_AHEAD))
+    growths = [one.growth() for one in compared]
+    different = np.stack([growth.log_e(images) for growth in growths], axis=-1)
+    within = np.stack([growth.log_e_within(decide.margin, images) for growth in growths], axis=-1)
+    return _first_ends(different, within, images, decide)
 
-    No hypothesis is left out when it has been rejected: that keeps all looks valid.
+
+def _first_ends(different: Values, within: Values, images: Values, decide: DecideEntry) -> list[End | None]:
+    """Return how each of k comparisons first ends at looks after some numbers of images.
+
+    No comparison leaves its family when it has ended: that keeps all looks valid.
 
     Args:
-        log_values: The logarithms of the e-processes, [n, k].
+        different: The log-evidence that each is not zero, [looks, k].
+        within: The log-evidence that each is within the margin, [looks, k].
+        images: The number of images at each look, [looks].
         decide: The suite's `[decide]`.
     """
-    rejected = e_holm(np.exp(np.minimum(log_values, LARGEST_LOG))) >= 1 / decide.alpha
-    rejected[: decide.fewest - 1] = False
-    return [float(row.argmax()) + 1 if row.any() else math.inf for row in rejected.T]
+    looks = []
+    for log_values in (different, within):
+        rejected = e_holm(np.exp(np.minimum(log_values, LARGEST_LOG))) >= 1 / decide.alpha
+        rejected[images < decide.fewest] = False
+        looks.append([images[row.argmax()] if row.any() else math.inf for row in rejected.T])
+    return [
+        None
+        if min(decided, tied) == math.inf
+        else ("decided", int(decided))
+        if decided <= tied
+        else ("tied", int(tied))
+        for decided, tied in zip(*looks, strict=True)
+    ]

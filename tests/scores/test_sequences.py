@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench_core.scores.sequences import (
     LARGE,
     UNIFORM,
+    Growth,
     e_holm,
     log_capitals,
     log_e,
@@ -134,6 +135,17 @@ def test_evidence_within_a_margin_puts_the_sequence_within_it() -> None:
         assert len(reached)
         low, high = sequence(differences[: reached[0] + 1], 0.05)
         assert -0.02 < low < high < 0.02
+
+
+@pytest.mark.parametrize("bets", [UNIFORM, LARGE], ids=["uniform", "large"])
+def test_growth_gives_the_evidence_after_all_images_and_after_all_of_them_again(bets: Values) -> None:
+    differences = np.random.default_rng(1).choice([-0.5, 0.0, 0.25, 1.0, np.nan], size=60)
+    growth, twice = Growth.of(differences, bets), np.tile(differences, 2)
+    for images, seen in ((60.0, differences), (120.0, twice)):
+        n = np.array([images])
+        assert growth.log_e(n) == pytest.approx(log_e(seen, bets=bets)[-1:])
+        assert growth.log_e(n, 0.3) == pytest.approx(log_e(seen, 0.3, bets)[-1:])
+        assert growth.log_e_within(0.2, n) == pytest.approx(log_e_within(seen, 0.2, bets)[-1:])
 
 
 def closed_testing(e_values: list[float], alpha: float) -> list[bool]:

@@ -108,14 +108,23 @@ def test_an_undecided_comparison_says_about_how_many_more_images_it_needs() -> N
     pair = [score("PGD", "B", base), score("IR", "B", better)]
     end = decided(pair).each[0].images
     for images in (end // 2, end - 5):
-        cut = [score(name, "B", values[:images]) for name, values in (("PGD", base), ("IR", better))]
-        (early,) = decided(cut, images=images).each
-        repeated = [
-            score(name, "B", np.tile(values[:images], 1 + AHEAD)) for name, values in (("PGD", base), ("IR", better))
-        ]
+        (early,) = decided([of_first(one, images) for one in pair], images=images).each
+        repeated = [of_first(one, images, 1 + AHEAD) for one in pair]
         later = decided(repeated, images=images * (1 + AHEAD)).each[0]
-        assert early.state == "undecided"
-        assert early.more == (None if later.state == "undecided" else later.images - images)
+        assert (early.state, later.state) == ("undecided", "decided")
+        assert images + early.more == pytest.approx(later.images, rel=0.15)
+
+
+def test_an_estimate_has_an_end() -> None:
+    base, nearly = np.zeros(60), np.zeros(60)
+    nearly[[3, 50]], base[[10, 40]] = 1, 1
+    (decision,) = decided([score("PGD", "B", base), score("IR", "B", nearly)], images=60).each
+    assert str(decision) == f"undecided, over {60 * AHEAD} more"
+
+
+def of_first(one: LabelledScore, images: int, times: int = 1) -> LabelledScore:
+    """Return the score of the first images, over and over again."""
+    return score(str(one.labels.attack), "B", np.tile(one.per_image.values[:images], times))
 
 
 @pytest.mark.parametrize(("more", "text"), [(7, "~7"), (96, "~96"), (141, "~150"), (4021, "~4100"), (None, "over 900")])
