@@ -83,7 +83,7 @@ def decide_result(result: Result, metrics: Mapping[str, Metric]) -> Decisions | 
     by_step = {
         f"{label}.{name}": f"{label}.{steps}"
         for label, metric in metrics.items()
-        for name, steps in getattr(metric, "by_step", {}).items()
+        for name, steps in dict(getattr(metric, "by_step", {})).items()
     }
     return decide(_scores_of(result, table), table, suite.decide, by_step, len(result.selected), suite.file)
 
