@@ -175,8 +175,9 @@ def test_the_number_of_images_is_the_largest_one(suite: str, toy_registry: Regis
 @pytest.mark.slow
 def test_worker_processes_stop_at_the_same_images(installed: Registry, tmp_path: Path) -> None:
     changed = [
-        'sources=["ResNet-S"]', 'targets=["VGG"]', "budgets.linf.steps=3", 'budgets.l2.sources=["VGG"]',
-        "images.count=60", "compute.micro_batch=10", "decide.fewest=10",
+        'sources=["ResNet-S"]', 'targets=["VGG"]', 'images.models=["VGG", "ResNet-S"]', "images.count=40",
+        "budgets.linf.steps=8", 'budgets.linf.step_size="4/255"', 'budgets.l2.sources=["VGG"]',
+        "compute.micro_batch=10", "decide.fewest=10", "decide.alpha=0.2",
         'attacks.PGD={recipe="noise"}', 'attacks.IR={recipe="pgd"}',
     ]  # fmt: skip
     suite = load_suite("transfer_table1", overrides=changed)

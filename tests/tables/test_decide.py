@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -167,3 +169,24 @@ def test_the_notes_name_every_comparison_with_its_state() -> None:
     text = "\n".join(decisions.notes())
     for part in ("A IR at 106 images", "A MI at 250 images", "A TI (~190 more images)", "A VR (why)", "5%", "1 point:"):
         assert part in text
+
+
+@pytest.mark.slow
+def test_equal_attacks_are_decided_in_at_most_five_percent_of_runs_with_chosen_steps() -> None:
+    """The whole way from scores, with the steps chosen anew and a family of three, looked at after each image."""
+    generator, table = np.random.default_rng(0), TABLE.model_copy(update={"value": "m.best"})
+    curve, images = np.array([0.2, 0.4, 0.45, 0.45]), 120
+
+    def scores_of(attack: str, target: str) -> list[LabelledScore]:
+        fooled = (generator.random((images, 1)) + 0.1 * generator.random((images, 4)) < curve).astype(float)
+        steps = [replace(score(attack, target, column, step=str(step)), metric="m.at") for step, column in
+                 enumerate(fooled.T, 1)]  # fmt: skip
+        return [*steps, replace(score(attack, target, fooled.max(axis=1)), metric="m.best")]
+
+    false_alarms = 0
+    for _ in range(1000):
+        scores = [one for attack in ("PGD", "IR", "MI", "TI") for target in "BC" for one in scores_of(attack, target)]
+        decisions = decide(Scores(scores), table, FIRST_LOOK, {"m.best": "m.at"}, images, "suite.toml")
+        assert len(decisions.each) == 3
+        false_alarms += bool(decisions.of("decided"))
+    assert 0 < false_alarms <= 50
