@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.gradient_attack import GradientAttack
-from bench_attacks.kinds import Query
+from bench_attacks.messages import Query
 from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.types import Rejection
 
@@ -39,6 +39,7 @@ class SkipGradient:
 
     gamma: float | None
     projections: bool
+    forwards: ClassVar[int] = 0
 
     def check(self, model: Model) -> Rejection | None:
         if branches(model, self.projections):
