@@ -102,8 +102,16 @@ def gradient(
     return attack.evaluation.answer(Query(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
 
 
+def donors(attack: Attack, given: Examples) -> dict[str, Examples]:
+    """Return the argument with as many donors as an attack declares, of all classes in turn."""
+    count = getattr(attack, "donors", 0)
+    pool = torch.rand(count, *given.images.shape[1:], generator=torch.Generator().manual_seed(9)).to(given.images)
+    labels = torch.arange(count) % CLASSES
+    return {"donors": Examples(pool, labels, tuple(map(str, range(count))))} if count else {}
+
+
 def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> list[Tensor]:
-    return list(attack(model, given, streams(given, seed)))
+    return list(attack(model, given, streams(given, seed), **donors(attack, given)))
 
 
 def cases() -> list[tuple[str, str]]:

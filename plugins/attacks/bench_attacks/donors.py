@@ -44,5 +44,5 @@ class Donors:
         """Draw `count` donors of each image, independently, from its own stream: [n, count, c, h, w]."""
         share = rng.uniform(purpose, (count,)).double()
         rank = (share * self.allowed.sum(1, keepdim=True)).long()  # 0: the first allowed donor
-        order = (~self.allowed).byte().argsort(1, stable=True)  # the allowed donors first
+        order = (~self.allowed).byte().argsort(dim=1, stable=True)  # the allowed donors first
         return self.images[order.gather(1, rank)]

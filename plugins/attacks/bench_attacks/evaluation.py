@@ -102,13 +102,15 @@ class Evaluation:
         data = prepared if query.data is None else query.data
         of_images = Rows(query.points.flatten(0, 1), examples, run, clean_logits, data, query.weights)
         rows = of_images.at_points(points, index)
-        parts, order = [], []
+        parts: list[Part] = []
+        order: list[Tensor] = []
         for network, places in routed(model, query.member):
             chosen = rows if places is None else rows.take(places).of_member(network, model)
-            parts += in_parts(
-                lambda part, network=network, chosen=chosen: evaluation.evaluate(network, chosen.take(part), query),
-                len(chosen.images), evaluation.inputs, network, chosen.images,
-            )  # fmt: skip
+
+            def compute(part: slice, network: Model = network, chosen: Rows = chosen) -> Part:
+                return evaluation.evaluate(network, chosen.take(part), query)
+
+            parts += in_parts(compute, len(chosen.images), evaluation.inputs, network, chosen.images)
             order += [] if places is None else [places]
         whole = Part(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         if order:

@@ -61,7 +61,8 @@ class Recorder:
                 "layer: the network does not use this layer once for each input with features of one size "
                 "(try another layer; with `di`, a resize below 1)"
             )
-        return torch.cat(self.recorded).unflatten(0, shape)
+        features: Tensor = torch.cat(self.recorded).unflatten(0, shape)
+        return features
 
     def gradient(self, value: Tensor) -> Tensor:
         """Return the gradient of a value in the recorded features of all inputs."""

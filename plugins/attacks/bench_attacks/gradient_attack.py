@@ -12,7 +12,18 @@ from .donors import Donors
 from .estimation import AT_IMAGE
 from .evaluation import Evaluation
 from .kinds import (
-    Estimator, Filter, Goal, Loss, Passes, Preparation, StepRule, Stop, Surrogate, Tap, Term, View,
+    Estimator,
+    Filter,
+    Goal,
+    Loss,
+    Passes,
+    Preparation,
+    StepRule,
+    Stop,
+    Surrogate,
+    Tap,
+    Term,
+    View,
 )  # fmt: skip
 from .loop import Run
 from .loss import ClassificationLoss
@@ -83,7 +94,7 @@ class GradientAttack:
     donors: int = 0
 
     def __post_init__(self) -> None:
-        if (self.stop or self.warm_up) and self.goal or self.stop and self.warm_up:
+        if ((self.stop or self.warm_up) and self.goal) or (self.stop and self.warm_up):
             raise ValueError("two parts of one attack both decide when an image stops")
         if self.views and self.loss is None:
             raise ValueError("two parts of one attack both set the loss")
@@ -183,8 +194,9 @@ class GradientAttack:
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that an attack without the loss cannot follow, with the reasons."""
-        return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
+        """The rules of `bench check` that the attack cannot follow, with the reasons; the estimator may declare some."""
+        without_loss = {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
+        return {**without_loss, **getattr(self.estimator, "deviations", {})}
 
     @property
     def lowers_interaction(self) -> bool:
@@ -197,8 +209,9 @@ class GradientAttack:
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why images of shape (c, h, w) or the budget cannot be used, or None if they can."""
-        rejections = [part.check(shape) for part in (*self.views, *self.extras)]
-        rejections += [part.check(self.budget) for part in (self.stop, self.step_rule) if part]
+        rejections = [view.check(shape) for view in self.views] + [term.check(shape) for term in self.extras]
+        rejections += [self.stop.check(self.budget)] if self.stop else []
+        rejections += [self.step_rule.check(self.budget)] if self.step_rule else []
         if not self.clipped and self.steepest and self.step_size > self.budget.eps:
             found = f"found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g}"
             hint = "(try clip = true, or a budget whose steps x step_size is at most its eps)"
@@ -214,8 +227,9 @@ class GradientAttack:
         """Return why a source network cannot be used, or None if it can."""
         if self.tap and len(members_of(model)) > 1:
             return Rejection("layer", "found an ensemble, whose networks have different features (try a single source)")
-        checks = [*self.surrogates, *([self.tap] if self.tap else [])]
-        return next(filter(None, (part.check(model) for part in checks)), None)
+        rejections = [surrogate.check(model) for surrogate in self.surrogates]
+        rejections += [self.tap.check(model)] if self.tap else []
+        return next(filter(None, rejections), None)
 
     def __call__(
         self, model: Model, examples: Examples, rng: Streams, donors: Examples | None = None

@@ -147,7 +147,7 @@ class Run:
 
     def update(self, state: State, step: int, step_size: float) -> State:
         """Return the state after one step; steps are counted from 1, those of a warm-up are negative."""
-        attack, clean, images = self.attack, self.examples.images, state.images
+        attack, images = self.attack, state.images
         run = self.state(step, state.pace.size, state.momentum, state.gradient)
         gradient, estimator, answer = self._estimate(state, run)
         direction, filters = self._filter(gradient, state.filters, run)

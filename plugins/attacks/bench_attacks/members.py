@@ -20,7 +20,7 @@ def averages_losses(model: Model) -> bool:
 
 def members_of(model: Model) -> list[Model]:
     """Return the networks that an ensemble is made of, or the network itself."""
-    return list(model.members) if hasattr(model, "combine") else [model]
+    return list(model.members) if hasattr(model, "combine") else [model]  # type: ignore[arg-type]
 
 
 def member_logits(model: Model, images: Tensor, by_member: bool) -> Tensor:
