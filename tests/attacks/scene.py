@@ -82,7 +82,12 @@ def budget(norm: str = "linf", **changes: Any) -> Budget:
 
 def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options: Any) -> Attack:
     """Build an attack by its name, with small numbers for the options that it has."""
-    fitting = {**SMALL, "grid": (grid := math.gcd(*shape[1:])), "cells": max(1, grid**2 // 3)}
+    fitting = {
+        **(RECIPES[name].examples or [{}])[0],
+        **SMALL,
+        "grid": (grid := math.gcd(*shape[1:])),
+        "cells": max(1, grid**2 // 3),
+    }
     parameters = inspect.signature(RECIPES[name].build).parameters
     return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in parameters} | options)
 

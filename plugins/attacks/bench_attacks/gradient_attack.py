@@ -194,7 +194,7 @@ class GradientAttack:
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that the attack cannot follow, with the reasons; the estimator may declare some."""
+        """The rules of `bench check` that the attack cannot follow, with the reasons. An estimator may declare some."""
         without_loss = {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
         return {**without_loss, **getattr(self.estimator, "deviations", {})}
 

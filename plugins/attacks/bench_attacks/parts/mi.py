@@ -63,10 +63,16 @@ def mi(
     attack: GradientAttack,
     *,
     decay: Decay | Literal["average"] = 1.0,
-    normalise: Literal["sum", "mean", "none"] = "sum",
+    gradient_norm: Literal["sum", "mean", "none"] = "sum",
 ) -> GradientAttack:
-    """Accumulate a momentum of the gradients (Dong et al., 2018); "average" is arXiv:2010.04055, eq. 33."""
-    return attack.with_filters(*attack.filters, Momentum(decay, normalise))
+    """Accumulate a momentum of the gradients (Dong et al., 2018); "average" is arXiv:2010.04055, eq. 33.
+
+    Args:
+        attack: The attack.
+        decay: The factor of the momentum before a gradient is added.
+        gradient_norm: What a gradient is divided by: the sum or the mean of its absolute values, or nothing.
+    """
+    return attack.with_filters(*attack.filters, Momentum(decay, gradient_norm))
 
 
 RECIPES = {"mi": recipe(mi)}
