@@ -67,9 +67,7 @@ def run_queries(
         found = found.plus(query.passes(members))
         given = answer(query, number)
     if not all(map(math.isclose, found, declared)):
-        words = [
-            " + ".join(f"{count:g} {kind}" for kind, count in passes._asdict().items() if count)
-            for passes in (found, declared)
-        ]
-        raise ValueError(f"{name} queried {words[0]} points of each image, but declares {words[1] or 0}")
+        both = [{kind: count for kind, count in passes._asdict().items() if count} for passes in (found, declared)]
+        words = [" and ".join(f"{count:g} {kind}" for kind, count in counts.items()) or "0" for counts in both]
+        raise ValueError(f"{name} queried {words[0]} points of each image, but declares {words[1]}")
     return result, first
