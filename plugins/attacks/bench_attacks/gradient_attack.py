@@ -216,6 +216,9 @@ class GradientAttack:
             found = f"found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g}"
             hint = "(try clip = true, or a budget whose steps x step_size is at most its eps)"
             rejections.append(Rejection("clip", f"{found} {hint}"))
+        if self.tap and any(getattr(surrogate, "resizes", False) for surrogate in self.surrogates):
+            found = "found images of two sizes, which have different features at the layer"
+            rejections.append(Rejection("resize", f"{found} (try resize = 0.9)"))
         return next(filter(None, rejections), None)
 
     @property

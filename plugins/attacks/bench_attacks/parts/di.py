@@ -37,6 +37,11 @@ class DiverseInput:
     resize: float
     forwards: ClassVar[int] = 0
 
+    @property
+    def resizes(self) -> bool:
+        """Whether the network gets images of two sizes."""
+        return self.resize > 1 and self.probability > 0
+
     def check(self, _model: Model) -> None:
         return None
 
