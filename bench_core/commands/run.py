@@ -42,18 +42,18 @@ def run(
         typer.Option(
             metavar="decided",
             help="Stop when every comparison with a baseline is decided, or tied. The number of images is then the "
-            "largest one.",
+            "largest possible.",
         ),
     ] = None,
     alpha: Annotated[
         float | None,
         typer.Option(
-            metavar="P", help="The probability that any difference that is not there is ever decided. Defaults to 0.05."
+            metavar="P", help="The largest probability of deciding any comparison without a difference. Defaults to 0.05."
         ),
     ] = None,
     margin: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="The difference below which two rows are tied. Defaults to 1pt, a point."),
+        typer.Option(metavar="SIZE", help="The difference below which a comparison is tied. Defaults to 1pt (0.01)."),
     ] = None,
     data: Data = None,
     executor: Annotated[
