@@ -48,7 +48,7 @@ def run(
     alpha: Annotated[
         float | None,
         typer.Option(
-            metavar="P", help="The largest probability of deciding any comparison without a difference. Defaults to 0.05."
+            metavar="P", help="The largest probability of deciding a comparison without a difference. Defaults to 0.05."
         ),
     ] = None,
     margin: Annotated[

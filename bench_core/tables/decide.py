@@ -35,19 +35,20 @@ class Compared:
 
     Attributes:
         differences: The difference of each image [n], in the order of the run's list; NaN for one that does not count.
-        of_outcomes: Whether they are wins, losses and draws on a single target.
+        single: Whether there is a single target.
     """
 
     differences: Values
-    of_outcomes: bool
+    single: bool
 
     @property
     def bets(self) -> Values:
-        return UNIFORM if self.of_outcomes else LARGE
+        return UNIFORM if self.single else LARGE
 
     def different(self) -> Values:
         """Return the log-evidence against a difference of zero after each image, [n]."""
-        if self.of_outcomes:
+        known = self.differences[~np.isnan(self.differences)]
+        if self.single and np.isin(known, (-1, 0, 1)).all():  # the closed form of the same bets
             return log_e_of_wins(self.differences)
         return log_e(self.differences, bets=self.bets)
 
@@ -110,17 +111,15 @@ def compare(pairs: Sequence[Pair], earlier: EarlierOnly, images: int) -> Compare
         Unpairable: The scores are not shares of the same attacked images.
     """
     columns = np.full((len(pairs), images), np.nan)
-    outcomes = True
     for column, pair in zip(columns, pairs, strict=True):
         series = [earlier.values(score) for score in pair]
         both = joined(series)
         _check_shares(series, both)
         column[series[0].images.indices] = both[0] - both[1]
-        outcomes = outcomes and all(one.binary for one in series)
     counted = np.sum(~np.isnan(columns), axis=0)
     sums = np.nansum(columns, axis=0)
     differences = np.divide(sums, counted, out=np.full(images, np.nan), where=counted > 0)
-    return Compared(differences, outcomes and len(pairs) == 1)
+    return Compared(differences, len(pairs) == 1)
 
 
 def _check_shares(series: Sequence[PerImage], values: Values) -> None:

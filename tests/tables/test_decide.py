@@ -54,6 +54,14 @@ def test_one_target_is_decided_by_its_wins_and_losses() -> None:
     assert decision.images == first(log_e_of_wins(better - base) >= np.log(20))
 
 
+def test_a_single_fraction_among_wins_and_losses_does_not_change_the_bets() -> None:
+    base, better = outcomes(0.3, 0), outcomes(0.5, 1)
+    (of_outcomes,) = decided([score("PGD", "B", base), score("IR", "B", better)]).each
+    better[-1] = 0.5  # after the decision
+    (of_shares,) = decided([score("PGD", "B", base), score("IR", "B", better)]).each
+    assert of_shares.images == of_outcomes.images
+
+
 def test_several_targets_are_decided_by_their_mean_without_white_boxes() -> None:
     base, better = ([outcomes(chance, seed) for seed in seeds] for chance, seeds in ((0.3, (0, 1)), (0.45, (2, 3))))
     scores = [score("PGD", name, values) for name, values in zip("BC", base, strict=True)]
