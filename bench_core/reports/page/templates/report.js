@@ -47,10 +47,13 @@ const part = (link) => {
   return target.closest("details") ?? target; // what is folded has no place of its own
 };
 const mark = () => {
-  const shown = links.filter((link) => link.getClientRects().length);
-  const end = innerHeight + scrollY > document.documentElement.scrollHeight - 2;
-  const begun = end ? shown : shown.filter((link) => part(link).getBoundingClientRect().top < innerHeight / 3);
-  const current = begun.at(-1) ?? shown[0];
+  const shown = links.filter((link) => link.getClientRects().length); // narrow screens hide some
+  const top = (link) => part(link).getBoundingClientRect().top;
+  let current = shown.findLast((link) => top(link) < innerHeight / 3) ?? shown[0];
+  if (innerHeight + scrollY > document.documentElement.scrollHeight - 2) {
+    // the last parts cannot come to the top: the one that was asked for, if it is in sight, or the very last
+    current = shown.find((link) => link.hash === location.hash && top(link) >= 0) ?? shown.at(-1);
+  }
   if (!current || current.hasAttribute("aria-current")) return;
   links.forEach((link) => link.removeAttribute("aria-current"));
   current.setAttribute("aria-current", "location");
