@@ -44,7 +44,8 @@ def draw_heatmap(scores: Scores, plot: HeatmapPlotEntry, title: str) -> Figure:
     label_width = LETTER * max((len(name) for name in names), default=0)
     size = (CELL[0] * len(columns) + label_width + 0.4, CELL[1] * len(rows) + 0.9)
     figure, axes = panels(list(by_panel), plot.panels, size, share=False, single=1.0)
-    shades = _shades([_factor(plot) * score.score.value for score in chosen], bool(plot.baseline))
+    norm, colours = _shades([_factor(plot) * score.score.value for score in chosen], bool(plot.baseline))
+    shades = ScalarMappable(norm, colours)
     for key, members in by_panel.items():
         matrix = np.full((len(rows), len(columns)), math.nan)
         panel = axes[key]
@@ -58,7 +59,7 @@ def draw_heatmap(scores: Scores, plot: HeatmapPlotEntry, title: str) -> Figure:
                 frame = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, linestyle="--", linewidth=1.1)
                 frame.set_edgecolor(colour)
                 panel.add_patch(frame)
-        panel.imshow(matrix, cmap=shades.cmap, norm=shades.norm, aspect="auto")
+        panel.imshow(matrix, cmap=colours, norm=norm, aspect="auto")
         panel.set_xticks(range(len(columns)), [" ".join(map(text, c)) for c in columns], rotation=40, ha="right")
         panel.set_yticks(range(len(rows)), names)
         panel.spines[:].set_visible(False)
@@ -76,13 +77,13 @@ def _factor(plot: HeatmapPlotEntry) -> int:
     return 100 if plot.format == "percent" else 1
 
 
-def _shades(values: Sequence[float], differences: bool) -> ScalarMappable:
-    """Return the shade of each value: grey from the smallest to the largest, or two colours around zero."""
+def _shades(values: Sequence[float], differences: bool) -> tuple[Normalize, str]:
+    """Return the scale and the colours of the shades: grey, or of differences two colours around zero."""
     if differences:
         bound = (1 + DIFFERENCE_HEADROOM) * max(map(abs, values), default=0.0) or 1.0
-        return ScalarMappable(Normalize(-bound, bound), "PuOr_r")
+        return Normalize(-bound, bound), "PuOr_r"
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    return ScalarMappable(Normalize(low, high + HEADROOM * (high - low)), "Greys")
+    return Normalize(low, high + HEADROOM * (high - low)), "Greys"
 
 
 def _cell_text(score: LabelledScore, plot: HeatmapPlotEntry) -> str:

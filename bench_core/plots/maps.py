@@ -103,9 +103,10 @@ def _overlay(
     """Draw a map, transparent if there are colours [h, w, 3] `below` it, with the sign of its strongest cells."""
     height, width = size
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    shades = ScalarMappable(TwoSlopeNorm(0, -limit, limit), SHADES)
+    norm = TwoSlopeNorm(0, -limit, limit)
+    shades = ScalarMappable(norm, SHADES)
     opacity = 1.0 if below is None else OVERLAID
-    axes.imshow(values, cmap=shades.cmap, norm=shades.norm, extent=extent, alpha=opacity)
+    axes.imshow(values, cmap=SHADES, norm=norm, extent=extent, alpha=opacity)
     rows, columns = values.shape
     for row, column in zip(*np.nonzero(np.abs(values) > 0.5 * limit), strict=True):
         y, x = (row + 0.5) * height / rows - 0.5, (column + 0.5) * width / columns - 0.5

@@ -204,5 +204,5 @@ def test_a_short_run_fills_every_table_and_plot(name: str, installed: Registry, 
             arrays = [rows.arrays[name] for rows in result.rows if rows.metric == metric and name in rows.arrays]
             assert any(np.isfinite(array).any() for array in arrays), plot.name
         elif "." in plot.value:  # a score; a scatter plot names a correlation
-            values = [score.value for score in result.scores if score.metric == plot.value and not score.void]
+            values = [score.score.value for score in result.scores if score.metric == plot.value and not score.void]
             assert any(math.isfinite(value) for value in values), plot.name
