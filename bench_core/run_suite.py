@@ -12,6 +12,7 @@ from .errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
 from .executors.dispatch import Dispatcher, Reasons
+from .executors.precision import PrecisionChoice, find_precision
 from .planning.accuracy import accuracy_faults
 from .planning.jobs import PlannedJob
 from .planning.plan import make_plan, predictions_of
@@ -32,7 +33,6 @@ from .store import Store
 from .suite.load import load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
-from .types import Precision
 
 
 def resolve_suite(
@@ -40,16 +40,18 @@ def resolve_suite(
     registry: Registry | None = None,
     *,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     threads: int = 1,
     limit: int | None = None,
     remote: bool = False,
     with_images: bool = True,
 ) -> ResolvedSuite:
     """Resolve a suite for a device; see `planning.resolve.resolve`, and `find_device` for `device` and `remote`."""
+    found = find_device(device, remote)
+    chosen = find_precision(precision, found, threads, remote)
     return resolve(
-        suite, registry or discover(), device=find_device(device, remote), precision=precision, threads=threads,
-        limit=limit, with_images=with_images,
+        suite, registry or discover(), device=found, precision=chosen.precision, precision_reason=chosen.reason,
+        threads=threads, limit=limit, with_images=with_images,
     )  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def run(
     executor_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     threads: int = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
@@ -84,7 +86,7 @@ def run(
         executor_options: The executor's options, as `bench plugins executors` lists them.
         workers: The number of workers; by default the executor chooses it.
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: The number type of the attacks' gradients.
+        precision: The number type of the attacks' gradients; auto is bfloat16 where torch computes it faster.
         threads: Threads of each worker.
         registry: The plugins; by default all that are installed.
         progress: Where progress is shown; by default nowhere.
