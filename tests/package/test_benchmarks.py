@@ -8,7 +8,7 @@ import pytest
 from benchmarks.__main__ import ROOT, SCRIPTS, page
 from benchmarks.side_by_side import compared, in_turns, quartiles
 
-SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "large"}  # which scripts import
+SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "kernels", "large"}  # which scripts import
 NAMES = sorted({path.stem for path in (ROOT / "benchmarks").glob("*.py")} - SHARED)
 NOT_ON_THE_PAGE = {"gate_power", "report_size"}  # docs/ci.md cites the first; the second needs a browser
 
