@@ -128,20 +128,22 @@ def gradients(name: str, turns: int) -> Iterator[list[str]]:
 
 
 def kernels(name: str) -> str:
-    """Return a table of the parts of a gradient in both precisions, with the bound on the gain."""
-    long, short = (profile(name, precision, 64) for precision in PRECISIONS)
+    """Return a table of the parts of a gradient in both precisions, the convolutions' kernels, and the largest gain."""
+    profiles = {precision: profile(name, precision, 64) for precision in PRECISIONS}
+    long, short = profiles.values()
     rows = []
     for part, seconds in [*long.parts().items(), ("all", long.total)]:
         other = short.parts().get(part, short.total)
         ratio = f"{seconds / other:.2f}" if min(seconds, other) > RELEVANT * short.total else ""
-        kernel = short.names(part) if part in (FORWARD, BACKWARD) else ""
-        rows.append([part, f"{1000 * seconds:.2f}", f"{1000 * other:.2f}", ratio, kernel])
-    convolutions = short.parts()[FORWARD] + short.parts()[BACKWARD]
-    bound = f"{long.total / (short.total - convolutions):.1f}"
-    used = [f"float32 computes its convolutions with {long.names(FORWARD)} and {long.names(BACKWARD)}"]
-    used.append(f"with convolutions that take no time at all, bfloat16 would be {bound} times as fast")
-    head = ["part", "float32 ms", "bfloat16 ms", "ratio", "kernels in bfloat16"]
-    return "\n".join([tabulate(rows, head, disable_numparse=True), *used])
+        rows.append([part, f"{1000 * seconds:.2f}", f"{1000 * other:.2f}", ratio])
+    names = [f"{part}, {each}: {profiles[each].names(part)}" for part in (FORWARD, BACKWARD) for each in PRECISIONS]
+    others = short.total - short.parts()[FORWARD] - short.parts()[BACKWARD]
+    bound = (
+        f"all else alone takes {others / short.total:.0%} of the time in bfloat16: with convolutions that take none,"
+    )
+    bound = f"{bound} bfloat16 would be {long.total / others:.1f} times as fast"
+    table = tabulate(rows, ["part", "float32 ms", "bfloat16 ms", "ratio"], disable_numparse=True)
+    return "\n".join([table, *names, bound])
 
 
 def success(suite: Suite, registry: Registry, workers: int) -> Sequence[int]:
