@@ -16,6 +16,7 @@ from ..planning.selection import Selection, admitted, count_classified, select, 
 from ..reserved import PREDICTED
 
 STAGE = "clean images"
+FIRST_BLOCKS = 4  # classified in any case, so that several workers start and load the networks at once
 
 
 @dataclass
@@ -69,11 +70,11 @@ class CleanImages:
 
     def _blocks_needed(self) -> int:
         """Estimate how many further blocks have enough images, at the rate at which images were admitted so far."""
-        known = count_classified(self.predictions)
+        known, fewest = count_classified(self.predictions), 1 if self.jobs else FIRST_BLOCKS
         rate = len(admitted(self.resolved, self.predictions)) / known if known else 1.0
         missing = self.resolved.count - rate * known
         in_block = self.blocks[0][0].images
-        return max(1, -(-int(missing) // max(1, int(rate * in_block))))
+        return max(fewest, -(-int(missing) // max(1, int(rate * in_block))))
 
     def _classify(self, count: int, stage: str) -> None:
         """Compute the next blocks."""

@@ -28,6 +28,7 @@ SMALL = (("count = 12", f"count = {COUNT}"), ("micro_batch = 5", f"micro_batch =
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "CLEAN_BATCH", BLOCK)
+    monkeypatch.setattr(clean_images, "FIRST_BLOCKS", 1)
 
 
 @pytest.fixture
@@ -94,11 +95,14 @@ def test_a_prefix_that_suffices_selects_what_all_predictions_do(registry: Regist
 
 
 def test_no_more_blocks_are_classified_than_are_likely_to_be_needed(
-    registry: Registry, write_suite, tmp_path: Path, kinds: list[str]
+    registry: Registry, write_suite, tmp_path: Path, kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a rule, the first images are selected, so their blocks suffice."""
-    run(write_suite(*SMALL), out=tmp_path, registry=registry, executor="inline")
-    assert kinds.index("attack") == math.ceil(COUNT / BLOCK)
+    """Without a rule, the first images are selected, so their blocks suffice. The fewest are a constant."""
+    for fewest, expected in ((1, math.ceil(COUNT / BLOCK)), (5, 5), (1000, IMAGES // BLOCK)):
+        monkeypatch.setattr(clean_images, "FIRST_BLOCKS", fewest)
+        kinds.clear()
+        run(write_suite(*SMALL), out=tmp_path / str(fewest), registry=registry, executor="inline")
+        assert kinds.index("attack") == expected
 
 
 def test_an_expected_accuracy_is_checked_over_the_whole_dataset_before_any_attack(
