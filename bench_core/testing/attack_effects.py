@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import get_args
+
 import torch
 from torch import Tensor
 
+from ..types import LossName
 from ..worker.instrument import PassCounter
 from .attack_case import AttackCase
 from .inputs import Recording, budget, describe
@@ -53,6 +57,24 @@ def ascent(case: AttackCase) -> None:
         before, after = (_likelihood(model, images, batch.labels) for images in (batch.images, reached))
         if not (after < before).double().mean() >= 0.5 or after.mean() >= before.mean():
             raise Broken(f"the loss fell from {-before.mean():.4g} to {-after.mean():.4g}", describe(batch, limits))
+
+
+@RULES.add(declarable=True)
+def two_classes(case: AttackCase) -> None:
+    """The network may have two classes. The attack makes the wrong one likelier, as the runner-up and as the target."""
+    ascends = not (case.all_or_nothing or case.excuses("ascent")) and case.uses_gradient()
+    for aimed, loss in product((False, True), get_args(LossName)):
+        try:
+            model, batch, limits = case.inputs(of={"classes": 2}, targeted=aimed, loss=loss)
+        except Skipped:
+            if not aimed:
+                raise
+            return  # an attack that cannot be targeted
+        reached = case.run(model, batch, limits, extra="a network of two classes")[-1]
+        before, after = (_likelihood(model, images, 1 - batch.labels).mean() for images in (batch.images, reached))
+        if ascends and after <= before:
+            found = f"the log-likelihood of the wrong class fell from {before:.4g} to {after:.4g}"
+            raise Broken(found, describe(batch, limits, extra="a network of two classes"))
 
 
 @RULES.add(declarable=True)

@@ -298,16 +298,3 @@ def test_a_mistake_is_caught_by_name(mistake: str) -> None:
     assert message in found.message
     assert found.given
     assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)
-
-
-def test_an_undeclared_cost_is_counted_too() -> None:
-    class Silent:
-        def __init__(self, budget: Budget) -> None:
-            self.run = Ascent(budget)
-
-        def __call__(self, *given: Any) -> Iterator[Tensor]:
-            return self.run(*given)
-
-    (found, _) = verdicts("attacks", AttackRecipe(Silent, "Silent."), {"cost"})
-    assert found.status == "unasked"
-    assert "counted 5 forwards and 5 backwards" in found.message
