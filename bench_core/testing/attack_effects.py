@@ -6,7 +6,7 @@ from itertools import product
 from typing import get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..types import LossName
 from ..worker.instrument import PassCounter
@@ -131,6 +131,23 @@ def cost(case: AttackCase) -> None:
     if counted != declared and not stopped:
         what = f"it declares {declared[0]:g} forwards and {declared[1]:g} backwards; {found}"
         raise Broken(what, describe(batch, limits))
+
+
+@RULES.add(declarable=True)
+def counted_passes(case: AttackCase) -> None:
+    """Every image that passes through the network does so in a call of the network, which the host counts."""
+    model, batch, limits = case.inputs()
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    sizes: list[int] = []
+    handle = first.register_forward_pre_hook(lambda _layer, inputs: sizes.append(len(inputs[0])))
+    passes = PassCounter(model)
+    try:
+        case.run(model, batch, limits, passes=passes)
+    finally:
+        handle.remove()
+    if sum(sizes) > passes.forwards:
+        found = f"{sum(sizes)} images passed through the first layer, {passes.forwards} of them in calls of the network"
+        raise Broken(f"{found} (try model(images) in place of model.forward(images))", describe(batch, limits))
 
 
 @RULES.add(declarable=True)
