@@ -14,7 +14,7 @@ from bench_core.worker.weights import checksum, weights_kept
 def network(dtype: torch.dtype, format: torch.memory_format = torch.contiguous_format) -> nn.Module:
     made = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(5, 3, bias=False))
     made[3].weight = nn.Parameter(torch.randn(7, 8)[1:4, 1:6])  # a part of a larger tensor
-    return made.to(dtype=dtype, memory_format=format).requires_grad_(False)
+    return made.eval().to(dtype=dtype, memory_format=format).requires_grad_(False)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
