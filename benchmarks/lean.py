@@ -1,6 +1,6 @@
 """What each optimisation of a network saves: `python -m benchmarks.lean`.
 
-Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_core.lean.rewrite`; the
+Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_core.lean`; the
 backward pass of first convolutions; and a process with a worker's environment, in which the C library keeps freed
 memory, against one with the usual environment. Processor time, one thread.
 """
