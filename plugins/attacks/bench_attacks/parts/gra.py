@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from annotated_types import Ge
 
-from ..balls import per_image, unit
+from ..balls import per_image, per_pixel, unit
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench_core.types import Budget
+    from bench_core.types import Budget, Norm
 
     from ..run_state import RunState
 else:
@@ -29,11 +29,13 @@ else:
 class Relevant:
     """`s * g + (1 - s) * n` with the gradient g at the image, the mean n over neighbours, and `s = cos(g, n)`.
 
-    The `count` neighbours are drawn uniformly from the box of half side `radius`, and not clipped to [0, 1].
+    The `count` neighbours are drawn uniformly from the box of half side `radius`, and not clipped to [0, 1]. In L2,
+    `radius` is divided by the square root of the number of pixels.
     """
 
     count: int
     radius: float
+    norm: Norm
 
     def passes(self, _step: int, _members: int) -> Passes:
         return Passes(1 + self.count)
@@ -42,7 +44,9 @@ class Relevant:
         return None
 
     def estimate(self, images: Tensor, _state: None, run: RunState) -> Generator[Query, Answer, tuple[Tensor, None]]:
-        noise = self.radius * (2 * run.rng.uniform("neighbours", (self.count, *images.shape[1:])) - 1)
+        noise = per_pixel(self.radius, self.norm, images) * (
+            2 * run.rng.uniform("neighbours", (self.count, *images.shape[1:])) - 1
+        )
         answer = yield Query(torch.cat([images[:, None], images[:, None] + noise], dim=1))
         here, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
         cosine = per_image((unit(here) * unit(around)).flatten(1).sum(1), images)
@@ -90,11 +94,13 @@ def gra(
     Args:
         attack: The attack.
         neighbours: The number of points near the image.
-        beta: Their largest distance from it, in units of the budget's eps.
+        beta: Their largest distance from it, in units of the budget's eps; in L2, an equal change of all pixels has it.
         eta: The factor of a pixel's step after a change of sign.
         decay: The decay of the momentum.
     """
-    relevant = attack.set_once(estimator=Relevant(neighbours, beta * attack.budget.eps), step_rule=DecayIndicator(eta))
+    relevant = attack.set_once(
+        estimator=Relevant(neighbours, beta * attack.budget.eps, attack.budget.norm), step_rule=DecayIndicator(eta)
+    )
     return relevant.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
