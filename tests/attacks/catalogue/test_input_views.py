@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
-from scipy.fft import dctn, idctn
+from scipy.fft import dct, dctn, idctn
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from bench_attacks.parts.dem import resized
+from bench_attacks.sampling import Bounds, sampled
 
 from .by_hand import One, follows, slope
 
@@ -111,3 +114,138 @@ def test_ssm(shape: tuple[int, int, int]) -> None:
             yield torch.stack([one.gradient(copy) for copy in copies]).mean(0)
 
     follows("ssm", transcription, shape=shape, spectra=3, rho=0.3, spectrum_noise=0.8)
+
+
+def structured(at: Tensor, operation: int, strength: float, noise: Tensor, kept: Tensor) -> Tensor:
+    """Return a block [c, h, w] after one of SIA's operations, in the order of the authors' table."""
+    _, height, width = at.shape
+    match operation:
+        case 0:
+            down = math.floor(strength * height)
+            return torch.cat([at[:, height - down :], at[:, : height - down]], 1)
+        case 1:
+            right = math.floor(strength * width)
+            return torch.cat([at[:, :, width - right :], at[:, :, : width - right]], 2)
+        case 2:
+            return at[:, list(range(height))[::-1]]
+        case 3:
+            return at[:, :, list(range(width))[::-1]]
+        case 4:
+            return at.rot90(2, (1, 2))
+        case 5:
+            return at * strength
+        case 6:
+            return (at + noise).clamp(0, 1)
+        case 7:
+            small = (math.floor(height * 0.8) + 1, math.floor(width * 0.8) + 1)
+            smaller = interpolate(at[None], small, mode="bilinear")
+            return interpolate(smaller, (height, width), mode="bilinear")[0].clamp(0, 1)
+        case 8:
+            down, right = (torch.from_numpy(dct(np.eye(side), norm="ortho", axis=0)) for side in (height, width))
+            down[height - math.floor(0.4 * height) :] = 0
+            right[width - math.floor(0.4 * width) :] = 0
+            return down.T @ down @ at @ right.T @ right
+        case _:
+            return at * kept.view(-1, 1, 1) / 0.9
+
+
+def borders(numbers: Tensor, blocks: int) -> list[int]:
+    """Return where an axis is cut: after the pixels with the smallest numbers."""
+    smallest = sorted(range(len(numbers)), key=lambda i: numbers[i].item())[: blocks - 1]
+    return [0, *sorted(pixel + 1 for pixel in smallest), len(numbers) + 1]
+
+
+@pytest.mark.parametrize("operations", ["all", "seven"])
+@pytest.mark.parametrize("shape", [(1, 6, 6), (3, 11, 9)])
+def test_sia(shape: tuple[int, int, int], operations: str) -> None:
+    channels, height, width = shape
+    used = set()
+
+    def copies(one: One) -> list[Callable[[Tensor], Tensor]]:
+        down, right = one.uniform("structure y", 8, height - 1), one.uniform("structure x", 8, width - 1)
+        chosen = (one.uniform("structure operations", 8, 9) * (10 if operations == "all" else 7)).long()
+        strengths = one.uniform("structure strengths", 8, 9)
+        noise = 0.2 * (2 * one.uniform("structure noise", 8, *shape) - 1)
+        kept = one.uniform("structure dropout", 8, 9, channels, 1, 1) >= 0.1
+        used.update(chosen.flatten().tolist())
+
+        def copy(at: Tensor, j: int) -> Tensor:
+            made = torch.empty(shape, dtype=torch.float64)
+            rows, columns = borders(down[j], 3), borders(right[j], 3)
+            for place in range(9):
+                area = (slice(None), slice(*rows[place // 3 :][:2]), slice(*columns[place % 3 :][:2]))
+                strength = strengths[j, place].item()
+                made[area] = structured(at[area], int(chosen[j, place]), strength, noise[j][area], kept[j, place])
+            return made
+
+        return [partial(copy, j=j) for j in range(8)]
+
+    def transcription(one: One) -> Iterator[Tensor]:
+        while True:
+            yield mean_loss(one, copies(one))
+
+    follows("sia", transcription, shape=shape, steps=3, sia_copies=8, sia_noise=0.2, operations=operations)
+    assert used == set(range(10 if operations == "all" else 7))
+
+
+def test_samples_are_those_of_grid_sample() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 5, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    grid = (3 * torch.rand(2, 4, 6, 2, generator=generator, dtype=torch.float64) - 1.5).requires_grad_()
+    rows, columns = (grid[..., 1] + 1) * 2, (grid[..., 0] + 1) * 3
+    found = sampled(images, rows, columns, Bounds(0, 5), Bounds(0, 7))
+    expected = torch.nn.functional.grid_sample(images, grid, align_corners=True)
+    torch.testing.assert_close(found, expected)
+    weights = torch.rand(found.shape, generator=generator, dtype=torch.float64)
+    slopes = [torch.autograd.grad((weights * samples).sum(), (images, grid)) for samples in (found, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+def turned(block: Tensor, angle: float) -> Tensor:
+    """Rotate a block [c, h, w] about its centre; what comes from outside is 0."""
+    _, height, width = block.shape
+    padded = pad(block, (1, 1, 1, 1))
+    made = torch.zeros_like(block)
+    for row in range(height):
+        for column in range(width):
+            y, x = row - (height - 1) / 2, column - (width - 1) / 2
+            down = math.cos(angle) * y - math.sin(angle) * x + (height - 1) / 2
+            right = math.sin(angle) * y + math.cos(angle) * x + (width - 1) / 2
+            top, left = math.floor(down), math.floor(right)
+            if not (-1 <= top < height and -1 <= left < width):
+                continue
+            a, b = down - top, right - left
+            corners = padded[:, top + 1 : top + 3, left + 1 : left + 3]
+            weights = torch.tensor([[(1 - a) * (1 - b), (1 - a) * b], [a * (1 - b), a * b]], dtype=torch.float64)
+            made[:, row, column] = (corners * weights).sum((1, 2))
+    return made
+
+
+def lengths(weights: Tensor, side: int) -> list[int]:
+    shares = [round(share) for share in (weights / weights.sum() * side).tolist()]
+    shares[shares.index(max(shares))] += side - sum(shares)
+    return shares
+
+
+@pytest.mark.parametrize(("shape", "blocks"), [((1, 6, 6), 2), ((3, 9, 7), 3)])
+def test_bsr(shape: tuple[int, int, int], blocks: int) -> None:
+    def copies(one: One) -> list[Callable[[Tensor], Tensor]]:
+        numbers = one.uniform("block shuffle", 3, 4, blocks)
+        angles = math.radians(50) * (2 * one.uniform("block rotation", 3, blocks**2) - 1)
+
+        def copy(at: Tensor, j: int) -> Tensor:
+            tall, down, wide, right = numbers[j]
+            bands = []
+            for i, band in enumerate(at.split(lengths(tall, shape[1]), 1)):
+                parts = band.split(lengths(wide, shape[2]), 2)
+                made = [turned(part, angles[j, i * blocks + k].item()) for k, part in enumerate(parts)]
+                bands.append(torch.cat([made[k] for k in right.argsort().tolist()], 2))
+            return torch.cat([bands[i] for i in down.argsort().tolist()], 1)
+
+        return [partial(copy, j=j) for j in range(3)]
+
+    def transcription(one: One) -> Iterator[Tensor]:
+        while True:
+            yield mean_loss(one, copies(one))
+
+    follows("bsr", transcription, shape=shape, steps=3, bsr_copies=3, bsr_blocks=blocks, angle=50.0)
