@@ -59,5 +59,5 @@ def test_decowa(shape: tuple[int, int, int], points: int) -> None:
                 total += slope(lambda at, shift=shift: loss(at, shift), one.image)
             yield total / 3
 
-    options = {"warpings": 3, "control_points": points, "strength_of_warp": 0.7, "constraint": 0.02}
+    options = {"warpings": 3, "control_points": points, "warp_strength": 0.7, "warp_constraint": 0.02}
     follows("decowa", transcription, shape=shape, steps=3, **options)

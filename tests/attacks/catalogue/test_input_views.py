@@ -60,7 +60,14 @@ def test_usmm() -> None:
                     total += one.gradient((scale * one.image * mask).clamp(0, 1))
             yield total
 
-    options = {"masks": 2, "usmm_scales": 3, "lowest": 0.2, "highest": 0.9, "spread": 0.4, "usmm_pool": 6}
+    options = {
+        "usmm_mixed": 2,
+        "usmm_scales": 3,
+        "lowest_scale": 0.2,
+        "highest_scale": 0.9,
+        "mask_spread": 0.4,
+        "usmm_pool": 6,
+    }
     follows("usmm", transcription, **options)
 
 
@@ -113,7 +120,7 @@ def test_ssm(shape: tuple[int, int, int]) -> None:
             copies = [torch.from_numpy(idctn(spectrum, axes=(1, 2))) for spectrum in spectra]
             yield torch.stack([one.gradient(copy) for copy in copies]).mean(0)
 
-    follows("ssm", transcription, shape=shape, spectra=3, rho=0.3, spectrum_noise=0.8)
+    follows("ssm", transcription, shape=shape, spectra=3, spectrum_spread=0.3, spectrum_noise=0.8)
 
 
 def structured(at: Tensor, operation: int, strength: float, noise: Tensor, kept: Tensor) -> Tensor:
@@ -248,4 +255,4 @@ def test_bsr(shape: tuple[int, int, int], blocks: int) -> None:
         while True:
             yield mean_loss(one, copies(one))
 
-    follows("bsr", transcription, shape=shape, steps=3, bsr_copies=3, bsr_blocks=blocks, angle=50.0)
+    follows("bsr", transcription, shape=shape, steps=3, bsr_copies=3, bsr_blocks=blocks, block_angle=50.0)

@@ -77,7 +77,8 @@ class ShuffledCopies:
         turns = 2 * run.rng.uniform("block rotation", (self.count, self.blocks**2)).double().flatten(0, 1) - 1
         place = (down.block[:, :, None] * self.blocks + right.block[:, None, :]).flatten(1)
         angles = math.radians(self.angle) * turns
-        cos, sin = (values.gather(1, place).view(-1, height, width) for values in (angles.cos(), angles.sin()))
+        waves = (angles.cos().to(images), angles.sin().to(images))
+        cos, sin = (values.gather(1, place).view(-1, height, width) for values in waves)
         middle_row, middle_column = (down.length[:, :, None] - 1) / 2, (right.length[:, None, :] - 1) / 2
         y, x = down.offset[:, :, None] - middle_row, right.offset[:, None, :] - middle_column
         rows = cos * y - sin * x + middle_row + down.first[:, :, None]
@@ -85,13 +86,13 @@ class ShuffledCopies:
         seen_rows = Bounds(down.first[:, :, None], (down.first + down.length)[:, :, None])
         seen_columns = Bounds(right.first[:, None, :], (right.first + right.length)[:, None, :])
         copied = images[:, None].expand(-1, self.count, -1, -1, -1)
-        copies = sampled(copied.flatten(0, 1), rows.to(images), columns.to(images), seen_rows, seen_columns)
+        copies = sampled(copied.flatten(0, 1), rows, columns, seen_rows, seen_columns)
         return copies.view_as(copied)
 
 
 def bsr(
     attack: GradientAttack, *, bsr_copies: Count = 20, bsr_blocks: Count = 2,
-    angle: Annotated[float, Ge(0), Le(180)] = 24.0,
+    block_angle: Annotated[float, Ge(0), Le(180)] = 24.0,
 ) -> GradientAttack:  # fmt: skip
     """Average the loss over copies whose blocks are shuffled and rotated at random (Wang et al., 2024).
 
@@ -101,9 +102,9 @@ def bsr(
         attack: The attack.
         bsr_copies: The number of copies.
         bsr_blocks: The number of blocks along each side.
-        angle: The largest angle of a rotation, in degrees.
+        block_angle: The largest angle of a rotation, in degrees.
     """
-    return attack.add_views(ShuffledCopies(bsr_copies, bsr_blocks, angle))
+    return attack.add_views(ShuffledCopies(bsr_copies, bsr_blocks, block_angle))
 
 
 RECIPES = {"bsr": recipe(bsr, small={"bsr_copies": 3})}

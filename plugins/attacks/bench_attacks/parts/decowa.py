@@ -103,7 +103,7 @@ class Warped:
 
 def decowa(
     attack: GradientAttack, *, warpings: Count = 20, control_points: Annotated[int, Ge(3)] = 3,
-    strength_of_warp: Annotated[float, Ge(0)] = 1.0, constraint: Annotated[float, Ge(0)] = 0.01,
+    warp_strength: Annotated[float, Ge(0)] = 1.0, warp_constraint: Annotated[float, Ge(0)] = 0.01,
 ) -> GradientAttack:  # fmt: skip
     """Average the gradient over warped copies, each warped so that its loss is lower (Lin et al., 2024).
 
@@ -113,10 +113,10 @@ def decowa(
         attack: The attack.
         warpings: The number of copies. Each costs two forward and two backward passes.
         control_points: The number of control points along each side; those at the border stay where they are.
-        strength_of_warp: The largest displacement of a control point, in half sides of the image.
-        constraint: The length of the step down the loss, times the gradient in the displacement.
+        warp_strength: The largest displacement of a control point, in half sides of the image.
+        warp_constraint: The length of the step down the loss, times the gradient in the displacement.
     """
-    return attack.set_once(estimator=Warped(warpings, control_points, strength_of_warp, constraint))
+    return attack.set_once(estimator=Warped(warpings, control_points, warp_strength, warp_constraint))
 
 
 RECIPES = {"decowa": recipe(decowa, small={"warpings": 3})}

@@ -51,7 +51,11 @@ class SpectrumCopies:
 
 
 def ssm(
-    attack: GradientAttack, *, spectra: Count = 20, rho: Share = 0.5, spectrum_noise: Annotated[float, Ge(0)] = 1.0
+    attack: GradientAttack,
+    *,
+    spectra: Count = 20,
+    spectrum_spread: Share = 0.5,
+    spectrum_noise: Annotated[float, Ge(0)] = 1.0,
 ) -> GradientAttack:
     """Average the gradients at copies whose cosine coefficients are scaled at random (Long et al., 2022).
 
@@ -61,10 +65,10 @@ def ssm(
     Args:
         attack: The attack.
         spectra: The number of copies.
-        rho: The largest distance of a factor from 1.
+        spectrum_spread: The largest distance of a factor from 1.
         spectrum_noise: The standard deviation of the noise before the transform, in units of the budget's eps.
     """
-    return attack.add_views(SpectrumCopies(spectra, rho, spectrum_noise, attack.budget))
+    return attack.add_views(SpectrumCopies(spectra, spectrum_spread, spectrum_noise, attack.budget))
 
 
 RECIPES = {"ssm": recipe(ssm, small={"spectra": 3})}

@@ -51,24 +51,30 @@ class MixMasked:
 
 
 def usmm(
-    attack: GradientAttack, *, masks: Count = 3, usmm_scales: Count = 5, lowest: Share = 0.1, highest: Share = 0.75,
-    spread: Share = 0.5, usmm_pool: Count = 100,
-) -> GradientAttack:  # fmt: skip
+    attack: GradientAttack,
+    *,
+    usmm_mixed: Count = 3,
+    usmm_scales: Count = 5,
+    lowest_scale: Share = 0.1,
+    highest_scale: Share = 0.75,
+    mask_spread: Share = 0.5,
+    usmm_pool: Count = 100,
+) -> GradientAttack:
     """Average the gradients at scaled copies, each multiplied by another image as a mask (Wang et al., 2023).
 
     The published attack has a momentum (`mi`).
 
     Args:
         attack: The attack.
-        masks: The number of donors of each image.
+        usmm_mixed: The number of donors of each image.
         usmm_scales: The number of scales of each masked image.
-        lowest: The first scale.
-        highest: The last scale.
-        spread: The largest distance of a mask's values from 1.
+        lowest_scale: The first scale.
+        highest_scale: The last scale.
+        mask_spread: The largest distance of a mask's values from 1.
         usmm_pool: The number of images of the dataset from which donors are drawn.
     """
-    copies = MixMasked(masks, usmm_scales, lowest, highest, spread)
+    copies = MixMasked(usmm_mixed, usmm_scales, lowest_scale, highest_scale, mask_spread)
     return attack.with_donors(usmm_pool).add_views(copies)
 
 
-RECIPES = {"usmm": recipe(usmm, small={"masks": 2, "usmm_scales": 2})}
+RECIPES = {"usmm": recipe(usmm, small={"usmm_mixed": 2, "usmm_scales": 2})}
