@@ -1,4 +1,4 @@
-"""Attacks that make copies of the input, from the equations of their papers: MaskBlock, US-MM, DEM, SSM, SIA, BSR."""
+"""Attacks that make copies of the input, from the equations of their papers: MaskBlock, US-MM, DEM, SIA, BSR."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy.fft import dct, dctn, idctn
+from scipy.fft import dct
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -107,20 +107,6 @@ def test_a_canvas_is_larger_than_the_smallest_image() -> None:
     copy = resized(image, 1.01, 0.0, 0.0, 0.0)  # 6 x 6 on 7 x 7
     assert copy[0, 0, 0] == 1
     assert copy[0, 5, 5] < 1
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_ssm(shape: tuple[int, int, int]) -> None:
-    def transcription(one: One) -> Iterator[Tensor]:
-        sigma = 0.8 * one.limits.eps / (1 if one.limits.norm == "linf" else math.sqrt(math.prod(shape)))
-        while True:
-            noise, uniform = one.normal("spectrum noise", 3, *shape), one.uniform("spectrum factors", 3, *shape)
-            factors = 0.7 + 0.6 * uniform
-            spectra = [dctn(one.image + sigma * noise[i], axes=(1, 2)) * factors[i].numpy() for i in range(3)]
-            copies = [torch.from_numpy(idctn(spectrum, axes=(1, 2))) for spectrum in spectra]
-            yield torch.stack([one.gradient(copy) for copy in copies]).mean(0)
-
-    follows("ssm", transcription, shape=shape, spectra=3, spectrum_spread=0.3, spectrum_noise=0.8)
 
 
 def structured(at: Tensor, operation: int, strength: float, noise: Tensor, kept: Tensor) -> Tensor:
