@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from ..compose import Count, Share, recipe
+from ..compose import Share, recipe
 from ..gradient_attack import GradientAttack
 from .mi import Momentum
 
@@ -58,7 +58,7 @@ def shifted(images: Tensor, by: float, axis: int) -> Tensor:
     return (1 - part) * moved(whole) + part * moved(whole + 1)
 
 
-def anda(attack: GradientAttack, *, shifts: Annotated[Count, Ge(2)] = 5, shift_reach: Share = 0.3) -> GradientAttack:
+def anda(attack: GradientAttack, *, shifts: Annotated[int, Ge(2)] = 5, shift_reach: Share = 0.3) -> GradientAttack:
     """Step along the mean gradient over translated copies in all steps so far (Fang et al., 2024).
 
     This is the authors' default, which takes the mean of the gradients' distribution. Its form that samples from it in

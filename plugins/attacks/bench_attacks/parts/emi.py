@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from ..balls import mean_unit
-from ..compose import Count, recipe
+from ..compose import recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
 from ..offsets import per_pixel
@@ -56,7 +56,7 @@ class AlongLastGradient:
 def emi(
     attack: GradientAttack,
     *,
-    along: Annotated[Count, Ge(2)] = 11,
+    along: Annotated[int, Ge(2)] = 11,
     reach: Annotated[float, Ge(0)] = 7.0,
     decay: Decay = 1.0,
 ) -> GradientAttack:
