@@ -29,6 +29,7 @@ from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
+from .suite.decide import DECIDED, with_decision
 from .suite.load import load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
@@ -70,6 +71,9 @@ def run(
     limits: Limits = NO_LIMITS,
     strict: bool = False,
     warn: bool = True,
+    until: str | None = None,
+    alpha: float | None = None,
+    margin: float | str | None = None,
     on_round: Callable[[Result], None] | None = None,
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`. Results that the store `<out>/store` has are reused.
@@ -91,6 +95,10 @@ def run(
         limits: Time and memory that a job may take before it is void.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
+        until: "decided" to stop when no comparison of a table with its baseline is undecided (`suite.decide`). The
+            number of images is then the largest one.
+        alpha: The probability that any comparison without a difference is ever decided, in place of the suite's.
+        margin: The margin of ties, such as "1pt", in place of the suite's.
         on_round: Called with the result so far, whenever the suite's attacks are complete on further images.
 
     Returns:
@@ -104,6 +112,7 @@ def run(
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     suite = suite if images is None else with_images(suite, images)
+    suite = with_decision(suite, until, alpha, margin)
     executor_instance, remote = make_executor(registry, executor, executor_options or {}, workers)
     resolved = resolve_suite(
         suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote
@@ -130,14 +139,16 @@ def run(
         selection = select(resolved, predictions)
         attacks = selected_jobs(resolved, selection)
         folder = out / safe_name(suite.name) / safe_name(suite.profile)
-        scorer = Scorer(resolved, folder, selection, published, clean, clean_arrays, reasons, attacks, warn)
+        scorer = Scorer(
+            resolved, folder, selection, published, clean, clean_arrays, reasons, attacks, warn, until == DECIDED
+        )
         rounds = Rounds(scorer, on_round)
         try:
             attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks, rounds)
         except (KeyboardInterrupt, Interrupted, Incomplete) as stopped:
             save_complete_rounds(rounds, registry, stopped)
             raise
-    result = scorer.score(attack_arrays, attack_reasons, scorer.images)
+    result = scorer.score(attack_arrays, attack_reasons, rounds.images if rounds.stopped else scorer.images)
     save(result, scorer, registry)
     if on_round is not None:
         on_round(result)

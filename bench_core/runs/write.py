@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from ..files import read_text
 from ..result import Result
 from ..scores.rows import pack_rows
 from ..store import write_atomically
+from ..suite.decide import DECIDED
 from ..suite.load import command
 from ..suite.model import Suite
 from ..tables.formats import saved_files
@@ -72,11 +72,13 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         host=resolved.host,
         seed=suite.seed,
         limit=resolved.limit,
+        until=DECIDED if result.until_decided else None,
+        decisions=result.decisions.record() if result.decisions else None,
         global_seed=sorted({attack for (attack, _, _), use in resolved.attacks.items() if use.global_seed}),
         deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         voids=sorted(set(result.voids.values())),
         warnings=[*(f"{warning.kind}: {warning}" for warning in result.warned), *resolved.notes],
-        reproduce=reproduce(suite, resolved.limit),
+        reproduce=reproduce(suite, resolved.limit, result.until_decided),
     )
 
 
@@ -100,10 +102,11 @@ def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
             write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
 
 
-def reproduce(suite: Suite, limit: int | None) -> str:
+def reproduce(suite: Suite, limit: int | None, until_decided: bool) -> str:
     """Return the command that runs the suite again."""
-    limits: Sequence[str] = ["--limit", str(limit)] if limit else []
-    return command("run", suite, *limits)
+    limits = ["--limit", str(limit)] if limit else []
+    until = ["--until", DECIDED] if until_decided else []
+    return command("run", suite, *limits, *until)
 
 
 def _version(name: str) -> str | None:

@@ -59,7 +59,8 @@ def test_every_block_is_tested() -> None:
     files = {text.splitlines()[0] for language, text in BLOCKS if language == "python" and text.startswith("# ")}
     assert files == {
         "# my-attack/my_attack.py", "# my_flips.py", "# my_metric.py", "# my_model.py", "# my_data.py",
-        "# my_executor.py", "# my_format.py", "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
+        "# my_executor.py", "# my_format.py",
+        "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
     }  # fmt: skip
     others = [text for language, text in BLOCKS if not text.startswith("# ")]
     assert len(others) == 3, "two blocks of commands and one of deviations"

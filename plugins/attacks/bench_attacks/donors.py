@@ -42,7 +42,7 @@ class Donors:
 
     def draw(self, purpose: str, count: int, rng: StepRng) -> Tensor:
         """Draw `count` donors of each image, independently, from its own stream: [n, count, c, h, w]."""
-        share = rng.uniform(purpose, (count,)).double()
-        rank = (share * self.allowed.sum(1, keepdim=True)).long()  # 0: the first allowed donor
+        sizes = self.allowed.sum(1, keepdim=True)
+        rank = (rng.uniform(purpose, (count,)) * sizes).long().minimum(sizes - 1)  # 0: the first allowed donor
         order = (~self.allowed).byte().argsort(dim=1, stable=True)  # the allowed donors first
         return self.images[order.gather(1, rank)]

@@ -99,18 +99,20 @@ class Evaluation:
             prepared: What the attack's preparation returned [n, ...].
         """
         evaluation, points = self.of_query(query), query.points.shape[1]
+        images = query.points.flatten(0, 1)
         data = prepared if query.data is None else query.data
-        of_images = Rows(query.points.flatten(0, 1), examples, run, clean_logits, data, query.weights)
-        rows = of_images.at_points(points, index)
+        rows = Rows(images, examples, run, clean_logits, data, query.weights)
         parts: list[Part] = []
         order: list[Tensor] = []
         for network, places in routed(model, query.member):
-            chosen = rows if places is None else rows.take(places).of_member(network, model)
 
-            def compute(part: slice, network: Model = network, chosen: Rows = chosen) -> Part:
-                return evaluation.evaluate(network, chosen.take(part), query)
+            def compute(part: slice, network: Model = network, places: Tensor | None = places) -> Part:
+                chosen = rows.at_points(images, points, index, part if places is None else places[part])
+                chosen = chosen if places is None else chosen.of_member(network, model)
+                return evaluation.evaluate(network, chosen, query)
 
-            parts += in_parts(compute, len(chosen.images), evaluation.inputs, network, chosen.images)
+            count = len(images) if places is None else len(places)
+            parts += in_parts(compute, count, evaluation.inputs, network, images)
             order += [] if places is None else [places]
         whole = Part(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
         if order:

@@ -10,11 +10,14 @@ from bench_core.types import Examples
 from .members import averages_losses, members_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from bench_core.types import Model
 
     from .run_state import RunState
+else:
+    from bench_core.lazy import torch
 
 
 @dataclass(frozen=True)
@@ -28,25 +31,27 @@ class Rows:
     data: Tensor | None  # what the loss gets beside the outputs
     weights: Tensor | None  # [n, members], the members' weights
 
-    def at_points(self, points: int, query: int) -> Rows:
-        """Return the rows for `points` points of each image, image-major; `images` has them already."""
+    def at_points(self, images: Tensor, points: int, query: int, places: slice | Tensor) -> Rows:
+        """Return the rows for some points, of which each image has `points`.
+
+        Only these are copied, since all points of all images may be many.
+
+        Args:
+            images: All points, image-major [n * points, c, h, w].
+            points: The number of points of each image.
+            query: The number of the query within the step.
+            places: The points to take: a slice, which has a start and a stop, or positions [m].
+        """
+        owners: slice | Tensor = places
+        if points > 1:
+            every = torch.arange(len(images), device=images.device)
+            owners = every[places] // points
 
         def each(tensor: Tensor | None) -> Tensor | None:
-            return tensor if tensor is None or points == 1 else tensor.repeat_interleave(points, 0)
+            return None if tensor is None else tensor[owners]
 
         return Rows(
-            self.images, repeated(self.examples, points), self.run.at_points(points, query),
-            each(self.clean), each(self.data), each(self.weights),
-        )  # fmt: skip
-
-    def take(self, rows: slice | Tensor) -> Rows:
-        """Return some of the rows."""
-
-        def each(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[rows]
-
-        return Rows(
-            self.images[rows], chosen(self.examples, rows), self.run.take(rows),
+            images[places], chosen(self.examples, owners), self.run.at_rows(owners, points, query, places),
             each(self.clean), each(self.data), each(self.weights),
         )  # fmt: skip
 

@@ -42,16 +42,20 @@ class RunState:
             raise ValueError("the attack declares no donors (try attack.with_donors(COUNT) in the part)")
         return self.pool.draw(purpose, count, self.rng)
 
-    def take(self, rows: slice | Tensor) -> RunState:
-        """Return the state of some of the rows."""
-        return RunState(
-            self.clean[rows], self.rng.take(rows), self.step_size[rows], self.momentum[rows], self.gradient[rows],
-            self.members, self.pool and self.pool.take(rows),
-        )  # fmt: skip
+    def at_rows(self, owners: slice | Tensor, points: int, query: int, places: slice | Tensor) -> RunState:
+        """Return the state for some of the points of a query.
 
-    def at_points(self, points: int, query: int) -> RunState:
-        """Return the state for `points` points of each image, image-major [n * points, ...], in the given query."""
-        return replace(self, rng=replace(self.rng, query=query)).repeated(points)
+        Args:
+            owners: The row of each of these points.
+            points: The number of points of each row.
+            query: The number of the query within the step.
+            places: The place of each of these points among all of them, image-major.
+        """
+        rng = replace(self.rng, query=query).repeated(points).take(places)
+        return RunState(
+            self.clean[owners], rng, self.step_size[owners], self.momentum[owners], self.gradient[owners],
+            self.members, self.pool and self.pool.take(owners),
+        )  # fmt: skip
 
     def repeated(self, times: int) -> RunState:
         """Return the state of rows that are repeated, image-major; each copy has its own random numbers."""

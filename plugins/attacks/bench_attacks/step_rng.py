@@ -74,7 +74,7 @@ class StepRng:
 
     def integers(self, purpose: str, shape: Sequence[int], below: int) -> Tensor:
         """Return uniform integers in [0, below), int64 [n, *shape]."""
-        return (self.uniform(purpose, shape).double() * below).long()
+        return (self.uniform(purpose, shape) * below).long().clamp(max=below - 1)  # a product may round up to `below`
 
     def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
         """Return `count` random sets of `size` distinct players, bool [n, count, players]."""

@@ -63,7 +63,7 @@ def test_the_loss_is_summed_over_the_copies_and_the_interaction_is_added_once(re
 def test_all_terms_may_see_the_same_noisy_images() -> None:
     def transcription(one: One) -> Iterator[Tensor]:
         while True:
-            state = run_state(one.given, one.step).at_points(COPIES, 0)
+            state = run_state(one.given, one.step).repeated(COPIES)
             noise = 0.1 * run_state(one.given, one.step).rng.normal("smoothing", (COPIES, *one.clean.shape))[0]
             inside = state.rng.subsets("interaction", SAMPLES, GRID**2, CELLS)
             total = torch.zeros_like(one.clean)

@@ -66,8 +66,9 @@ def test_views_multiply_and_each_copy_has_its_own_draws() -> None:
     assert len(torch.unique(noise.flatten(2)[..., 0])) == 18
     alone = apply_views([first, second], given.images[1:2], run_state(given.take(slice(1, 2))))
     assert torch.equal(alone[0], copies[1])
-    part = apply_views([first, second], given.images[1:], state.take(slice(1, 3)))
-    assert torch.equal(part, copies[1:])
+    for places in (slice(1, 3), torch.tensor([1, 2])):
+        part = apply_views([first, second], given.images[1:], state.at_rows(places, 1, 0, places))
+        assert torch.equal(part, copies[1:])
 
 
 def test_at_the_copy_and_the_mean_of_logits() -> None:
