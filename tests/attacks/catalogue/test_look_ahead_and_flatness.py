@@ -6,7 +6,28 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench_attacks.offsets import Neighbours, mean_units, per_pixel
+
+from ..scene import examples, run_state
 from .by_hand import One, follows, mean_unit
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (3, 20, 13)])
+def test_offsets_have_the_length_of_the_budget_at_any_size(shape: tuple[int, int, int]) -> None:
+    """In L2 that is a Euclidean length: uniform numbers in [-1, 1] have the mean square 1/3."""
+    given = examples(3, shape)
+    state = run_state(given)
+    euclidean_lengths = Neighbours(5, 2.0, "l2").offsets(given.images, state).flatten(2).norm(dim=2)
+    torch.testing.assert_close(euclidean_lengths / 2, torch.full((3, 5), 3**-0.5).double(), rtol=0.25, atol=0)
+    greatest = Neighbours(5, 2.0, "linf").offsets(given.images, state).flatten(2).abs().amax(2)
+    assert ((greatest > 1.7) & (greatest <= 2)).all()
+    ahead = per_pixel(state.step_size, "l2", given.images) * torch.ones_like(given.images)
+    torch.testing.assert_close(ahead.flatten(1).norm(dim=1), state.step_size)
+
+
+def test_units_are_those_of_each_point() -> None:
+    gradients = torch.stack([torch.full((1, 2, 2), 4.0), torch.zeros(1, 2, 2), torch.full((1, 2, 2), -1e-30)])[None]
+    assert mean_units(gradients).flatten(2).mean(2).tolist() == [[1, 0, -1]]
 
 
 def nearby(one: One, radius: float, count: int) -> list[Tensor]:

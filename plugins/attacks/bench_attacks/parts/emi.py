@@ -28,7 +28,7 @@ else:
 
 @dataclass(frozen=True)
 class AlongLastGradient:
-    """The mean gradient G at `x + c_i * step_size * u`, where u is the last G with a mean absolute value of 1 (eq. 6).
+    """The mean gradient G at `x + c_i * step_size * u`, where u is the last G with a mean absolute value of 1.
 
     The `count` numbers c_i are linear over [-reach, reach]. At the first step u is zero, and all points are the image.
     They are queried nevertheless, as in the authors' code, because random views and surrogates change each of them

@@ -58,7 +58,9 @@ def gnp(
     """Penalise the norm of the gradient by its finite difference (Wu et al., 2023), with momentum.
 
     On a confident network the norm of the cross-entropy's gradient grows as fast as the loss, and its penalty outweighs
-    the ascent: the attack may lower the loss (try a smaller `radius`, `loss = "margin"` or `second = "average"`).
+    the ascent: the attack may lower the loss (try a smaller `radius`, `loss = "margin"` or `second = "average"`). With
+    the Euclidean norm that the paper prints, 0.01 is a `radius` of about 0.0003 at 28 x 28 pixels, where this does not
+    happen, and of 0.00002 at 3 x 224 x 224.
 
     Args:
         attack: The attack.

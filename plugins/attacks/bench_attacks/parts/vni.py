@@ -25,7 +25,7 @@ else:
 
 @dataclass(frozen=True)
 class TunedAhead:
-    """`g(x + step_size * decay * m) + v`, where v is the variance at the step before (section 3.3).
+    """`g(x + step_size * decay * m) + v`, where v is the variance at the step before.
 
     `v = mean_i g(x + r_i) - g(x + step_size * decay * m)`, and zero at first. The neighbours lie around x, as in the
     authors' code. TransferAttack puts them around the look-ahead along the step's new momentum. No point is clipped to
