@@ -106,7 +106,7 @@ def run(
     from ..suite.load import load_suite
     from ..tables.sheet import sheet_of
     from .live import decided_text, run_view
-    from .output import print_headline, printer, save_plots
+    from .output import print_headline, print_notes, printer, save_plots
 
     registry = discover()
     show, view = printer(format, registry, ci), run_view()
@@ -124,8 +124,7 @@ def run(
     show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
     if result.decisions is not None:
         print(f"bench: {one_line(decided_text(result))}", file=sys.stderr)
-    for note in result.notes:
-        print(f"bench: {one_line(note)}", file=sys.stderr)
+    print_notes(result)
     folder = one_line(shlex.quote(str(result.folder)))
     rest = len(result.tables) - 1 if first_only else 0
     more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""

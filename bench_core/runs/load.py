@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Fault, UsageError, stop_at_faults
@@ -36,10 +37,11 @@ def load_result(folder: Path, registry: Registry | None = None, warn: bool = Tru
     rows = unpack_rows(str(folder / ROWS_FILE))
     published = {table.name: _published(folder, table.name) for table in suite.tables if table.reference}
     images = record.images
-    return score_run(
+    result = score_run(
         suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned,
         record.until == DECIDED,
     )  # fmt: skip
+    return replace(result, notes=tuple(record.notes))
 
 
 def build_metrics(suite: Suite, registry: Registry, where: str) -> dict[str, Metric]:

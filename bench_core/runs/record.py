@@ -61,6 +61,7 @@ class RunRecord(_Part):
         deviations: The rules of `bench check` that attacks state they cannot keep, by attack.
         voids: The reasons of all void cells, each once.
         warnings: The warnings.
+        notes: What a reader must know besides; `bench show` prints it.
         reproduce: The command that repeats the run.
     """
 
@@ -82,6 +83,7 @@ class RunRecord(_Part):
     deviations: Facts
     voids: list[str]
     warnings: list[str]
+    notes: list[str] = []
     reproduce: str
 
 

@@ -28,7 +28,7 @@ class Scorer:
         folder: The run's folder.
         selection: The images that are attacked.
         published: The text of the CSV file of published values, for each table that has one.
-        clean: The jobs over the whole dataset.
+        clean: The jobs over the whole dataset, or over those of its images that are classified so far.
         clean_rows: Their rows.
         clean_reasons: The reasons of their void cells.
         attacks: The jobs over the selected images.

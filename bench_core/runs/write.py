@@ -21,6 +21,7 @@ from ..suite.decide import DECIDED
 from ..suite.load import command
 from ..suite.model import Suite
 from ..tables.formats import saved_files
+from ..types import Precision
 from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
 from .record import Dataset, RunRecord, SelectedImages
 
@@ -57,6 +58,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
     assert resolved.images is not None
     suite, ids = result.suite, list(resolved.images.ids)
     machine = {"python": platform.python_version(), "system": platform.system()}
+    machine |= {"precision": resolved.precision} if resolved.precision_reason else {}
     origins = {offer.origin for offer in resolved.registry.offers.values()}
     return RunRecord(
         suite=suite,
@@ -78,7 +80,8 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         voids=sorted(set(result.voids.values())),
         warnings=[*(f"{warning.kind}: {warning}" for warning in result.warned), *resolved.notes],
-        reproduce=reproduce(suite, resolved.limit, result.until_decided),
+        notes=list(resolved.notes),
+        reproduce=reproduce(suite, resolved.limit, result.until_decided, resolved.environment.dtype),
     )
 
 
@@ -102,11 +105,12 @@ def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
             write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
 
 
-def reproduce(suite: Suite, limit: int | None, until_decided: bool) -> str:
+def reproduce(suite: Suite, limit: int | None, until_decided: bool, precision: Precision = "float32") -> str:
     """Return the command that runs the suite again."""
     limits = ["--limit", str(limit)] if limit else []
     until = ["--until", DECIDED] if until_decided else []
-    return command("run", suite, *limits, *until)
+    precisions = ["--precision", precision] if precision != "float32" else []
+    return command("run", suite, *limits, *until, *precisions)
 
 
 def _version(name: str) -> str | None:
