@@ -12,6 +12,7 @@ from annotated_types import Ge
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
+from ..offsets import per_pixel
 from ..sampling import Bounds, sampled
 from .dem import resized
 
@@ -88,10 +89,10 @@ class OperatedCopies:
 
     def apply(self, images: Tensor, run: RunState) -> Tensor:
         shape, copies = images.shape[1:], (self.neighbours, self.operators)
-        eps = self.budget.eps if self.budget.norm == "linf" else self.budget.eps / math.sqrt(images[0].numel())
+        unit = per_pixel(images.new_full((len(images),), self.beta * self.budget.eps), self.budget.norm, images)
         ratios = (1 + run.rng.integers("operator radii", (self.neighbours, 1, 1, 1), RADII)) / 4
         offsets = 2 * run.rng.uniform("operator offsets", (self.neighbours, *shape)) - 1
-        near = images[:, None] + self.beta * eps * ratios.to(images) * offsets
+        near = images[:, None] + unit[:, None] * ratios.to(images) * offsets
         depths = (2 + run.rng.integers("operator depths", copies, DEEPEST - 1)).tolist()
         chosen = run.rng.integers("operators", (*copies, DEEPEST), len(OPERATORS)).tolist()
         numbers = run.rng.uniform("operator numbers", (*copies, DEEPEST, 3)).double().tolist()

@@ -10,6 +10,7 @@ from annotated_types import Ge
 from ..compose import Count, Share, recipe
 from ..cosines import from_frequencies, to_frequencies
 from ..gradient_attack import GradientAttack
+from ..offsets import per_pixel
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +43,8 @@ class SpectrumCopies:
 
     def apply(self, images: Tensor, run: RunState) -> Tensor:
         shape = (self.count, *images.shape[1:])
-        eps = self.budget.eps if self.budget.norm == "linf" else self.budget.eps / images[0].numel() ** 0.5
-        noisy = images[:, None] + self.noise * eps * run.rng.normal("spectrum noise", shape)
+        sigma = per_pixel(images.new_full((len(images),), self.noise * self.budget.eps), self.budget.norm, images)
+        noisy = images[:, None] + sigma[:, None] * run.rng.normal("spectrum noise", shape)
         factors = 1 - self.rho + 2 * self.rho * run.rng.uniform("spectrum factors", shape)
         # One image at a time: a product of other shape may round differently.
         copies = zip(noisy.flatten(0, 1), factors.flatten(0, 1), strict=True)
