@@ -1,8 +1,8 @@
 """How many sampled sets IR needs on the embedded networks: `python -m benchmarks.ir_samples`.
 
-Runs the attacks of `transfer_table1` with 1, 2, 4, 8 and 32 sets a step, drawn independently or disjointly, in both norms
-on four sources, and compares the mean transfer success on black-box targets with that of 32 independent sets, paired by
-image. PGD is listed beside them. Results are kept in `--out`, so that an interrupted run continues.
+Runs the attacks of `transfer_table1` with 1, 2, 4, 8 and 32 sets a step, drawn independently or disjointly, in both
+norms on four sources, and compares the mean transfer success on black-box targets with that of 32 independent sets,
+paired by image. PGD is listed beside them. Results are kept in `--out`, so that an interrupted run continues.
 
 The decision rule, written before the first result:
 

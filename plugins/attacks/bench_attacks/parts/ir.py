@@ -34,12 +34,13 @@ class Interaction:
     """Minus `strength` times the sampled interaction inside the perturbation (arXiv:2010.04055, eq. 42):
 
     `mean_k [v(all) - v(all without B_k) - v(B_k) + v(empty)]`. The image is divided into `grid` x `grid` cells. The
-    `B_k` are `samples` random sets of `cells` distinct cells, drawn anew for each image and step; `sets` are independent
-    of each other, as in the paper, or disjoint as far as they fit into the image. In both cases each set alone is
-    uniformly distributed, so the sampled interaction has the same expectation. `v(S) = h_y' - h_y`
+    `B_k` are `samples` random sets of `cells` distinct cells, drawn anew for each image and step. `v(S) = h_y' - h_y`
     in logits, at the image that is perturbed only on the cells of S; `y'` is the strongest wrong class at the current
     image, or the target class. `v(all)` uses the current image's logits, as the loss does; `v(empty)` has no gradient
     and is computed once per run.
+
+    The `sets` of a step are independent, as in the paper, or disjoint as far as they fit into the image. Each of them is
+    a uniformly random set in both cases, so the sampled interaction has the same expectation.
     """
 
     strength: float
