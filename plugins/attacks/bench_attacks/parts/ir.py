@@ -39,7 +39,7 @@ class Interaction:
     image, or the target class. `v(all)` uses the current image's logits, as the loss does; `v(empty)` has no gradient
     and is computed once per run.
 
-    The `sets` of a step are independent, as in the paper, or disjoint as far as they fit into the image. Each of them is
+    The `sets` of a step are independent, as in the paper, or disjoint as far as they fit into the image. Each alone is
     a uniformly random set in both cases, so the sampled interaction has the same expectation.
     """
 
