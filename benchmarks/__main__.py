@@ -42,6 +42,12 @@ SCRIPTS = {  # name -> title of its section, and what it measures
         "Attacks compute gradients in bfloat16; the results are evaluated in float32. The first table compares\n"
         "success on the same images, the second speed.",
     ),
+    "ir_samples": (
+        "How many samples IR needs",
+        "Success of IR with fewer sampled sets a step than the paper's 32, drawn independently or disjointly,\n"
+        "on the attacks of `transfer_table1`. The rule in the script's docstring was written before the\n"
+        "first result, and chose what the suites' embedded profile uses.",
+    ),
     "batch_sizes": (
         "Batch sizes",
         "The gradient of 128 inputs (16 at 224 pixels), split into batches of several sizes. Processor time,\n"
@@ -62,6 +68,11 @@ SCRIPTS = {  # name -> title of its section, and what it measures
         "Table 1 against the machine's peak",
         "`transfer_table1` on 25 images, from an empty store, against two lower bounds: its multiplications\n"
         "at the speed of the fastest convolution, and its convolutions alone as torch computes them.",
+    ),
+    "suite_costs": (
+        "The time of every suite",
+        "Processor time of each suite with the embedded networks, from an empty store, and the time of the\n"
+        "suite's own number of images on two processors that do nothing else.",
     ),
     "host": (
         "Overhead of planning, checking, storing and scoring",
