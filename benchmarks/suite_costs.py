@@ -57,21 +57,24 @@ class Clock:
         self.seconds[name] = time.process_time() - start
 
 
-def measured(name: str, images: int, registry: Registry) -> Cost:
+def seconds_of(name: str, images: int, out: str, registry: Registry) -> Clock:
     clock = Clock()
-    with tempfile.TemporaryDirectory() as folder:
-        result = run(
-            load_suite(name, "embedded"), out=folder, limit=images, executor="inline", device="cpu",
-            registry=registry, progress=clock,
-        )  # fmt: skip
-    return Cost(len(result.selected), clock.seconds["clean images"], clock.seconds["attacks"])
+    run(
+        load_suite(name, "embedded"), out=out, limit=images, executor="inline", device="cpu", registry=registry,
+        progress=clock, warn=False,
+    )  # fmt: skip
+    return clock
 
 
 def cost(name: str, seconds: float, registry: Registry) -> Cost:
-    """Measure a suite on two images, and again on as many as take about `seconds`, if these are more."""
-    first = measured(name, FEW, registry)
-    images = min(MOST, int(seconds / first.per_image)) if first.per_image else MOST
-    return measured(name, images, registry) if images > FEW else first
+    """Measure a suite on two images, and its attacks again on as many as take about `seconds`, if these are more."""
+    with tempfile.TemporaryDirectory() as out:
+        first = seconds_of(name, FEW, out, registry).seconds
+        clean, per_image = first["clean images"], first["attacks"] / FEW
+        images = min(MOST, int(seconds / per_image))
+        if images <= FEW:
+            return Cost(FEW, clean, first["attacks"])
+        return Cost(images, clean, seconds_of(name, images, out, registry).seconds["attacks"])
 
 
 def row(name: str, found: Cost) -> list[str]:
