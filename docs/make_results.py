@@ -2,9 +2,9 @@
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-Each suite attacks the number of images that `findings.IMAGES` states, more than its own number; the first of them are
-the same, so results of `bench run` are reused. If suites are named, the sections of the others stay as they are. All numbers and verdicts are computed: a finding shows
-where the 95% intervals of its differences lie on the predicted side of zero.
+Each suite attacks as many images as `findings.IMAGES` states, at least its own number. The first of them are the same,
+so results of `bench run` are reused. If suites are named, the sections of the others stay as they are. All numbers and
+verdicts are computed: a finding shows where the 95% intervals of its differences lie on the predicted side of zero.
 """
 
 from __future__ import annotations
