@@ -1,9 +1,9 @@
 """Processor time of every suite with the embedded networks: `python -m benchmarks.suite_costs`.
 
-Runs each suite with an empty store in this process, on two images and then on as many as take about `--seconds`. A
-part of the time does not depend on the number of attacked images: all networks classify all images of the dataset. The
-rest is proportional to it. The last column is the time of the suite's own number of images on two processors.
-Measured on fewer images than a micro-batch, a suite of short attacks looks up to a quarter slower than it is.
+Runs each suite with an empty store in this process, on its first images. A part of the time does not depend on their
+number: all networks classify all images of the dataset. The rest is proportional to it. The last column is the time of
+the suite's own number of images on two processors. With `--images 50`, a complete micro-batch, the batches are as large
+as in a run; with 10 images, a suite of short attacks looks about a quarter slower.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from bench_core import load_suite, run
 from bench_core.registry import Registry, discover
 from bench_core.suite.find import own_suites
 from benchmarks.side_by_side import report, setting
-
-FEW, MOST = 2, 50  # images of the first measurement, and of the second at most: a micro-batch
 
 
 @dataclass(frozen=True)
@@ -57,24 +55,14 @@ class Clock:
         self.seconds[name] = time.process_time() - start
 
 
-def seconds_of(name: str, images: int, out: str, registry: Registry) -> Clock:
+def cost(name: str, images: int, registry: Registry) -> Cost:
     clock = Clock()
-    run(
-        load_suite(name, "embedded"), out=out, limit=images, executor="inline", device="cpu", registry=registry,
-        progress=clock, warn=False,
-    )  # fmt: skip
-    return clock
-
-
-def cost(name: str, seconds: float, registry: Registry) -> Cost:
-    """Measure a suite on two images, and its attacks again on as many as take about `seconds`, if these are more."""
     with tempfile.TemporaryDirectory() as out:
-        first = seconds_of(name, FEW, out, registry).seconds
-        clean, per_image = first["clean images"], first["attacks"] / FEW
-        images = min(MOST, int(seconds / per_image))
-        if images <= FEW:
-            return Cost(FEW, clean, first["attacks"])
-        return Cost(images, clean, seconds_of(name, images, out, registry).seconds["attacks"])
+        result = run(
+            load_suite(name, "embedded"), out=out, limit=images, executor="inline", device="cpu", registry=registry,
+            progress=clock, warn=False,
+        )  # fmt: skip
+    return Cost(len(result.selected), clock.seconds["clean images"], clock.seconds["attacks"])
 
 
 def row(name: str, found: Cost) -> list[str]:
@@ -86,7 +74,7 @@ def row(name: str, found: Cost) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="*", default=list(own_suites()), metavar="SUITE")
-    parser.add_argument("--seconds", type=float, default=40)
+    parser.add_argument("--images", type=int, default=50)
     parser.add_argument(
         "--cache", type=Path, help="a JSON file that keeps what was measured, and from which it is read"
     )
@@ -96,7 +84,7 @@ def main() -> None:
     known = json.loads(given.cache.read_text()) if given.cache and given.cache.is_file() else {}
     for name in given.suites:
         if name not in known:
-            known[name] = asdict(cost(name, given.seconds, registry))
+            known[name] = asdict(cost(name, given.images, registry))
             if given.cache:
                 given.cache.write_text(json.dumps(known, indent=1))
     head = ["suite", "images", "clean, s", "s an image", "measured on", "minutes on two processors"]
