@@ -7,7 +7,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -55,8 +54,7 @@ def file_digests(paths: Sequence[Path]) -> list[str]:
     marks = [_mark(name) for name in names]
     cached = _look_up(names, marks)
     missing = [name for name in dict.fromkeys(names) if name not in cached]
-    with ThreadPoolExecutor() as pool:
-        fresh = dict(zip(missing, pool.map(_read, missing), strict=True))
+    fresh = dict(zip(missing, _read_all(missing), strict=True)) if missing else {}
     _save([(name, mark, fresh[name]) for name, mark in zip(names, marks, strict=True) if name in fresh])
     known = cached | fresh
     return [known[name] for name in names]
@@ -66,6 +64,13 @@ def _mark(name: str) -> str:
     """Return what changes with a file's content: size, both times, inode (of a file moved into its place)."""
     state = os.stat(name)  # noqa: PTH116
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+
+
+def _read_all(names: Sequence[str]) -> list[str]:
+    from concurrent.futures import ThreadPoolExecutor  # takes milliseconds, and most commands find all in the cache
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(_read, names))
 
 
 def _read(name: str) -> str:

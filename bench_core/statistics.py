@@ -82,8 +82,33 @@ def bootstrap(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
         return math.nan, math.nan
     if np.all(data == data[0]):
         return float(data[0]), float(data[0])
-    low, high = np.quantile(bootstrap_means(data, seed), [0.025, 0.975])
-    return float(low), float(high)
+    return _middle_95(bootstrap_means(data, seed))
+
+
+def _middle_95(means: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 2.5% and 97.5% quantiles, [n] with n > 1, as `np.quantile` does by default but three times as fast."""
+    low, high = 0.025 * (len(means) - 1), 0.975 * (len(means) - 1)
+    first, last = math.floor(low), math.floor(high)
+    part = np.partition(means, (first, first + 1, last, last + 1))
+    return _between(part, first, low - first), _between(part, last, high - last)
+
+
+def _between(values: NDArray[np.float64], index: int, share: float) -> float:
+    """Interpolate between the values at `index` and the next, from the nearer one so that the error is smaller."""
+    low, high = float(values[index]), float(values[index + 1])
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+
+
+def surely_positive(values: ArrayLike) -> bool:
+    """Return whether the whole 95% `bootstrap` interval of a mean lies above zero; False without images.
+
+    Nothing is resampled where the sign of the mean or of the values settles it: a resample's mean lies between the
+    least and the greatest value, and at least 2.5% of the resamples have no greater mean than the values.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if len(data) == 0 or data.mean() <= 0:
+        return False
+    return bool(data.min() > 0 or bootstrap(data)[0] > 0)
 
 
 def bootstrap_means(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
@@ -132,9 +157,8 @@ def proportion(
         The score; its value is NaN without images.
     """
     data = np.asarray(outcomes, dtype=np.float64)
-    n = len(data)
-    low, high = wilson(float(data.sum()), n)
-    return Score(name, float(data.mean()) if n else math.nan, low, high, n, labels or {}, data, images)
+    n, successes = len(data), float(data.sum())
+    return Score(name, successes / n if n else math.nan, *wilson(successes, n), n, labels or {}, data, images)
 
 
 def mean(

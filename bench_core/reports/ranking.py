@@ -14,7 +14,7 @@ from ..result import Result
 from ..runs.record import RunRecord
 from ..scores.pareto import front
 from ..scores.scored import LabelledScore
-from ..statistics import bootstrap
+from ..statistics import bootstrap, surely_positive
 from ..tables.sheet import Column, Sheet
 
 By = Literal["attack", "source", "target"]
@@ -90,7 +90,7 @@ def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
     first, rank = None, 0
     for place, index in enumerate(order, start=1):
         values = entries[index].values
-        if first is None or bootstrap(sign * (first - values))[0] > 0:
+        if first is None or surely_positive(sign * (first - values)):
             first, rank = values, place
         ranked[index] = rank
     return ranked

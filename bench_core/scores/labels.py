@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 FIXED = ("source", "attack", "budget", "target", "norm", "relation")
+_FIXED = frozenset(FIXED)
 NO_LABELS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -73,7 +74,7 @@ class Labels(Mapping[str, Any]):
         """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
         if not labels:
             return self
-        if not labels.keys().isdisjoint(FIXED):
+        if not _FIXED.isdisjoint(labels):
             taken = sorted(labels.keys() & set(FIXED))
             raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
         extra = {**self.extra, **labels}

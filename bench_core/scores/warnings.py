@@ -11,7 +11,7 @@ import numpy as np
 
 from ..planning.accuracy import cause_of_chance
 from ..reserved import EXAMINED, PREDICTED, RECORD
-from ..statistics import bootstrap
+from ..statistics import surely_positive
 from ..suite.model import BudgetEntry
 from .images import Unpairable, difference
 from .labels import Labels
@@ -170,17 +170,17 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     margin, noise = arrays["margin"], arrays["margin_of_noise"]
     climb = margin - noise
     more_by_noise = (noise > 0).astype(float) - (margin > 0)
-    as_good = bootstrap(more_by_noise)[0] > 0 if returns_clean else not bootstrap(climb)[0] > 0
+    as_good = surely_positive(more_by_noise) if returns_clean else not surely_positive(climb)
     if not stops and as_good:
         yield "noise of the same size does as well", f"mean margin {margin.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["margin_before"]), margin, arrays["margin_before"])
     losing = margin <= 0
     gained = float((margin - before)[losing].sum()) / max(float(climb[losing].sum()), math.ulp(1))
-    if losing.mean() > STILL_LOSING and gained > STILL_CLIMBING and bootstrap((margin - before)[losing])[0] > 0:
+    if losing.mean() > STILL_LOSING and gained > STILL_CLIMBING and surely_positive((margin - before)[losing]):
         found = f"{100 * losing.mean():.0f}% of images not fooled, {100 * gained:.0f}% of their gain in the last steps"
         yield "still climbing at its last step: give it more steps", found
     lost = (before > 0).astype(float) - (margin > 0)
-    if not stops and bootstrap(lost)[0] > 0:
+    if not stops and surely_positive(lost):
         yield LOST, f"{100 * lost.mean():.1f} points in its last steps"
 
 
@@ -203,7 +203,7 @@ def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
             lost = difference(best.per_image, last.per_image)
         except Unpairable:
             continue
-        if bootstrap(lost.values)[0] > 0:
+        if surely_positive(lost.values):
             points = 100 * (best.score.value - last.score.value)
             step, target = best.labels["step"], last.labels["target"]
             found = f"{points:.1f} points between step {step} and the last, target {target}"
@@ -234,7 +234,7 @@ def _of_pairs(
             else:
                 continue
             gap = (weaker.arrays["margin"] > 0).astype(float) - (stronger.arrays["margin"] > 0)
-            if bootstrap(gap)[0] > 0:
+            if surely_positive(gap):
                 found = f"{weak[1]} in {weak[2]} by {100 * gap.mean():.1f} points of white-box success"
                 yield Warned(kind, found, attacked=strong)
 

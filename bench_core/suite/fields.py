@@ -43,4 +43,4 @@ Label = Annotated[str, Field(min_length=1, max_length=120)]
 class Strict(BaseModel):
     """A table that rejects unknown keys and infinite numbers, and does not convert values between types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)

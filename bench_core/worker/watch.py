@@ -6,6 +6,7 @@ network gets a copy of its images. Its answers become float32 where they arrive,
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -84,16 +85,18 @@ class Watch:
 
     def _count(self, images: Tensor, logits: Tensor) -> None:
         self.seen += len(images)
-        self.answers = self.answers + (not_finite(logits) & ~not_finite(images)).sum()
+        if not surely_finite(logits):
+            self.answers = self.answers + (not_finite(logits) & ~not_finite(images)).sum()
         if images.requires_grad and logits.requires_grad:
             arriving: list[Tensor] = []
-            logits.register_hook(lambda gradient: arriving.append(not_finite(gradient)))
+            logits.register_hook(lambda gradient: arriving.append(gradient.detach()))
             images.register_hook(lambda gradient: self._count_gradient(gradient, arriving))
 
     def _count_gradient(self, gradient: Tensor, arriving: list[Tensor]) -> None:
         """Count the images whose gradient became infinite or NaN on its way through the network, not in the loss."""
-        if arriving:
-            self.gradients = self.gradients + (not_finite(gradient) & ~arriving.pop()).sum()
+        if arriving and not surely_finite(gradient):
+            self.gradients = self.gradients + (not_finite(gradient) & ~not_finite(arriving[-1])).sum()
+        arriving.clear()
 
     def settle(self) -> None:
         """Raise NetworkFault if the network did something wrong since `forget`."""
@@ -109,6 +112,11 @@ class Watch:
 
 def _copied(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
+
+
+def surely_finite(values: Tensor) -> bool:
+    """Return whether all values are finite, as found in one operation; False on a device that would have to wait."""
+    return values.device.type == "cpu" and math.isfinite(values.detach().sum().item())
 
 
 def not_finite(values: Tensor) -> Tensor:

@@ -9,19 +9,23 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model, get_model_weights
+from torchvision.models.resnet import Bottleneck
 
 
 def with_random_statistics(network: nn.Module, seed: int = 1, variance: float = 1.0) -> nn.Module:
     """Set random statistics in a network's normalisations and put it in evaluation mode, frozen.
 
     A random convolution with its activation keeps a sixth of the variance. With statistics of variance 1/6 the signal
-    survives many layers; with a variance of 1 Inception's logits are its biases for every image.
+    survives many layers; with a variance of 1 Inception's logits are its biases for every image. The residual branches
+    of torchvision's bottlenecks get a tenth of their weight, because fifty of them would overflow.
     """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean.copy_(0.1 * torch.randn(module.num_features, generator=generator))
             module.running_var.copy_(variance * (0.5 + torch.rand(module.num_features, generator=generator)))
+        if isinstance(module, Bottleneck):
+            torch.nn.init.constant_(module.bn3.weight, 0.1)
     return network.eval().requires_grad_(False)
 
 
