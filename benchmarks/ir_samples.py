@@ -190,7 +190,7 @@ def time_table(suite: Suite, places: list[int], registry: Registry) -> str:
     assert resolved.images is not None
     builder, loader = Builder(registry), Loader(registry)
     chosen = Selection(tuple(places), tuple(resolved.images.ids[place] for place in places))
-    wanted = {"source": TIMED_ON, "norm": "linf"}
+    wanted = {"source": TIMED_ON, "budget": "linf"}
     jobs = {
         planned.labels["attack"]: planned.job
         for planned in selected_jobs(resolved, chosen)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -107,6 +108,12 @@ def test_its_number_of_images_is_one_that_a_run_of_more_continues(name: str) -> 
     suite = load_suite(name, "embedded")
     assert suite.images.count
     assert with_images(suite, suite.images.count).images.count == suite.images.count
+
+
+def test_the_documentation_states_the_number_of_images_of_every_suite() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "suites.md").read_text()
+    stated = {name: int(count) for name, count in re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE)}
+    assert stated == {name: load_suite(name, "embedded").images.count for name in own_suites()}
 
 
 def test_fig7_shares_every_cell_with_table3(installed: Registry, tmp_path: Path) -> None:
