@@ -12,9 +12,9 @@ SAMPLED = 1000  # images; the standard error of a pixel's mean is then about a h
 BATCH = 100  # images loaded at once
 
 
-def sampled(total: int) -> list[int]:
-    """Return the indices of the images to average: evenly spaced, because the dataset may be sorted by class."""
-    count = min(total, SAMPLED)
+def sampled(total: int, most: int = SAMPLED) -> list[int]:
+    """Return at most `most` indices of images, evenly spaced, because the dataset may be sorted by class."""
+    count = min(total, most)
     return [place * total // count for place in range(count)]
 
 

@@ -64,7 +64,39 @@ def margin(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.scatter(-1, index, -float("inf")).amax(-1) - pick(logits, classes)
 
 
+def lowered_logit(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return minus the logit of each image's class, [n, ...] from [n, ..., classes] (arXiv:2012.11207, eq. 6)."""
+    return -pick(logits, classes)
+
+
+def lowered_probability(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return minus the softmax probability of each image's class, [n, ...] from [n, ..., classes]."""
+    return -pick(logits.softmax(-1), classes)
+
+
+def margin_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Compute the cross-entropy of logits divided by the lead of the largest one (arXiv:2303.03680, sec. 3.2).
+
+    The lead is the difference of the two largest logits, without a gradient. It does not saturate.
+
+    Args:
+        logits: Logits [n, ..., classes].
+        classes: Class of each image, int64 [n].
+
+    Returns:
+        Losses [n, ...], in nats.
+    """
+    first, second = logits.detach().topk(2, dim=-1).values.unbind(-1)
+    return cross_entropy(logits / (first - second).clamp(min=1e-6)[..., None], classes)
+
+
 # by the names that the key `loss` of a suite accepts
 LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"cross_entropy": cross_entropy, "margin": margin}
+    {
+        "cross_entropy": cross_entropy,
+        "margin": margin,
+        "logit": lowered_logit,
+        "probability": lowered_probability,
+        "logit_margin": margin_cross_entropy,
+    }
 )

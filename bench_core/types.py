@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 API_VERSION = 1  # of `bench_core.types`, `hookspecs` and `testing`; a plugin declares BENCH_API_VERSION
 API_OLDEST = 1  # the oldest version that this host supports, and the version of a plugin that declares none
 Norm = Literal["linf", "l2"]
-LossName = Literal["cross_entropy", "margin"]
+LossName = Literal["cross_entropy", "margin", "logit", "probability", "logit_margin"]
 Precision = Literal["float32", "bfloat16"]
 
 __all__ = [
@@ -160,6 +160,8 @@ class Attack(Protocol):
     | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be attacked | None |
     | `check_source(model) -> Rejection or str or None` | why a source network cannot be attacked | None |
     | `check_classes(count) -> Rejection or str or None` | why a network of so many classes cannot be attacked | None |
+    | `cost_for(networks) -> Cost` | the same for an ensemble of so many networks, in passes of all of them | `cost` |
+    | `donors: int` | the number of clean images that it gets as the argument `donors: Examples` | 0 |
     | `asks_source: bool` | whether these must be called before the run | true with one of these |
     | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
     | `all_or_nothing: bool` | whether it returns an image that it does not fool unchanged | false |

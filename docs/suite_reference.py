@@ -168,6 +168,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "x": '"strength"',
         "lines": '["source", "attack"]',
         "mean_over": '["target"]',
+        "baseline": '{ attack = "PGD" }',
         "format": '"percent"',
         "bars": '["source", "attack"]',
         "parts": '["order"]',

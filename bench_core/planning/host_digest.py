@@ -8,7 +8,7 @@ from pathlib import Path
 from ..digests import digest, folder_digest
 
 HERE = Path(__file__).parents[1]
-SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_mean")
+SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_mean", "donors")
 
 
 def host_files() -> tuple[Path, ...]:

@@ -136,10 +136,12 @@ def _attack_jobs(
     models = {name: resolved.models[name] for name in (*source, *targets)}
     forwards, backwards = use.passes(budget.steps)
     metrics = evaluations(resolved, budget.steps)
+    assert resolved.images is not None
+    spec = use.spec_on(resolved.images) if parts else use.spec
     for number, part in enumerate(parts):
         job = AttackJob(
             part, models, observed.observations, suite.seed, resolved.environment, resolved.host,
-            use.spec, budget, tuple(source), suite.ensemble, suite.quantise,
+            spec, budget, tuple(source), suite.ensemble, suite.quantise,
         )  # fmt: skip
         cost = (forwards * len(part), backwards * len(part))
         yield PlannedJob(job, observed.cells, labels, cost, metrics * len(part), use.checks_source, number)

@@ -14,7 +14,7 @@ from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
 from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
-from ..types import Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
+from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .data_faults import data_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
@@ -194,7 +194,7 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
             spec = AttackSpec(_names(entry), entry.parts is not None, options, offer.code)
             resolved.attacks[label, source, budget] = AttackUse(
                 spec,
-                getattr(attack, "cost", Cost()),
+                cost_of(attack, len(_members(suite, source))),
                 getattr(attack, "check", None),
                 getattr(attack, "global_seed", False),
                 sum(resolved.models[name].networks for name in _members(suite, source) if name in resolved.models) or 1,
@@ -203,8 +203,15 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
                 checks_source=getattr(
                     attack, "asks_source", hasattr(attack, "check_source") or hasattr(attack, "check_classes")
                 ),
+                donors=getattr(attack, "donors", 0),
             )
     return list(dict.fromkeys(faults))
+
+
+def cost_of(attack: Attack, networks: int) -> Cost:
+    """Return the cost that an attack declares for a source of so many networks, in passes of all of them."""
+    cost: Cost = attack.cost_for(networks) if hasattr(attack, "cost_for") else getattr(attack, "cost", Cost())
+    return cost
 
 
 def _members(suite: Suite, label: str) -> Sequence[str]:

@@ -136,15 +136,20 @@ EXAMINATION = MetricSpec(EXAMINED, {}, "")
 
 @dataclass(frozen=True)
 class AttackSpec:
-    """How an attack is built: from the recipe in `names` or, if `joined`, from these recipes combined."""
+    """How an attack is built: from the recipe in `names` or, if `joined`, from these recipes combined.
+
+    `donors` is the digest of the donors, for attacks that declare them.
+    """
 
     names: tuple[str, ...]
     joined: bool
     options: Json
     code: str
+    donors: str | None = None
 
     def to_json(self) -> Json:
-        return {"names": list(self.names), "joined": self.joined, "options": self.options, "code": self.code}
+        own = {"names": list(self.names), "joined": self.joined, "options": self.options, "code": self.code}
+        return own if self.donors is None else {**own, "donors": self.donors}
 
     @classmethod
     def from_json(cls, given: Json) -> AttackSpec:

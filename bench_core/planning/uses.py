@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..types import Cost
+from ..donors import donors_digest
+from ..types import Cost, Images
 from .specs import AttackSpec, MetricSpec
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
@@ -57,6 +58,7 @@ class AttackUse:
         networks: The number of networks of the source, each of which an image passes in one pass of `cost`.
         cost_assumed: Whether the cost is an estimate by the attack, or by the host if the attack declares none.
         deviations: Rules of `bench check` that the attack declares it cannot keep, and why.
+        donors: The number of clean images that it may mix in, which are then part of its address.
         checks_source: Whether it rejects some source networks, which only the network itself can show.
     """
 
@@ -68,6 +70,11 @@ class AttackUse:
     cost_assumed: bool = False
     deviations: Mapping[str, str] = field(default_factory=dict)
     checks_source: bool = False
+    donors: int = 0
+
+    def spec_on(self, images: Images) -> AttackSpec:
+        """Return how a worker builds the attack, with the digest of the donors if it declares any."""
+        return replace(self.spec, donors=donors_digest(images, self.donors)) if self.donors else self.spec
 
     def passes(self, steps: int) -> tuple[float, float]:
         """Return the forwards and backwards of one image in `steps` steps, through all networks of the source."""

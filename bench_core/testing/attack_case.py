@@ -16,7 +16,7 @@ from ..worker.attack_run import AttackRun
 from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from ..worker.job import rejected_source
-from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, examples, network, streams
+from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, donors, examples, network, streams
 from .verdicts import Broken, Skipped, with_input
 
 NO_OPTIONS: Json = MappingProxyType({})
@@ -156,7 +156,8 @@ class AttackCase:
         attack = self.attack(limits) if attack is None else attack
         counted, empty = passes or PassCounter(model), True
         with torch.no_grad():
-            for images in AttackRun(attack, model, batch, streams(batch, seed), counted).steps():
+            run = AttackRun(attack, model, batch, streams(batch, seed), counted, donors(attack, batch))
+            for images in run.steps():
                 check_images(batch.images, images, limits)
                 empty = False
                 yield images

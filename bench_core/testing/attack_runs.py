@@ -13,7 +13,7 @@ from ..worker.attack_run import AttackRun
 from ..worker.guard import guarded
 from ..worker.instrument import PassCounter
 from .attack_case import AttackCase
-from .inputs import Failing, ZeroGradient, describe, network, streams
+from .inputs import Failing, ZeroGradient, describe, donors, network, streams
 from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
@@ -130,7 +130,8 @@ def early_close(case: AttackCase) -> None:
         attack = case.attack(limits)
         seed = 0 if getattr(attack, "global_seed", False) else None
         with guarded(model, seed), torch.enable_grad():
-            running = attack(model, batch, streams(batch))
+            run = AttackRun(attack, model, batch, streams(batch), PassCounter(model), donors(attack, batch))
+            running = run.start(batch)
             next(running)
         with guarded(model, seed):
             running.close()  # type: ignore[attr-defined]
@@ -148,7 +149,8 @@ def failing_network(case: AttackCase) -> None:
         with with_input(describe(batch, limits, extra=f"a network that fails at call {call}")):
             with guarded(model, seed):
                 try:
-                    for _ in AttackRun(attack, failing, batch, streams(batch), PassCounter(failing)).steps():
+                    mixed = donors(attack, batch)
+                    for _ in AttackRun(attack, failing, batch, streams(batch), PassCounter(failing), mixed).steps():
                         pass
                 except Exception as error:
                     failed = str(error)

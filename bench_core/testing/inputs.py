@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..types import Budget, Examples, Norm
+from ..types import Attack, Budget, Examples, Norm
 from ..worker.streams import ImageStreams
 
 CLASSES = 10
@@ -146,6 +146,16 @@ def examples(
     with torch.no_grad():
         labels = model.to(dtype)(images.to(dtype)).argmax(1)
     return Examples(images.to(dtype), labels, ids, (labels + 1) % CLASSES if targeted else None)
+
+
+def donors(attack: Attack, given: Examples) -> Examples | None:
+    """Build as many donors as an attack declares, of all classes in turn; None if it declares none."""
+    count = getattr(attack, "donors", 0)
+    if not count:
+        return None
+    images = torch.rand(count, *given.images.shape[1:], generator=torch.Generator().manual_seed(1))
+    labels = torch.arange(count, device=given.labels.device) % CLASSES
+    return Examples(images.to(given.images), labels, tuple(f"donor {index}" for index in range(count)))
 
 
 def streams(given: Examples, seed: int = 0) -> ImageStreams:

@@ -52,6 +52,7 @@ class AttackRun:
         examples: The batch, which the attack must not change.
         rng: The batch's random streams.
         passes: The counter of passes through the source or its members.
+        donors: The clean images that it may mix in, if it declares any.
         returned: The rows that the attack's generator returned.
     """
 
@@ -60,6 +61,7 @@ class AttackRun:
     examples: Examples
     rng: ImageStreams
     passes: PassCounter
+    donors: Examples | None = None
     returned: Mapping[str, Tensor] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Tensor]:
@@ -72,7 +74,7 @@ class AttackRun:
         given = copied(examples)  # so that the attack cannot change what others see
         draws_globally = getattr(self.attack, "global_seed", False)
         with guarded(self.source, batch_seed(examples, self.rng.seed) if draws_globally else None):
-            generator = self.attack(self.source, given, self.rng)
+            generator = self.start(given)
             try:
                 yield from self._advance(generator)
             finally:
@@ -81,6 +83,11 @@ class AttackRun:
                     close()
             if not equal(given, examples):
                 raise ContractError("the attack changed its input images or labels in place")
+
+    def start(self, given: Examples) -> Iterator[Tensor]:
+        """Call the attack on examples, with a copy of its donors if it declares any."""
+        mixed = {} if self.donors is None else {"donors": copied(self.donors)}
+        return self.attack(self.source, given, self.rng, **mixed)
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
         """Yield an attack's images; count passes and enable gradients, contiguous ones, only while the attack runs."""

@@ -20,6 +20,7 @@ from .guard import own_changes
 from .rng_state import is_randomised
 
 EXAMINED_IMAGES = 32  # the first of the dataset
+EXAMINED_LOSSES = ("cross_entropy", "margin")
 IMAGES_ALONE = 8  # images that are also passed alone
 LAST_STEPS = 10  # steps over which progress is measured, or half of all steps if fewer
 REPEATS = 16  # forwards of a randomised network: two draws from a few possible values may be equal
@@ -44,7 +45,7 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     with noting(network) as noted:
         first = network(sample.images)
     repeated = [network(sample.images) for _ in range(REPEATS if is_randomised(network, sample.images[:1]) else 1)]
-    gradients = {name: loss_gradient(network, sample, name) for name in LOSSES}
+    gradients = {name: loss_gradient(network, sample, name) for name in EXAMINED_LOSSES}
     examined = torch.ones_like(sample.labels, dtype=torch.bool)
     zero = {name: ~examined if size is None else size == 0 for name, size in gradients.items()}
     lost = [~examined if size is None else ~size.isfinite() for size in gradients.values()]

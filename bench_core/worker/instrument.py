@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,8 +43,16 @@ class CachedForward(nn.Module):
             return getattr(super().__getattr__("network"), name)
 
 
+class _Call:
+    """A call of a network: whether the gradient of its logits was counted and has not reached its images yet."""
+
+    counted = False
+
+
 class PassCounter:
     """Counts the images that pass through networks, forwards and backwards, within `with counter.counting()`.
+
+    A backward pass is counted where it starts: at the logits, or at inner features, if it only arrives at the images.
 
     It also counts the gradients that arrive at the logits infinite or NaN, which only the attack's loss can cause. The
     count stays on the device until `check_losses`.
@@ -57,13 +66,29 @@ class PassCounter:
         self.networks = list(dict.fromkeys(networks))
         self.forwards = self.backwards = self.depth = 0
         self.wrong_losses: Tensor | int = 0
+        self.call = _Call()
 
     def __deepcopy__(self, _memo: Any) -> PassCounter:
         """Return the counter itself, so that passes through a copy of the network that an attack makes are counted."""
         return self
 
-    def _enter(self, _module: nn.Module, _inputs: Any) -> None:
+    def _enter(self, _module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         self.depth += 1
+        if self.depth > 1:
+            return None
+        self.call = _Call()
+        if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
+            return None
+        images, call = inputs[0].view_as(inputs[0]), self.call  # a hook on the attack's tensor would remain
+
+        def arrives(gradient: Tensor) -> None:
+            if call.counted:
+                call.counted = False  # by the gradient of the logits, in this backward pass
+            else:
+                self.backwards += len(gradient)
+
+        images.register_hook(arrives)
+        return (images, *inputs[1:])
 
     def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
         self.depth -= 1
@@ -71,10 +96,11 @@ class PassCounter:
             return
         self.forwards += len(logits)
         if logits.requires_grad:
-            logits.register_hook(self._count_backward)
+            logits.register_hook(partial(self._count_backward, self.call))
 
-    def _count_backward(self, gradient: Tensor) -> None:
+    def _count_backward(self, call: _Call, gradient: Tensor) -> None:
         self.backwards += len(gradient)
+        call.counted = True
         if not torch._C._functorch.is_functorch_wrapped_tensor(gradient):  # a transform of torch.func hides the values
             self.wrong_losses = self.wrong_losses + not_finite(gradient).sum()
 

@@ -143,7 +143,9 @@ class Worker:
             if item.key in wanted
         ]
         counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted))
+        pool = getattr(attack, "donors", 0)
+        donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
+        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors)
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         images: Tensor | None = None
         for index, produced in enumerate(run.steps(), 1):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..data_mean import data_mean, data_mean_digest
+from ..donors import donor_indices, donors_digest
 from ..errors import Fault, UsageError
 from ..planning.jobs import Batch
 from ..planning.specs import DatasetSpec
@@ -42,6 +43,15 @@ class Loader:
         targets = None if batch.targets is None else torch.tensor(batch.targets, device=device)
         check_examples(images, labels, data.shape)
         return Examples(images.clamp(0, 1), labels, batch.ids, targets)  # they may be outside by a rounding
+
+    def donors(self, spec: DatasetSpec, count: int, identity: str | None, device: str) -> Examples:
+        """Load the donors of a dataset. Raises UsageError if their digest is not `identity`."""
+        data = self.dataset(spec)
+        if donors_digest(data, count) != identity:
+            raise UsageError(OTHER_IMAGES)
+        chosen = donor_indices(len(data.ids), count)
+        ids, labels = tuple(data.ids[i] for i in chosen), tuple(int(data.labels[i]) for i in chosen)
+        return self.examples(Batch(spec, tuple(chosen), ids, labels, None), device)
 
     def data_mean(self, spec: DatasetSpec, identity: str, device: str) -> Tensor:
         """Return the mean image [c, h, w] whose digest is `identity`, computed once."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.gradient_attack import GradientAttack
-from bench_attacks.kinds import Query
+from bench_attacks.messages import Query
 from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
@@ -82,7 +82,12 @@ def budget(norm: str = "linf", **changes: Any) -> Budget:
 
 def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options: Any) -> Attack:
     """Build an attack by its name, with small numbers for the options that it has."""
-    fitting = {**SMALL, "grid": (grid := math.gcd(*shape[1:])), "cells": max(1, grid**2 // 3)}
+    fitting = {
+        **(RECIPES[name].examples or [{}])[0],
+        **SMALL,
+        "grid": (grid := math.gcd(*shape[1:])),
+        "cells": max(1, grid**2 // 3),
+    }
     parameters = inspect.signature(RECIPES[name].build).parameters
     return RECIPES[name].build(limits, **{k: v for k, v in fitting.items() if k in parameters} | options)
 
@@ -102,8 +107,16 @@ def gradient(
     return attack.evaluation.answer(Query(images[:, None]), model, given, run_state(given, step), clean).gradients[:, 0]
 
 
+def donors(attack: Attack, given: Examples) -> dict[str, Examples]:
+    """Return the argument with as many donors as an attack declares, of all classes in turn."""
+    count = getattr(attack, "donors", 0)
+    pool = torch.rand(count, *given.images.shape[1:], generator=torch.Generator().manual_seed(9)).to(given.images)
+    labels = torch.arange(count) % CLASSES
+    return {"donors": Examples(pool, labels, tuple(map(str, range(count))))} if count else {}
+
+
 def run(attack: Attack, model: nn.Module, given: Examples, seed: int = 0) -> list[Tensor]:
-    return list(attack(model, given, streams(given, seed)))
+    return list(attack(model, given, streams(given, seed), **donors(attack, given)))
 
 
 def cases() -> list[tuple[str, str]]:

@@ -16,7 +16,10 @@ from .scene import budget, build, examples, network, run
 
 MEMBERS = [network(seed=seed) for seed in range(3)]
 LOSS_NAMES: list[LossName] = ["cross_entropy", "margin"]
-GRADIENTS = sorted(name for name in RECIPES if isinstance(build(name, budget("l2")), GradientAttack))
+SINGLE = {name: build(name, budget("l2")) for name in RECIPES}
+GRADIENTS = sorted(
+    name for name, attack in SINGLE.items() if isinstance(attack, GradientAttack) and not (attack.tap or attack.donors)
+)
 
 
 def gradient(attack: Attack, model: nn.Module, targeted: bool, combine: str = "") -> Tensor:

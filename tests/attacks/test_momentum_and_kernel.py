@@ -103,3 +103,11 @@ def test_a_kernel_of_one_pixel_changes_nothing_and_an_even_one_is_rejected() -> 
     assert torch.equal(run(build("ti", budget(), kernel=1), model, given)[-1], plain)
     with pytest.raises(ValueError, match="kernel: found 14"):
         build("ti", budget(), kernel=14)
+
+
+def test_a_momentum_may_divide_by_the_mean_or_by_nothing() -> None:
+    steps = [torch.tensor([[3.0, -1.0]]).view(1, 1, 1, 2), torch.tensor([[0.0, 4.0]]).view(1, 1, 1, 2)]
+    assert [out.flatten().tolist() for out in filtered(Momentum(0.5, "mean"), *steps)] == [[1.5, -0.5], [0.75, 1.75]]
+    assert [out.flatten().tolist() for out in filtered(Momentum(0.5, "none"), *steps)] == [[3, -1], [1.5, 3.5]]
+    (tiny,) = filtered(Momentum(1.0, "mean"), torch.full((1, 1, 2, 2), 1e-42))
+    assert tiny.flatten().tolist() == pytest.approx([1] * 4, rel=1e-2)

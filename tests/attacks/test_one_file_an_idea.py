@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import bench_attacks
+from bench_attacks.plugin import RECIPES
 
 ROOT = Path(__file__).parents[2]
 NEW = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)[0]
@@ -21,6 +22,16 @@ registry = discover()
 print(json.dumps({name: offer.code for (kind, name), offer in registry.offers.items() if kind == "attacks"}
     | {"mi+vr": registry.compose(["mi", "vr"], "", "").code, "ir+ti": registry.compose(["ir", "ti"], "", "").code}))
 """
+
+
+def importers(module: str) -> set[str]:
+    """Return the parts whose files import a module of the package, which an edit of it therefore makes stale."""
+    files = (Path(bench_attacks.__path__[0]) / "parts").glob("*.py")
+    names = {path.stem for path in files if re.search(rf"^from \.+{module} import", path.read_text(), re.MULTILINE)}
+    return names & set(RECIPES)
+
+
+WITH_MOMENTUM, TAPPED = importers("mi"), importers("taps")
 
 
 def run_python(text: str) -> subprocess.CompletedProcess[str]:
@@ -80,9 +91,9 @@ def test_the_documented_part_keeps_every_rule(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stale"),
     [
-        ("parts/mi.py", {"mi", "hybrid_ir", "mi+vr"}),
+        ("parts/mi.py", {"mi", "hybrid_ir", "mi+vr"} | WITH_MOMENTUM),
         ("parts/ir.py", {"ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "ir+ti"}),
-        ("branches.py", {"sgm", "sgm_ir", "hybrid_ir"}),
+        ("branches.py", {"sgm", "sgm_ir", "hybrid_ir"} | TAPPED),
         ("parts/recover.py", {"recover"}),
         ("parts/compositions.py", set()),
         ("plugin.py", set()),

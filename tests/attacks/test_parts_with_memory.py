@@ -7,66 +7,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.balls import per_image
-from bench_attacks.compose import composed, recipe
+from bench_attacks.compose import composed
 from bench_attacks.gradient_attack import GradientAttack
-from bench_attacks.kinds import Answer, Query, TermInputs
-from bench_attacks.loss import classification_loss
+from bench_attacks.messages import Answer, Passes, Query
 from bench_attacks.parts.ir import ir
-from bench_attacks.parts.mi import Momentum, mi
+from bench_attacks.parts.mi import mi
+from bench_attacks.parts.ni import ni
 from bench_attacks.parts.until_success import until_success
 from bench_attacks.parts.vr import vr
 from bench_attacks.run_state import RunState
-from bench_core.types import Examples, LossName
 from bench_core.worker.instrument import PassCounter
 
 from .scene import budget, examples, network, run, run_state, streams
-
-
-@dataclass(frozen=True)
-class LookAhead:
-    """The loss at `x + step_size * decay * m`, with the momentum `m` scaled to a mean absolute value of 1."""
-
-    loss: LossName
-    decay: float
-    count: int = 1
-    uses_image: bool = False
-    uses_clean: bool = False
-
-    def check(self, _shape: tuple[int, int, int]) -> None:
-        return None
-
-    def points(self, images: Tensor, run: RunState) -> Tensor:
-        offset = run.momentum * images[0].numel()  # Momentum divides by the sum, the paper's code by the mean
-        return (images + per_image(run.step_size, images) * self.decay * offset)[:, None]
-
-    def value(self, inputs: TermInputs, examples: Examples) -> Tensor:
-        return classification_loss(self.loss, inputs.points[:, 0], examples)
-
-
-def ni(attack: GradientAttack, *, decay: float = 1.0) -> GradientAttack:
-    """Nesterov's look-ahead (Lin et al., 2020; arXiv:1908.06281)."""
-    attack = attack.set_once(loss=LookAhead(attack.budget.loss, decay))
-    return attack.with_filters(*attack.filters, Momentum(decay))
 
 
 def loss_gradient(model: nn.Module, image: Tensor, label: Tensor) -> Tensor:
     image = image.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(image[None]), label[None]), image)
     return gradient
-
-
-@pytest.mark.parametrize("decay", [0.5, 1.0])
-def test_a_look_ahead_reads_the_momentum(decay: float) -> None:
-    given, model = examples(), network()
-    trajectory = run(recipe(ni).build(budget(steps=5, loss="cross_entropy"), decay=decay), model, given)
-    for i, clean in enumerate(given.images):
-        image, momentum = clean, torch.zeros_like(clean)
-        for reached in trajectory:
-            slope = loss_gradient(model, image + 0.03 * decay * momentum, given.labels[i])
-            momentum = decay * momentum + slope / slope.abs().mean()
-            image = (clean + (image + 0.03 * momentum.sign() - clean).clamp(-0.1, 0.1)).clamp(0, 1)
-            torch.testing.assert_close(reached[i], image, rtol=0, atol=1e-12)
 
 
 @dataclass(frozen=True)
@@ -76,9 +34,8 @@ class Tuned:
     neighbours: int
     radius: float
 
-    @property
-    def query_points(self) -> int:
-        return 2 + self.neighbours
+    def passes(self, _step: int, _members: int) -> Passes:
+        return Passes(2 + self.neighbours)
 
     def init(self, images: Tensor) -> Tensor:
         return torch.zeros_like(images)
@@ -134,7 +91,7 @@ def test_every_point_of_every_query_has_its_own_draws() -> None:
     torch.testing.assert_close(single.gradients[0], together.gradients[2], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("parts", [(tuned,), (tuned, vr), (tuned, until_success), (ni,)])
+@pytest.mark.parametrize("parts", [(tuned,), (tuned, vr), (tuned, until_success), (ni,), (ni, vr)])
 def test_queries_cost_what_is_declared(parts: tuple[object, ...]) -> None:
     given, model = examples(), network()
     attack, passes = composed("", *parts).build(budget(eps=1e-4, step_size=1e-5)), PassCounter(model)
@@ -146,11 +103,12 @@ def test_queries_cost_what_is_declared(parts: tuple[object, ...]) -> None:
 def test_an_estimator_that_queries_more_than_it_declares_is_an_error() -> None:
     @dataclass(frozen=True)
     class Greedy(Tuned):
-        query_points: int = 1  # type: ignore[assignment]
+        def passes(self, _step: int, _members: int) -> Passes:
+            return Passes(1)
 
     given, model = examples(), network()
     attack = GradientAttack.plain(budget()).set_once(estimator=Greedy(3, 0.05))
-    with pytest.raises(ValueError, match="queried 5 points of each image, but declares 1"):
+    with pytest.raises(ValueError, match="queried 5 objective points of each image, but declares 1 objective"):
         run(attack, model, given)
 
 

@@ -210,3 +210,39 @@ def test_a_source_without_branches_stops_the_run_with_a_line_for_each(registry, 
     assert "(try " in single
     stored = list((tmp_path / "store").rglob("*.safetensors"))
     assert len(stored) == 1, "the bundle of the clean images"
+
+
+def test_normalised_gradients_are_those_of_each_input_alone() -> None:
+    """By hand: back from the logits, the gradient in each block's input is divided by its own standard deviation."""
+    torch.manual_seed(0)
+    branches_of = [nn.Conv2d(3, 3, 3, padding=1).double().requires_grad_(False) for _ in range(2)]
+    first, second = (Block(branch) for branch in branches_of)
+    first.shortcut = second.shortcut = nn.Identity()  # without it they would be dense layers
+    head = nn.Sequential(nn.Flatten(), nn.Linear(48, 4).double().requires_grad_(False))
+    model = nn.Sequential(nn.Softplus(), first, second, head)
+    images = torch.randn(3, 3, 4, 4, dtype=torch.float64)
+    found = input_gradient(model, images, SkipGradient(1.0, projections=False, normalise=True))
+    for i, image in enumerate(images):
+        points = [image[None]]
+        for layer in model[:-1]:
+            points.append(layer(points[-1]))
+        (slope,) = grad_of(head, points[3], weights(model(images))[i : i + 1])
+        for layer, point in ((second, points[2]), (first, points[1])):
+            (slope,) = grad_of(layer, point, slope)
+            slope = slope / slope.std()
+        (slope,) = grad_of(model[0], points[0], slope)
+        torch.testing.assert_close(found[i], slope[0], rtol=1e-9, atol=1e-12)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def grad_of(layer: nn.Module, at: Tensor, slope: Tensor) -> tuple[Tensor, ...]:
+    at = at.detach().requires_grad_(True)
+    return torch.autograd.grad(layer(at), at, slope)
+
+
+def test_a_normalised_gradient_of_zero_is_zero() -> None:
+    model = nn.Sequential(Block(nn.Conv2d(1, 1, 1).double()), nn.Flatten())
+    images = torch.zeros(1, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+    with SkipGradient(0.5, projections=False, normalise=True).apply(model, run_state(examples(2))) as changed:
+        (gradient,) = torch.autograd.grad((changed(images) * 0).sum(), images)
+    assert torch.equal(gradient, torch.zeros_like(images))

@@ -1,5 +1,7 @@
 """Variance reduction and input diversity: noisy and resized copies, against explicit loops."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -37,21 +39,30 @@ def test_the_copies_are_fresh_at_each_step() -> None:
     assert not torch.equal(first, second)
 
 
-def test_only_the_classification_loss_is_smoothed() -> None:
-    """HybridIR: gradient = smoothed gradient of the loss + gradient of the interaction at the image itself."""
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_only_the_classification_loss_is_smoothed(reduction: str) -> None:
+    """HybridIR: the gradient of the loss summed over the copies + that of the interaction at the image itself."""
     given, model = examples(), network()
     moved = run(build("noise", budget()), model, given)[0]
-    options = {"grid": 3, "samples": 4, "cells": 3, "strength": 2.0}
+    options: dict[str, Any] = {"grid": 3, "samples": 4, "cells": 3, "strength": 2.0}
     reduced = gradient(composed("", ir).build(budget(), **options), model, given, moved)
     interaction = reduced - gradient(build("pgd", budget()), model, given, moved)
     smoothed = gradient(build("vr", budget(), copies=5), model, given, moved)
-    both = gradient(composed("", vr, ir).build(budget(), copies=5, **options), model, given, moved)
-    torch.testing.assert_close(both, smoothed + interaction, rtol=1e-9, atol=1e-11)
-    hybrid = build("hybrid_ir", budget(), gamma=0.3, copies=5, **options)
-    parts = composed("", sgm, ir, vr).build(budget(), gamma=0.3, copies=5, **options)
+    options |= {"copies": 5, "reduction": reduction}
+    both = gradient(composed("", vr, ir).build(budget(), **options), model, given, moved)
+    weight = 5 if reduction == "sum" else 1
+    torch.testing.assert_close(both, weight * smoothed + interaction, rtol=1e-9, atol=1e-11)
+    hybrid = build("hybrid_ir", budget(), gamma=0.3, **options)
+    parts = composed("", sgm, ir, vr).build(budget(), gamma=0.3, **options)
     torch.testing.assert_close(
         gradient(hybrid, model, given, moved), gradient(parts, model, given, moved), rtol=1e-9, atol=1e-11
     )
+
+
+def test_vr_alone_is_the_same_with_both_reductions() -> None:
+    given, model = examples(), network()
+    results = [run(build("vr", budget("l2"), reduction=reduction), model, given)[-1] for reduction in ("sum", "mean")]
+    assert torch.equal(*results)
 
 
 def by_hand(image: Tensor, resize: float, numbers: Tensor) -> Tensor:

@@ -58,8 +58,9 @@ def statuses(registry: Registry, name: str, **options: object) -> set[str]:
 def test_every_block_is_tested() -> None:
     files = {text.splitlines()[0] for language, text in BLOCKS if language == "python" and text.startswith("# ")}
     assert files == {
-        "# my-attack/my_attack.py", "# my_metric.py", "# my_model.py", "# my_data.py", "# my_executor.py",
-        "# my_format.py", "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
+        "# my-attack/my_attack.py", "# my_flips.py", "# my_metric.py", "# my_model.py", "# my_data.py",
+        "# my_executor.py", "# my_format.py",
+        "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
     }  # fmt: skip
     others = [text for language, text in BLOCKS if not text.startswith("# ")]
     assert len(others) == 3, "two blocks of commands and one of deviations"
@@ -73,6 +74,13 @@ def test_the_attack(registry: Registry, tmp_path: Path, monkeypatch, write_suite
     assert result.complete
     table = tomllib.loads(block("# my-attack/pyproject.toml"))
     assert table["project"]["entry-points"]["bench"] == {"my_attack": "my_attack"}
+
+
+def test_the_part(registry: Registry, tmp_path: Path, monkeypatch, write_suite) -> None:
+    module = module_of("# my_flips.py", tmp_path, monkeypatch)
+    assert statuses(registered(registry, module), "flips") == {"holds", "unasked"}
+    suite = write_suite(('{ recipe = "pgd" }', '{ parts = ["vmi", "flips", "si"], neighbours = 2 }'))
+    assert run(suite, out=tmp_path / "out", registry=registry, executor="inline").complete
 
 
 def test_the_metric(registry: Registry, tmp_path: Path, monkeypatch, write_suite) -> None:

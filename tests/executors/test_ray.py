@@ -19,7 +19,6 @@ from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
 from bench_core.registry import Registry, discover
-from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
 from .processes import PATIENCE
@@ -86,20 +85,6 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-
-
-@pytest.fixture
-def puts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often each job is stored."""
-    counted: Counter[str] = Counter()
-    original = Store.put
-
-    def put(self, address, bundle):
-        counted[address] += 1
-        original(self, address, bundle)
-
-    monkeypatch.setattr(Store, "put", put)
-    return counted
 
 
 def files(folder: Path) -> dict[str, bytes]:

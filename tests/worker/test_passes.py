@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from bench_core.hookspecs import hookimpl
 from bench_core.planning.planner import selected_jobs
@@ -17,6 +18,7 @@ from bench_core.registry import Origin, Registry
 from bench_core.run_suite import resolve_suite, run
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
+from bench_core.worker.instrument import PassCounter
 
 Call = Callable[[Model, Tensor], None]
 
@@ -95,3 +97,38 @@ def test_the_plan_counts_each_member(suite, registry) -> None:
     jobs = selected_jobs(resolved, first_images(resolved))
     per_image = {job.labels["source"]: job.cost[0] / job.images for job in jobs if "source" in job.labels}
     assert per_image == {"A": 4, "A+B": 8, "P": 8}, "one forward in each of four steps"
+
+
+def test_a_backward_pass_is_counted_once_wherever_it_starts_and_ends() -> None:
+    below, above = nn.Linear(3, 4), nn.Linear(4, 2)
+    model = nn.Sequential(below, above)
+    kept: list[Tensor] = []
+    below.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+
+    def counted(act: Callable[[Tensor, Tensor], None], calls: int = 1) -> float:
+        counter = PassCounter(model)
+        with counter.counting():
+            for _ in range(calls):
+                images = torch.rand(5, 3, requires_grad=True)
+                act(images, model(images))
+        assert counter.forwards == 5 * calls
+        assert not images._backward_hooks
+        return counter.backwards / 5
+
+    assert counted(lambda images, logits: grad(logits.sum(), images)) == 1
+    assert counted(lambda images, logits: grad(kept[-1].sum(), images)) == 1, "from the features to the images"
+    assert counted(lambda images, logits: grad(logits.sum(), kept[-1])) == 1, "from the logits to the features"
+    assert counted(lambda images, logits: grad(logits.sum() + kept[-1].sum(), images)) == 1
+    assert counted(lambda images, logits: None) == 0
+    assert counted(lambda images, logits: grad(kept[-1].sum(), images), calls=3) == 3
+
+    def twice(images: Tensor, logits: Tensor) -> None:
+        grad(logits[:, 0].sum(), images)
+        grad(logits[:, 1].sum(), images)
+
+    assert counted(twice) == 2
+
+
+def grad(value: Tensor, at: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(value, at, retain_graph=True)
+    return gradient

@@ -74,7 +74,10 @@ def _page(template: str, title: str, **parts: Any) -> str:
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
-    budgets = [f"{name}: {b.norm}, eps {eps_text(b.eps)}, {b.steps} steps" for name, b in suite.budgets.items()]
+    budgets = [
+        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}, {b.steps} steps"
+        for name, b in suite.budgets.items()
+    ]
     facts = [
         ("Images", f"{len(images.ids)} of {record.dataset.count}, digest {images.digest[:12]}"),
         ("Selection rule", suite.images.rule.replace("_", " ")),

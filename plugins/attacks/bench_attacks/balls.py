@@ -41,6 +41,17 @@ def unit(gradient: Tensor) -> Tensor:
     return scaled / length.where(length > 0, 1)
 
 
+def mean_unit(gradient: Tensor) -> Tensor:
+    """Scale each image's gradient to a mean absolute value of 1: the `g / norm_1(g)` of most papers' code.
+
+    Zero stays zero; tiny gradients do not underflow to zero.
+    """
+    peak = per_image(gradient.flatten(1).abs().amax(1), gradient)
+    scaled = gradient / peak.where(peak > 0, 1)
+    mean = per_image(scaled.flatten(1).abs().mean(1), gradient)
+    return scaled / mean.where(mean > 0, 1)
+
+
 def shrink(delta: Tensor, eps: float) -> Tensor:
     """Scale each perturbation whose Euclidean length is greater than `eps` to the length `eps`."""
     length = per_image(delta.flatten(1).norm(dim=1), delta)

@@ -39,6 +39,11 @@ def branches(model: nn.Module, projections: bool = False) -> list[tuple[nn.Modul
     return ends
 
 
+def residual_blocks(model: nn.Module) -> list[nn.Module]:
+    """Return the residual blocks, those whose shortcut is a projection too."""
+    return [module for module in model.modules() if branch_end(module) is not None and not is_dense(module)]
+
+
 def branch_end(block: nn.Module) -> nn.Module | None:
     """Return the module whose output is that of the block's branch, or None if the block is not recognised."""
     children = block._modules

@@ -1,24 +1,28 @@
-"""Run an estimator: it yields queries about points, and the evaluation answers them."""
+"""Run an estimator or a preparation: it yields queries about points, and the evaluation answers them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from .kinds import Answer, Estimator, Query
+from .messages import Answer, Passes, Query
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .run_state import RunState
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class AtImage:
     """The gradient at the current image: the estimator of an attack that sets no other."""
 
-    query_points: int = 1
+    def passes(self, _step: int, _members: int) -> Passes:
+        return Passes(1)
 
     def init(self, _images: Tensor) -> None:
         return None
@@ -31,36 +35,39 @@ class AtImage:
 AT_IMAGE = AtImage()
 
 
-def run_estimator(
-    estimator: Estimator, images: Tensor, state: Any, run: RunState, answer: Callable[[Query, int], Answer]
-) -> tuple[Tensor, Any, Answer]:
-    """Run an estimator for one step.
+def run_queries(
+    queries: Generator[Query, Answer, Result], answer: Callable[[Query, int], Answer], declared: Passes, members: int,
+    name: str,
+) -> tuple[Result, Answer]:  # fmt: skip
+    """Answer all queries of a generator.
 
     Args:
-        estimator: The estimator.
-        images: The current images [n, c, h, w].
-        state: The estimator's state before the step.
-        run: The state of the run at this step.
+        queries: What an estimator's `estimate` or a preparation's `prepare` returned.
         answer: Answers a query, given the query and its number within the step, from 0.
+        declared: The passes that the queries should have.
+        members: The number of networks of the source.
+        name: What yields the queries, for the error.
 
     Returns:
-        The gradient [n, c, h, w], the estimator's next state, and the answer to the first query.
+        What the generator returned, and the answer to the first query.
 
     Raises:
-        ValueError: The queries have another number of points than the estimator declares, so the cost would be wrong.
+        ValueError: The queries have other passes than are declared, so the cost would be wrong.
     """
-    queries = estimator.estimate(images, state, run)
-    answers: list[Answer] = []
-    points, query = 0, next(queries)
+    query = next(queries)
+    first, number, found = answer(query, 0), 0, query.passes(members)
+    given = first
     while True:
-        points += query.points.shape[1]
-        answers.append(answer(query, len(answers)))
         try:
-            query = queries.send(answers[-1])
+            query = queries.send(given)
         except StopIteration as end:
-            gradient, state = end.value
+            result: Result = end.value
             break
-    if points != estimator.query_points:
-        name = type(estimator).__name__
-        raise ValueError(f"{name} queried {points} points of each image, but declares {estimator.query_points}")
-    return gradient, state, answers[0]
+        number += 1
+        found = found.plus(query.passes(members))
+        given = answer(query, number)
+    if not all(map(math.isclose, found, declared)):
+        both = [{kind: count for kind, count in passes._asdict().items() if count} for passes in (found, declared)]
+        words = [" and ".join(f"{count:g} {kind}" for kind, count in counts.items()) or "0" for counts in both]
+        raise ValueError(f"{name} queried {words[0]} points of each image, but declares {words[1]}")
+    return result, first

@@ -1,106 +1,120 @@
-"""The loop of all gradient attacks that come with bench: estimate the gradient, filter it, step, project."""
+"""The gradient attack that parts build: its building blocks, its cost, and what it refuses. `loop.py` runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench_core.types import Budget, Cost, Examples, Rejection, Streams
 
-from .balls import BALLS, per_image
-from .estimation import AT_IMAGE, run_estimator
+from .donors import Donors
+from .estimation import AT_IMAGE
 from .evaluation import Evaluation
-from .kinds import Answer, Estimator, Filter, Goal, Query, Stop, Surrogate, Term
-from .loss import Loss
-from .members import combined, plain_logits, plain_member_logits
-from .pacing import Pace
-from .run_state import RunState
-from .step_rng import StepRng
+from .kinds import (
+    Estimator,
+    Filter,
+    Goal,
+    Loss,
+    Passes,
+    Preparation,
+    StepRule,
+    Stop,
+    Surrogate,
+    Tap,
+    Term,
+    View,
+)  # fmt: skip
+from .loop import Run
+from .loss import ClassificationLoss
+from .members import members_of
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from bench_core.types import Model
-else:
-    from bench_core.lazy import torch
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What does not change during a run. `clean_logits` [n, members, classes] are None if nothing uses them."""
+class WarmUp:
+    """Steps before the first one, of `scale` times its length. The image goes back to its start; all memory stays."""
 
-    model: Model
-    examples: Examples
-    streams: Streams
-    clean_logits: Tensor | None
-
-    @property
-    def combined_clean_logits(self) -> Tensor | None:
-        """The clean logits [n, classes], with the members of an ensemble combined."""
-        return None if self.clean_logits is None else combined(self.clean_logits)
-
-
-@dataclass(frozen=True)
-class State:
-    """What changes from step to step, with one row for each image."""
-
-    images: Tensor  # [n, c, h, w]
-    moving: Tensor  # bool [n], false for an image that is not changed any more
-    zero_gradients: Tensor  # [n], the number of steps at which the gradient was zero
-    pace: Pace
-    gradient: Tensor  # [n, c, h, w], the last step's, before the filters
-    momentum: Tensor  # [n, c, h, w], the last step's, after the filters
-    estimator: Any
-    filters: tuple[Any, ...]
+    steps: int
+    scale: float
 
 
 @dataclass(frozen=True)
 class GradientAttack:
-    """Maximise the sum of the terms inside the ball of the budget and the image range [0, 1], separately per image.
+    """Maximise the objective inside the ball of the budget and the image range [0, 1], separately per image.
 
     Attributes:
         budget: The norm, eps, step size and number of steps.
-        loss: The first term, which a part may replace; None for an attack without a loss.
-        extras: Further terms.
+        loss: What is maximised at the image or its copies, which a part may replace; None for an attack without a loss.
+        views: Copies of the image at which the loss is computed; each view copies the copies of the one before it.
+        pooling: Whether the mean over the copies is taken of their losses or of their logits.
+        loss_weight: The factor of the loss beside other terms; alone it would change nothing.
+        extras: Further terms of the objective.
+        tap: The inner layer whose features the loss uses.
+        preparation: Computes once per run what the loss uses beside the outputs.
         estimator: Computes the gradient of a step.
         filters: Transform the gradient, in this order.
         surrogates: Change the network while a gradient is computed. Afterwards it is restored, also after an error.
+        warm_up: Steps before the first, from which only the memory is kept.
+        step_rule: How an image moves along the steepest direction; None for the length of a step.
         stop: A condition on the perturbation at which an image is not changed any more.
         goal: The same on the network's output; it also halves the step of an image that went past it.
         only_step: Length of the only step of a single-step attack, in place of the budget's steps.
         steepest: Whether a step goes in the ball's steepest direction, or along the gradient itself.
         clipped: Whether a step is projected into the ball.
+        donors: The number of clean images of the dataset that images may be mixed with; 0 for none.
 
     Raises:
-        ValueError: Both a stop and a goal are set.
+        ValueError: Two parts exclude each other: a stop and a goal, views and an attack without a loss, or a warm-up
+            and either of a stop and a goal.
     """
 
     budget: Budget
-    loss: Term | None
+    loss: Loss | None
+    views: tuple[View, ...] = ()
+    pooling: Literal["losses", "logits"] = "losses"
+    loss_weight: float = 1
     extras: tuple[Term, ...] = ()
+    tap: Tap | None = None
+    preparation: Preparation | None = None
     estimator: Estimator = AT_IMAGE
     filters: tuple[Filter, ...] = ()
     surrogates: tuple[Surrogate, ...] = ()
+    warm_up: WarmUp | None = None
+    step_rule: StepRule | None = None
     stop: Stop | None = None
     goal: Goal | None = None
     only_step: float | None = None
     steepest: bool = True
     clipped: bool = True
+    donors: int = 0
 
     def __post_init__(self) -> None:
-        if self.stop and self.goal:
+        if ((self.stop or self.warm_up) and self.goal) or (self.stop and self.warm_up):
             raise ValueError("two parts of one attack both decide when an image stops")
+        if self.views and self.loss is None:
+            raise ValueError("two parts of one attack both set the loss")
 
     @classmethod
     def plain(cls, budget: Budget) -> GradientAttack:
         """Return projected gradient ascent of the loss, to which parts are added."""
-        return cls(budget, Loss(budget.loss))
+        return cls(budget, ClassificationLoss(budget.loss))
 
     def add_term(self, term: Term) -> GradientAttack:
         """Return the attack with one more term."""
         return replace(self, extras=(*self.extras, term))
+
+    def add_views(self, *views: View) -> GradientAttack:
+        """Return the attack with these views after those that it has."""
+        return replace(self, views=(*self.views, *views))
+
+    def with_donors(self, count: int) -> GradientAttack:
+        """Return the attack with a pool of at least so many donors."""
+        return replace(self, donors=max(count, self.donors))
 
     def with_filters(self, *filters: Filter) -> GradientAttack:
         """Return the attack with these filters; pass `*attack.filters` too, to keep those it has."""
@@ -119,13 +133,9 @@ class GradientAttack:
         return replace(self, **fields)
 
     @property
-    def terms(self) -> tuple[Term, ...]:
-        return (*([self.loss] if self.loss else []), *self.extras)
-
-    @property
     def uses_clean(self) -> bool:
         """Whether the logits at the clean images are computed."""
-        return any(term.uses_clean for term in self.terms) or (self.goal is not None and self.goal.uses_clean)
+        return any(term.uses_clean for term in self.extras) or (self.goal is not None and self.goal.uses_clean)
 
     @property
     def goal_needs_forward(self) -> bool:
@@ -135,10 +145,14 @@ class GradientAttack:
     @property
     def evaluation(self) -> Evaluation:
         """How the objective and its gradient are computed at a point that the estimator queries."""
-        with_image = any(term.uses_image for term in self.terms) or (
-            self.goal is not None and not self.goal_needs_forward
+        with_image = (
+            (self.loss is not None and not self.views)
+            or any(term.uses_image for term in self.extras)
+            or (self.goal is not None and not self.goal_needs_forward)
         )
-        return Evaluation(self.terms, self.surrogates, with_image)
+        return Evaluation(
+            self.loss, self.views, self.pooling, self.loss_weight, self.extras, self.surrogates, self.tap, with_image
+        )
 
     @property
     def steps(self) -> int:
@@ -150,129 +164,90 @@ class GradientAttack:
 
     @property
     def cost(self) -> Cost:
-        """Passes for one image: all inputs forwards and backwards, and the clean image once if its logits are used.
+        """The cost on a single network."""
+        return self.cost_for(1)
+
+    def cost_for(self, members: int) -> Cost:
+        """Return the passes for one image through a source of so many networks.
 
         A goal costs one more forward pass at the end. Once all images of a batch have stopped, steps cost nothing.
         """
-        passes = float(self.estimator.query_points * self.evaluation.inputs)
-        once, forwards = float(self.uses_clean + (self.goal is not None)), passes + self.goal_needs_forward
-        if self.only_step is not None:
-            return Cost(0, 0, forwards_once=once + forwards, backwards_once=passes)
-        return Cost(forwards, passes, forwards_once=once)
+        each = [self._passes(self.estimator.passes(step, members)) for step in range(1, self.steps + 1)]
+        warm = range(-self.warm_up.steps, 0) if self.warm_up else ()
+        before = [self._passes(self.estimator.passes(step, members)) for step in warm]
+        if self.preparation:
+            before.append(self._passes(self.preparation.passes(members)))
+        goal = self.goal_needs_forward
+        forwards = sum(pair[0] for pair in before) + self.uses_clean + (self.goal is not None)
+        backwards = sum(pair[1] for pair in before)
+        if self.only_step is None and len(set(each)) == 1:
+            return Cost(each[0][0] + goal, each[0][1], forwards_once=forwards, backwards_once=backwards)
+        forwards += sum(pair[0] for pair in each) + goal * len(each)
+        return Cost(0, 0, forwards_once=forwards, backwards_once=backwards + sum(pair[1] for pair in each))
+
+    def _passes(self, points: Passes) -> tuple[float, float]:
+        """Return the forwards and backwards of queried points."""
+        inputs, extra = self.evaluation.inputs, self.evaluation.extra_forwards
+        objective, plain, forwards = map(float, points)
+        backwards = objective * inputs + plain
+        return backwards + forwards + sum(points) * extra, backwards
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that an attack without the loss cannot follow, with the reasons."""
-        return {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
+        """The rules of `bench check` that the attack cannot follow, with the reasons. An estimator may declare some."""
+        without_loss = {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
+        return {**without_loss, **getattr(self.estimator, "deviations", {})}
 
     @property
     def lowers_interaction(self) -> bool:
         """Whether a term lowers the interaction inside the perturbation, and nothing else differs from plain ascent.
 
-        `bench check` then measures it. Filters, estimators and surrogates change the interaction as well.
+        `bench check` then measures it. Filters, estimators, step rules and surrogates change the interaction as well.
         """
-        alone = not self.filters and not self.surrogates and self.estimator == AT_IMAGE
-        return alone and any(getattr(term, "lowers_interaction", False) for term in self.terms)
+        alone = not (self.filters or self.surrogates or self.step_rule or self.warm_up) and self.estimator == AT_IMAGE
+        return alone and any(getattr(term, "lowers_interaction", False) for term in self.extras)
 
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why images of shape (c, h, w) or the budget cannot be used, or None if they can."""
-        rejections = [term.check(shape) for term in self.terms]
+        rejections = [view.check(shape) for view in self.views] + [term.check(shape) for term in self.extras]
         rejections += [self.stop.check(self.budget)] if self.stop else []
+        rejections += [self.step_rule.check(self.budget)] if self.step_rule else []
         if not self.clipped and self.steepest and self.step_size > self.budget.eps:
             found = f"found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g}"
             hint = "(try clip = true, or a budget whose steps x step_size is at most its eps)"
             rejections.append(Rejection("clip", f"{found} {hint}"))
+        if self.tap and any(getattr(surrogate, "resizes", False) for surrogate in self.surrogates):
+            found = "found images of two sizes, which have different features at the layer"
+            rejections.append(Rejection("resize", f"{found} (try resize = 0.9)"))
         return next(filter(None, rejections), None)
 
     @property
     def asks_source(self) -> bool:
         """Whether `check_source` may reject a network."""
-        return bool(self.surrogates)
+        return bool(self.surrogates) or self.tap is not None
 
     def check_source(self, model: Model) -> Rejection | None:
         """Return why a source network cannot be used, or None if it can."""
-        return next(filter(None, (surrogate.check(model) for surrogate in self.surrogates)), None)
+        if self.tap and len(members_of(model)) > 1:
+            return Rejection("layer", "found an ensemble, whose networks have different features (try a single source)")
+        rejections = [surrogate.check(model) for surrogate in self.surrogates]
+        rejections += [self.tap.check(model)] if self.tap else []
+        return next(filter(None, rejections), None)
 
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Generator[Tensor, None, dict[str, Tensor]]:
+    def __call__(
+        self, model: Model, examples: Examples, rng: Streams, donors: Examples | None = None
+    ) -> Generator[Tensor, None, dict[str, Tensor]]:
         """Yield the images [n, c, h, w] after each step.
 
         Args:
             model: The source network: images [n, c, h, w] to logits [n, classes].
             examples: The clean images, labels and targets.
             rng: The random streams of the images.
+            donors: Clean images with labels, if the attack declares `donors`.
 
         Returns:
             `zero_gradients` [n], the number of steps at which the gradient was zero; with a stop or a goal, `reached`
             bool [n]; and any other per-image results of the goal.
         """
-        clean_logits = plain_member_logits(model, examples.images) if self.uses_clean else None
-        inputs = Inputs(model, examples, rng, clean_logits)
-        state = self.init(inputs)
-        for step in range(1, self.steps + 1):
-            if state.moving.any():
-                state = self.update(state, step, inputs)
-            yield state.images
-        report = {"zero_gradients": state.zero_gradients} | ({"reached": ~state.moving} if self.stop else {})
-        if self.goal:
-            report |= self.goal.report(plain_logits(model, state.images), inputs.combined_clean_logits, examples)
-        return report
-
-    def init(self, inputs: Inputs) -> State:
-        """Return the state before the first step: at the clean images, or at random points in their balls."""
-        clean, ball = inputs.examples.images, BALLS[self.budget.norm]
-        images, zeros = clean, torch.zeros_like(clean)
-        if self.budget.random_start:
-            rng = StepRng(inputs.streams, 0, clean)
-            images = (clean + ball.sample(rng, clean, self.budget.eps)).clamp(0, 1)
-        return State(
-            images,
-            moving=torch.ones_like(inputs.examples.labels, dtype=torch.bool),
-            zero_gradients=torch.zeros_like(inputs.examples.labels),
-            pace=Pace.init(images, self.step_size),
-            gradient=zeros,
-            momentum=zeros,
-            estimator=self.estimator.init(images),
-            filters=tuple(gradient_filter.init(images) for gradient_filter in self.filters),
-        )
-
-    def update(self, state: State, step: int, inputs: Inputs) -> State:
-        """Return the state after step number `step`, counted from 1."""
-        clean, ball, images = inputs.examples.images, BALLS[self.budget.norm], state.images
-        rng = StepRng(inputs.streams, step, clean)
-        run = RunState(clean, rng, state.pace.size, state.momentum, state.gradient)
-        gradient, estimator, answer = self._estimate(state, run, inputs)
-        direction, filters = self._filter(gradient, state.filters, run)
-        zero, momentum, moving, pace = gradient.flatten(1).abs().amax(1) == 0, direction, state.moving, state.pace
-        length: float | Tensor = self.step_size
-        if self.goal:
-            logits = None if self.goal_needs_forward or answer.logits is None else combined(answer.logits[:, 0])
-            logits = plain_logits(inputs.model, images) if logits is None else logits
-            side = self.goal.side(logits, inputs.combined_clean_logits, inputs.examples).to(images)
-            pace = pace.update(images, direction, side, first=step == 1)
-            images, direction, size = pace.images, pace.direction, pace.size * (side != 0)
-            moving, length = size > 0, per_image(size, images)
-        zero_gradients = state.zero_gradients + (zero & moving)
-        ahead = images + length * (ball.direction(direction) if self.steepest else direction)
-        if self.stop:  # clip to the image range before projecting: shrinking to the sphere stays inside it
-            ahead = ahead.clamp(0, 1).where(per_image(moving, images), images)
-            moving = moving & ~self.stop.reached(ahead - clean, self.budget)
-        inside = clean + ball.project(ahead - clean, self.budget.eps) if self.clipped else ahead
-        inside = inside.clamp(0, 1)
-        if self.goal:
-            inside = inside.where(per_image(moving, images), images)  # projecting again could change the last bits
-        return State(inside, moving, zero_gradients, pace, gradient, momentum, estimator, filters)
-
-    def _estimate(self, state: State, run: RunState, inputs: Inputs) -> tuple[Tensor, Any, Answer]:
-        evaluation = self.evaluation
-
-        def answer(query: Query, index: int) -> Answer:
-            return evaluation.answer(query, inputs.model, inputs.examples, run, inputs.clean_logits, index)
-
-        return run_estimator(self.estimator, state.images, state.estimator, run, answer)
-
-    def _filter(self, gradient: Tensor, states: tuple[Any, ...], run: RunState) -> tuple[Tensor, tuple[Any, ...]]:
-        next_states = []
-        for gradient_filter, state in zip(self.filters, states, strict=True):
-            gradient, next_state = gradient_filter.update(gradient, state, run)
-            next_states.append(next_state)
-        return gradient, tuple(next_states)
+        pool = None if donors is None or not self.donors else Donors.of(donors, examples)
+        return (yield from Run(self, model, examples, rng, pool).steps())

@@ -1,4 +1,8 @@
-"""The building blocks of a gradient attack, one Protocol for each kind: terms, estimators, filters, surrogates, goals.
+"""The building blocks of a gradient attack, one Protocol for each kind.
+
+A step of the loop: the *estimator* queries points; every point of a query goes through the *views*; the *loss* and the
+further *terms* are computed there, on a network that *surrogates* have changed; *filters* transform the estimated
+gradient; the *step rule* moves the image. A *preparation* runs once, before the first step.
 
 A building block is a frozen dataclass and stores nothing between steps. A kind with memory has `init`, which returns
 its state at the start of a run, and a pure method that returns its result with the next state, as in optax.
@@ -8,32 +12,50 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .messages import Answer, Outputs, Passes, Query, TermInputs
+
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bench_core.types import Budget, Examples, Model, Rejection
 
     from .run_state import RunState
 
+__all__ = [
+    "Answer", "Estimator", "Filter", "Goal", "Loss", "Outputs", "Passes", "Preparation", "Query", "StepRule", "Stop",
+    "Surrogate", "Tap", "Term", "TermInputs", "View",
+]  # fmt: skip
 
-@dataclass(frozen=True)
-class TermInputs:
-    """The inputs of a term's value: the perturbation, and the logits at the term's points.
 
-    For an ensemble that averages losses, the logits and examples have one row for each image and member, image-major.
-    """
+class Loss(Protocol):
+    """What the attack maximises at each point: usually the classification loss, or a function of inner features."""
 
-    delta: Tensor  # [n, c, h, w], with a graph
-    image: Tensor | None  # [n, classes], logits at the current image, with a graph; None unless they are computed
-    points: Tensor  # [n, k, classes], logits at the term's own points, with a graph
-    clean: Tensor | None  # [n, classes], logits at the clean image, without a graph; None unless they are computed
+    def value(self, outputs: Outputs, examples: Examples) -> Tensor:
+        """Return the values [n, k] of the outputs at the k points of each image."""
+
+
+class View(Protocol):
+    """Copies of the input, at each of which the loss is computed. Views multiply: each makes copies of the last's."""
+
+    @property
+    def count(self) -> int:
+        """The number k of copies of each image."""
+
+    @property
+    def through(self) -> bool:
+        """Whether the gradient goes through the copying; otherwise that at the copy is used as the image's."""
+
+    def check(self, shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why images of shape (c, h, w) cannot be copied, or None if they can."""
+
+    def apply(self, images: Tensor, run: RunState) -> Tensor:
+        """Return the copies [n, k, c', h', w'] of images [n, c, h, w], differentiable if `through`."""
 
 
 class Term(Protocol):
-    """A summand of the objective that the attack maximises. The points of all terms share one forward pass."""
+    """A further summand of the objective, with points of its own. All points of a query share one forward pass."""
 
     @property
     def count(self) -> int:
@@ -57,34 +79,30 @@ class Term(Protocol):
         """Return the value to maximise, one for each row of the logits or of `inputs.delta`."""
 
 
-@dataclass(frozen=True)
-class Query:
-    """A request by an estimator for the gradient of the objective at each of the `points` [n, k, c, h, w]."""
-
-    points: Tensor
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to a Query. The points of one image do not influence each other."""
-
-    gradients: Tensor  # [n, k, c, h, w]
-    values: Tensor  # [n, k], the objective: the sum of the terms
-    logits: Tensor | None  # [n, k, members, classes] at the points, if a term or the goal uses them
-
-
 class Estimator(Protocol):
     """A rule that computes the gradient of a step from gradients at one or more points."""
 
-    @property
-    def query_points(self) -> int:
-        """The number of points of each image in all queries of one step."""
+    def passes(self, step: int, members: int) -> Passes:
+        """Return the points of each image in all queries of a step, for a source of so many networks.
+
+        A point that goes through one member only counts 1 / members.
+        """
 
     def init(self, images: Tensor) -> Any:
         """Return the state at the start of a run, with one row for each of the images [n, c, h, w]."""
 
     def estimate(self, images: Tensor, state: Any, run: RunState) -> Generator[Query, Answer, tuple[Tensor, Any]]:
         """Yield queries, receive their answers, and return the gradient [n, c, h, w] at `images` and the next state."""
+
+
+class Preparation(Protocol):
+    """What a loss needs and is computed once per run. It becomes `Outputs.data`."""
+
+    def passes(self, members: int) -> Passes:
+        """Return the points of each image in all queries, as `Estimator.passes` does."""
+
+    def prepare(self, run: RunState) -> Generator[Query, Answer, Tensor]:
+        """Yield queries, receive their answers, and return a tensor with one row for each image."""
 
 
 class Filter(Protocol):
@@ -97,8 +115,35 @@ class Filter(Protocol):
         """Return the filtered gradient [n, c, h, w] and the next state."""
 
 
+class StepRule(Protocol):
+    """How an image moves, given the ball's steepest direction. The result is projected into the ball afterwards."""
+
+    def check(self, budget: Budget) -> Rejection | None:
+        """Return why a budget cannot be used, or None if it can."""
+
+    def init(self, images: Tensor) -> Any:
+        """Return the state at the start of a run, with one row for each of the images [n, c, h, w]."""
+
+    def move(self, direction: Tensor, length: float | Tensor, state: Any, run: RunState) -> tuple[Tensor, Any]:
+        """Return what is added to the images [n, c, h, w], usually `length * direction`, and the next state."""
+
+
+class Tap(Protocol):
+    """An inner layer of the network, whose features a loss or a query uses."""
+
+    def check(self, model: Model) -> Rejection | None:
+        """Return why a network has no such layer, or None if it has one."""
+
+    def module(self, model: Model) -> nn.Module:
+        """Return the module whose output are the features. Raises ValueError if there is none."""
+
+
 class Surrogate(Protocol):
-    """A change of the network while a gradient is computed."""
+    """A change of the network while a gradient is computed. `run.clean` and `run.donors` have other images."""
+
+    @property
+    def forwards(self) -> int:
+        """The number of further images that go through the network for each point of a query."""
 
     def check(self, model: Model) -> Rejection | None:
         """Return why a network cannot be changed in this way, or None if it can."""

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from bench_core.types import Examples, LossName
 
-    from .kinds import TermInputs
-    from .run_state import RunState
+    from .messages import Outputs
 
 
 def classification_loss(loss: LossName, logits: Tensor, examples: Examples) -> Tensor:
@@ -33,20 +32,10 @@ def classification_loss(loss: LossName, logits: Tensor, examples: Examples) -> T
 
 
 @dataclass(frozen=True)
-class Loss:
-    """The classification loss at the current image."""
+class ClassificationLoss:
+    """A loss of the logits, by its name in a suite."""
 
-    loss: LossName
-    count: int = 0
-    uses_image: bool = True
-    uses_clean: bool = False
+    name: LossName
 
-    def check(self, _shape: tuple[int, int, int]) -> None:
-        return None
-
-    def points(self, _images: Tensor, _run: RunState) -> None:
-        return None
-
-    def value(self, inputs: TermInputs, examples: Examples) -> Tensor:
-        assert inputs.image is not None
-        return classification_loss(self.loss, inputs.image, examples)
+    def value(self, outputs: Outputs, examples: Examples) -> Tensor:
+        return classification_loss(self.name, outputs.logits, examples)

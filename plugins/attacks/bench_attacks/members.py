@@ -18,6 +18,11 @@ def averages_losses(model: Model) -> bool:
     return getattr(model, "combine", None) == "losses"
 
 
+def members_of(model: Model) -> list[Model]:
+    """Return the networks that an ensemble is made of, or the network itself."""
+    return list(model.members) if hasattr(model, "combine") else [model]  # type: ignore[arg-type]
+
+
 def member_logits(model: Model, images: Tensor, by_member: bool) -> Tensor:
     """Return logits [n, members, classes]; without `by_member` the network counts as one member."""
     logits: Tensor = model(images, separately=True) if by_member else model(images)[:, None]

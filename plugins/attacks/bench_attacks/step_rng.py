@@ -24,7 +24,7 @@ class StepRng:
 
     Attributes:
         streams: The streams of the images, from the host.
-        step: The number of the step, counted from 1; 0 is the start.
+        step: The number of the step, counted from 1; 0 is the start, and the steps of a warm-up are negative.
         like: A tensor with the device and dtype of the results.
         query: The number of the estimator's query within the step; each query draws fresh numbers.
         points: The number of points of each image in the query; each point has its own numbers.
@@ -36,13 +36,31 @@ class StepRng:
     like: Tensor
     query: int = 0
     points: int = 1
-    rows: slice | None = None
+    rows: slice | Tensor | None = None
 
-    def take(self, rows: slice) -> StepRng:
-        """Return the random numbers of a slice of the rows; the slice has a start and a stop."""
+    def take(self, rows: slice | Tensor) -> StepRng:
+        """Return the random numbers of some rows: positions [m], or a slice, which has a start and a stop."""
+        if isinstance(self.rows, slice):
+            start = self.rows.start
+            return replace(
+                self, rows=slice(start + rows.start, start + rows.stop) if isinstance(rows, slice) else start + rows
+            )
+        if self.rows is not None:
+            return replace(self, rows=self.rows[rows])
+        if not isinstance(rows, slice):
+            return replace(self, rows=rows)
         first, last = rows.start // self.points, -(-rows.stop // self.points)
         selected = slice(rows.start - first * self.points, rows.stop - first * self.points)
         return replace(self, streams=self.streams.take(slice(first, last)), rows=selected)
+
+    def repeated(self, times: int) -> StepRng:
+        """Return the random numbers of rows that are repeated, image-major; each copy has its own."""
+        rows = self.rows
+        if isinstance(rows, slice):
+            rows = slice(rows.start * times, rows.stop * times)
+        elif rows is not None:
+            rows = (rows[:, None] * times + torch.arange(times, device=rows.device)).flatten()
+        return replace(self, points=self.points * times, rows=rows)
 
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Return standard normal numbers [n, *shape]."""
@@ -53,6 +71,10 @@ class StepRng:
         """Return uniform numbers in [0, 1), [n, *shape]."""
         drawn = self.streams.uniform(self._key(purpose), self.step, self._shape(shape))
         return self._by_row(drawn).to(self.like)
+
+    def integers(self, purpose: str, shape: Sequence[int], below: int) -> Tensor:
+        """Return uniform integers in [0, below), int64 [n, *shape]."""
+        return (self.uniform(purpose, shape) * below).long().clamp(max=below - 1)  # a product may round up to `below`
 
     def subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
         """Return `count` random sets of `size` distinct players, bool [n, count, players]."""
@@ -80,7 +102,7 @@ class StepRng:
         return shape if self.points == 1 else (self.points, *shape)
 
     def _by_row(self, drawn: Tensor) -> Tensor:
-        if self.points == 1:
-            return drawn
-        by_row = drawn.flatten(0, 1)
-        return by_row if self.rows is None else by_row[self.rows]
+        by_row = drawn if self.points == 1 else drawn.flatten(0, 1)
+        if self.rows is None:
+            return by_row
+        return by_row[self.rows] if isinstance(self.rows, slice) else by_row[self.rows.cpu()]

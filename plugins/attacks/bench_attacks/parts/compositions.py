@@ -13,6 +13,7 @@ RECIPES = {
     "sgm_ir": composed("Skip gradients and interaction reduction.", sgm, ir, small=SMALL),
     "ti_ir": composed("Translation invariance and interaction reduction.", ti, ir, small={"kernel": 5, **SMALL}),
     "hybrid_ir": composed(
+        # the loss is summed over the copies of vr, as in the authors' code (`reduction = "mean"` for the mean)
         "Momentum, variance reduction, skip gradients and interaction reduction (arXiv:2010.04055, sec. 5).",
         *(mi, vr, sgm, ir),
         small={"copies": 4, **SMALL},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Gt
 
@@ -35,6 +35,12 @@ class DiverseInput:
 
     probability: float
     resize: float
+    forwards: ClassVar[int] = 0
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the network gets images of two sizes."""
+        return self.resize > 1 and self.probability > 0
 
     def check(self, _model: Model) -> None:
         return None

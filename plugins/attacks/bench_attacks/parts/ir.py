@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench_core.types import Examples
 
-    from ..kinds import TermInputs
+    from ..messages import TermInputs
     from ..run_state import RunState
 else:
     from bench_core.lazy import torch

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench_core.types import Budget, Examples
 
-    from ..kinds import TermInputs
+    from ..messages import TermInputs
     from ..run_state import RunState
 
 

@@ -1,0 +1,82 @@
+"""Feature importance (Wang et al., 2021; arXiv:2107.14185)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt, Le
+
+from ..balls import unit
+from ..compose import Count, Share, recipe
+from ..gradient_attack import GradientAttack
+from ..loss import ClassificationLoss
+from ..messages import Answer, Outputs, Passes, Query
+from ..taps import Layer
+from .mi import Decay, Momentum
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bench_core.types import Examples
+
+    from ..run_state import RunState
+else:
+    pass
+
+Depth = Annotated[float, Gt(0), Le(1)] | str
+
+
+@dataclass(frozen=True)
+class WeightedFeatures:
+    """The sum of the features, each with the weight that was prepared."""
+
+    def value(self, outputs: Outputs, _examples: Examples) -> Tensor:
+        assert outputs.features is not None
+        assert outputs.data is not None
+        return (outputs.data[:, None] * outputs.features).flatten(2).sum(2)
+
+
+@dataclass(frozen=True)
+class AggregatedGradients:
+    """The gradient in the features of minus the label's logit (or the target's), summed over masked clean images.
+
+    Each pixel of each channel is kept with probability `keep` and else set to 0, in each of `count` masks. The sum is
+    scaled to Euclidean length 1.
+    """
+
+    count: int
+    keep: float
+
+    def passes(self, _members: int) -> Passes:
+        return Passes(plain=self.count)
+
+    def prepare(self, run: RunState) -> Generator[Query, Answer, Tensor]:
+        total: Tensor | None = None
+        for number in range(self.count):
+            kept = run.rng.uniform(f"feature masks {number}", run.clean.shape[1:]) < self.keep
+            masked = (run.clean * kept)[:, None]
+            gradients = (yield Query(masked, at_tap=True, loss=ClassificationLoss("logit"))).gradients[:, 0]
+            total = gradients if total is None else total + gradients
+        assert total is not None
+        return unit(total)
+
+
+def fia(
+    attack: GradientAttack, *, layer: Depth = 0.45, masks: Count = 30, keep: Share = 0.7, decay: Decay = 1.0
+) -> GradientAttack:
+    """Suppress the features that the class depends on at masked images (Wang et al., 2021), with momentum.
+
+    Args:
+        attack: The attack.
+        layer: The layer of the features: a name such as "layer2", or a share of the network's depth.
+        masks: The number of masks.
+        keep: The probability that a mask keeps a pixel; 0.7 in the paper, 0.9 in the defaults of its code.
+        decay: The decay of the momentum.
+    """
+    weighted = attack.set_once(tap=Layer(layer), loss=WeightedFeatures(), preparation=AggregatedGradients(masks, keep))
+    return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
+
+
+RECIPES = {"fia": recipe(fia, small={"masks": 4})}

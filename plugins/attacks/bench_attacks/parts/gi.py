@@ -1,0 +1,29 @@
+"""Global momentum initialisation (Wang et al., 2022; arXiv:2211.11236)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Gt
+
+from ..compose import Count, recipe
+from ..gradient_attack import GradientAttack, WarmUp
+from .mi import Decay, Momentum
+
+
+def gi(
+    attack: GradientAttack, *, warm_up: Count = 5, stretch: Annotated[float, Gt(0)] = 10.0, decay: Decay = 1.0
+) -> GradientAttack:
+    """Start with the momentum of some long steps, from which the image goes back to its start (Wang et al., 2022).
+
+    Args:
+        attack: The attack.
+        warm_up: The number of these steps.
+        stretch: Their length, in units of the budget's step.
+        decay: The decay of the momentum.
+    """
+    started = attack.set_once(warm_up=WarmUp(warm_up, stretch))
+    return started.with_filters(*attack.filters, Momentum(decay, "mean"))
+
+
+RECIPES = {"gi": recipe(gi, small={"warm_up": 2})}

@@ -1,0 +1,66 @@
+"""Variance tuning (Wang & He, 2021; arXiv:2103.15571)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from ..compose import Count, recipe
+from ..gradient_attack import GradientAttack
+from ..messages import Answer, Passes, Query
+from .mi import Decay, Momentum
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ..run_state import RunState
+else:
+    from bench_core.lazy import torch
+
+
+@dataclass(frozen=True)
+class VarianceTuned:
+    """`g(x) + v`, with `v = mean_i g(x + r_i) - g(x)` of the step before (eqs. 6 and 7); `v` is zero at first.
+
+    The `count` neighbours are drawn uniformly from the box of half side `radius`, as in the authors' code, and not
+    clipped to [0, 1].
+    """
+
+    count: int
+    radius: float
+
+    def passes(self, _step: int, _members: int) -> Passes:
+        return Passes(1 + self.count)
+
+    def init(self, images: Tensor) -> Tensor:
+        return torch.zeros_like(images)
+
+    def estimate(
+        self, images: Tensor, variance: Tensor, run: RunState
+    ) -> Generator[Query, Answer, tuple[Tensor, Tensor]]:
+        noise = self.radius * (2 * run.rng.uniform("neighbours", (self.count, *images.shape[1:])) - 1)
+        answer = yield Query(torch.cat([images[:, None], images[:, None] + noise], dim=1))
+        here, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
+        return here + variance, around - here
+
+
+def vmi(
+    attack: GradientAttack, *, neighbours: Count = 20, beta: Annotated[float, Ge(0)] = 1.5, decay: Decay = 1.0
+) -> GradientAttack:
+    """Add the variance of the gradient near the last image to the gradient (Wang & He, 2021), with momentum.
+
+    Args:
+        attack: The attack.
+        neighbours: The number of points near the image.
+        beta: Their largest distance from it, in units of the budget's eps.
+        decay: The decay of the momentum.
+    """
+    tuned = attack.set_once(estimator=VarianceTuned(neighbours, beta * attack.budget.eps))
+    return tuned.with_filters(*attack.filters, Momentum(decay, "mean"))
+
+
+RECIPES = {"vmi": recipe(vmi, small={"neighbours": 3})}
