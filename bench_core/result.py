@@ -15,6 +15,7 @@ from .scores.warnings import Warned
 from .suite.model import Suite
 
 if TYPE_CHECKING:
+    from .tables.decision import Decisions
     from .tables.table import Table
 
 
@@ -35,6 +36,8 @@ class Result:
         planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
         notes: What the dataset and the metrics say about themselves.
         restricted: The scores over the images with some outcomes only, for each table that has `only`.
+        decisions: Which comparisons are decided, if the suite or the user asks for it.
+        until_decided: Whether the run was to stop when no comparison is undecided.
     """
 
     suite: Suite
@@ -49,11 +52,20 @@ class Result:
     planned: int = 0
     notes: Sequence[str] = ()
     restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
+    decisions: Decisions | None = None
+    until_decided: bool = False
+
+    @property
+    def decided_early(self) -> bool:
+        """Whether the run stopped before its last image, because no comparison was undecided."""
+        ended = self.decisions is not None and self.decisions.ended_at is not None
+        return self.until_decided and ended and len(self.selected) < self.planned
 
     @property
     def complete(self) -> bool:
-        """Whether all images were attacked and no score is void."""
-        return len(self.selected) >= self.planned and not any(score.void for score in self.scores)
+        """Whether all images were attacked, or as many as it takes to decide, and no score is void."""
+        attacked = len(self.selected) >= self.planned or self.decided_early
+        return attacked and not any(score.void for score in self.scores)
 
     def records(self) -> list[dict[str, Any]]:
         """Return all scores as flat records, ready for a data frame."""

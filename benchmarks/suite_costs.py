@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -46,13 +47,13 @@ class Clock:
     """Progress that measures the processor time of each stage."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: Counter[str] = Counter()
 
     @contextmanager
     def stage(self, name: str, _total: float) -> Iterator[Callable[[float], None]]:
         start = time.process_time()
         yield lambda _amount: None
-        self.seconds[name] = time.process_time() - start
+        self.seconds[name] += time.process_time() - start
 
 
 def cost(name: str, images: int, registry: Registry) -> Cost:
@@ -62,7 +63,8 @@ def cost(name: str, images: int, registry: Registry) -> Cost:
             load_suite(name, "embedded"), out=out, limit=images, executor="inline", device="cpu", registry=registry,
             progress=clock, warn=False,
         )  # fmt: skip
-    return Cost(len(result.selected), clock.seconds["clean images"], clock.seconds["attacks"])
+    attacks = clock.seconds.pop("attacks")
+    return Cost(len(result.selected), sum(clock.seconds.values()), attacks)
 
 
 def row(name: str, found: Cost) -> list[str]:

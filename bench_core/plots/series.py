@@ -14,7 +14,7 @@ from ..errors import one_line
 from ..scores.images import Unpairable, mean_interval
 from ..scores.scored import LabelledScore, Scores
 from ..suite.fields import number
-from ..tables.pivot import in_order
+from ..tables.arrange import in_order
 
 Key = tuple[str, ...]
 NO_BASELINE: Mapping[str, Any] = MappingProxyType({})

@@ -19,7 +19,7 @@ from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
 from .diagnostics import AttackDiagnostics, examine
-from .guard import own_changes
+from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
@@ -204,7 +204,7 @@ def _configure_torch(threads: int) -> None:
     """Set torch to one number of threads, full float32 precision and deterministic algorithms."""
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_deterministic(True, warn_only=True)
     # filling catches reads of uninitialised memory, but writes every tensor twice
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
