@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from .scores.rows import RowSet, Voids
-from .scores.scored import Scores
+from .scores.scored import LabelledScore, Scores, covers
 from .scores.warnings import Warned
 from .suite.model import Suite
 
@@ -68,8 +68,17 @@ class Result:
         return attacked and not any(score.void for score in self.scores)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all scores as flat records, ready for a data frame."""
-        return [score.record() for score in self.scores]
+        """Return all scores as flat records, ready for a data frame.
+
+        Those of tables that count some images only come last. They have the field `subset`.
+        """
+        return [score.record() for score in (*self.scores, *self._restricted_scores())]
+
+    def _restricted_scores(self) -> Iterator[LabelledScore]:
+        """Yield the scores that tables with `only` show."""
+        for only, scores in self.restricted.items():
+            shown = [table.value for table in self.suite.tables if tuple(table.only) == only]
+            yield from (score for score in scores if any(covers(score.metric, value) for value in shown))
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
         """Return the per-image arrays of one metric under some labels.

@@ -32,10 +32,10 @@ from torch.nn.functional import cross_entropy
 from bench_attacks.plugin import RECIPES
 from bench_core.executors.hardware import cpu_count
 from bench_core.executors.settings import worker_environment
+from bench_core.lean import lean
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean.make import lean
 from benchmarks.peak import operations
 from benchmarks.side_by_side import compared, in_turns, report, setting
 

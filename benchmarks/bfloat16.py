@@ -32,6 +32,7 @@ from torch import nn
 
 from bench_core import load_suite, run
 from bench_core.executors.precision import choose, probe
+from bench_core.lean import lean
 from bench_core.planning.jobs import AttackJob, PlannedJob
 from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import Selection
@@ -46,7 +47,6 @@ from bench_core.worker.loading import Loader
 from bench_core.worker.precision import InBfloat16
 from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean.make import lean
 from benchmarks.batch_sizes import gradient
 from benchmarks.kernels import BACKWARD, FORWARD, profile
 from benchmarks.side_by_side import in_turns, quartiles, report, setting

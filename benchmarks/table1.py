@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from bench_core import load_suite
 from bench_core.executors.hardware import cpu_count
+from bench_core.lean import lean
 from bench_core.planning.jobs import AttackJob
 from bench_core.planning.planner import selected_jobs
 from bench_core.planning.resolve import ResolvedSuite
@@ -40,7 +41,6 @@ from bench_core.registry import discover
 from bench_core.run_suite import resolve_suite
 from bench_core.suite.model import Suite, members
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean.make import lean
 from benchmarks.attack_speed import FROZEN, OURS, PLAIN, SAMPLES, Setup, team
 from benchmarks.checkouts import spent_so_far
 from benchmarks.peak import operations

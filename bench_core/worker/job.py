@@ -26,6 +26,7 @@ from .observer import Arrays, Observer, checked_rows
 from .rng_state import separate_streams
 from .streams import ImageStreams
 from .watch import Watches, watched
+from .weights import weights_kept
 
 Report = Callable[[float], None]
 
@@ -67,7 +68,8 @@ class Worker:
                 separate_streams(whole, image, batch_seed(examples, job.seed)),
             ):
                 changing = [network for network in whole if own_changes(network, image)]
-                arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
+                with weights_kept(each for each in named if not each.part and each.network not in changing):
+                    arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
             if changing:
                 self.builder.clear()  # so that the next job starts from the same network
             self.builder.evict(device)

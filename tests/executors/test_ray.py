@@ -18,6 +18,7 @@ from bench_core.executors import Outcome, Task, ray_cluster
 from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
+from bench_core.executors.tasks import TaskQueue
 from bench_core.registry import Registry, discover
 from tests.commands.test_cli import GOOD
 
@@ -54,6 +55,31 @@ def dies(budget, folder: str = "", times: int = 1):
 @hookimpl
 def bench_attacks():
     return {"dies": AttackRecipe(dies, "is killed a number of times")}
+"""
+WAITS = """
+import os, time
+from dataclasses import dataclass
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe
+
+@dataclass(frozen=True)
+class Waits:
+    file: str
+
+    def __call__(self, model, examples, rng):
+        yield examples.images
+        for _ in range(3000):
+            if os.path.exists(self.file):
+                break
+            time.sleep(0.1)
+        yield examples.images
+
+def waits(budget, file: str = ""):
+    return Waits(file)
+
+@hookimpl
+def bench_attacks():
+    return {"waits": AttackRecipe(waits, "waits for a file after its first step")}
 """
 ERRORS = [
     ({"address": "nowhere"}, "no address of a cluster (try local, auto, HOST:PORT)"),
@@ -106,6 +132,37 @@ def test_two_nodes_give_the_bits_of_one_process_and_faults_are_reported_before_t
     monkeypatch.syspath_prepend(str(tmp_path / "here"))
     with pytest.raises(UsageError, match=r"node .*: the plugin only_here is missing there \(not installed\)"):
         run(suite, out=tmp_path / "new", executor="ray", executor_options={"address": address})
+
+
+def test_shares_of_jobs_are_reported_while_they_are_computed(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack goes on when its first share has arrived here, so that the test does not depend on speed."""
+    install(tmp_path / "here", "waits", WAITS)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    arrived = tmp_path / "arrived"
+    reports: list[tuple[str, float]] = []
+    original = TaskQueue.of
+
+    def recorded(tasks: Any) -> TaskQueue:
+        queue = original(tasks)
+
+        def report(address: str, share: float) -> None:
+            reports.append((address, share))
+            if 0 < share < 1:
+                arrived.touch()
+
+        queue.report = report
+        return queue
+
+    monkeypatch.setattr(TaskQueue, "of", recorded)
+    path = Path(suite)
+    path.write_text(path.read_text().replace('recipe = "pgd"', f'recipe = "waits", file = "{arrived}"'))
+    result = run(str(path), out=tmp_path / "out", executor="ray", workers=1)
+    assert result.complete, result.voids
+    assert arrived.exists()
+    assert any(0 < share < 1 for _, share in reports)
 
 
 @pytest.mark.parametrize(("options", "expected"), ERRORS)

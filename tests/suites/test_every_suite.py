@@ -21,6 +21,7 @@ from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
 from bench_core.result import Result
 from bench_core.run_suite import resolve_suite
+from bench_core.runs.load import build_metrics
 from bench_core.store import Store
 from bench_core.suite.find import own_suites
 from bench_core.suite.load import with_images
@@ -47,6 +48,16 @@ FEW_JUDGES = ('images.models=["ResNet-S"]',)  # so that not all 13 networks clas
 def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
     assert {f"transfer_{name}" for name in ("table1", "table2", "table3", "table4")} <= set(SUITES)
     assert {f"transfer_{name}" for name in ("fig1", "fig2", "fig3", "fig5", "fig7")} <= set(SUITES)
+
+
+@pytest.mark.parametrize(("name", "profile"), BOTH)
+def test_it_asks_for_no_radius_that_its_samples_cannot_certify(name: str, profile: str, installed: Registry) -> None:
+    suite = load_suite(name, profile)
+    for label, entry in suite.metrics.items():
+        if entry.recipe == "certified":
+            metric = build_metrics(suite, installed, name)[label]
+            for target in entry.models or suite.targets:
+                assert max(metric.radii) <= suite.models[target].options["sigma"] * metric.reach, target
 
 
 @pytest.mark.parametrize(("name", "profile"), BOTH)
@@ -82,6 +93,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from bench_core.planning.plan import make_plan
 from bench_core.run_suite import resolve_suite
+from bench_core.runs.load import build_metrics
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 for name, profile in {BOTH!r}:
