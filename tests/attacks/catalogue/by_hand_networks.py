@@ -3,20 +3,32 @@
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torchvision.models.resnet import BasicBlock
 
-
-from ..scene import CLASSES, Block
+from ..scene import CLASSES
 
 SHAPE = (1, 8, 8)
 
 
+class Block(nn.Module):
+    """`relu(x + branch(x))`, with the attributes that mark a residual block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = (nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
+        self.branch, self.shortcut = nn.Sequential(*layers), nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (self.shortcut(features) + self.branch(features)).relu_()
+
+
 class Residual(nn.Module):
-    """Convolution, ReLU and overlapping max pooling, then two residual blocks with ReLUs, and a linear layer."""
+    """Convolution, ReLU and overlapping max pooling, a residual block, one of torchvision's, and a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.pool = nn.Conv2d(1, 6, 3, padding=1), nn.MaxPool2d(3, 2, 1)
-        self.block1, self.block2 = Block(branch()), Block(branch())
+        self.block1, self.block2 = Block(), BasicBlock(6, 6)
         self.last = nn.Linear(54, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -27,10 +39,6 @@ class Residual(nn.Module):
         """Return the logits from the last block's features."""
         logits: Tensor = self.last(nn.functional.adaptive_avg_pool2d(features, 3).flatten(1))
         return logits
-
-
-def branch() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 1))
 
 
 def residual(seed: int = 0) -> Residual:

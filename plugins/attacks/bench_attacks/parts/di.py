@@ -42,6 +42,11 @@ class DiverseInput:
         """Whether the network gets images of two sizes."""
         return self.resize > 1 and self.probability > 0
 
+    @property
+    def splits(self) -> bool:
+        """Whether the network gets the images of a batch in two calls, by their size."""
+        return self.resizes and self.probability < 1
+
     def check(self, _model: Model) -> None:
         return None
 
