@@ -25,9 +25,9 @@ class Block(nn.Module):
 class Residual(nn.Module):
     """Convolution, ReLU and overlapping max pooling, a residual block, one of torchvision's, and a linear layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int) -> None:
         super().__init__()
-        self.first, self.pool = nn.Conv2d(1, 6, 3, padding=1), nn.MaxPool2d(3, 2, 1)
+        self.first, self.pool = nn.Conv2d(1, 6, 3, stride, padding=1), nn.MaxPool2d(3, 2, 1)
         self.block1, self.block2 = Block(), BasicBlock(6, 6)
         self.last = nn.Linear(54, CLASSES)
 
@@ -41,10 +41,10 @@ class Residual(nn.Module):
         return logits
 
 
-def residual(seed: int = 0) -> Residual:
+def residual(seed: int = 0, stride: int = 1) -> Residual:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Residual()
+        model = Residual(stride)
     model.last.weight.data *= 20
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -36,6 +36,7 @@ class DiverseInput:
     probability: float
     resize: float
     forwards: ClassVar[int] = 0
+    wraps: ClassVar[bool] = True  # it yields a function, not the network
 
     @property
     def resizes(self) -> bool:
