@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor
 from torch.nn.functional import relu
 
 from bench_attacks.parts.bpa import SmoothBackward
+from bench_attacks.parts.iaa import interpolated, stages
+from bench_models.embedded.networks import ARCHITECTURES
 
 from ..scene import network
 from .by_hand import One, follows, slope
@@ -136,3 +139,44 @@ def test_ghost_drops_features_of_other_networks() -> None:
             yield slope(lambda at, logits=logits: one.loss(logits(at))[0], one.image)
 
     follows("ghost", transcription, model=model, dropout=0.2)
+
+
+def test_iaa() -> None:
+    def transcription(one: One) -> Iterator[Tensor]:
+        def activated(inner: Tensor) -> Tensor:
+            return (1 + (8 * inner).exp()).log() / 8
+
+        def logits(image: Tensor) -> Tensor:
+            pooled = MODEL.pool(activated(MODEL.first(image[None])))
+            conv, norm, _, last = MODEL.block1.branch
+            features = activated(pooled + 0.25 * last(activated(norm(conv(pooled)))))  # one stage: the last weight
+            return MODEL.head(activated(features + 0.25 * outer2(activated(inner2(features)))))
+
+        while True:
+            yield slope(lambda at: one.loss(logits(at))[0], one.image)
+
+    follows("iaa", transcription, model=MODEL, shape=SHAPE, softplus_beta=8.0, stage_weights=[0.9, 0.5, 0.25])
+
+
+STAGES = {"resnet18": [2, 2, 2, 2], "resnet50": [3, 4, 6, 3], "densenet121": [6, 12, 24, 16]}
+EMBEDDED = {"ResNet-S": [1, 2], "ResNet-L": [4, 4], "DenseNet-S": [3, 4], "IncResNet": [2, 3], "SENet": [2, 3]}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_stages_of_torchvisions_networks(name: str) -> None:
+    with torch.device("meta"):
+        model = getattr(torchvision.models, name)(weights=None)
+    assert [len(blocks) for blocks in stages(model)] == STAGES[name]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_stages_of_embedded_networks(name: str) -> None:
+    assert [len(blocks) for blocks in stages(ARCHITECTURES[name]())] == EMBEDDED[name]
+
+
+def test_weights_of_stages_are_interpolated() -> None:
+    weights = (0.9, 0.8, 0.6, 0.2)
+    assert [interpolated(weights, (i + 1) / 4) for i in range(4)] == pytest.approx(weights)
+    assert [interpolated(weights, (i + 1) / 2) for i in range(2)] == pytest.approx([0.8, 0.2])
+    assert interpolated(weights, 1.0) == pytest.approx(0.2)
+    assert [interpolated(weights, (i + 1) / 8) for i in range(8)][:3] == pytest.approx([0.9, 0.9, 0.85])

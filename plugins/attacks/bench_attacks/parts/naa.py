@@ -67,7 +67,7 @@ class PathGradients:
             answer = yield Query(point[:, None], at_tap=True, loss=ClassificationLoss("probability"))
             total = answer.gradients[:, 0] if total is None else total + answer.gradients[:, 0]
         assert total is not None
-        features = (yield Query(base[:, None], backward=False)).features
+        features = (yield Query(base[:, None], backward=False, loss=ClassificationLoss("probability"))).features
         assert features is not None
         return torch.stack([unit(total), features[:, 0]], 1)
 
