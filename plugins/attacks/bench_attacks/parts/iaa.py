@@ -13,7 +13,7 @@ from ..branches import branch_end, is_dense, projects
 from ..compose import Share, recipe
 from ..gradient_attack import GradientAttack
 from ..members import members_of
-from ..rewiring import ACTIVATIONS, changed_calls, lacks_activations, lacks_branches
+from ..rewiring import changed_calls, lacks_branches
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class SmoothWeighted:
     forwards: ClassVar[int] = 0
 
     def check(self, model: Model) -> Rejection | None:
-        return lacks_branches(model, "stage_weights") or lacks_activations(model, "softplus_beta")
+        return lacks_branches(model, "stage_weights")
 
     @contextmanager
     def apply(self, model: Model, _run: RunState) -> Iterator[Model]:
@@ -68,7 +68,7 @@ class SmoothWeighted:
                         end = branch_end(block)
                         assert end is not None
                         stack.callback(end.register_forward_hook(hook).remove)
-            stack.enter_context(changed_calls(dict.fromkeys(ACTIVATIONS, activation)))
+            stack.enter_context(changed_calls({"relu": activation, "relu_": activation}))
             yield model
 
 
