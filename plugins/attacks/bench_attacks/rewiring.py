@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Le
@@ -58,7 +60,7 @@ def changed_calls(changes: Mapping[str, Change]) -> Iterator[None]:
 
     A function that overwrites its input still does so, with the changed result.
     """
-    from torch.overrides import TorchFunctionMode  # noqa: PLC0415  torch is imported at first use
+    from torch.overrides import TorchFunctionMode
 
     class Changed(TorchFunctionMode):
         def __torch_function__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -81,7 +83,7 @@ def out_of_place(function: Any) -> Any:
     """Return the form of a function that does not overwrite its input."""
     if not function.__name__.endswith("_"):
         return function
-    import torch  # noqa: PLC0415  at first use
+    import torch
 
     return getattr(torch, function.__name__.rstrip("_"))
 
@@ -107,10 +109,21 @@ def lacks_layer(model: Model, layer: Layer, option: str) -> Rejection | None:
 
 def lacks_activations(model: Model, option: str) -> Rejection | None:
     """Return that a source has no activation that can be changed, or None if it has one."""
-    if any(type(module).__name__ in ACTIVATION_MODULES for module in model.modules()):
+    if any(type(module).__name__ in ACTIVATION_MODULES or calls_relu(type(module)) for module in model.modules()):
         return None
-    found = f"the source {type(model).__name__} has no modules nn.ReLU or nn.Softplus, which it changes"
-    return Rejection(option, f"{found} (try a source with such modules)")
+    found = f"the source {type(model).__name__} has no ReLU or softplus, which it changes"
+    return Rejection(option, f"{found} (try a source with modules nn.ReLU)")
+
+
+@cache
+def calls_relu(kind: type[nn.Module]) -> bool:
+    """Return whether a module calls ReLU as a function, as the convolutions of torchvision's Inception networks do."""
+    if kind.__module__.startswith("torch.nn."):
+        return False
+    try:
+        return any(f"relu{end}(" in inspect.getsource(kind.forward) for end in ("", "_"))
+    except (OSError, TypeError):  # without source code
+        return False
 
 
 def lacks_branches(model: Model, option: str) -> Rejection | None:

@@ -50,5 +50,3 @@ def residual(seed: int = 0, stride: int = 1) -> Residual:
         if isinstance(module, nn.BatchNorm2d):
             module.bias.data += 0.1
     return model.double().eval().requires_grad_(False)
-
-

@@ -100,7 +100,8 @@ def test_bpa() -> None:
     [
         {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
         {"kernel_size": (2, 3), "stride": (3, 2), "ceil_mode": True},
-        {"kernel_size": 2, "stride": 2, "padding": 1, "dilation": 2}, {"kernel_size": 3, "stride": 2, "ceil_mode": True},
+        {"kernel_size": 2, "stride": 2, "padding": 1, "dilation": 2},
+        {"kernel_size": 3, "stride": 2, "ceil_mode": True},
     ],
     ids=str,
 )  # fmt: skip

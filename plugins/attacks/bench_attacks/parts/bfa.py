@@ -57,7 +57,7 @@ def bfa(
     attack: GradientAttack, *, layer: Depth = 0.45, fits: Count = 30, fit_stretch: Annotated[float, Gt(0)] = AUTHORS,
     decay: Decay = 1.0,
 ) -> GradientAttack:  # fmt: skip
-    """Suppress the features that the class depends on at images far along the gradient (Wang et al., 2024), with momentum.
+    """Suppress features that the class depends on far along the gradient (Wang et al., 2024), with momentum.
 
     The authors' length of the perturbation, 28, is that of 3 x 299 x 299 pixels; here it is the same for each pixel at
     any size of the image.

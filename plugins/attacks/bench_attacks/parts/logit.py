@@ -1,5 +1,4 @@
-"""Targeted attacks with losses that do not saturate (Zhao et al., 2021; arXiv:2012.11207; Weng et al., 2023;
-arXiv:2303.03680)."""
+"""Targeted attacks with losses that do not saturate (arXiv:2012.11207, arXiv:2303.03680)."""
 
 from __future__ import annotations
 
@@ -22,7 +21,9 @@ def transferred(
     attack: GradientAttack, loss: LossName, probability: float, resize: float, kernel: int, decay: float
 ) -> GradientAttack:
     """Return the attack with a loss, input diversity, a smoothed gradient and a momentum of gradients as they are."""
-    attack = ti(di(attack.set_once(loss=ClassificationLoss(loss)), probability=probability, resize=resize), kernel=kernel)
+    attack = ti(
+        di(attack.set_once(loss=ClassificationLoss(loss)), probability=probability, resize=resize), kernel=kernel
+    )
     return attack.with_filters(*attack.filters, Momentum(decay, "none"))
 
 

@@ -60,7 +60,7 @@ class PatchGradients:
 def rpa(
     attack: GradientAttack, *, layer: Depth = 0.45, patch_masks: Count = 60, keep: Share = 0.7, decay: Decay = 1.0
 ) -> GradientAttack:
-    """Suppress the features that the class depends on at images with noisy patches (Zhang et al., 2022), with momentum.
+    """Suppress features that the class depends on at images with noisy patches (Zhang et al., 2022), with momentum.
 
     Each image has its own masks; the authors' code replaces an exact share of the patches, the same in all images of a
     batch. In the common re-implementation patches of 7 pixels never get their turn, there are 30 masks, and the
