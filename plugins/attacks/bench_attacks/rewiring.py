@@ -1,11 +1,10 @@
-"""Change what a network's activations and pooling layers compute, wherever it calls them: as modules or as functions."""
+"""Change what a network's activations and pooling layers compute, where it calls modules and where functions."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Le
@@ -115,7 +114,6 @@ def lacks_activations(model: Model, option: str) -> Rejection | None:
     return Rejection(option, f"{found} (try a source with modules nn.ReLU)")
 
 
-@cache
 def calls_relu(kind: type[nn.Module]) -> bool:
     """Return whether a module calls ReLU as a function, as the convolutions of torchvision's Inception networks do."""
     if kind.__module__.startswith("torch.nn."):

@@ -31,7 +31,7 @@ RESIDUAL_BETA, DENSE_BETA = 20.0, 35.0
 
 @dataclass(frozen=True)
 class SmoothWeighted:
-    """The network with softplus, `log(1 + exp(beta z)) / beta`, for ReLU, and with weighted branches. Its logits differ.
+    """The network with softplus, `log(1 + exp(beta z)) / beta`, for ReLU, and with weighted branches.
 
     The output of each residual branch, or the new features of each dense layer, is multiplied by the weight of its
     stage. A stage is a row of blocks without anything between them; a block whose shortcut is a projection begins the

@@ -69,7 +69,9 @@ def length(gradient: Tensor) -> Tensor:
     """Return the Euclidean length of each row [n]; tiny gradients do not underflow to zero."""
     flat = gradient.flatten(1)
     peak = flat.abs().amax(1)
-    return peak * (flat / peak.where(peak > 0, 1)[:, None]).norm(dim=1)
+    scaled: Tensor = flat / peak.where(peak > 0, 1)[:, None]
+    lengths: Tensor = peak * scaled.norm(dim=1)
+    return lengths
 
 
 @dataclass(frozen=True)
