@@ -227,6 +227,17 @@ def test_two_parts_that_mix_features_exclude_each_other() -> None:
         join([RECIPES["ilpd"], RECIPES["cfm"]])
 
 
+def test_a_loss_of_features_refuses_parts_that_mix_them() -> None:
+    attack = join([RECIPES["ilpd"], RECIPES["naa"]]).build(budget())
+    assert "mixes in features" in str(attack.check((1, 8, 8)))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["naa", "fmaa", "rpa", "bfa", "logit", "logit_margin"])
+def test_a_part_with_a_momentum_refuses_another(name: str) -> None:
+    with pytest.raises(ValueError, match="both have the option decay"):
+        join([RECIPES[name], RECIPES["mi"]])
+
+
 OTHER_OPTIONS = [
     ("linbp", {"linbp_layer": 0.9}), ("bpa", {"bpa_layer": "first"}), ("bpa", {"pool_temperature": 1.0}),
     ("ghost", {"spread": 0.9}), ("iaa", {"softplus_beta": 3.0}), ("iaa", {"stage_weights": [0.1]}),

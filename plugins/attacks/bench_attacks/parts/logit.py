@@ -1,4 +1,4 @@
-"""Targeted attacks with losses that do not saturate (arXiv:2012.11207, arXiv:2303.03680)."""
+"""Targeted attacks with the logit (Zhao et al., 2021; arXiv:2012.11207)."""
 
 from __future__ import annotations
 
@@ -47,23 +47,4 @@ def logit(
     return transferred(attack, "logit", probability, resize, kernel, decay)
 
 
-def logit_margin(
-    attack: GradientAttack, *, probability: Share = 0.7, resize: Annotated[float, Gt(0)] = 1.1, kernel: Count = 5,
-    decay: Decay = 1.0,
-) -> GradientAttack:  # fmt: skip
-    """Ascend cross-entropy of logits over their lead, with DI, TI and a momentum of gradients as they are (Weng, 2023).
-
-    The loss is the cross-entropy of `z / (z_1 - z_2)`, where the lead of the largest logit over the second has no
-    gradient. The paper's other calibrations, by a constant of 5 and by an angle, are not here.
-
-    Args:
-        attack: The attack.
-        probability: The probability that an image is resized, as in `di`.
-        resize: The largest side of a resized image, in units of its side, as in `di`.
-        kernel: The side of the kernel in pixels, odd, as in `ti`.
-        decay: The decay of the momentum.
-    """
-    return transferred(attack, "logit_margin", probability, resize, kernel, decay)
-
-
-RECIPES = {"logit": recipe(logit), "logit_margin": recipe(logit_margin)}
+RECIPES = {"logit": recipe(logit)}
