@@ -89,7 +89,8 @@ def bpa(
 ) -> GradientAttack:
     """Backpropagate through smooth activations and soft max pooling (Wang et al., 2023).
 
-    The authors begin at the 9th block of ResNet-50, where 0.5 is, and change ReLUs; here softplus is changed too. Their
+    The authors begin at the second block of `layer3` of ResNet-50, where 0.5 ends, and change ReLUs; here softplus is
+    changed too. Their
     code computes `exp(10 z)`, which overflows, and counts padding as values of zero; here the maximum is subtracted and
     padding has no weight. Networks that bench makes lean may pool before a ReLU: the window's values are then those
     before it.

@@ -120,8 +120,9 @@ class LinearBackward:
 def linbp(attack: GradientAttack, *, linbp_layer: Depth = 0.5) -> GradientAttack:
     """Backpropagate through the branches past a layer as if they were linear (Guo et al., 2020).
 
-    The authors' code does so on ResNet-50, from its 9th block on, where 0.5 is. It changes ReLUs; here softplus, its
-    smooth form, is changed too. Implementations take 300 steps.
+    The authors' code does so on ResNet-50 only, from the second block of `layer3` on, which is where 0.5 ends. Here any
+    network with recognised branches is changed, dense layers too, and softplus like ReLU. A branch whose gradient is
+    zero stays zero; the authors' code divides by its length. Implementations take 300 steps.
 
     Args:
         attack: The attack.

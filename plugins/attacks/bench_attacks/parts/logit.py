@@ -34,8 +34,8 @@ def logit(
     """Ascend the logit of the target, with DI, TI and a momentum that is not normalised (Zhao et al., 2021; eq. 6).
 
     `m <- decay * m + TI(gradient)`. Untargeted, the logit of the label is lowered. It replaces the suite's loss. The
-    authors take steps of 2/255, 300 of them, and their code normalises no gradient, which the common re-implementation
-    does.
+    authors take 300 steps of 2/255, and normalise no gradient. Each image has its own draws of `di`, and the canvas is
+    that of `di`: it is not resized back, as in common re-implementations.
 
     Args:
         attack: The attack.
