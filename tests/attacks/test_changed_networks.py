@@ -244,7 +244,7 @@ OTHER_OPTIONS = [
     ("ilpd", {"ilpd_layer": "pool"}), ("ilpd", {"kept": 0.9}), ("ilpd", {"clean_noise": 0.5}),
     ("cfm", {"mix_probability": 0.0}), ("cfm", {"mix_share": 0.1}), ("cfm", {"cfm_pool": 40}),
     *[(name, {"layer": "pool"}) for name in ("naa", "fmaa", "rpa", "bfa")],
-    ("naa", {"path": 2}), ("naa", {"path_noise": 0.0}), ("naa", {"base": 0.0}), ("naa", {"gamma": 0.0}),
+    ("naa", {"path": 2}), ("naa", {"path_noise": 0.0}), ("naa", {"base": 0.0}), ("naa", {"negative": 0.0}),
     ("naa", {"decay": 0.0}), ("fmaa", {"masks": 2}), ("fmaa", {"first_drop": 0.0}), ("fmaa", {"drop": 0.9}),
     ("fmaa", {"feature_decay": 0.0}), ("fmaa", {"decay": 0.0}), ("rpa", {"patch_masks": 1}), ("rpa", {"keep": 0.1}),
     ("rpa", {"decay": 0.0}), ("bfa", {"fits": 1}), ("bfa", {"fit_stretch": 1.0}), ("bfa", {"decay": 0.0}),

@@ -48,7 +48,7 @@ def test_naa() -> None:
 
         return with_momentum(one, attributed)
 
-    options = {"layer": "block1", "path": 5, "path_noise": 0.2, "base": 0.3, "gamma": 0.5, "decay": 0.9}
+    options = {"layer": "block1", "path": 5, "path_noise": 0.2, "base": 0.3, "negative": 0.5, "decay": 0.9}
     follows("naa", transcription, model=MODEL, shape=SHAPE, **options)
 
 

@@ -90,9 +90,9 @@ def bpa(
     """Backpropagate through smooth activations and soft max pooling (Wang et al., 2023).
 
     The authors begin at the second block of `layer3` of ResNet-50, where 0.5 ends, and change ReLUs; here softplus is
-    changed too. Their code computes `exp(10 z)`, which overflows, and counts padding as values of zero; here the maximum
-    is subtracted and padding has no weight. Networks that bench makes lean may pool before a ReLU: a window's values are
-    then those before it.
+    changed too. Their code computes `exp(10 z)`, which overflows, and counts padding as values of zero; here the
+    maximum is subtracted and padding has no weight. Networks that bench makes lean may pool before a ReLU: the values
+    of a window are then those before it.
 
     Args:
         attack: The attack.

@@ -74,7 +74,7 @@ class PathGradients:
 
 def naa(
     attack: GradientAttack, *, layer: Depth = 0.45, path: Count = 30, path_noise: Annotated[float, Ge(0)] = 0.1,
-    base: Share = 0.5, gamma: Annotated[float, Ge(0)] = 1.0, decay: Decay = 1.0,
+    base: Share = 0.5, negative: Annotated[float, Ge(0)] = 1.0, decay: Decay = 1.0,
 ) -> GradientAttack:  # fmt: skip
     """Suppress the features that the class's probability is attributed to (Zhang et al., 2022), with momentum.
 
@@ -87,11 +87,11 @@ def naa(
         path: The number of points between the base image and the image.
         path_noise: The standard deviation of the noise at each point.
         base: The grey level of the base image.
-        gamma: The weight of negative attributions.
+        negative: The weight of negative attributions.
         decay: The decay of the momentum.
     """
     preparation = PathGradients(path, path_noise, base)
-    attributed = attack.set_once(tap=Layer(layer), loss=Attributions(gamma), preparation=preparation)
+    attributed = attack.set_once(tap=Layer(layer), loss=Attributions(negative), preparation=preparation)
     return attributed.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
