@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from bench_core.types import Norm
 
     from .step_rng import StepRng
 
@@ -53,20 +50,6 @@ def mean_unit(gradient: Tensor) -> Tensor:
     scaled = gradient / peak.where(peak > 0, 1)
     mean = per_image(scaled.flatten(1).abs().mean(1), gradient)
     return scaled / mean.where(mean > 0, 1)
-
-
-def per_pixel(length: float | Tensor, norm: Norm, like: Tensor) -> float | Tensor:
-    """Return the change of each pixel of a perturbation that changes all by the same amount and has a given length.
-
-    Papers on the L-inf ball place points near an image by a change of each pixel. In the L2 ball, `length` is that of
-    the whole perturbation, so that a pixel's share of it falls with the number of pixels.
-
-    Args:
-        length: The length in the norm, or one for each image [n, 1, 1, 1].
-        norm: The norm.
-        like: Images [n, c, h, w].
-    """
-    return length if norm == "linf" else length / math.sqrt(like[0].numel())
 
 
 def shrink(delta: Tensor, eps: float) -> Tensor:

@@ -55,7 +55,7 @@ class One:
         return streams(self.given).normal(key, self.step if step is None else step, shape)[0].double()
 
     def per_pixel(self, length: float) -> float:
-        """Return the change of each pixel of an equal change of all that has a length in the budget's norm."""
+        """Return a length in the budget's norm as that of one pixel: in L2 it is spread evenly over all pixels."""
         return length if self.limits.norm == "linf" else length / self.clean.numel() ** 0.5
 
     def inside(self, image: Tensor) -> Tensor:

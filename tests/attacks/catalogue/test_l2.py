@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.balls import per_pixel
+from bench_attacks.offsets import per_pixel
 
 from ..scene import budget, build, examples, network, run
 
@@ -14,7 +14,7 @@ TILED = (1, 8, 8)
 def test_an_equal_change_of_all_pixels_has_the_length() -> None:
     images = torch.zeros(2, 3, 5, 7, dtype=torch.float64)
     for norm, order in (("linf", float("inf")), ("l2", 2)):
-        change = torch.full_like(images, per_pixel(0.9, norm, images))
+        change = per_pixel(images.new_full((2,), 0.9), norm, images).expand_as(images)
         lengths = torch.linalg.vector_norm(change.flatten(1), ord=order, dim=1)
         torch.testing.assert_close(lengths, torch.full_like(lengths, 0.9))
 

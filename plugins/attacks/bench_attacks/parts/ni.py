@@ -6,10 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..balls import per_image, per_pixel
 from ..compose import recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import per_pixel
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class LookAhead:
     """The gradient at `x + step_size * decay * m` (eq. 6), not clipped to [0, 1].
 
     `m` is the momentum of gradients with a mean absolute value of 1, as in the authors' code. With the paper's 1-norm
-    the look-ahead would be shorter by the number of pixels, which is nothing. In L2, a pixel's step is
-    `step_size` divided by the square root of the number of pixels.
+    the look-ahead would be shorter by the number of pixels, which is nothing. In L2 the step is spread evenly over all
+    pixels.
     """
 
     decay: float
@@ -39,8 +39,7 @@ class LookAhead:
         return None
 
     def estimate(self, images: Tensor, _state: None, run: RunState) -> Generator[Query, Answer, tuple[Tensor, None]]:
-        step = per_pixel(per_image(run.step_size, images), self.norm, images)
-        ahead = images + step * self.decay * run.momentum
+        ahead = images + per_pixel(run.step_size, self.norm, images) * self.decay * run.momentum
         answer = yield Query(ahead[:, None])
         return answer.gradients[:, 0], None
 

@@ -6,10 +6,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..balls import mean_unit, per_image, per_pixel
+from ..balls import mean_unit
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import per_pixel
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class VarianceReduced:
 
     From `w = x` and `n = 0`: `q = g_k(w) - (g_k(x) - g(x))`, `n <- decay * n + unit(q)`, `w <- w + step * sign(n)`,
     clipped into the ball and [0, 1]. Each image draws its own members k. `g_k(x)` is computed once for each member, and
-    the first q is `g(x)`. In L2, `step` and `eps` are divided by the square root of the number of pixels.
+    the first q is `g(x)`. In L2, `step` and `eps` are spread evenly over all pixels.
     """
 
     inner: int
@@ -53,8 +54,8 @@ class VarianceReduced:
             at_start = (yield Query(images[:, None].expand(-1, members, -1, -1, -1), member=each)).gradients
         drawn = run.rng.integers("members", (self.inner,), members)
         walked, inner = images, torch.zeros_like(images)
-        step = per_pixel(per_image(run.step_size, images), self.norm, images)
-        eps = per_pixel(self.eps, self.norm, images)
+        step = per_pixel(run.step_size, self.norm, images)
+        eps = per_pixel(torch.full_like(run.step_size, self.eps), self.norm, images)
         for turn, member in enumerate(drawn.unbind(1)):
             reduced = whole
             if turn:
