@@ -107,3 +107,17 @@ def test_features_follow_the_copies_of_views() -> None:
     for i in range(4):
         delta = 0.3 * gradient[i] / gradient[i].norm()
         torch.testing.assert_close(reached[i], (given.images[i] + delta).clamp(0, 1), rtol=0, atol=1e-9)
+
+
+def test_a_layer_without_a_tensor_is_named() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows, self.head = nn.LSTM(6, 4, batch_first=True), nn.Linear(4, 4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.rows(images[:, 0])[0][:, -1])
+            return logits
+
+    with pytest.raises(ValueError, match="layer: it returns tuple, not a tensor"):
+        run(build("fia", budget(), layer="rows"), Recurrent().double().eval().requires_grad_(False), examples())

@@ -42,7 +42,9 @@ class Recorder:
         if self.tap is not None:
             self.handle.remove()
 
-    def _record(self, _module: Any, _inputs: Any, output: Tensor) -> Tensor:
+    def _record(self, _module: Any, _inputs: Any, output: Any) -> Tensor:
+        if not isinstance(output, torch.Tensor):
+            raise ValueError(f"layer: it returns {type(output).__name__}, not a tensor (try another layer)")
         features = output.detach().requires_grad_() if self.cut else output
         self.recorded.append(features)
         return features.clone()
