@@ -13,7 +13,7 @@ from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_core.run_suite import run as run_suite
 from bench_core.worker.guard import guarded
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
 from .scene import Block, budget, build, examples, network, run, run_state

@@ -13,7 +13,7 @@ from torch import nn
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
 from bench_models.embedded import fashion_mnist, recipe, train
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from bench_models.lean.folding import Affine
 from bench_models.lean.make import lean
 from bench_models.lean.thin_conv import ThinConv2d

@@ -50,7 +50,7 @@ def build(name: str) -> Model:
     from safetensors.torch import load_file as load_weights
 
     from ..lean.make import lean
-    from .networks import ARCHITECTURES
+    from .architectures import ARCHITECTURES
 
     identity(name)
     network = ARCHITECTURES[card(name)["training"]["architecture"]]()
