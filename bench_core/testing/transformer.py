@@ -20,7 +20,7 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         packed = self.qkv(tokens).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         queries, keys, values = packed
-        maps = self.attn_drop((queries @ keys.transpose(-2, -1)).softmax(-1))
+        maps = self.attn_drop((queries @ keys.transpose(-2, -1) / (WIDTH // HEADS) ** 0.5).softmax(-1))
         out: Tensor = self.proj((maps @ values).transpose(1, 2).flatten(2))
         return out
 
