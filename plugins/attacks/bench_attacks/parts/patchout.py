@@ -46,7 +46,8 @@ class KeptPatches:
         drawn = run.rng.subsets("patches", 1, self.grid**2, self.kept)[:, 0].unflatten(1, (self.grid, self.grid))
         rows, columns = (torch.arange(side, device=images.device) * self.grid // side for side in images.shape[-2:])
         mask = drawn[:, rows][:, :, columns][:, None].to(images)
-        return (run.clean + mask * (images - run.clean))[:, None]
+        masked: Tensor = run.clean + mask * (images - run.clean)
+        return masked[:, None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Distance:
         return None
 
     def value(self, inputs: TermInputs, _examples: Examples) -> Tensor:
-        return self.weight * inputs.delta.flatten(1).norm(dim=1)
+        length: Tensor = inputs.delta.flatten(1).norm(dim=1)
+        return self.weight * length
 
 
 def patchout(
