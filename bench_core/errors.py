@@ -79,8 +79,12 @@ def raised(error: BaseException) -> str:
 
 
 def nearest(found: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most similar to a misspelt one; None if none is similar."""
-    return next(iter(difflib.get_close_matches(found, sorted(known), n=1, cutoff=0.5)), None)
+    """Return the known name that is most similar to a misspelt one; None if none is similar.
+
+    A name with the same letters in another order is nearest: swapped letters are the most common mistake.
+    """
+    similar = difflib.get_close_matches(found, sorted(known), n=5, cutoff=0.5)
+    return next((name for name in similar if sorted(name) == sorted(found)), next(iter(similar), None))
 
 
 MOST_NAMED = 10  # the number of known names that a hint lists in full

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from .scores.rows import RowSet, Voids
-from .scores.scored import Scores
+from .scores.scored import LabelledScore, Scores, covers
 from .scores.warnings import Warned
 from .suite.model import Suite
 
 if TYPE_CHECKING:
+    from .tables.decision import Decisions
     from .tables.table import Table
 
 
@@ -35,6 +36,8 @@ class Result:
         planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
         notes: What the dataset and the metrics say about themselves.
         restricted: The scores over the images with some outcomes only, for each table that has `only`.
+        decisions: Which comparisons are decided, if the suite or the user asks for it.
+        until_decided: Whether the run was to stop when no comparison is undecided.
     """
 
     suite: Suite
@@ -49,15 +52,33 @@ class Result:
     planned: int = 0
     notes: Sequence[str] = ()
     restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
+    decisions: Decisions | None = None
+    until_decided: bool = False
+
+    @property
+    def decided_early(self) -> bool:
+        """Whether the run stopped before its last image, because no comparison was undecided."""
+        ended = self.decisions is not None and self.decisions.ended_at is not None
+        return self.until_decided and ended and len(self.selected) < self.planned
 
     @property
     def complete(self) -> bool:
-        """Whether all images were attacked and no score is void."""
-        return len(self.selected) >= self.planned and not any(score.void for score in self.scores)
+        """Whether all images were attacked, or as many as it takes to decide, and no score is void."""
+        attacked = len(self.selected) >= self.planned or self.decided_early
+        return attacked and not any(score.void for score in self.scores)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all scores as flat records, ready for a data frame."""
-        return [score.record() for score in self.scores]
+        """Return all scores as flat records, ready for a data frame.
+
+        Those of tables that count some images only come last. They have the field `subset`.
+        """
+        return [score.record() for score in (*self.scores, *self._restricted_scores())]
+
+    def _restricted_scores(self) -> Iterator[LabelledScore]:
+        """Yield the scores that tables with `only` show."""
+        for only, scores in self.restricted.items():
+            shown = [table.value for table in self.suite.tables if tuple(table.only) == only]
+            yield from (score for score in scores if any(covers(score.metric, value) for value in shown))
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
         """Return the per-image arrays of one metric under some labels.

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
 from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
-from .executors.dispatch import Dispatcher, Reasons
-from .planning.accuracy import accuracy_faults
-from .planning.jobs import PlannedJob
-from .planning.plan import make_plan, predictions_of
-from .planning.planner import clean_jobs, selected_jobs
+from .executors.dispatch import Dispatcher
+from .executors.precision import PrecisionChoice, find_precision
+from .planning.plan import make_plan
+from .planning.planner import selected_jobs
 from .planning.recipe_faults import recipe_faults
 from .planning.resolve import ResolvedSuite, resolve
-from .planning.selection import select
 from .planning.weights import missing_faults
 from .progress import Progress, Silent
 from .registry import Registry, discover
-from .reserved import PREDICTED
 from .result import Result
+from .runs.clean_images import CleanImages
 from .runs.folder import safe_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
+from .suite.decide import DECIDED, with_decision
 from .suite.load import load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
-from .types import Precision
 
 
 def resolve_suite(
@@ -40,16 +39,18 @@ def resolve_suite(
     registry: Registry | None = None,
     *,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     threads: int = 1,
     limit: int | None = None,
     remote: bool = False,
     with_images: bool = True,
 ) -> ResolvedSuite:
     """Resolve a suite for a device; see `planning.resolve.resolve`, and `find_device` for `device` and `remote`."""
+    found = find_device(device, remote)
+    chosen = find_precision(precision, found, threads, remote)
     return resolve(
-        suite, registry or discover(), device=find_device(device, remote), precision=precision, threads=threads,
-        limit=limit, with_images=with_images,
+        suite, registry or discover(), device=found, precision=chosen.precision, precision_reason=chosen.reason,
+        threads=threads, limit=limit, with_images=with_images,
     )  # fmt: skip
 
 
@@ -63,13 +64,16 @@ def run(
     executor_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: PrecisionChoice = "float32",
     threads: int = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
     limits: Limits = NO_LIMITS,
     strict: bool = False,
     warn: bool = True,
+    until: str | None = None,
+    alpha: float | None = None,
+    margin: float | str | None = None,
     on_round: Callable[[Result], None] | None = None,
 ) -> Result:
     """Run a suite and write `<out>/<suite>/<profile>/`. Results that the store `<out>/store` has are reused.
@@ -84,13 +88,17 @@ def run(
         executor_options: The executor's options, as `bench plugins executors` lists them.
         workers: The number of workers; by default the executor chooses it.
         device: auto, cpu, cuda, cuda:N or mps.
-        precision: The number type of the attacks' gradients.
+        precision: The number type of the attacks' gradients; auto is bfloat16 where torch computes it faster.
         threads: Threads of each worker.
         registry: The plugins; by default all that are installed.
         progress: Where progress is shown; by default nowhere.
         limits: Time and memory that a job may take before it is void.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
+        until: "decided" to stop when no comparison of a table with its baseline is undecided (`suite.decide`). The
+            number of images is then the largest one.
+        alpha: The probability that any comparison without a difference is ever decided, in place of the suite's.
+        margin: The margin of ties, such as "1pt", in place of the suite's.
         on_round: Called with the result so far, whenever the suite's attacks are complete on further images.
 
     Returns:
@@ -104,6 +112,7 @@ def run(
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     suite = suite if images is None else with_images(suite, images)
+    suite = with_decision(suite, until, alpha, margin)
     executor_instance, remote = make_executor(registry, executor, executor_options or {}, workers)
     resolved = resolve_suite(
         suite, registry, device=device, precision=precision, threads=threads, limit=limit, remote=remote
@@ -120,24 +129,24 @@ def run(
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
-    clean = clean_jobs(resolved)
     with closing(executor_instance):
-        clean_arrays, reasons = dispatcher.compute("clean images", clean)
-        stop_without_predictions(clean, reasons)
-        predictions = predictions_of(clean, clean_arrays)
-        classes = getattr(resolved.images, "class_count", None)
-        stop_at_faults(accuracy_faults(suite, predictions, resolved.images.labels, classes))
-        selection = select(resolved, predictions)
+        clean = CleanImages(resolved, dispatcher)
+        selection = clean.select()
         attacks = selected_jobs(resolved, selection)
         folder = out / safe_name(suite.name) / safe_name(suite.profile)
-        scorer = Scorer(resolved, folder, selection, published, clean, clean_arrays, reasons, attacks, warn)
+        scorer = Scorer(
+            resolved, folder, selection, published, clean.jobs, clean.rows, clean.reasons, attacks, warn,
+            until == DECIDED,
+        )  # fmt: skip
         rounds = Rounds(scorer, on_round)
         try:
             attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks, rounds)
+            clean.finish()
         except (KeyboardInterrupt, Interrupted, Incomplete) as stopped:
             save_complete_rounds(rounds, registry, stopped)
             raise
-    result = scorer.score(attack_arrays, attack_reasons, scorer.images)
+    scorer = replace(scorer, clean=clean.jobs, clean_rows=clean.rows, clean_reasons=clean.reasons)
+    result = scorer.score(attack_arrays, attack_reasons, rounds.images if rounds.stopped else scorer.images)
     save(result, scorer, registry)
     if on_round is not None:
         on_round(result)
@@ -204,16 +213,3 @@ def writable(out: Path) -> Path:
             return out
     except OSError as error:
         raise UsageError(Fault("--out", str(out), f"cannot write there: {error.strerror or error}")) from None
-
-
-def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:
-    """Raise Incomplete if a model has no predictions, because the images to attack are selected by them."""
-    failed = {
-        cell.target: reason
-        for job in jobs
-        for cell in job.cells
-        if cell.metric == PREDICTED and (reason := reasons.get((job.address, cell.key)))
-    }
-    if failed:
-        listed = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
-        raise Incomplete(f"the models' predictions failed: {listed}")

@@ -228,6 +228,7 @@ class Metric(Protocol):
     | `steps: Sequence[int]` | the steps that a metric with `step` observes; other rows are NaN | every step |
     | `scores: tuple[str, ...]` | the names of its scores, to check tables before a run | unchecked |
     | `labels: tuple[str, ...]` | the labels that its scores add | none |
+    | `by_step: Mapping[str, str]` | scores that choose a step, and for each the score with the label `step` | none |
     | `rows: tuple[str, ...]` | the names of the rows that plots may show | unchecked |
     | `notes: Sequence[str]` | what a plan and a run say about it, such as scores that it cannot have | none |
     """

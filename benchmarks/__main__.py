@@ -39,8 +39,16 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "bfloat16": (
         "Speed and outcomes with bfloat16",
-        "Attacks compute gradients in bfloat16; the results are evaluated in float32. The first table compares\n"
-        "success on the same images, the second speed.",
+        "With `--precision bfloat16`, attacks compute gradients in bfloat16; the results are evaluated in float32.\n"
+        "`--precision auto` chooses bfloat16 where torch computes it with kernels for AMX or AVX512-BF16, or on an\n"
+        "NVIDIA GPU from compute capability 8.0. A run's record, report and `bench show` name the choice and its\n"
+        "reason. The default is float32.\n\n"
+        "The first tables show what oneDNN reports of one gradient: the kernels, and the time of each part. Only\n"
+        "convolutions gain. ReLUs, pooling, sums and casts do not, and bound what any processor can gain. Then come\n"
+        "batch sizes and layouts side by side, steps of attacks, and the paired effect on success.\n\n"
+        "Nothing here is measured on a processor with AMX. A gain of 3 was the aim for AMX; whether it is reached is\n"
+        "not known. There, the kernels' names end in `amx` if torch uses its tiles, and the last line of each table\n"
+        "of parts says how much a processor could gain whose convolutions take no time.",
     ),
     "batch_sizes": (
         "Batch sizes",
@@ -59,9 +67,11 @@ SCRIPTS = {  # name -> title of its section, and what it measures
         "relative to plain batches, the third its memory.",
     ),
     "table1": (
-        "Table 1 against the machine's peak",
-        "`transfer_table1` on 25 images, from an empty store, against two lower bounds: its multiplications\n"
-        "at the speed of the fastest convolution, and its convolutions alone as torch computes them.",
+        "The first leaderboard, from nothing",
+        "`bench run transfer_table1` with an empty store: the time to the first attack, to the first table and to the\n"
+        "end. Its passes against two lower bounds: their multiplications at the speed of the fastest convolution,\n"
+        "and their convolutions alone as torch computes them. Then IR as the suite has it against the official\n"
+        "algorithm as published, one image at a time with 32 samples and 67 forwards, both on the whole machine.",
     ),
     "host": (
         "Overhead of planning, checking, storing and scoring",
@@ -78,8 +88,8 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "start_up": (
         "Start-up",
-        "The time of commands that need no tensors, against importing torch. `--against PATH` compares them with\n"
-        "another checkout.",
+        "The time of commands that need no tensors, and of the least that a first `bench run` can compute, against\n"
+        "importing torch. `--against PATH` compares them with another checkout.",
     ),
     "memory": (
         "Memory",

@@ -16,9 +16,11 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported: spinning threads ruin a shared machine
 
@@ -30,10 +32,10 @@ from torch.nn.functional import cross_entropy
 from bench_attacks.plugin import RECIPES
 from bench_core.executors.hardware import cpu_count
 from bench_core.executors.settings import worker_environment
+from bench_core.lean import lean
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
 from bench_models.embedded.networks import ARCHITECTURES
-from bench_models.lean.make import lean
 from benchmarks.peak import operations
 from benchmarks.side_by_side import compared, in_turns, report, setting
 
@@ -47,8 +49,8 @@ def examples(count: int, channels: int, side: int) -> Examples:
     return Examples(images, torch.arange(count) % 10, tuple(map(str, range(count))))
 
 
-def bench_interaction_step(model: nn.Module, given: Examples, grid: int) -> Callable[[], None]:
-    built = RECIPES["ir"].build(Budget("linf", EPS, ALPHA, 1), grid=grid, samples=SAMPLES, cells=CELLS)
+def bench_interaction_step(model: nn.Module, given: Examples, options: Mapping[str, Any]) -> Callable[[], None]:
+    built = RECIPES["ir"].build(Budget("linf", EPS, ALPHA, 1), **options)
 
     def run() -> None:
         for _ in built(model, given, ImageStreams(0, given.ids)):
@@ -100,19 +102,33 @@ def images_of(name: str) -> tuple[Examples, int]:
     return (examples(1, 3, 224), 16) if name == "resnet18" else (examples(8, 1, 28), 14)
 
 
-def step_of(contestant: str, name: str) -> Callable[[], None]:
+@dataclass(frozen=True)
+class Setup:
+    """What bench computes in one step: the options of `ir` and the number of images; None as the official algorithm."""
+
+    options: Mapping[str, Any] | None = None
+    images: int | None = None
+
+
+AS_OFFICIAL = Setup()
+
+
+def step_of(contestant: str, name: str, setup: Setup = AS_OFFICIAL) -> Callable[[], None]:
     """Return one step of a contestant, on `images_of` the network."""
     network = network_of(name)
     given, grid = images_of(name)
     if contestant == OURS:
-        return bench_interaction_step(lean(network), given, grid)
+        options = setup.options or {"grid": grid, "samples": SAMPLES, "cells": CELLS}
+        shape = given.images.shape
+        given = given if setup.images is None else examples(setup.images, shape[1], shape[2])
+        return bench_interaction_step(lean(network), given, options)
     return official_interaction_step(network.requires_grad_(contestant == PLAIN), given, grid)
 
 
-def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
+def serve(calls: Connection, contestant: str, name: str, threads: int, setup: Setup) -> None:
     """Run one step of a contestant for each call received. The main function of a process."""
     torch.set_num_threads(threads)
-    step = step_of(contestant, name)
+    step = step_of(contestant, name, setup)
     step()
     calls.send("warm")
     while calls.recv():
@@ -121,7 +137,9 @@ def serve(calls: Connection, contestant: str, name: str, threads: int) -> None:
 
 
 @contextmanager
-def team(contestant: str, name: str, processes: int, threads: int) -> Iterator[Callable[[], float]]:
+def team(
+    contestant: str, name: str, processes: int, threads: int, setup: Setup = AS_OFFICIAL
+) -> Iterator[Callable[[], float]]:
     """Yield a function that runs one step in every process, and returns the seconds per process until all are done."""
     context = multiprocessing.get_context("spawn")
     pipes, usual = [], dict(os.environ)
@@ -129,7 +147,7 @@ def team(contestant: str, name: str, processes: int, threads: int) -> Iterator[C
         os.environ.update(worker_environment(threads))  # as a worker of bench is started
     for _ in range(processes):
         here, there = context.Pipe()
-        context.Process(target=serve, args=(there, contestant, name, threads), daemon=True).start()
+        context.Process(target=serve, args=(there, contestant, name, threads, setup), daemon=True).start()
         pipes.append(here)
     os.environ.clear()
     os.environ.update(usual)

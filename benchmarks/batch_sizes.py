@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench_core.batches import at_once
-from bench_models.lean.make import lean
+from bench_core.lean import lean
 from benchmarks.attack_speed import images_of, network_of
 from benchmarks.side_by_side import compared, in_turns, report, setting
 

@@ -19,7 +19,7 @@ os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # so that compilation is
 import torch
 from tabulate import tabulate
 
-from bench_models.lean.make import lean
+from bench_core.lean import lean
 from benchmarks.attack_speed import network_of
 from benchmarks.batch_sizes import gradient
 from benchmarks.side_by_side import in_turns, quartiles, report, setting

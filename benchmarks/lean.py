@@ -1,6 +1,6 @@
 """What each optimisation of a network saves: `python -m benchmarks.lean`.
 
-Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_models.lean.make`; the
+Times the gradient of 63 inputs (interaction reduction on seven images) after each step of `bench_core.lean`; the
 backward pass of first convolutions; and a process with a worker's environment, in which the C library keeps freed
 memory, against one with the usual environment. Processor time, one thread.
 """
@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from bench_core.executors.settings import worker_environment
-from bench_models.lean.activations import activate_in_place, pool_before_activation
-from bench_models.lean.folding import fold_batch_norm
-from bench_models.lean.make import lean
-from bench_models.lean.thin_conv import ThinConv2d
+from bench_core.lean import lean
+from bench_core.lean.activations import activate_in_place, pool_before_activation
+from bench_core.lean.folding import fold_batch_norm
+from bench_core.lean.thin_conv import ThinConv2d
 from benchmarks.attack_speed import network_of
 from benchmarks.batch_sizes import gradient
 from benchmarks.side_by_side import compared, in_turns, report, setting

@@ -1,7 +1,8 @@
-"""What commands without tensors take, against Python and `import torch`: `python -m benchmarks.start_up`.
+"""What commands without much to compute take, against Python and `import torch`: `python -m benchmarks.start_up`.
 
 Processor time is that of the user and the system together, and is the one to compare on a busy machine. `bench show`
-prints a finished `transfer_table1` of random rows, as in `benchmarks.planner`. With `--against PATH` each command also
+prints a finished `transfer_table1` of random rows, as in `benchmarks.planner`. `bench run` computes the least that a
+run of it can: the clean images, and one step on one image. With `--against PATH` each command also
 runs the code of another checkout, in turns, with the packages that are installed here.
 """
 
@@ -22,6 +23,13 @@ from benchmarks.side_by_side import quartiles, report, setting
 TORCH = "python, import torch"
 FINISH = "from pathlib import Path; from benchmarks.planner import finish; finish(Path('finished'))"
 BENCH = ("-m", "bench_core.cli")
+FIRST_RUN = """
+import tempfile
+from bench_core.cli import main
+steps = [f"--set=budgets.{budget}.steps=1" for budget in ("linf", "l2")]
+with tempfile.TemporaryDirectory() as folder:
+    main(["run", "transfer_table1", "--limit=1", "--device=cpu", "--format=csv", f"--out={folder}", *steps])
+"""
 COMMANDS: Mapping[str, Sequence[str]] = {  # what is run in a folder with a finished transfer_table1
     "import bench_core": ("-c", "import bench_core"),
     "bench --help": (*BENCH, "--help"),
@@ -30,6 +38,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {  # what is run in a folder with a fini
     "bench plan transfer_table1": (*BENCH, "plan", "transfer_table1"),
     "bench plan transfer_table3": (*BENCH, "plan", "transfer_table3"),
     "bench show transfer_table1": (*BENCH, "show", "transfer_table1", "--out", "finished"),
+    "bench run, an empty store": ("-c", FIRST_RUN),
 }
 
 

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bench_core.suite.annotations import is_table, type_name
+from bench_core.suite.decide import DecideEntry
 from bench_core.suite.load import SET_BY_LOADING
 from bench_core.suite.model import (
     AttackEntry,
@@ -74,6 +75,7 @@ TABLES: dict[Table, str] = {
     TableEntry: "[[tables]]",
     ReferenceEntry: "[tables.reference]",
     GateEntry: "[gate]",
+    DecideEntry: "[decide]",
     BasePlotEntry: "[[plots]]",
 }
 
@@ -101,6 +103,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "tables": '[{ name = "main", rows = ["source"], columns = ["target"], value = "transfer.success" }]',
         "plots": '[{ name = "matrix", kind = "heatmap", value = "transfer.success" }]',
         "gate": '{ "transfer.success" = { better = "higher" } }',
+        "decide": '{ margin = "2pt" }',
     },
     BudgetEntry: {
         "norm": '"linf"',
@@ -154,6 +157,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "where": '{ table = "transfer_table1" }',
     },
     GateEntry: {"better": '"higher"', "margin": "0.02"},
+    DecideEntry: {"table": '"main"', "alpha": "0.01", "margin": '"2pt"', "fewest": "100"},
     BasePlotEntry: {
         "name": '"matrix"',
         "value": '"transfer.success"',
@@ -168,6 +172,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "x": '"strength"',
         "lines": '["source", "attack"]',
         "mean_over": '["target"]',
+        "baseline": '{ attack = "PGD" }',
         "format": '"percent"',
         "bars": '["source", "attack"]',
         "parts": '["order"]',

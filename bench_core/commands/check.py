@@ -22,7 +22,9 @@ def check(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the recipe. Repeatable.")
     ] = None,
-    rule: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Check only this rule. Repeatable.")] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Check only this rule; like is that of --like. Repeatable.")
+    ] = None,
     like: Annotated[
         str | None, typer.Option(metavar="ATTACK", help="Also compare an attack with this one, step by step.")
     ] = None,
@@ -53,7 +55,7 @@ def check(
     for subject in subjects(registry, offers(registry, name), options):
         extra = {rule.name: rule for rule in extra_rules} if subject.refuses() is None else {}
         candidates = [*({rule.name: rule for rule in applicable(subject)} | extra).values()]
-        selected = [r for r in candidates if not rule or r.name in (*rule, "all", "like")]
+        selected = [r for r in candidates if not rule or r.name in (*rule, "all")]
         results = [judge(subject, r) for r in selected]
         verdicts += results
         if results and not as_json:
@@ -69,6 +71,8 @@ def check_rule_names(rules: Iterable[str], known: set[str]) -> None:
     from ..errors import Fault, did_you_mean, stop_at_faults
 
     unknown = sorted(set(rules) - known)
+    if "like" in unknown:
+        stop_at_faults([Fault("--rule", "", "like compares with another attack (try --like ATTACK)")])
     stop_at_faults([Fault("--rule", "", f'unknown rule "{name}" {did_you_mean(name, known)}') for name in unknown])
 
 

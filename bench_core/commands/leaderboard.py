@@ -19,7 +19,10 @@ def leaderboard(
     by: Annotated[Literal["attack", "source", "target"], typer.Option(help="What to rank.")] = "attack",
     score: Annotated[
         str | None,
-        typer.Option(metavar="SCORE", help="The score to rank by. Defaults to that of the suite's first table."),
+        typer.Option(
+            metavar="SCORE",
+            help="The score to rank by, over all images. Defaults to what the suite's first table shows.",
+        ),
     ] = None,
     best: Annotated[
         Literal["max", "min"] | None,

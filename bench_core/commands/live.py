@@ -34,6 +34,22 @@ def images_text(result: Result) -> str:
     return f"{attacked} images" if attacked >= result.planned else f"{attacked} of {result.planned} images"
 
 
+def decided_text(result: Result) -> str:
+    """Return how many comparisons are decided after how many images, and how to go on."""
+    decisions = result.decisions
+    assert decisions is not None
+    if result.decided_early:
+        return f"stopped after {images_text(result)}: {decisions.counts()} (without --until, the rest is attacked too)"
+    text, undecided = f"{decisions.counts()} after {images_text(result)}", decisions.of("undecided")
+    needed = [decision.more for decision in undecided if decision.more is not None]
+    if not needed:
+        return text
+    size = result.suite.compute.micro_batch
+    wanted = -(-(len(result.selected) + max(needed)) // size) * size
+    which = "them" if len(needed) == len(undecided) else f"{len(needed)} of these"
+    return f"{text}; about {wanted} images would decide {which} (--images {wanted})"
+
+
 class RoundLines(Lines):
     """Plain lines for a file or a pipe."""
 
@@ -43,14 +59,19 @@ class RoundLines(Lines):
         from ..tables.headline import comparisons, headline_table
         from ..tables.sheet import cell_text
 
-        if len(result.selected) >= result.planned:
+        if len(result.selected) >= result.planned or result.decided_early:
             return
         table = headline_table(result.tables)
         rows = comparisons(table) if table else []
-        texts = [f"{row.name} {cell_text(row.cell, bool(table and table.percent), True)}" for row in rows[:NAMED]]
+        texts = [
+            f"{row.name} {cell_text(row.cell, bool(table and table.percent), True)}"
+            f"{f' {row.cell.decision}' if row.cell.decision else ''}"
+            for row in rows[:NAMED]
+        ]
         more = [f"{len(rows) - NAMED} more"] * (len(rows) > NAMED)
+        counts = f": {result.decisions.counts()}" if result.decisions else ""
         what = f": {table.header[-1]}: {'; '.join([*texts, *more])}" if table else ""
-        print(f"bench: {images_text(result)}{one_line(what)}", file=sys.stderr, flush=True)
+        print(f"bench: {images_text(result)}{counts}{one_line(what)}", file=sys.stderr, flush=True)
 
 
 def nothing() -> None:
@@ -118,5 +139,6 @@ class LiveView:
         room = max(3, height - 5)
         if len(lines) > room:
             lines = [*lines[:room], f"... {len(lines) - room} more lines"]
-        lines = [*lines, f"N = {images_text(result)}", ""]
+        counts = f": {result.decisions.counts()}" if result.decisions else ""
+        lines = [*lines, f"N = {images_text(result)}{counts}", ""]
         return [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]

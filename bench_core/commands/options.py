@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..types import Precision
+from ..executors.precision import PrecisionChoice
 
 RESULTS = Path("results")
 BASELINES = RESULTS / "baselines"
@@ -60,10 +60,10 @@ Device = Annotated[
     str, typer.Option(metavar="DEVICE", help="The device to compute on: auto, cpu, cuda, cuda:N or mps.")
 ]
 Precise = Annotated[
-    Precision,
+    PrecisionChoice,
     typer.Option(
-        help="The precision of the attacks' gradients. bfloat16 is faster but finds other perturbations. "
-        "Outcomes are always evaluated in float32."
+        help="The precision of the attacks' gradients. bfloat16 is faster but finds other perturbations. auto is "
+        "bfloat16 where torch computes it faster. Outcomes are always evaluated in float32."
     ),
 ]
 Threads = Annotated[

@@ -55,6 +55,14 @@ def print_headline(result: Result) -> None:
         print(no_commands("\n".join([*map(one_line, lines), ""])))
 
 
+def print_notes(result: Result) -> None:
+    """Print what a reader of a result must know besides its numbers."""
+    from ..errors import one_line
+
+    for note in result.notes:
+        print(f"bench: {one_line(note)}", file=sys.stderr)
+
+
 def save_plots(result: Result, registry: Registry) -> None:
     """Save the plots of a run and report where they are."""
     from ..errors import one_line

@@ -52,6 +52,7 @@ def plan(
     """
     from ..errors import Fault, UsageError
     from ..executors.devices import find_device
+    from ..executors.precision import find_precision
     from ..planning.describe import plan_record
     from ..planning.plan import make_plan
     from ..planning.recipe_faults import recipe_faults
@@ -67,9 +68,12 @@ def plan(
     registry = discover()
     show = printer(format, registry)
     loaded = load_suite(suite, profile, with_data(set_, data), recipe_faults(registry))
+    found = find_device(device)
+    chosen = find_precision(precision, found, threads)
     resolved = resolve(
         loaded if images is None else with_images(loaded, images),
-        registry, device=find_device(device), precision=precision, threads=threads, limit=limit,
+        registry, device=found, precision=chosen.precision, precision_reason=chosen.reason, threads=threads,
+        limit=limit,
     )  # fmt: skip
     if cost and resolved.images is None:
         message = f"cannot be estimated without images: {resolved.data_missing}"

@@ -37,6 +37,24 @@ def run(
     out: Out = RESULTS,
     images: Images = None,
     limit: Limit = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="decided",
+            help="Stop when every comparison with a baseline is decided, or tied. The number of images is then the "
+            "largest possible.",
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", help="The largest probability of deciding a comparison without a difference. Defaults to 0.05."
+        ),
+    ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="The difference below which a comparison is tied. Defaults to 1pt (0.01)."),
+    ] = None,
     data: Data = None,
     executor: Annotated[
         str, typer.Option(metavar="NAME", help="What runs the jobs: local, inline, ray, or a plugin's executor.")
@@ -87,8 +105,8 @@ def run(
     from ..run_suite import run as run_suite
     from ..suite.load import load_suite
     from ..tables.sheet import sheet_of
-    from .live import run_view
-    from .output import print_headline, printer, save_plots
+    from .live import decided_text, run_view
+    from .output import print_headline, print_notes, printer, save_plots
 
     registry = discover()
     show, view = printer(format, registry, ci), run_view()
@@ -97,14 +115,16 @@ def run(
         out=out, images=images, limit=limit, executor=executor,
         executor_options=executor_options(executor_option, address),
         workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=view,
-        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings, on_round=view.on_round,
+        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
+        until=until, alpha=alpha, margin=margin, on_round=view.on_round,
     )  # fmt: skip
     first_only = format == "terminal"  # a program that reads another format needs all tables
     if first_only:
         print_headline(result)
     show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
-    for note in result.notes:
-        print(f"bench: {one_line(note)}", file=sys.stderr)
+    if result.decisions is not None:
+        print(f"bench: {one_line(decided_text(result))}", file=sys.stderr)
+    print_notes(result)
     folder = one_line(shlex.quote(str(result.folder)))
     rest = len(result.tables) - 1 if first_only else 0
     more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""

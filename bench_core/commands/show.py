@@ -38,7 +38,7 @@ def show(
     from ..runs.scoring import pivots
     from ..tables.sheet import sheet_of
     from ..tables.views import beside_published
-    from .output import print_headline, printer, save_plots
+    from .output import print_headline, print_notes, printer, save_plots
 
     folder = Path(suite)
     if not (folder / RECORD_FILE).is_file():
@@ -50,6 +50,7 @@ def show(
     if format == "terminal" and by is None:
         print_headline(result)
     print_sheets([sheet_of(beside_published(table) if reference else table) for table in tables])
+    print_notes(result)
     if plots:
         save_plots(result, registry)
 

@@ -22,7 +22,7 @@ from .shares import StageShares
 from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
-OnRound = Callable[[int, CellRows, Reasons], None]  # the number of complete rounds, and what is known of them
+OnRound = Callable[[int, CellRows, Reasons], bool]  # gets the number of complete rounds, and what is known of them
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Dispatcher:
         """Return the rows of all jobs, and for void cells the reasons.
 
         Jobs are computed round by round, without a barrier between rounds. When all jobs of the first rounds have
-        finished or failed, `on_round` is called with the number of these rounds, and the rows and reasons so far.
-        Failed jobs are retried after all rounds.
+        finished or failed, `on_round` is called with the number of these rounds, and the rows and reasons so far. If it
+        returns true, no further round is computed. Failed jobs are retried after all rounds.
 
         A failed metric or target voids its own cells only, although all cells of a job are computed in one pass: a
         failed job is retried without its metrics and, if that succeeds, in parts (see `_Pending.parts`).
@@ -117,12 +117,20 @@ class Dispatcher:
         pending: _Pending,
         on_round: OnRound | None = None,
     ) -> dict[str, Outcome]:
-        """Compute the wanted cells of each address; return the outcomes of those that failed."""
+        """Compute the wanted cells of each address; return the outcomes of those that failed.
+
+        If `on_round` stops the stage, these are the failed jobs of the complete rounds.
+        """
         failed: dict[str, Outcome] = {}
         rounds = _Rounds({address: jobs[0].round for address, jobs in pending.jobs.items()}, wanted)
-        if rounds.newly_complete() and on_round is not None:
-            on_round(rounds.complete, pending.rows, {})
-        if not wanted:
+
+        def stopped() -> bool:
+            """Report rounds that are newly complete. Return whether to stop."""
+            if not rounds.newly_complete() or on_round is None:
+                return False
+            return on_round(rounds.complete, pending.rows, reasons_of(failed, wanted))
+
+        if stopped() or not wanted:
             return failed
         passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
         # the most expensive of a round first, so that no worker starts an ensemble when nothing else is left
@@ -154,8 +162,8 @@ class Dispatcher:
                     raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")
                 shares.finish(address)
                 rounds.finish(address)
-                if rounds.newly_complete() and on_round is not None:
-                    on_round(rounds.complete, pending.rows, reasons_of(failed, wanted))
+                if stopped():
+                    return {address: outcome for address, outcome in failed.items() if rounds.has_completed(address)}
         return failed
 
     def _is_stored(self, task: Task) -> bool:
@@ -221,6 +229,10 @@ class _Rounds:
     def finish(self, address: str) -> None:
         """Count a job as finished or failed."""
         self.left[self.number[address]] -= 1
+
+    def has_completed(self, address: str) -> bool:
+        """Return whether the round of a job is complete, like all before it."""
+        return self.number[address] < self.complete
 
     def newly_complete(self) -> bool:
         """Count the rounds that are complete, like all before them. Return whether there are more than before."""

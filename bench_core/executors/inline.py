@@ -49,6 +49,7 @@ class Inline:
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         import torch
 
+        from ..worker.guard import set_deterministic
         from ..worker.job import Worker
 
         worker = Worker(self.registry)
@@ -61,5 +62,5 @@ class Inline:
                 yield attempt(worker, task, partial(queue.report, task.address))
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            set_deterministic(deterministic, warn_only)
             torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

@@ -17,12 +17,14 @@ from ..types import Json
 from . import Outcome, Task
 from .hardware import cpu_count
 from .ray_cluster import LOCAL, Request, capacity, check_capacity, connect, first_line, import_ray, local_gpus
+from .ray_shares import RayShares
 from .ray_worker import RayWorker, differences, plugins
 from .settings import worker_environment
 from .tasks import POLL_SECONDS, TaskQueue
 
 ATTEMPTS = 3  # a task during which this number of workers died is void
 WAIT_SECONDS = 5.0
+SHARE_SECONDS = 1.0  # between two looks at the shares of tasks that are done
 NOTICE_SECONDS = 20.0  # without progress, until a notice is printed that workers wait for a free place
 
 
@@ -113,10 +115,12 @@ class _Scheduler:
         self.deaths: Counter[str] = Counter()
         self.failed_starts = 0
         self.pending: dict[Any, tuple[Any, Task | None]] = {}
+        self.shares: RayShares | None = None
         self.idle_seconds = 0.0
         self.notified = False
 
     def outcomes(self) -> Iterator[Outcome]:
+        self.shares = RayShares(self.ray)
         room = self.executor.worker_count or capacity(self.ray.nodes(), self.request)
         count = min(room, len(self.queue))
         while len(self.executor.workers) < count:
@@ -126,7 +130,7 @@ class _Scheduler:
             if not self.pending:  # other runs compute what is left
                 time.sleep(POLL_SECONDS)
                 continue
-            ready, _ = self.ray.wait(list(self.pending), num_returns=1, timeout=WAIT_SECONDS)
+            ready = self.wait()
             if not ready and self.no_node_left():
                 reason = f"no node is left in the cluster that has {self.request}"
                 yield from (Outcome(task.address, reason=reason) for task in (*self.lost, *self.queue.drain()))
@@ -135,6 +139,16 @@ class _Scheduler:
                 outcome = self.receive(reference)
                 if outcome is not None:
                     yield outcome
+
+    def wait(self) -> list[Any]:
+        """Return what is ready within `WAIT_SECONDS`, and report the shares of the tasks meanwhile."""
+        for _ in range(round(WAIT_SECONDS / SHARE_SECONDS)):
+            ready, _ = self.ray.wait(list(self.pending), num_returns=1, timeout=SHARE_SECONDS)
+            if self.shares:
+                self.shares.report_to(self.queue.report)
+            if ready:
+                return list(ready)
+        return []
 
     def assign(self) -> None:
         """Start the new workers, and pass each idle one its next task."""
@@ -149,7 +163,7 @@ class _Scheduler:
                 continue
             task = self.lost.popleft() if self.lost else self.queue.take()
             if task is not None:
-                self.pending[worker.compute.remote(task)] = worker, task
+                self.pending[worker.compute.remote(task, self.shares and self.shares.actor)] = worker, task
 
     def receive(self, reference: Any) -> Outcome | None:
         """Return the outcome of a task. None if a worker has started, or if the task is retried.
@@ -221,3 +235,5 @@ class _Scheduler:
         for worker, _ in self.pending.values():
             self.executor.remove_worker(worker)
         self.pending.clear()
+        if self.shares:
+            self.shares.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import Outcome, Task
 
@@ -55,10 +55,15 @@ class RayWorker:
             unavailable={plugin.plugin: plugin.reason for plugin in registry.unavailable},
         )
 
-    def compute(self, task: Task) -> Outcome:
+    def compute(self, task: Task, collector: Any) -> Outcome:
+        """Compute a task. `collector` is the handle of the actor that gets the share that is done, if any."""
         from .inline import attempt
 
-        return attempt(self.worker, task)
+        def report(share: float) -> None:
+            if collector is not None:
+                collector.put.remote(task.address, share)
+
+        return attempt(self.worker, task, report)
 
 
 def plugins(registry: Registry) -> dict[str, str]:

@@ -23,7 +23,9 @@ from ..suite.outputs import GateEntry
 from ..types import Json
 
 THREAT = ("budgets", "loss", "random_start", "targeted", "quantise")
-NOT_IN_FINGERPRINT = ("name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations")
+NOT_IN_FINGERPRINT = (
+    "name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations", "decide",
+)  # fmt: skip
 WHOLE_DATASET = "dataset"
 DIGITS = 4  # significant digits in a baseline of values other than 0 and 1
 ID_DIGITS = 16  # digits in a baseline of the digest of an image

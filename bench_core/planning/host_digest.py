@@ -8,12 +8,14 @@ from pathlib import Path
 from ..digests import digest, folder_digest
 
 HERE = Path(__file__).parents[1]
+FOLDERS = ("worker", "lean")
 SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_mean", "donors")
 
 
 def host_files() -> tuple[Path, ...]:
-    """Return the files whose code can change a result: the package `worker`, and what it shares with plugins."""
-    return (*sorted((HERE / "worker").rglob("*.py")), *(HERE / f"{name}.py" for name in SHARED))
+    """Return the files whose code can change a result: the package `worker`, and what the host shares with plugins."""
+    folders = (path for name in FOLDERS for path in sorted((HERE / name).rglob("*.py")))
+    return (*folders, *(HERE / f"{name}.py" for name in SHARED))
 
 
 @cache

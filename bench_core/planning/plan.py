@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from ..store import Store
 from .jobs import Cell, PlannedJob
 from .planner import clean_jobs, selected_jobs
 from .resolve import ResolvedSuite
-from .selection import Selection, first_images, select
+from .selection import Selection, first_images, select, suffices
 
 CellRows = dict[str, dict[str, dict[str, NDArray[Any]]]]  # address -> cell -> row -> array
 
@@ -55,13 +56,33 @@ def make_plan(resolved: ResolvedSuite, store: Store) -> Plan:
         return Plan(resolved, None, [], {})
     clean = clean_jobs(resolved)
     stored = stored_cells(clean, store)
-    selection = None
-    if all(cell.key in stored[job.address] for job, cell in _predictions(clean)):
-        found: CellRows = {job.address: store.get(job.address) for job in clean}
-        if all(cell.key in found[job.address] for job, cell in _predictions(clean)):
-            selection = select(resolved, predictions_of(clean, found))
+    predictions = _stored_predictions(clean, stored, store)
+    selection = select(resolved, predictions) if suffices(resolved, predictions) else None
     selected = selected_jobs(resolved, selection or first_images(resolved))
     return Plan(resolved, selection, clean + selected, stored | stored_cells(selected, store))
+
+
+def blocks_of(jobs: Sequence[PlannedJob]) -> list[list[PlannedJob]]:
+    """Return the jobs over the dataset by their images, in the dataset's order."""
+    blocks = defaultdict[int, list[PlannedJob]](list)
+    for job in jobs:
+        blocks[job.round].append(job)
+    return [blocks[number] for number in sorted(blocks)]
+
+
+def _stored_predictions(
+    clean: Sequence[PlannedJob], stored: Mapping[str, set[str]], store: Store
+) -> dict[str, list[int]]:
+    """Return the stored predictions of all models, as far as there are those of every image from the first on."""
+    jobs, found = list[PlannedJob](), CellRows()
+    for block in blocks_of(clean):
+        if not all(cell.key in stored[job.address] for job, cell in _predictions(block)):
+            break
+        rows = {job.address: store.get(job.address) for job in block}
+        if not all(cell.key in rows[job.address] for job, cell in _predictions(block)):
+            break  # an entry of the store is damaged
+        jobs, found = [*jobs, *block], {**found, **rows}
+    return predictions_of(jobs, found)
 
 
 def _predictions(jobs: Sequence[PlannedJob]) -> list[tuple[PlannedJob, Cell]]:
@@ -69,7 +90,7 @@ def _predictions(jobs: Sequence[PlannedJob]) -> list[tuple[PlannedJob, Cell]]:
 
 
 def predictions_of(jobs: Sequence[PlannedJob], found: CellRows) -> dict[str, list[int]]:
-    """Return the class that each model predicts for every image of the dataset, by the model's label."""
+    """Return the class that each model predicts for every image of the jobs, by the model's label."""
     predictions: dict[str, list[int]] = {}
     for job, cell in _predictions(jobs):
         if cell.target:

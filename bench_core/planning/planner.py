@@ -45,7 +45,7 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
         metrics = [(PREDICTION.recipe, PREDICTION, 1.0), *_clean_metrics(resolved, model, "all")]
         examination = (EXAMINATION.recipe, EXAMINATION, 1.0)
         jobs += _clean_jobs(resolved, parts[:1], model, [examination, *metrics])
-        jobs += _clean_jobs(resolved, parts[1:], model, metrics)
+        jobs += _clean_jobs(resolved, parts[1:], model, metrics, first=1)
     return jobs
 
 
@@ -86,14 +86,14 @@ def _clean_metrics(resolved: ResolvedSuite, model: str, over: str) -> list[Clean
 
 
 def _clean_jobs(
-    resolved: ResolvedSuite, parts: Sequence[Batch], model: str, metrics: Sequence[CleanMetric]
+    resolved: ResolvedSuite, parts: Sequence[Batch], model: str, metrics: Sequence[CleanMetric], first: int = 0
 ) -> Iterator[PlannedJob]:
     spec = resolved.models[model]
     observations = [observation(metric, model, spec) for _, metric, _ in metrics]
     cells = tuple(Cell(item.key, label, model) for item, (label, _, _) in zip(observations, metrics, strict=True))
     forwards = 1 + sum(forwards - 1 for _, _, forwards in metrics)  # all share one forward of the clean images
     unique = _unique(observations)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts, first):
         job = CleanJob(part, {model: spec}, unique, resolved.suite.seed, resolved.environment, resolved.host)
         yield PlannedJob(job, cells, {"target": model}, evaluations=forwards * len(part), round=number)
 

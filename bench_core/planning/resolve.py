@@ -42,6 +42,7 @@ class ResolvedSuite:
         weights: The files that each model is loaded from, by its label.
         attacks: The attacks by the labels of attack, source and budget.
         images: The dataset; None if it is not on this machine, for the reason `data_missing`.
+        precision_reason: Why `--precision auto` has chosen the number type of the attacks' gradients; empty without it.
     """
 
     suite: Suite
@@ -56,6 +57,7 @@ class ResolvedSuite:
     data: DatasetSpec | None = None
     images: Images | None = None
     data_missing: str = ""
+    precision_reason: str = ""
 
     @cached_property
     def metrics(self) -> list[MetricUse]:
@@ -72,11 +74,19 @@ class ResolvedSuite:
         return missing_weights(self.weights)
 
     @property
+    def precision(self) -> str:
+        """The number type of the attacks' gradients, and why it was chosen."""
+        reason = f" (auto: {self.precision_reason})" if self.precision_reason else ""
+        return f"{self.environment.dtype}{reason}"
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What the dataset and the metrics say about themselves."""
+        """What a reader must know: a chosen or unusual number type, and what dataset and metrics say of themselves."""
+        worth_noting = self.precision_reason or self.environment.dtype != "float32"
+        gradients = [f"the attacks' gradients: {self.precision}"] if worth_noting else []
         of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
         images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
-        return (*images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
+        return (*gradients, *images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 
     @property
     def count(self) -> int:
@@ -99,6 +109,7 @@ def resolve(
     *,
     device: str = "cpu",
     precision: Precision = "float32",
+    precision_reason: str = "",
     threads: int = 1,
     limit: int | None = None,
     with_images: bool = True,
@@ -110,6 +121,7 @@ def resolve(
         registry: Where its names are looked up.
         device: The name of the device that computes results, as torch names it.
         precision: The number type of the attacks' gradients.
+        precision_reason: Why it was chosen; empty if the user has named it.
         threads: Threads of each worker.
         limit: The largest number of images to attack.
         with_images: Whether to open the dataset.
@@ -118,6 +130,7 @@ def resolve(
         UsageError: with all faults of the suite.
     """
     resolved = ResolvedSuite(suite, registry, environment(device, precision, threads), host_digest(), limit)
+    resolved.precision_reason = precision_reason
     models = ModelResolver(suite, registry)
     models.resolve_all()
     resolved.models, resolved.weights = models.models, models.weights

@@ -38,12 +38,42 @@ def first_images(resolved: ResolvedSuite) -> Selection:
     return Selection(indices, tuple(resolved.images.ids[i] for i in indices))
 
 
-def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) -> Selection:
-    """Select the first images, in the dataset's order, that the suite's rule admits.
+def admitted(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the positions of the classified images that the suite's rule admits, in the dataset's order.
 
     Args:
         resolved: The suite, with its images.
-        predictions: The class that each model predicts for every image of the dataset, by the model's label.
+        predictions: The class that each model predicts for the first images of the dataset, by the model's label.
+    """
+    assert resolved.images is not None
+    models, known = resolved.suite.choosing_models, count_classified(predictions)
+    return [
+        index
+        for index, label in enumerate(resolved.images.labels[:known])
+        if all(predictions[model][index] == label for model in models)
+    ]
+
+
+def count_classified(predictions: Mapping[str, Sequence[int]]) -> int:
+    """Return the number of images that every model has classified."""
+    return min(map(len, predictions.values()), default=0)
+
+
+def suffices(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) -> bool:
+    """Return whether enough images are classified to select those to attack."""
+    assert resolved.images is not None
+    all_classified = count_classified(predictions) == len(resolved.images.ids)
+    return all_classified or len(admitted(resolved, predictions)) >= resolved.count
+
+
+def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) -> Selection:
+    """Select the first images, in the dataset's order, that the suite's rule admits.
+
+    The predictions may be of the first images only, if they suffice (see `suffices`): the selection is the same.
+
+    Args:
+        resolved: The suite, with its images.
+        predictions: The class that each model predicts for the first images of the dataset, by the model's label.
 
     Raises:
         UsageError: if no image is admitted, or the list has another digest than the one that the suite pins.
@@ -51,12 +81,7 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     assert resolved.images is not None
     suite, images = resolved.suite, resolved.images
     models = suite.choosing_models
-    admitted = [
-        index
-        for index, label in enumerate(images.labels)
-        if all(predictions[model][index] == label for model in models)
-    ]
-    indices = tuple(admitted[: resolved.count])
+    indices = tuple(admitted(resolved, predictions)[: resolved.count])
     selection = Selection(indices, tuple(images.ids[i] for i in indices))
     if not indices:
         reason = "the dataset has no image to attack"

@@ -25,6 +25,7 @@ from ..suite.plot_entries import (
     ScatterPlotEntry,
     StackedPlotEntry,
 )
+from .differences import differences
 from .heatmap import draw_heatmap
 from .histogram import draw_histogram
 from .lines import draw_lines
@@ -70,24 +71,28 @@ def draw_all(result: Result, registry: Registry | None) -> list[Path]:
     return files
 
 
-def draw(result: Result, plot: PlotEntry, registry: Registry | None = None) -> Figure:
+def draw(result: Result, plot: PlotEntry, registry: Registry | None = None, titled: bool = True) -> Figure:
     """Draw one plot.
 
     Args:
         result: The run.
         plot: The suite's entry.
         registry: The installed plugins; they are discovered by default.
+        titled: Whether the title is in the figure.
 
     Raises:
-        ValueError: The plot's dimensions do not distinguish its scores.
+        ValueError: The plot's dimensions do not distinguish its scores, or no score can be paired with the baseline.
         UsageError: The clean images, which maps need, are not on this machine.
     """
-    title = plot.title or result.suite.title
+    title = (plot.title or result.suite.title) if titled else ""
+    scores = result.scores
+    if isinstance(plot, HeatmapPlotEntry | CurvesPlotEntry) and plot.baseline:
+        scores = differences(scores, plot.value, plot.baseline, result.suite.swept)
     match plot:
         case HeatmapPlotEntry():
-            return draw_heatmap(result.scores, plot, title)
+            return draw_heatmap(scores, plot, title)
         case CurvesPlotEntry():
-            return draw_lines(result.scores, plot, title)
+            return draw_lines(scores, plot, title)
         case ParetoPlotEntry():
             return draw_pareto(result.scores, plot, title)
         case StackedPlotEntry():

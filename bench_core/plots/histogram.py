@@ -37,7 +37,7 @@ def draw_histogram(rows: Sequence[RowSet], plot: HistogramPlotEntry, title: str)
     values = np.concatenate([row.arrays[name].ravel() for row in rows if _is_drawn(row, plot)] or [np.zeros(1)])
     low, high = np.quantile(values, [(1 - SHOWN) / 2, (1 + SHOWN) / 2])
     edges = np.linspace(float(low), float(high) if high > low else float(low) + 1, plot.bins + 1)
-    figure, axes = panels(list(by_panel), (3.0, 2.4))
+    figure, axes = panels(list(by_panel), plot.panels, (3.0, 2.4))
     legend: dict[str, Any] = {}
     counts = []
     for key, members in by_panel.items():

@@ -19,12 +19,18 @@ NARROWEST = 4.8  # inches; the notes need the room
 
 
 def panels(
-    keys: Sequence[Key], size: tuple[float, float] = PANEL, share: bool = True, single: float = 1.7
+    keys: Sequence[Key],
+    dimensions: Sequence[str],
+    size: tuple[float, float] = PANEL,
+    share: bool = True,
+    single: float = 1.7,
 ) -> tuple[Figure, dict[Key, Axes]]:
     """Build a figure with axes for each key.
 
     Args:
-        keys: The panels' labels. Keys of two labels make a grid; keys of one label fill rows that fit a page.
+        keys: The panels' labels. Keys of two labels make a grid, unless a panel takes a whole row; others fill rows
+            that fit a page.
+        dimensions: The names of these labels.
         size: Width and height of a panel, in inches.
         share: Whether all panels have the same ranges on their axes.
         single: The factor by which a panel is larger if it is the only one.
@@ -34,7 +40,7 @@ def panels(
     """
     keys = list(dict.fromkeys(keys)) or [()]
     wrap = max(1, int(WIDEST / size[0]))
-    is_grid = len(keys[0]) == 2
+    is_grid = len(keys[0]) == 2 and wrap > 1
     rows_of = list(dict.fromkeys(key[0] for key in keys)) if is_grid else []
     columns_of = list(dict.fromkeys(key[1] for key in keys)) if is_grid else []
     columns = len(columns_of) if is_grid else min(wrap, len(keys))
@@ -43,11 +49,12 @@ def panels(
     inches = max(NARROWEST, size[0] * columns * scale + 0.6), size[1] * rows * scale + 1.2
     figure = Figure(figsize=inches, layout="constrained")
     grid = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False)
+    joint = " → " if list(dimensions) == ["source", "target"] else ", "
     axes_of = {}
     for index, key in enumerate(keys):
         row, column = (rows_of.index(key[0]), columns_of.index(key[1])) if is_grid else divmod(index, columns)
         axes_of[key] = grid[row][column]
-        axes_of[key].set_title(" → ".join(map(text, key)), loc="left")
+        axes_of[key].set_title(joint.join(map(text, key)), loc="left")
     for axes in grid.flat:
         if axes not in axes_of.values():
             axes.set_visible(False)
@@ -76,7 +83,7 @@ def finish(
 
     Args:
         figure: The figure.
-        title: The title.
+        title: The title; empty for none.
         notes: Lines of the footnote; empty ones are left out.
         x: The label of the horizontal axis.
         y: The label of the vertical axis.
@@ -91,7 +98,7 @@ def finish(
             title_fontproperties={"weight": "bold", "size": 9}, alignment="left",
         )  # fmt: skip
         above.get_title().set_multialignment("left")
-    else:
+    elif heading:
         figure.suptitle(heading, fontsize=9, fontweight="bold", x=0.01, ha="left")
     if y:
         figure.supylabel(y, fontsize=8)

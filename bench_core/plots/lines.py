@@ -14,17 +14,20 @@ from matplotlib.ticker import MaxNLocator
 from ..scores.scored import LabelledScore, Scores
 from ..suite.plot_entries import CurvesPlotEntry, SweepPlotEntry
 from .layout import finish, mark_white_boxes, panels
-from .series import Point, count_text, drawable, grouped, line, numeric, value_axis
+from .series import Point, count_text, difference_note, drawable, grouped, line, mean_note, numeric, value_axis
 from .style import Look, look, text
 
+ZERO_COLOUR = "#767676"
 SHIFT = 0.008  # of the width of a line
 
 
 def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
     """Draw scores against a numeric label, with a line for each label of `lines`.
 
+    Axes with negative values or differences have a line at zero.
+
     Args:
-        scores: The scores of a run.
+        scores: The scores of a run; if the plot has a baseline, their differences from it.
         plot: The suite's entry.
         title: The title.
 
@@ -34,10 +37,11 @@ def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
     chosen = drawable(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
     names = list(grouped(chosen, plot.lines))
-    figure, axes = panels(list(by_panel))
+    figure, axes = panels(list(by_panel), plot.panels)
     legend: dict[str, Any] = {}
     counts: list[int] = []
     sweep = isinstance(plot, SweepPlotEntry)
+    negative = False
     for key, members in by_panel.items():
         for name, group in grouped(members, plot.lines).items():
             placed = [score for score in group if numeric(score.labels.get(plot.x, "")) is not None]
@@ -47,15 +51,19 @@ def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
                 points = _shifted(points, names.index(name))
             if points:
                 counts += [point.n for point in points]
+                negative = negative or any(min(point.value, point.low) < 0 for point in points)
                 artist = (error_bars if sweep else band)(axes[key], points, look(names.index(name)), plot.format)
                 legend.setdefault(" ".join(map(text, name)), artist)
         if not sweep:
             integer = all((numeric(score.labels.get(plot.x, "")) or 0.0).is_integer() for score in members)
             axes[key].xaxis.set_major_locator(MaxNLocator(5, integer=integer))
-    over = f"; mean over the black-box {' and '.join(plot.mean_over)}s" if plot.mean_over else ""
-    note = f"{count_text(counts)}{over}; {'bars' if sweep else 'bands'}: 95% intervals"
-    y = value_axis(plot.value_label or plot.value, plot.format)
-    notes = [note, mark_white_boxes(axes, by_panel, bool(plot.mean_over))]
+    for panel in axes.values():
+        if plot.baseline or negative:
+            panel.axhline(0, color=ZERO_COLOUR, linewidth=0.8, zorder=0.5)
+    parts = [count_text(counts), mean_note(plot.mean_over), f"{'bars' if sweep else 'bands'}: 95% intervals"]
+    y = value_axis(plot.value_label or plot.value, plot.format, plot.baseline)
+    relation = mark_white_boxes(axes, by_panel, bool(plot.mean_over))
+    notes = ["; ".join(filter(None, parts)), difference_note(plot.baseline), relation]
     finish(figure, title, notes, plot.x_label or plot.x, y, legend)
     return figure
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..scores.rows import RowSet
 from ..suite.plot_entries import MapsPlotEntry
+from .contrast import ink
 from .layout import finish
 from .rows import grouped_rows
 from .series import count_text
@@ -22,6 +23,7 @@ from .style import text
 
 SIDE = 1.25  # of a map, in inches
 SHADES = "PuOr_r"  # not distinct in grey, so the strongest cells carry their sign as well
+FAINT, OVERLAID = 0.45, 0.6  # opacity of an image below a map, and of the map
 SATURATION = 0.98  # quantile of the absolute values at which the colours saturate
 
 
@@ -58,9 +60,9 @@ def draw_maps(rows: Sequence[RowSet], plot: MapsPlotEntry, clean: NDArray[np.flo
     for row, (key, values) in zip(grid[1:], maps.items(), strict=False):
         row[0].set_ylabel("\n".join(map(text, key)), rotation=0, ha="right", va="center")
         for column in range(shown):
-            _image(row[column], clean[column], faint=True)
-            _overlay(row[column], values[column], limit, clean.shape[-2:])
-        _overlay(row[shown], values.mean(0), mean_limit, clean.shape[-2:], opaque=True)
+            below = _image(row[column], clean[column], faint=True)
+            _overlay(row[column], values[column], limit, clean.shape[-2:], below)
+        _overlay(row[shown], values.mean(0), mean_limit, clean.shape[-2:])
     if maps:
         grid[1][shown].set_title("mean of all images")
     for axes in grid.flat:
@@ -86,16 +88,29 @@ def as_squares(values: NDArray[Any]) -> NDArray[np.float64]:
     return flat.reshape(len(flat), side, side)
 
 
-def _image(axes: Axes, image: NDArray[np.float32], faint: bool = False) -> None:
+def _image(axes: Axes, image: NDArray[np.float32], faint: bool = False) -> NDArray[np.float64]:
+    """Draw an image, faint below a map; return the drawn colours [h, w, 3]."""
     pixels = image.transpose(1, 2, 0) if len(image) == 3 else 1 - image.mean(0)
-    axes.imshow(pixels, cmap="Greys_r", vmin=0, vmax=1, alpha=0.45 if faint else 1)
+    opacity = FAINT if faint else 1.0
+    axes.imshow(pixels, cmap="Greys_r", vmin=0, vmax=1, alpha=opacity)
+    colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+    return 1 - opacity * (1 - np.clip(colours.astype(np.float64), 0, 1))
 
 
-def _overlay(axes: Axes, values: NDArray[np.float64], limit: float, size: Sequence[int], opaque: bool = False) -> None:
+def _overlay(
+    axes: Axes, values: NDArray[np.float64], limit: float, size: Sequence[int], below: NDArray[np.float64] | None = None
+) -> None:
+    """Draw a map, transparent if there are colours [h, w, 3] `below` it, with the sign of its strongest cells."""
     height, width = size
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    axes.imshow(values, cmap=SHADES, norm=TwoSlopeNorm(0, -limit, limit), extent=extent, alpha=1.0 if opaque else 0.6)
+    norm = TwoSlopeNorm(0, -limit, limit)
+    shades = ScalarMappable(norm, SHADES)
+    opacity = 1.0 if below is None else OVERLAID
+    axes.imshow(values, cmap=SHADES, norm=norm, extent=extent, alpha=opacity)
     rows, columns = values.shape
     for row, column in zip(*np.nonzero(np.abs(values) > 0.5 * limit), strict=True):
-        x, y = (column + 0.5) * width / columns - 0.5, (row + 0.5) * height / rows - 0.5
-        axes.text(x, y, "+" if values[row, column] > 0 else "-", ha="center", va="center", fontsize=5)
+        y, x = (row + 0.5) * height / rows - 0.5, (column + 0.5) * width / columns - 0.5
+        shade = np.array(shades.to_rgba(values[row, column])[:3])
+        if below is not None:
+            shade = opacity * shade + (1 - opacity) * below[min(round(y), height - 1), min(round(x), width - 1)]
+        axes.text(x, y, "+" if values[row, column] > 0 else "-", ha="center", va="center", fontsize=5, color=ink(shade))

@@ -15,7 +15,7 @@ from ..scores.scored import LabelledScore, Scores
 from ..suite.plot_entries import ParetoPlotEntry
 from .layout import finish, mark_white_boxes, panels
 from .lines import band, check_distinct_points, error_bars
-from .series import Point, averaged, count_text, drawable, grouped, numeric, point, value_axis
+from .series import Point, averaged, count_text, drawable, grouped, mean_note, numeric, point, value_axis
 from .style import look, text
 
 STEP = "step"
@@ -36,7 +36,7 @@ def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
     cost = passes(scores)
     chosen = [score for score in drawable(scores, plot.value, plot.where) if attack_of(score) in cost]
     by_panel, names = grouped(chosen, plot.panels), list(grouped(chosen, plot.lines))
-    figure, axes = panels(list(by_panel))
+    figure, axes = panels(list(by_panel), plot.panels)
     legend: dict[str, Any] = {}
     counts: list[int] = []
     for key, members in by_panel.items():
@@ -55,17 +55,14 @@ def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
         axes[key].xaxis.set_major_locator(LogLocator(10, (1, 2, 5), numticks=9))
         axes[key].xaxis.set_major_formatter(ScalarFormatter())
         axes[key].xaxis.set_minor_formatter(NullFormatter())
-    names_averaged = " and ".join(f"{name}s" for name in plot.mean_over)
-    over = f"; mean over the black-box {names_averaged}" if names_averaged else ""
     stepwise = any(STEP in score.labels for score in chosen)
     notes = [
-        f"{count_text(counts)}{over}; bands and bars: 95% intervals",
-        "passes: forward and backward passes through the source per image"
-        + ("; one point per step" if stepwise else ""),
+        "; ".join(filter(None, [count_text(counts), mean_note(plot.mean_over), "bands and bars: 95% intervals"])),
+        "one point per step" if stepwise else "",
         mark_white_boxes(axes, by_panel, bool(plot.mean_over)),
     ]
     y = value_axis(plot.value_label or plot.value, plot.format)
-    finish(figure, title, notes, "passes per image", y, legend)
+    finish(figure, title, notes, "forward and backward passes through the source per image", y, legend)
     return figure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..scores.rows import RowSet
 from ..suite.plot_entries import BasePlotEntry
-from ..tables.pivot import in_order
+from ..tables.arrange import in_order
 from .series import Key
 
 

@@ -48,7 +48,7 @@ def draw_scatter(
             )
         by_panel[key] = shown
     names = list(dict.fromkeys(key_of(y, plot.markers) for pairs in by_panel.values() for _, y in pairs))
-    figure, axes = panels(list(by_panel), (2.6, 2.3), share=False)
+    figure, axes = panels(list(by_panel), plot.panels, (2.6, 2.3), share=False)
     legend: dict[str, Any] = {}
     for key, pairs in by_panel.items():
         _line_and_r(axes[key], pairs)

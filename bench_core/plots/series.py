@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from ..errors import one_line
 from ..scores.images import Unpairable, mean_interval
 from ..scores.scored import LabelledScore, Scores
 from ..suite.fields import number
-from ..tables.pivot import in_order
+from ..tables.arrange import in_order
 
 Key = tuple[str, ...]
+NO_BASELINE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,36 @@ def line(scores: Sequence[LabelledScore], x: str) -> list[Point]:
     return [drawn for drawn in points if drawn is not None]
 
 
-def value_axis(label: str, format: str) -> str:
-    """Return the text of an axis of values, with the unit if they are drawn in percent."""
-    return f"{label} (%)" if format == "percent" else label
+def value_axis(label: str, format: str, baseline: Mapping[str, Any] = NO_BASELINE) -> str:
+    """Return the text of an axis of values.
+
+    Args:
+        label: The name of the value.
+        format: "percent" for shares of images, which are drawn in percent.
+        baseline: The labels of the baseline if the values are differences from it.
+
+    Returns:
+        The name, with the unit of shares. Other units are part of the label.
+    """
+    if baseline:
+        unit = " (percentage points)" if format == "percent" else ""
+        return f"{label}, difference from {baseline_text(baseline)}{unit}"
+    return f"{label} (% of images)" if format == "percent" else label
+
+
+def baseline_text(baseline: Mapping[str, Any]) -> str:
+    """Return the labels of a baseline as text."""
+    return " ".join(one_line(str(label)) for label in baseline.values())
+
+
+def difference_note(baseline: Mapping[str, Any]) -> str:
+    """Return the note of a plot of differences; "" if there is no baseline."""
+    return f"differences paired by image; zero: {baseline_text(baseline)}" if baseline else ""
+
+
+def mean_note(mean_over: Sequence[str]) -> str:
+    """Return the note of what a plot averages over; "" if it does not."""
+    return f"mean over the black-box {' and '.join(f'{name}s' for name in mean_over)}" if mean_over else ""
 
 
 def count_text(counts: Sequence[int], unit: str = "images") -> str:

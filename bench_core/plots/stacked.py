@@ -15,6 +15,7 @@ from ..scores.images import Unpairable, joined
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.plot_entries import StackedPlotEntry
+from .contrast import ink
 from .layout import finish, mark_white_boxes, panels
 from .series import count_text, drawable, grouped, key_of, value_axis
 from .style import text
@@ -39,7 +40,7 @@ def draw_stacked(scores: Scores, plot: StackedPlotEntry, title: str) -> Figure:
     by_panel = grouped(chosen, plot.panels)
     bars, parts = list(grouped(chosen, plot.bars)), list(grouped(chosen, plot.parts))
     shades = mpl.colormaps[SHADES].resampled(max(2, len(parts)))
-    figure, axes = panels(list(by_panel), (0.75 * len(bars) + 1.2, 2.6))
+    figure, axes = panels(list(by_panel), plot.panels, (0.75 * len(bars) + 1.2, 2.6))
     factor = 100 if plot.format == "percent" else 1
     tallest = max(
         (abs(factor * total) for members in by_panel.values() for total in _heights(members, plot)), default=1.0
@@ -92,5 +93,4 @@ def _mark_sum(axes: Axes, place: int, scores: Sequence[LabelledScore], factor: f
 
 def _write_name(axes: Axes, where: tuple[float, float], name: str, height: float, least: float, shade: Any) -> None:
     if abs(height) >= least:
-        dark = sum(shade[:3]) < 1.5
-        axes.text(*where, text(name), ha="center", va="center", fontsize=6, color="w" if dark else "k")
+        axes.text(*where, text(name), ha="center", va="center", fontsize=6, color=ink(shade))

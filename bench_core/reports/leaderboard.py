@@ -31,6 +31,7 @@ from ..tables.sheet import Sheet
 from .ranking import By, Contribution, Entry, leaderboard_sheet
 
 PAIR_LABELS = ("source", "target", "attack")
+ALL_IMAGES = "(try --score {}, which counts all images)"
 RESTRICTIONS = ("sources", "attacks")  # keys of a budget that select where it applies, and are no part of the threat
 
 
@@ -67,7 +68,8 @@ def leaderboards(
     Args:
         runs: The runs.
         by: What is ranked.
-        score: The score to rank by; by default that of the suite's first table, or else the first of its gate.
+        score: The score to rank by, over all images. By default that of the suite's first table, over the images that
+            the table counts, or else the first of its gate.
         best: Whether the highest or the lowest value is the best; for attacks, by default as in the suite's gate or
             tables.
         where: The labels that scores must have. Only black-box pairs count unless it has a `relation`.
@@ -89,9 +91,18 @@ def _of_suite(
 ) -> Sheet:
     suite = runs[0].result.suite
     known = sorted({scored.metric for run in runs for scored in run.result.scores.valid()})
+    only: tuple[str, ...] = ()
     if score is None:
         labelled = {scored.metric for run in runs for scored in run.result.scores.valid() if by in scored.labels}
         score = _main_score(suite, sorted(labelled))
+        only, other = _only_of(suite, score), "the first table counts other images than"
+        stop_at_faults(
+            [
+                Fault(run.name, "tables", f"{other} that of {runs[0].name} {ALL_IMAGES.format(score)}")
+                for run in runs
+                if _only_of(run.result.suite, score) != only
+            ]
+        )
     elif score not in known:
         raise UsageError(Fault("--score", "", f'no score "{score}" in {suite.name} {did_you_mean(score, known)}'))
     highest = (best or _best(suite, by, score)) == "max"
@@ -102,11 +113,11 @@ def _of_suite(
         if name not in labels
     ])  # fmt: skip
     stop_at_faults(list(_incomparable(runs)))
-    entries = _merged([entry for run in runs for entry in _entries(run, by, score, where)])
+    entries = _merged([entry for run in runs for entry in _entries(run, by, score, where, only)])
     if not entries:
         raise UsageError(Fault("--where", "", f"leaves no {score} of {suite.name}"))
-    stop_at_faults(list(_different_scope(entries)))
-    return leaderboard_sheet(entries, runs, by, score, highest, where)
+    stop_at_faults(list(_different_scope(entries, f" {ALL_IMAGES.format(score)}" if only else "")))
+    return leaderboard_sheet(entries, runs, by, score, highest, where, only)
 
 
 def _main_score(suite: Suite, known: Sequence[str]) -> str:
@@ -120,6 +131,11 @@ def _main_score(suite: Suite, known: Sequence[str]) -> str:
         message = f"neither the first table nor the gate has a score that can be ranked (try one of {', '.join(known)})"
         raise UsageError(Fault("--score", "", message))
     return score
+
+
+def _only_of(suite: Suite, score: str) -> tuple[str, ...]:
+    """Return the outcomes that an image must have to count in the suite's main table, if that shows the score."""
+    return tuple(suite.tables[0].only) if suite.tables and suite.tables[0].value == score else ()
 
 
 def _best(suite: Suite, by: By, score: str) -> str:
@@ -164,12 +180,13 @@ def _threat(run: Contribution) -> dict[str, Any]:
     return budgets | {key: suite[key] for key in ("loss", "random_start", "targeted", "quantise")}
 
 
-def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str]) -> Iterator[Entry]:
+def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str], only: tuple[str, ...]) -> Iterator[Entry]:
     """Yield an entry for each label of `by` under each budget. Raises UsageError if its scores cannot be averaged."""
     scores = run.result.scores
+    ranked = run.result.restricted[only] if only else scores
     wanted = dict(where) if score.partition(".")[0] == RECORD else {"relation": str(Relation.BLACK_BOX), **where}
     groups: dict[tuple[str, str], dict[tuple[str, ...], LabelledScore]] = defaultdict(dict)
-    for candidate in scores.select(score):
+    for candidate in ranked.select(score):
         labels = candidate.labels
         if all(str(labels.get(name, value)) == value for name, value in wanted.items()):
             pair = tuple(str(labels.get(name, "")) for name in (*PAIR_LABELS, "step") if name != by)
@@ -222,7 +239,7 @@ def _equal(a: Entry, b: Entry) -> bool:
     )
 
 
-def _different_scope(entries: Sequence[Entry]) -> Iterator[Fault]:
+def _different_scope(entries: Sequence[Entry], hint: str) -> Iterator[Fault]:
     """Yield the entries that are not over the same images and pairs as the first entry of their budget."""
     for budget in dict.fromkeys(entry.budget for entry in entries):
         ranked = [entry for entry in entries if entry.budget == budget and not entry.void]
@@ -235,5 +252,5 @@ def _different_scope(entries: Sequence[Entry]) -> Iterator[Fault]:
             elif set(other.images) != set(first.images):
                 sizes = f"{len(other.images)} against {len(first.images)}"
                 common = len(set(other.images) & set(first.images))
-                message = f"is measured on other images than {first.label}: {sizes}, {common} in common"
+                message = f"is measured on other images than {first.label}: {sizes}, {common} in common{hint}"
                 yield Fault(*where, message)

@@ -3,7 +3,9 @@
 Table `scores`, one row for each score of each run: `run` (the run's folder), `suite`, `profile`, `metric` (the score's
 name, METRIC.SCORE; METRIC.* where a metric is void as a whole), then the labels, as text, NULL where not set:
 `source`, `attack`, `budget`, `norm`, `target`, `relation` and those that suites and metrics add, such as `step`; then
-`value`, `low`, `high` (the 95% interval), `n`, and `void` (the reason where there is no value, else NULL).
+`subset` (the outcomes that an image must have to count, such as `attack.reached and attack.fooled`; NULL where all
+images count), `value`, `low`, `high` (the 95% interval), `n`, and `void` (the reason where there is no value, else
+NULL). A score that tables show both with and without `only` has a row for each.
 
 Table `runs`: `run`, `suite`, `profile`, `title`, `images` (how many), `digest` (of their list), `device`, `torch`,
 `code` (the digest of bench's own code).
@@ -26,7 +28,7 @@ from ..runs.record import read_record
 
 NUMBERS = ("value", "low", "high")
 FIXED = ("run", "suite", "profile", "metric", "source", "attack", "budget", "norm", "target", "relation")
-LAST = (*NUMBERS, "n", "void")
+LAST = ("subset", *NUMBERS, "n", "void")
 RUN_COLUMNS = ("run", "suite", "profile", "title", "images", "digest", "device", "torch", "code")
 Record = dict[str, Any]
 

@@ -97,8 +97,9 @@ def ranks(entries: Sequence[Entry], highest: bool) -> list[int]:
 
 
 def leaderboard_sheet(
-    entries: Sequence[Entry], runs: Sequence[Contribution], by: By, score: str, highest: bool, where: Mapping[str, str]
-) -> Sheet:
+    entries: Sequence[Entry], runs: Sequence[Contribution], by: By, score: str, highest: bool,
+    where: Mapping[str, str], only: Sequence[str] = (),
+) -> Sheet:  # fmt: skip
     """Return the ranked table of a suite's entries, each budget ranked separately.
 
     Args:
@@ -108,6 +109,7 @@ def leaderboard_sheet(
         score: The name of the score that ranks.
         highest: Whether the highest value is the best.
         where: The labels that the scores were selected by.
+        only: The outcomes that an image must have to count; all images by default.
     """
     binary = all(score.per_image.binary for entry in entries if not entry.void for score in entry.pairs.values())
     kind: Literal["percent", "number"] = "percent" if binary else "number"
@@ -138,6 +140,7 @@ def leaderboard_sheet(
     notes = [
         f"the {'highest' if highest else 'lowest'} is the best; ordered by the mean; an entry ties with the first of "
         "its rank if the paired 95% interval of their difference contains zero; each budget is ranked separately",
+        *([f"only images with {' and '.join(only)}"] if only else []),
         f"mean over {pairs}; forwards and backwards: passes through the source per image; front: the Pareto front, "
         "no other entry of the same budget is as good with as few passes",
         *map(_provenance, runs),

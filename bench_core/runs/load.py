@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry, discover
 from ..result import Result
 from ..scores.rows import unpack_rows
+from ..suite.decide import DECIDED
 from ..suite.model import Suite
 from ..types import Metric
 from .folder import RECORD_FILE, ROWS_FILE, published_file
@@ -35,7 +37,11 @@ def load_result(folder: Path, registry: Registry | None = None, warn: bool = Tru
     rows = unpack_rows(str(folder / ROWS_FILE))
     published = {table.name: _published(folder, table.name) for table in suite.tables if table.reference}
     images = record.images
-    return score_run(suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned)
+    result = score_run(
+        suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned,
+        record.until == DECIDED,
+    )  # fmt: skip
+    return replace(result, notes=tuple(record.notes))
 
 
 def build_metrics(suite: Suite, registry: Registry, where: str) -> dict[str, Metric]:

@@ -55,10 +55,13 @@ class RunRecord(_Part):
         host: The digest of bench's own computing code.
         seed: The suite's seed.
         limit: The limit on the number of images (`--limit`), if there was one.
+        until: "decided" if the run was to stop when no comparison is undecided (`--until`).
+        decisions: Which comparisons are decided, tied and undecided, if that was asked.
         global_seed: The attacks that draw from the global generators.
         deviations: The rules of `bench check` that attacks state they cannot keep, by attack.
         voids: The reasons of all void cells, each once.
         warnings: The warnings.
+        notes: What a reader must know besides; `bench show` prints it.
         reproduce: The command that repeats the run.
     """
 
@@ -74,10 +77,13 @@ class RunRecord(_Part):
     host: str
     seed: int
     limit: int | None
+    until: Literal["decided"] | None = None
+    decisions: Facts | None = None
     global_seed: list[str]
     deviations: Facts
     voids: list[str]
     warnings: list[str]
+    notes: list[str] = []
     reproduce: str
 
 

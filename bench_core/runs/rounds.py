@@ -28,11 +28,12 @@ class Scorer:
         folder: The run's folder.
         selection: The images that are attacked.
         published: The text of the CSV file of published values, for each table that has one.
-        clean: The jobs over the whole dataset.
+        clean: The jobs over the whole dataset, or over those of its images that are classified so far.
         clean_rows: Their rows.
         clean_reasons: The reasons of their void cells.
         attacks: The jobs over the selected images.
         warn: Whether to look for warnings.
+        until_decided: Whether the run stops when no comparison is undecided.
     """
 
     resolved: ResolvedSuite
@@ -44,6 +45,7 @@ class Scorer:
     clean_reasons: Voids
     attacks: Sequence[PlannedJob]
     warn: bool
+    until_decided: bool = False
 
     @cached_property
     def clean_sets(self) -> list[RowSet]:
@@ -63,6 +65,10 @@ class Scorer:
         """Return the number of images of the first rounds."""
         return min(rounds * self.resolved.suite.compute.micro_batch, self.images)
 
+    def images_until(self, image: int) -> int:
+        """Return the number of images of the rounds up to that of an image, counted from 1."""
+        return self.images_of(-(-image // self.resolved.suite.compute.micro_batch))
+
     def score(self, rows: CellRows, reasons: Voids, images: int) -> Result:
         """Compute the result over the first images.
 
@@ -78,7 +84,7 @@ class Scorer:
         result = score_run(
             suite, self.folder, sets, self.resolved.metrics_by_label, first.indices,
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
-            self.images,
+            self.images, self.until_decided,
         )  # fmt: skip
         return replace(result, notes=self.resolved.notes)
 
@@ -94,6 +100,10 @@ class Rounds:
     Attributes:
         scorer: Computes results.
         on_round: Called with the result of all complete rounds, but not after the last.
+        images: The number of images of the complete rounds.
+        rows: The rows so far.
+        reasons: The reasons of their void cells.
+        stopped: Whether the run stops, because its comparisons ended within these images.
     """
 
     scorer: Scorer
@@ -101,12 +111,25 @@ class Rounds:
     images: int = 0
     rows: CellRows = field(default_factory=dict)
     reasons: Voids = field(default_factory=dict)
+    stopped: bool = False
 
-    def __call__(self, complete: int, rows: CellRows, reasons: Voids) -> None:
-        """Note that the first rounds are complete."""
+    def __call__(self, complete: int, rows: CellRows, reasons: Voids) -> bool:
+        """Note that the first rounds are complete. Return whether the run stops.
+
+        The store may have more rounds than the comparisons needed. The run's images are those that it would have
+        attacked without them, so that its result does not depend on what was computed before.
+        """
         self.images, self.rows, self.reasons = self.scorer.images_of(complete), rows, dict(reasons)
-        if self.on_round is not None and self.images < self.scorer.images:
-            self.on_round(self.result())
+        last, until_decided = self.images >= self.scorer.images, self.scorer.until_decided
+        if not until_decided and (last or self.on_round is None):
+            return False
+        result = self.result()
+        ended_at = result.decisions.ended_at if until_decided and result.decisions else None
+        if ended_at is not None:
+            self.images, self.stopped = self.scorer.images_until(ended_at), True
+        elif self.on_round is not None and not last:
+            self.on_round(result)
+        return self.stopped
 
     def result(self) -> Result:
         """Return the result of all complete rounds."""

@@ -15,10 +15,14 @@ from ..scores.rows import RowSet, Voids
 from ..scores.scored import Scores
 from ..scores.summarise import summarise
 from ..scores.warnings import attacked, flags, warnings
+from ..suite.decide import decided_table
 from ..suite.model import Suite
 from ..suite.outputs import TableEntry
+from ..tables.decide import decide
+from ..tables.decision import Decisions
 from ..tables.pivot import pivot
 from ..tables.table import Table
+from ..tables.views import with_decisions
 from ..types import Metric
 
 PLAIN = "pgd"  # the attack whose success warnings compare with that of others
@@ -35,6 +39,7 @@ def score_run(
     voids: Voids,
     warn: bool,
     planned: int | None = None,
+    until_decided: bool = False,
 ) -> Result:
     """Compute everything that follows from the rows of a run.
 
@@ -49,12 +54,14 @@ def score_run(
         voids: The reason of every void cell.
         warn: Whether to look for warnings.
         planned: The number of images that the run was to attack; by default those that it attacked.
+        until_decided: Whether the run was to stop when no comparison is undecided.
     """
 
     def scored(rows: Sequence[RowSet], only: Sequence[str]) -> Scores:
         by_metric = {label: [*metric.only, *only] for label, metric in suite.metrics.items()} | {RECORD: only}
         summarised = summarise(rows, metrics, suite.images.rule, selected, truth, by_metric)
-        return Scores([*summarised, *derive(Scores(summarised), suite)])
+        derived = [replace(score, only=score.only or tuple(only)) for score in derive(Scores(summarised), suite)]
+        return Scores([*summarised, *derived])
 
     scores = scored(rows, ())
     restricted = {tuple(only): scored(_rows_for(suite, rows, only), only) for only in _restrictions(suite)}
@@ -62,20 +69,42 @@ def score_run(
     warned = warnings(rows, scores, suite.budgets, suite.members_by_source, plain) if warn else []
     result = Result(
         suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published,
-        planned=len(selected) if planned is None else planned, restricted=restricted,
+        planned=len(selected) if planned is None else planned, restricted=restricted, until_decided=until_decided,
     )  # fmt: skip
+    result = replace(result, decisions=decide_result(result, metrics))
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
+
+
+def decide_result(result: Result, metrics: Mapping[str, Metric]) -> Decisions | None:
+    """Decide the comparisons of the table that the suite's `[decide]` names; None without `[decide]`."""
+    suite = result.suite
+    table = decided_table(suite.decide, suite.tables) if suite.decide else None
+    if suite.decide is None or table is None:
+        return None
+    by_step = {
+        f"{label}.{name}": f"{label}.{steps}"
+        for label, metric in metrics.items()
+        for name, steps in dict(getattr(metric, "by_step", {})).items()
+    }
+    return decide(_scores_of(result, table), table, suite.decide, by_step, len(result.selected), suite.file)
+
+
+def _scores_of(result: Result, entry: TableEntry) -> Scores:
+    return result.restricted[tuple(entry.only)] if entry.only else result.scores
 
 
 def make_table(result: Result, entry: TableEntry) -> Table:
     """Build one table of a result, with the images that it counts and the warnings about its scores as notes."""
-    scores = result.restricted[tuple(entry.only)] if entry.only else result.scores
+    scores = _scores_of(result, entry)
     table = pivot(scores, entry, result.suite.title, result.published.get(entry.name), result.suite.file)
+    decisions = result.decisions
+    if decisions is not None and decisions.table == entry.name and entry in result.suite.tables:
+        table = with_decisions(table, decisions)
     shown = scores.select(entry.value, entry.where)
     notes = [_counted(result, entry, shown)] if entry.only else []
     if len(result.selected) < result.planned:
-        attacked_images = f"the first {len(result.selected)} of {result.planned} images"
-        notes.append(f"{attacked_images} (run the suite again for the rest)")
+        why = "no comparison was left undecided" if result.decided_early else "run the suite again for the rest"
+        notes.append(f"the first {len(result.selected)} of {result.planned} images ({why})")
     warned = (line for line in flags(shown, result.warned) if line.startswith("W: "))
     return replace(table, notes=(*table.notes, *notes, *warned))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,11 @@ from ..files import read_text
 from ..result import Result
 from ..scores.rows import pack_rows
 from ..store import write_atomically
+from ..suite.decide import DECIDED
 from ..suite.load import command
 from ..suite.model import Suite
 from ..tables.formats import saved_files
+from ..types import Precision
 from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
 from .record import Dataset, RunRecord, SelectedImages
 
@@ -57,6 +58,7 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
     assert resolved.images is not None
     suite, ids = result.suite, list(resolved.images.ids)
     machine = {"python": platform.python_version(), "system": platform.system()}
+    machine |= {"precision": resolved.precision} if resolved.precision_reason else {}
     origins = {offer.origin for offer in resolved.registry.offers.values()}
     return RunRecord(
         suite=suite,
@@ -72,11 +74,14 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         host=resolved.host,
         seed=suite.seed,
         limit=resolved.limit,
+        until=DECIDED if result.until_decided else None,
+        decisions=result.decisions.record() if result.decisions else None,
         global_seed=sorted({attack for (attack, _, _), use in resolved.attacks.items() if use.global_seed}),
         deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         voids=sorted(set(result.voids.values())),
         warnings=[*(f"{warning.kind}: {warning}" for warning in result.warned), *resolved.notes],
-        reproduce=reproduce(suite, resolved.limit),
+        notes=list(resolved.notes),
+        reproduce=reproduce(suite, resolved.limit, result.until_decided, resolved.environment.dtype),
     )
 
 
@@ -100,10 +105,12 @@ def write_tables(result: Result, manager: pluggy.PluginManager) -> None:
             write_atomically(result.folder / "tables" / f"{safe_name(table.name)}.{suffix}", text.encode())
 
 
-def reproduce(suite: Suite, limit: int | None) -> str:
+def reproduce(suite: Suite, limit: int | None, until_decided: bool, precision: Precision = "float32") -> str:
     """Return the command that runs the suite again."""
-    limits: Sequence[str] = ["--limit", str(limit)] if limit else []
-    return command("run", suite, *limits)
+    limits = ["--limit", str(limit)] if limit else []
+    until = ["--until", DECIDED] if until_decided else []
+    precisions = ["--precision", precision] if precision != "float32" else []
+    return command("run", suite, *limits, *until, *precisions)
 
 
 def _version(name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,17 +58,18 @@ def worst_case(
         chosen = [by_attack[name] for name in wanted]
         void = next((score.void for score in chosen if score.void), None)
         if void:
-            yield void_score(entry.value, labels, void)
+            yield replace(void_score(entry.value, labels, void), only=chosen[0].only)
             continue
         try:
             series = [score.per_image for score in chosen]
             worst = (np.min if entry.take == "min" else np.max)(joined(series), axis=0)
         except Unpairable as error:
-            yield void_score(entry.value, labels, f"the attacks cannot be paired: {error}")
+            reason = f"the attacks cannot be paired: {error}"
+            yield replace(void_score(entry.value, labels, reason), only=chosen[0].only)
             continue
         summary = proportion if np.isin(worst, (0, 1)).all() else mean
         made = summary(entry.value.partition(".")[2], worst)
-        yield LabelledScore(entry.value, labels, made, images=series[0].images)
+        yield LabelledScore(entry.value, labels, made, images=series[0].images, only=chosen[0].only)
 
 
 def points(scores: Scores, entry: CorrelationEntry, varying: Collection[str]) -> dict[Labels, list[Pair]]:

@@ -35,6 +35,7 @@ class LabelledScore:
         void: The reason where there is no value.
         unit: What the score's `n` counts.
         images: The images of `score.per_image`; None where there are no such values or their images are unknown.
+        only: The outcomes that an image must have to count; see `scores.only`. All images count by default.
     """
 
     metric: str
@@ -43,6 +44,7 @@ class LabelledScore:
     void: str | None = None
     unit: str = "images"
     images: ImageSet | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def white_box(self) -> bool:
@@ -60,10 +62,14 @@ class LabelledScore:
         return per_image(self.images, self.score.per_image)
 
     def record(self) -> dict[str, Any]:
-        """Return a flat JSON record, without the per-image values; numbers that are not finite become None."""
+        """Return a flat JSON record, without the per-image values; numbers that are not finite become None.
+
+        It has `subset`, the outcomes `only`, where not all images count.
+        """
         numbers = {"value": self.score.value, "low": self.score.low, "high": self.score.high}
         finite = {key: value if math.isfinite(value) else None for key, value in numbers.items()}
-        return {"metric": self.metric, **self.labels, **finite, "n": self.score.n, "void": self.void}
+        subset = {"subset": " and ".join(self.only)} if self.only else {}
+        return {"metric": self.metric, **self.labels, **subset, **finite, "n": self.score.n, "void": self.void}
 
 
 def void_score(name: str, labels: Labels, reason: str, unit: str = "images") -> LabelledScore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,10 @@ def summarise(
     for every in rows:
         if every.metric in (PREDICTED, EXAMINED):
             continue
-        row = outcomes.restricted(every, only.get(every.metric, ()))
+        wanted = tuple(dict.fromkeys(only.get(every.metric, ())))
+        row = outcomes.restricted(every, wanted)
         if row.void:
-            scores.append(void_score(f"{row.metric}.{EVERY}", row.labels, row.void))
+            scores.append(replace(void_score(f"{row.metric}.{EVERY}", row.labels, row.void), only=wanted))
             continue
         arrays, images = row.arrays, row.images
         if row.labels.attack is not None and row.labels.target in correct:
@@ -54,9 +56,9 @@ def summarise(
         try:
             summarised = list(_record(arrays) if row.metric == RECORD else metrics[row.metric].summarise(arrays))
         except Exception as error:  # a plugin's mistake costs its own scores, not the tables of the run
-            scores.append(void_score(f"{row.metric}.{EVERY}", row.labels, raised(error)))
+            scores.append(replace(void_score(f"{row.metric}.{EVERY}", row.labels, raised(error)), only=wanted))
             continue
-        scores += [_labelled(row, score, images) for score in summarised]
+        scores += [_labelled(row, score, images, wanted) for score in summarised]
     return scores
 
 
@@ -79,13 +81,13 @@ def _record(arrays: Mapping[str, NDArray[Any]]) -> Iterator[Score]:
             yield (proportion if known[name].dtype == bool else mean)(name, known[name])
 
 
-def _labelled(row: RowSet, score: Score, images: ImageSet) -> LabelledScore:
+def _labelled(row: RowSet, score: Score, images: ImageSet, only: tuple[str, ...]) -> LabelledScore:
     name = f"{row.metric}.{score.name}"
     try:
         labels = row.labels.adding(score.labels)
     except ValueError as error:
-        return void_score(name, row.labels, str(error))
-    return LabelledScore(name, labels, score, images=images_of(score, images))
+        return replace(void_score(name, row.labels, str(error)), only=only)
+    return LabelledScore(name, labels, score, images=images_of(score, images), only=only)
 
 
 def images_of(score: Score, images: ImageSet) -> ImageSet | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import in_grey_levels
 from ..types import LossName, Norm
+from .decide import DecideEntry
 from .fields import Label, Number, Strict
 from .outputs import CorrelationEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
@@ -205,6 +206,8 @@ class Suite(Strict):
         plots: The plots that `--plots` draws.
         gate: The scores that `bench compare` tests, by METRIC.SCORE ([ci.md](ci.md)). By default those of tables with
             `best`.
+        decide: When the comparisons of a table with its baseline are decided. `bench run --until decided` stops then
+            ([suites.md](suites.md#a-run-that-stops-when-it-is-decided)).
     """
 
     name: str
@@ -232,6 +235,7 @@ class Suite(Strict):
     tables: list[TableEntry] = Field(default_factory=list)
     plots: list[PlotEntry] = Field(default_factory=list)
     gate: dict[Label, GateEntry] = Field(default_factory=dict)
+    decide: DecideEntry | None = None
 
     @property
     def attacked_models(self) -> list[str]:

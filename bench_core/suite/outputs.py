@@ -54,7 +54,7 @@ class TableEntry(Strict):
         where: Labels that scores must have to be in the table.
         only: The outcomes that an attack must have had on an image for the image to count: that it reached its goal,
             that it fools its source, or both. A note gives the number of images; fewer than 5 are void. All images by
-            default.
+            default. `bench query` has these scores too, with the outcomes in the column `subset`.
         reference: Published values to show beside those of the run.
     """
 

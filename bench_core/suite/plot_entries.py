@@ -42,6 +42,7 @@ class HeatmapPlotEntry(BasePlotEntry):
         value_label: The name of the value in the plot, with its unit. METRIC.SCORE by default.
         rows: The labels of scores that distinguish the rows.
         columns: The labels of scores that distinguish the columns.
+        baseline: Labels of the scores that others are compared with: draws the paired differences from them.
         format: How values are printed.
     """
 
@@ -49,11 +50,12 @@ class HeatmapPlotEntry(BasePlotEntry):
     value_label: str | None = None
     rows: LabelList = Field(default=["source"])
     columns: LabelList = Field(default=["target"])
+    baseline: dict[Label, Label | int] = Field(default_factory=dict)
     format: Literal["percent", "number"] = "number"
 
     @property
     def dimensions(self) -> list[str]:
-        return [*super().dimensions, *self.rows, *self.columns]
+        return [*super().dimensions, *self.baseline, *self.rows, *self.columns]
 
 
 class CurvesPlotEntry(BasePlotEntry):
@@ -65,6 +67,7 @@ class CurvesPlotEntry(BasePlotEntry):
         x: A label of scores with numeric values, such as `step` or one that the metric adds.
         lines: The labels of scores that distinguish the lines.
         mean_over: Labels of scores to average over; of targets, only black-box ones count.
+        baseline: Labels of the scores that others are compared with: draws the paired differences from them.
         format: How values are printed.
     """
 
@@ -74,11 +77,12 @@ class CurvesPlotEntry(BasePlotEntry):
     x: Label = "step"
     lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)
+    baseline: dict[Label, Label | int] = Field(default_factory=dict)
     format: Literal["percent", "number"] = "number"
 
     @property
     def dimensions(self) -> list[str]:
-        return [*super().dimensions, self.x, *self.lines, *self.mean_over]
+        return [*super().dimensions, *self.baseline, self.x, *self.lines, *self.mean_over]
 
 
 class SweepPlotEntry(CurvesPlotEntry):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import Fault, did_you_mean, nearest
 from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
+from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
 from .plot_entries import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
 
@@ -181,6 +182,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
     for value in suite.gate:
         yield from _unknown_output(f"gate.{value}", value, scores)
+    if suite.decide is not None:
+        yield from decide_faults(suite.decide, suite.tables)
     names = [plot.name for plot in suite.plots]
     for index, plot in enumerate(suite.plots):
         key = f"plots.{index}"

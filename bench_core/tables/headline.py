@@ -10,6 +10,7 @@ from .sheet import interval_text, number
 from .table import Table, TableCell
 
 PLOT_WIDTH = 33  # characters
+LEAST_PLOT = 15  # a plot narrower than this says nothing
 NARROW = 60  # a line at most this wide has no plot
 
 
@@ -37,8 +38,10 @@ def comparisons(table: Table) -> list[Comparison]:
 
 
 def headline_table(tables: Sequence[Table]) -> Table | None:
-    """Return the first table that has comparisons; None if no table has any."""
-    return next((table for table in tables if comparisons(table)), None)
+    """Return the table whose comparisons are decided, or else the first that has any; None if no table has any."""
+    with_any = [table for table in tables if comparisons(table)]
+    decided = [table for table in with_any if any(row.cell.decision for row in comparisons(table))]
+    return next(iter([*decided, *with_any]), None)
 
 
 def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
@@ -49,8 +52,9 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
         width: The number of characters of a line.
 
     Returns:
-        A heading with the axis, and a line for each comparison: its row, where its interval lies, its mean difference
-        and its interval. Empty if no table has a baseline. A narrow line has no plot.
+        A heading, a line for each comparison (its row, where its interval lies, its mean difference with its interval,
+        and whether it is decided), and the axis. Empty if no table has a baseline. A narrow line has no plot, and if
+        it has a decision, no interval.
     """
     table = headline_table(tables)
     if table is None:
@@ -59,11 +63,18 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
     unit = ", in percentage points" if table.percent else ""
     what = f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals"
     names, numbers = [row.name for row in rows], [_numbers(row.cell, table.percent) for row in rows]
-    plots = _forest([row.cell for row in rows], table.percent) if width > NARROW else [""] * (len(rows) + 1)
-    name_width, number_width = max(map(len, names)), max(map(len, numbers))
+    decisions = [f"  {row.cell.decision}" if row.cell.decision else "" for row in rows]
+    name_width, left = max(map(len, names)), width - max(map(len, names)) - max(map(len, decisions)) - 4
+    if any(decisions) and left + 2 < max(map(len, numbers)):  # the decision says more than the interval
+        numbers = [number(row.cell.value, table.percent, True) for row in rows]
+    number_width = max(map(len, numbers))
+    plot_width = min(PLOT_WIDTH, left - number_width) if any(decisions) else PLOT_WIDTH
+    plots = [""] * (len(rows) + 1)
+    if width > NARROW and plot_width >= LEAST_PLOT:
+        plots = _forest([row.cell for row in rows], table.percent, plot_width)
     lines = [
-        f"{name:<{name_width}}  {plot}{'  ' if plot else ''}{text:>{number_width}}"
-        for name, plot, text in zip(names, plots[1:], numbers, strict=True)
+        f"{name:<{name_width}}  {plot}{'  ' if plot else ''}{text:>{number_width}}{decision}"
+        for name, plot, text, decision in zip(names, plots[1:], numbers, decisions, strict=True)
     ]
     axis = [f"{'':<{name_width}}  {plots[0]}"] if plots[0] else []
     return [what, *lines, *axis]
@@ -73,19 +84,19 @@ def _numbers(cell: TableCell, percent: bool) -> str:
     return f"{number(cell.value, percent, True)} {interval_text(cell, percent)}".strip()
 
 
-def _forest(cells: Sequence[TableCell], percent: bool) -> list[str]:
+def _forest(cells: Sequence[TableCell], percent: bool, width: int) -> list[str]:
     """Return the axis, and for each cell its interval and value along it. A line marks zero."""
     ends = [end for cell in cells for end in (cell.value, cell.low, cell.high) if not math.isnan(end)]
     low, high = min([0.0, *ends]), max([0.0, *ends])
     span = (high - low) or 1.0
 
     def place(value: float) -> int:
-        return round((value - low) / span * (PLOT_WIDTH - 1))
+        return round((value - low) / span * (width - 1))
 
     zero = place(0.0)
     plots = []
     for cell in cells:
-        marks = [" "] * PLOT_WIDTH
+        marks = [" "] * width
         marks[zero] = "│"
         if not math.isnan(cell.low):
             for index in range(place(cell.low), place(cell.high) + 1):
@@ -93,7 +104,7 @@ def _forest(cells: Sequence[TableCell], percent: bool) -> list[str]:
         marks[place(cell.value)] = "●"
         plots.append("".join(marks))
     left, right = number(low, percent, True), number(high, percent, True)
-    axis = list(f"{left}{right:>{PLOT_WIDTH - len(left)}}")
-    if len(left) < zero < PLOT_WIDTH - len(right):
+    axis = list(f"{left}{right:>{width - len(left)}}")
+    if len(left) < zero < width - len(right):
         axis[zero] = "0"
     return ["".join(axis), *plots]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import Fault, UsageError
 from ..scores.images import Unpairable, difference, mean_interval, mean_of
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceEntry, TableEntry
+from .arrange import Key, Pair, arrange
 from .table import Table, TableCell
-
-Key = tuple[str, ...]
 
 
 def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, where: str) -> Table:
@@ -34,8 +32,8 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
         UsageError: Two scores fall in one cell.
     """
     chosen = scores.select(table.value, table.where)
-    placed = _placed(chosen, table, where)
-    row_keys, column_keys = in_order(row for row, _ in placed), in_order(column for _, column in placed)
+    arranged = arrange(chosen, table, where)
+    placed, row_keys, column_keys = arranged.placed, arranged.rows, arranged.columns
     references = _references(table.reference, published) if table.reference and published else []
     rows = []
     for row in row_keys:
@@ -43,7 +41,7 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
         if table.mean:
             cells.append(_mean(Scores(placed[row, c] for c in column_keys if (row, c) in placed)))
         if table.baseline:
-            cells.append(_difference(row, row_keys, column_keys, placed, table))
+            cells.append(_difference(arranged.pairs(row), table))
         rows.append((row, cells))
     extra = ["mean"] * table.mean + [f"mean - {' '.join(table.baseline.values())}"] * bool(table.baseline)
     header = (*table.rows, *(" ".join(column) or table.value for column in column_keys), *extra)
@@ -51,33 +49,6 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
         table.name, table.title or title, header, len(table.rows), _with_best(rows, table.best, len(column_keys)),
         table.format == "percent", _notes(rows, chosen, table),
     )  # fmt: skip
-
-
-def _placed(scores: Scores, table: TableEntry, where: str) -> dict[tuple[Key, Key], LabelledScore]:
-    """Return the scores by row and column. Raises UsageError where two scores fall in one cell."""
-    placed: dict[tuple[Key, Key], LabelledScore] = {}
-    for score in scores:
-        key = _key(score, table.rows), _key(score, table.columns)
-        other = placed.setdefault(key, score)
-        if other.labels != score.labels:
-            differ = sorted(name for name in score.labels if other.labels.get(name) != score.labels[name])
-            message = (
-                f"two scores fall in one cell; they differ in {', '.join(differ)} (add it to rows, columns or where)"
-            )
-            raise UsageError(Fault(where, f"tables.{table.name}", message))
-        placed[key] = score
-    return placed
-
-
-def in_order(keys: Iterable[Key]) -> list[Key]:
-    """Sort keys dimension by dimension; the labels of a dimension are ordered by their first appearance."""
-    unique = list(dict.fromkeys(keys))
-    ranks = [{label: rank for rank, label in enumerate(dict.fromkeys(labels))} for labels in zip(*unique, strict=True)]
-    return sorted(unique, key=lambda key: [rank[label] for rank, label in zip(ranks, key, strict=True)])
-
-
-def _key(score: LabelledScore, dimensions: Sequence[str]) -> Key:
-    return tuple(str(score.labels.get(name, "")) for name in dimensions)
 
 
 def _cell(score: LabelledScore | None, references: Sequence[tuple[Mapping[str, str], float]]) -> TableCell:
@@ -114,23 +85,12 @@ def _mean(scores: Scores) -> TableCell:
     return TableCell(value, low, high, min(score.score.n for score in counted))
 
 
-def _difference(
-    row: Key,
-    rows: Sequence[Key],
-    columns: Sequence[Key],
-    placed: Mapping[tuple[Key, Key], LabelledScore],
-    table: TableEntry,
-) -> TableCell:
+def _difference(both: Sequence[Pair], table: TableEntry) -> TableCell:
     """Return the mean difference from the baseline row over the black-box columns of both, paired image by image.
 
     The two rows are paired column by column; different columns may be of different images (see `mean_interval`). The
     cell is void where a column's two scores are not of the same images.
     """
-    other = tuple(table.baseline.get(name, label) for name, label in zip(table.rows, row, strict=True))
-    if other == row or other not in rows:
-        return TableCell()
-    pairs = [(placed[row, c], placed[other, c]) for c in columns if (row, c) in placed and (other, c) in placed]
-    both = [(a, b) for a, b in pairs if not (a.void or b.void or a.white_box or b.white_box)]
     if not both:
         return TableCell()
     try:

@@ -20,6 +20,7 @@ class TableCell:
         reference: The published value, if there is one.
         void: The reason why there is no value; None in all other cells.
         signed: Whether the value is a difference, which is printed with its sign.
+        decision: Whether a difference is decided, as text; None where that is not asked.
     """
 
     value: float = math.nan
@@ -31,6 +32,7 @@ class TableCell:
     reference: float | None = None
     void: str | None = None
     signed: bool = False
+    decision: str | None = None
 
 
 @dataclass(frozen=True)

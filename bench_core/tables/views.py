@@ -1,11 +1,22 @@
-"""Another view of a table: published values in columns of their own."""
+"""Other views of a table: with published values in columns of their own, and with decisions."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+from .decision import Decisions
 from .table import Table, TableCell
+
+
+def with_decisions(table: Table, decisions: Decisions) -> Table:
+    """Return a table whose differences state whether they are decided, also in its notes."""
+    texts = {decision.labels: str(decision) for decision in decisions.each}
+    rows = tuple(
+        (key, tuple(replace(cell, decision=texts.get(key)) if cell.signed else cell for cell in cells))
+        for key, cells in table.rows
+    )
+    return replace(table, rows=rows, notes=(*table.notes, *decisions.notes()))
 
 
 def beside_published(table: Table) -> Table:

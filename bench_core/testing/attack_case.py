@@ -25,18 +25,26 @@ NO_OPTIONS: Json = MappingProxyType({})
 
 @dataclass(frozen=True)
 class AttackCase:
-    """An attack with its options under one norm. Its exceptions become Broken or Skipped."""
+    """An attack with its options under one norm. Its exceptions become Broken or Skipped.
+
+    `beside` is another attack that its inputs must suit as well.
+    """
 
     offer: Offer
     options: Json
     norm: Norm
+    beside: AttackCase | None = None
     tried: dict[tuple[int, int, int], bool] = field(default_factory=dict, compare=False, repr=False)
     kind: ClassVar[str] = "attacks"
 
     @property
     def name(self) -> str:
-        options = "".join(f" {key}={value}" for key, value in self.options.items())
-        return f"attack {self.offer.name}{options} ({self.norm})"
+        return f"attack {self.label} ({self.norm})"
+
+    @property
+    def label(self) -> str:
+        """The name of the recipe and its options."""
+        return " ".join([self.offer.name, *(f"{key}={value}" for key, value in self.options.items())])
 
     def attack(self, limits: Budget) -> Attack:
         """Build the attack. Raises Skipped if it rejects the budget."""
@@ -83,14 +91,23 @@ class AttackCase:
     def shape(self, channels: int | None = None, odd: bool = False, **changes: Any) -> tuple[int, int, int]:
         """Return the first shape (c, h, w) that the attack accepts. Raises Skipped if it rejects all."""
         candidates = ODD_SHAPES if odd else SHAPES[channels] if channels else ALL_SHAPES
-        check = getattr(self.attack(budget(self.norm, **changes)), "check", None)
+        limits = budget(self.norm, **changes)
         reasons = []
         for shape in candidates:
-            reason = check(shape) if check else None
+            reason = self._rejects(shape, limits)
             if not reason:
                 return shape
             reasons.append(reason)
-        raise Skipped(f"it rejects such images: {reasons[0]}")
+        raise Skipped(reasons[0])
+
+    def _rejects(self, shape: tuple[int, int, int], limits: Budget) -> str:
+        """Return why the attack, or the one beside it, rejects images of a shape; empty if they accept them."""
+        check = getattr(self.attack(limits), "check", None)
+        reason = check(shape) if check else None
+        if reason:
+            return f"it rejects such images: {reason}"
+        other = self.beside._rejects(shape, limits) if self.beside else ""
+        return f"{self.beside.label}: {other}" if self.beside and other else ""
 
     def inputs(
         self, channels: int | None = None, count: int = 4, odd: bool = False, of: Json = NO_OPTIONS, **changes: Any
@@ -103,9 +120,11 @@ class AttackCase:
         shape = self.shape(channels, odd, **changes)
         model = self.network(shape[0], of)
         batch = examples(model, shape, count, limits.targeted)
-        rejection = rejected_source(self.attack(limits), model, batch)
-        if rejection:
-            raise Skipped(f"it rejects the kit's network: {rejection}")
+        for case in filter(None, (self, self.beside)):
+            rejection = rejected_source(case.attack(limits), model, batch)
+            if rejection:
+                who = "it" if case is self else f"{case.label}: it"
+                raise Skipped(f"{who} rejects the kit's network: {rejection}")
         return model, batch, limits
 
     def network(self, channels: int, of: Json = NO_OPTIONS) -> nn.Module:

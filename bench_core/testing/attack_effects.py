@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from itertools import product
+from typing import get_args
 
+import torch
+from torch import Tensor, nn
+
+from ..types import LossName
 from ..worker.instrument import PassCounter
 from .attack_case import AttackCase
 from .inputs import Recording, budget, describe
@@ -53,6 +57,24 @@ def ascent(case: AttackCase) -> None:
         before, after = (_likelihood(model, images, batch.labels) for images in (batch.images, reached))
         if not (after < before).double().mean() >= 0.5 or after.mean() >= before.mean():
             raise Broken(f"the loss fell from {-before.mean():.4g} to {-after.mean():.4g}", describe(batch, limits))
+
+
+@RULES.add(declarable=True)
+def two_classes(case: AttackCase) -> None:
+    """The network may have two classes. The attack makes the wrong one likelier, as the runner-up and as the target."""
+    ascends = not (case.all_or_nothing or case.excuses("ascent")) and case.uses_gradient()
+    for aimed, loss in product((False, True), get_args(LossName)):
+        try:
+            model, batch, limits = case.inputs(of={"classes": 2}, targeted=aimed, loss=loss)
+        except Skipped:
+            if not aimed:
+                raise
+            return  # an attack that cannot be targeted
+        reached = case.run(model, batch, limits, extra="a network of two classes")[-1]
+        before, after = (_likelihood(model, images, 1 - batch.labels).mean() for images in (batch.images, reached))
+        if ascends and after <= before:
+            found = f"the log-likelihood of the wrong class fell from {before:.4g} to {after:.4g}"
+            raise Broken(found, describe(batch, limits, extra="a network of two classes"))
 
 
 @RULES.add(declarable=True)
@@ -109,6 +131,23 @@ def cost(case: AttackCase) -> None:
     if counted != declared and not stopped:
         what = f"it declares {declared[0]:g} forwards and {declared[1]:g} backwards; {found}"
         raise Broken(what, describe(batch, limits))
+
+
+@RULES.add(declarable=True)
+def counted_passes(case: AttackCase) -> None:
+    """Every image that passes through the network does so in a call of the network, which the host counts."""
+    model, batch, limits = case.inputs()
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    sizes: list[int] = []
+    handle = first.register_forward_pre_hook(lambda _layer, inputs: sizes.append(len(inputs[0])))
+    passes = PassCounter(model)
+    try:
+        case.run(model, batch, limits, passes=passes)
+    finally:
+        handle.remove()
+    if sum(sizes) > passes.forwards:
+        found = f"{sum(sizes)} images passed through the first layer, {passes.forwards} of them in calls of the network"
+        raise Broken(f"{found} (try model(images) in place of model.forward(images))", describe(batch, limits))
 
 
 @RULES.add(declarable=True)

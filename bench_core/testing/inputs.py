@@ -86,8 +86,9 @@ class Recording(nn.Module):
 
 
 def network(
-    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False
-) -> nn.Module:
+    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False,
+    classes: int = CLASSES,
+) -> nn.Module:  # fmt: skip
     """Build a frozen residual network with random weights, for images of any size.
 
     It is smooth, so that the sign of a gradient is never decided by rounding.
@@ -98,6 +99,7 @@ def network(
         inplace: Use ReLUs that overwrite the features, each twice, instead of smooth activations.
         shift: The number of identity modules put first, which changes the names of the others.
         channels_last: Use the channels-last memory format, as the networks of most suites do.
+        classes: The number of classes.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -116,7 +118,7 @@ def network(
             *[nn.Identity() for _ in range(shift)],
             *(nn.Conv2d(channels, 6, 3, padding=1), nn.Softplus()),
             *(Block(branch, activation) for branch in branches),
-            *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, CLASSES)),
+            *(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(54, classes)),
         )
         made.get_parameter(f"{len(made) - 1}.weight").data.mul_(20)  # losses as large as on trained networks
     made.eval().requires_grad_(False)
@@ -132,7 +134,7 @@ def examples(
     """Build images of 256 grey levels, labelled as `model` classifies them; the first is black, the second white.
 
     Args:
-        model: The network, images [n, c, h, w] -> logits [n, 10].
+        model: The network, images [n, c, h, w] -> logits [n, classes].
         shape: The shape (c, h, w) of an image.
         count: The number of images; a single one is neither black nor white.
         targeted: Whether to add target classes.
@@ -144,8 +146,9 @@ def examples(
     images = images[:count] if count > 1 else images[2:3]
     ids = tuple(hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in images)
     with torch.no_grad():
-        labels = model.to(dtype)(images.to(dtype)).argmax(1)
-    return Examples(images.to(dtype), labels, ids, (labels + 1) % CLASSES if targeted else None)
+        logits = model.to(dtype)(images.to(dtype))
+    labels = logits.argmax(1)
+    return Examples(images.to(dtype), labels, ids, (labels + 1) % logits.shape[1] if targeted else None)
 
 
 def donors(attack: Attack, given: Examples) -> Examples | None:

@@ -19,7 +19,7 @@ from ..registry import Offer
 from ..types import Examples, Json, Metric, Score, Step
 from ..worker.guard import guarded
 from ..worker.observer import Observer
-from .inputs import ALL_SHAPES, SHAPES, describe, examples, network, streams
+from .inputs import ALL_SHAPES, CLASSES, SHAPES, describe, examples, network, streams
 from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
@@ -68,7 +68,9 @@ class MetricCase:
             return str(refusal)
         return None
 
-    def inputs(self, count: int = 6, dtype: Any = torch.float32, channels: int | None = None) -> Inputs:
+    def inputs(
+        self, count: int = 6, dtype: Any = torch.float32, channels: int | None = None, classes: int = CLASSES
+    ) -> Inputs:
         """Return inputs of the first shape that the metric accepts. Raises Skipped if it rejects all."""
         check = getattr(self.metric(), "check", None)
         candidates = SHAPES[channels] if channels else ALL_SHAPES
@@ -77,7 +79,7 @@ class MetricCase:
         if shape is None:
             raise Skipped(f"it rejects such images: {next(iter(reasons.values()))}")
         channels = shape[0]
-        source, target = network(channels, 0).to(dtype), network(channels, 1).to(dtype)
+        source, target = (network(channels, seed, classes=classes).to(dtype) for seed in (0, 1))
         clean = examples(target, shape, count, dtype=dtype)
         noise = streams(clean).normal("kit", 0, shape).to(dtype)
         trajectory = [(clean.images + 0.05 * step * noise).clamp(0, 1) for step in range(1, STEPS + 1)]
@@ -160,6 +162,12 @@ def shard_independence(case: MetricCase) -> None:
 def three_channels(case: MetricCase) -> None:
     """Images may have three channels."""
     case.scores(case.observe(case.inputs(channels=3)))
+
+
+@RULES.add(declarable=True)
+def two_classes(case: MetricCase) -> None:
+    """The networks may have two classes."""
+    case.scores(case.observe(case.inputs(classes=2), "networks of two classes"))
 
 
 @RULES.add()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from typing import Any, get_args
 
 import torch
+from torch import nn
 
 from ..errors import UsageError
 from ..registry import Offer, Registry
-from ..types import Norm
+from ..types import Budget, Examples, Json, Norm
 from . import interaction
 from .attack_case import AttackCase
 from .inputs import budget, describe
@@ -47,13 +49,21 @@ def rules_like(registry: Registry, name: str) -> list[Rule]:
     """
     rules = [like(registry, name)]
     reference = registry.find("attacks", name, "--like", "")
-    try:
-        lowers = getattr(AttackCase(reference, {}, "l2").attack(budget("l2")), "lowers_interaction", False)
-    except Skipped:
-        return rules
-    if lowers:
+    if any(_lowers(AttackCase(reference, example_of(reference), norm)) for norm in get_args(Norm)):
         rules.append(replace(interaction.RULES["lowers_interaction"], ask=_lowers_interaction))
     return rules
+
+
+def example_of(reference: Offer) -> dict[str, Any]:
+    """Return the options with which a recipe is to be checked: its first example, or its defaults."""
+    return dict(next(iter(reference.recipe.examples), {}))
+
+
+def _lowers(case: AttackCase) -> bool:
+    try:
+        return bool(getattr(case.attack(budget(case.norm)), "lowers_interaction", False))
+    except (Skipped, TypeError):  # an attack of the other norm, or one with required options
+        return False
 
 
 def _lowers_interaction(subject: Subject) -> None:
@@ -65,34 +75,61 @@ def _lowers_interaction(subject: Subject) -> None:
 def compare(mine: AttackCase, reference: Offer) -> None:
     """Compare every step of two attacks, with the same options, seed and random numbers, targeted and untargeted.
 
-    A random start may differ by design, in its distribution or its stream, so it is used only if both attacks start
-    at the same points. If one of the attacks yields only its last images, only these are compared. One pixel in a
-    hundred may differ, since rounding decides the sign of a gradient near zero.
+    Options that only the reference has are those of its example. The images and networks are ones that both accept. A
+    random start may differ by design, in its distribution or its stream, so it is used only if both attacks start at
+    the same points. If one of the attacks yields only its last images, only these are compared. One pixel in a hundred
+    may differ, since rounding decides the sign of a gradient near zero.
+
+    Raises:
+        Broken: The images of a step differ.
+        Skipped: There are no inputs that both accept, or the reference itself fails.
     """
-    accepted = {option.name for option in reference.options}
-    theirs = AttackCase(reference, {key: value for key, value in mine.options.items() if key in accepted}, mine.norm)
+    theirs = AttackCase(reference, options_for(reference, mine), mine.norm)
     refused = theirs.refuses()
     if refused:
-        raise Skipped(f"{reference.name}: {refused}")
+        raise Skipped(f"{theirs.label}: {refused}")
+    mine = replace(mine, beside=theirs)
     try:
         starts = (False, True) if same_start(mine, theirs) else (False,)
         for targeted, start in product((False, True), starts):
-            model, batch, limits = mine.inputs(targeted=targeted, random_start=start)
-            expected = theirs.run(model, batch, limits)
-            found = mine.run(model, batch, limits)
-            if 1 in (len(found), len(expected)):
-                found, expected = found[-1:], expected[-1:]
-            if len(found) != len(expected):
-                raise Broken(f"{len(found)} steps, {reference.name} has {len(expected)}", describe(batch, limits))
-            for step, (images, reference_images) in enumerate(zip(found, expected, strict=True), 1):
-                gap = (images - reference_images).abs()
-                share = (gap > ROUNDING[mine.norm]).double().mean()
-                if share > 0.01 or not torch.isfinite(gap).all():
-                    where = f"step {step} differs" if len(found) > 1 else "the last step differs"
-                    difference = f"by up to {gap.max():.3g}, in {share:.0%} of pixels"
-                    raise Broken(f"{where} from {reference.name} {difference}", describe(batch, limits))
+            compare_steps(mine, theirs, mine.inputs(targeted=targeted, random_start=start))
     except UsageError as refusal:
         raise Skipped(str(refusal)) from refusal
+
+
+def compare_steps(mine: AttackCase, theirs: AttackCase, inputs: tuple[nn.Module, Examples, Budget]) -> None:
+    """Compare every step of two attacks on some inputs. Raises Broken where the images differ."""
+    model, batch, limits = inputs
+    try:
+        expected = theirs.run(model, batch, limits)
+    except (Broken, Skipped) as failure:
+        raise Skipped(f"the reference {theirs.label} does not run: {failure}") from failure
+    found = mine.run(model, batch, limits)
+    if 1 in (len(found), len(expected)):
+        found, expected = found[-1:], expected[-1:]
+    if len(found) != len(expected):
+        raise Broken(f"{len(found)} steps, {theirs.label} has {len(expected)}", describe(batch, limits))
+    for step, (images, reference_images) in enumerate(zip(found, expected, strict=True), 1):
+        gap = (images - reference_images).abs()
+        share = (gap > ROUNDING[mine.norm]).double().mean()
+        if share > 0.01 or not torch.isfinite(gap).all():
+            where = f"step {step} differs" if len(found) > 1 else "the last step differs"
+            difference = f"by up to {gap.max():.3g}, in {share:.0%} of pixels"
+            raise Broken(f"{where} from {theirs.label} {difference}", describe(batch, limits))
+
+
+def options_for(reference: Offer, mine: AttackCase) -> Json:
+    """Return the options of a reference: those of `mine`, with its defaults, where it has them, else an example's.
+
+    Raises Skipped if the reference does not accept these values.
+    """
+    complete, _ = mine.offer.check(mine.options, "--like", mine.offer.name)
+    accepted = {option.name for option in reference.options}
+    shared = {name: value for name, value in complete.items() if name in accepted}
+    checked, faults = reference.check({**example_of(reference), **shared}, "--like", reference.name)
+    if faults:
+        raise Skipped(f"{reference.name} does not accept the same options: {UsageError(*faults)}")
+    return {name: checked[name] for name in (*example_of(reference), *shared)}
 
 
 def same_start(mine: AttackCase, theirs: AttackCase) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -171,6 +172,13 @@ class TorchSettings:
         torch.set_default_dtype(self.dtype)
         torch.set_grad_enabled(self.grad)
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(self.deterministic[0], warn_only=self.deterministic[1])
+        set_deterministic(*self.deterministic)
         torch.backends.cudnn.benchmark = self.benchmark
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.tf32
+
+
+def set_deterministic(enabled: bool, warn_only: bool) -> None:
+    """Do as `torch.use_deterministic_algorithms`, which imports torch's compiler: more than a second in each worker."""
+    torch.set_deterministic_debug_mode(("warn" if warn_only else "error") if enabled else "default")
+    if "torch._inductor" in sys.modules:  # the compiler has a setting of its own
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

@@ -19,13 +19,14 @@ from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
 from .diagnostics import AttackDiagnostics, examine
-from .guard import own_changes
+from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
 from .rng_state import separate_streams
 from .streams import ImageStreams
 from .watch import Watches, watched
+from .weights import weights_kept
 
 Report = Callable[[float], None]
 
@@ -67,7 +68,8 @@ class Worker:
                 separate_streams(whole, image, batch_seed(examples, job.seed)),
             ):
                 changing = [network for network in whole if own_changes(network, image)]
-                arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
+                with weights_kept(each for each in named if not each.part and each.network not in changing):
+                    arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
             if changing:
                 self.builder.clear()  # so that the next job starts from the same network
             self.builder.evict(device)
@@ -204,7 +206,7 @@ def _configure_torch(threads: int) -> None:
     """Set torch to one number of threads, full float32 precision and deterministic algorithms."""
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_deterministic(True, warn_only=True)
     # filling catches reads of uninitialised memory, but writes every tensor twice
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from bench_core import run
-from bench_core.commands.live import LiveView, RoundLines
+from bench_core.commands.live import LiveView, RoundLines, decided_text
 from bench_core.registry import Registry
 from bench_core.result import Result
+from bench_core.tables.decision import Decision, Decisions
+from bench_core.tables.views import with_decisions
 
 BASELINE = 'mean = true\nbaseline = { attack = "PGD" }\n'
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -84,3 +86,53 @@ def test_colours_can_be_switched_off(results, monkeypatch: pytest.MonkeyPatch) -
         view.on_round(results[0])
         advance(1)
     assert not re.search(r"\x1b\[(3|4|9|10)\d(;\d+)*m", stream.getvalue())
+
+
+def decided_result(result: Result, *states: str, until: bool = True) -> Result:
+    """Return a result of which the comparisons have some states."""
+    each = [
+        Decision(("A", "MI"), state, len(result.selected), more=11 if state == "undecided" else None, most=99)
+        for state in states
+    ]
+    decisions = Decisions("main", 0.05, 0.01, each)
+    tables = [with_decisions(table, decisions) for table in result.tables]
+    return replace(result, decisions=decisions, tables=tables, until_decided=until)
+
+
+def test_lines_state_the_decisions_but_not_after_the_last_round(results, capsys) -> None:
+    RoundLines().on_round(decided_result(results[0], "undecided"))
+    line = capsys.readouterr().err
+    assert line.startswith("bench: 5 of 12 images: 1 undecided: mean - PGD: A MI")
+    assert line.endswith("undecided, ~11 more\n")
+    RoundLines().on_round(decided_result(results[0], "decided"))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_terminal_shows_the_decisions(width: int, results) -> None:
+    text = shown([decided_result(results[0], "undecided"), decided_result(results[1], "decided")], width)
+    assert "undecided, ~11 more" in text
+    assert "N = 5 of 12 images: 1 undecided" in text
+    assert "decided at 10" in text
+
+
+@pytest.mark.parametrize(
+    ("which", "states", "text"),
+    [
+        (1, ["decided", "tied"], "stopped after 10 of 12 images: 1 decided, 1 tied (without --until, the rest is "),
+        (2, ["decided", "tied"], "1 decided, 1 tied after 12 images"),
+        (2, ["decided", "undecided"], "1 decided, 1 undecided after 12 images; about 25 images would decide them (--i"),
+        (2, ["void"], "1 void after 12 images"),
+    ],
+)
+def test_the_end_of_a_run_says_what_is_decided_and_how_to_go_on(which: int, states, text: str, results) -> None:
+    assert decided_text(decided_result(results[which], *states)).startswith(text)
+
+
+def test_the_end_counts_comparisons_that_no_number_of_images_is_known_for(results) -> None:
+    result = decided_result(results[2], "undecided", "undecided")
+    first, second = result.decisions.each
+    decisions = replace(result.decisions, each=[first, replace(second, more=None)])
+    assert "about 25 images would decide 1 of these" in decided_text(replace(result, decisions=decisions))
+    alone = replace(decisions, each=decisions.each[1:])
+    assert decided_text(replace(result, decisions=alone)) == "1 undecided after 12 images"

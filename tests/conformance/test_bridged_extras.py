@@ -9,6 +9,7 @@ NAMES = [
     pytest.param("autoattack", marks=pytest.mark.slow),
     "foolbox:LinfProjectedGradientDescentAttack",
     "foolbox:L2ProjectedGradientDescentAttack",
+    "foolbox:L2ClippingAwareRepeatedAdditiveGaussianNoiseAttack",
 ]
 
 

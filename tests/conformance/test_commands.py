@@ -56,9 +56,16 @@ def test_an_attack_is_compared_with_another(capsys) -> None:
     assert "FAILED attack mi (l2)::like - step 2 differs from pgd" in out
 
 
+@pytest.mark.parametrize("rule", ["cost", "like", "lowers_interaction"])
+def test_only_the_rule_that_is_asked_runs_beside_a_reference(capsys, rule: str) -> None:
+    _, out, _ = bench(capsys, "check", "pgd", "--rule", rule, "--like", "ir", "--json")
+    assert [verdict["rule"] for verdict in json.loads(out)] == [rule, rule]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (("check", "mi", "--rule", "like"), "like compares with another attack (try --like ATTACK)"),
         (("check", "pdg"), 'nothing is called "pdg" (did you mean "pgd"?)'),
         (("check", "mi", "--set", "decya=1"), 'mi.decya: unknown key (did you mean "decay"?)'),
         (("check", "mi", "--rule", "csot"), 'unknown rule "csot" (did you mean "cost"?)'),

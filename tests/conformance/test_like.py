@@ -16,7 +16,7 @@ from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
 from bench_core.registry import Registry
-from bench_core.testing import RULES, applicable, judge, offers, subjects
+from bench_core.testing import RULES, Verdict, applicable, judge, offers, subjects
 from bench_core.testing.reference import like, rules_like
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
@@ -139,10 +139,14 @@ def test_ir_declares_it_where_nothing_else_differs_from_plain_ascent(installed: 
     ]
 
 
-def status(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
+def compared(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> list[Verdict]:
     registry = offering("attacks", AttackRecipe(build, "Claims to be another.", examples=[options]))
     rule = like(registry, name)
-    return [judge(subject, rule).status for subject in subjects(registry, offers(registry, "mine"))]
+    return [judge(subject, rule) for subject in subjects(registry, offers(registry, "mine"))]
+
+
+def status(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
+    return [verdict.status for verdict in compared(name, build, options)]
 
 
 @pytest.mark.parametrize("mistake", WRONG)
@@ -158,6 +162,50 @@ def test_the_reference_agrees_with_itself(name: str, options: Mapping[str, Any])
 def test_an_equivalent_formula_agrees_with_the_reference() -> None:
     assert status("pgd", wrong_ir(Interaction, 0.0), GRID) == ["holds", "holds"]
     assert status("ir", wrong_ir(Interaction), GRID) == ["holds", "holds"]
+
+
+def test_a_reference_gets_the_options_of_its_example_where_the_attack_has_none() -> None:
+    found = compared("ir", ascent(usual), {})
+    assert "broken" in [verdict.status for verdict in found]
+    example = " ".join(f"{name}={value}" for name, value in RECIPES["ir"].examples[0].items())
+    for verdict in found:
+        assert "raised" not in verdict.message
+        assert verdict.status == "holds" or f"differs from ir {example} by" in verdict.message
+
+
+def test_a_reference_gets_the_defaults_of_the_attack_and_images_that_both_accept() -> None:
+    found = compared("ir", wrong_ir(Interaction), {"samples": 3, "cells": 5})  # a grid of 16 by default
+    assert [verdict.status for verdict in found] == ["holds", "holds"]
+
+
+def test_the_reference_is_named_where_it_fails_or_accepts_no_input(installed: Registry) -> None:
+    registry = offering("attacks", AttackRecipe(ascent(fails), "Fails.", examples=[{}]))
+    for reference, reason in (
+        (registry, "the reference mine does not run: raised RuntimeError: a fault of the reference"),
+        (offering("attacks", AttackRecipe(picky, "Accepts nothing.")), "mine: it rejects such"),
+        (offering("attacks", AttackRecipe(with_option, "Needs text.")), "mine does not accept the same options"),
+    ):
+        name = "vr" if "options" in reason else "pgd"
+        found = [judge(each, like(reference, "mine")) for each in subjects(installed, offers(installed, name))]
+        assert {verdict.status for verdict in found} == {"unasked"}
+        assert all(verdict.message.startswith(reason) for verdict in found), found
+
+
+def fails(_attack: Ascent, _model: Model, _images: Tensor, _examples: Examples) -> Tensor:
+    raise RuntimeError("a fault of the reference")
+
+
+class Picky(Ascent):
+    def check(self, shape: tuple[int, int, int]) -> str:
+        return f"not of the shape {shape}"
+
+
+def picky(budget: Budget) -> Picky:
+    return Picky(budget)
+
+
+def with_option(budget: Budget, copies: str) -> Ascent:
+    return Ascent(budget, memory={copies: torch.zeros(1)})
 
 
 class AnotherStart(Ascent):

@@ -123,3 +123,16 @@ def test_an_attack_that_returns_clean_images_where_it_fails_is_judged_by_what_it
     assert skipped == {"first_step", "random_start", "zero_gradient", "ascent", "targeted", "lowers_interaction"}
     wrong = AttackRecipe(boasting, "It declares what it does not do.")
     assert {each.status for each in verdicts("attacks", wrong, {"all_or_nothing"})} == {"broken"}
+
+
+def test_an_undeclared_cost_is_counted_too() -> None:
+    class Silent:
+        def __init__(self, budget: Budget) -> None:
+            self.run = Ascent(budget)
+
+        def __call__(self, *given: Any) -> Iterator[Tensor]:
+            return self.run(*given)
+
+    (found, _) = verdicts("attacks", AttackRecipe(Silent, "Silent."), {"cost"})
+    assert found.status == "unasked"
+    assert "counted 5 forwards and 5 backwards" in found.message

@@ -195,6 +195,17 @@ def empty_again_and_again(attack: Ascent, model: Model, images: Tensor, examples
     return usual(attack, model, images, examples)
 
 
+def past_the_counter(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    """Looks at the images without a call of the network, beside the call for the gradient."""
+    model.forward(images)
+    return usual(attack, model, images, examples)
+
+
+def through_a_layer(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
+    model[0](images)
+    return usual(attack, model, images, examples)
+
+
 def ignores_targets(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:
     return usual(attack, model, images, Examples(examples.images, examples.labels, examples.ids))
 
@@ -272,6 +283,8 @@ MISTAKES: Mapping[str, tuple[str, str, AttackRecipe]] = {
     "hooks never removed": ("early_close", "hooks", recipe(gradient=hooks_until_the_end)),
     "one image at a time": ("batching", "8 images take", recipe(gradient=one_by_one)),
     "the same question again": ("batching", "had been evaluated", recipe(gradient=empty_again_and_again)),
+    "a forward that is no call": ("counted_passes", "try model(images)", recipe(gradient=past_the_counter)),
+    "a layer alone": ("counted_passes", "24 images passed", recipe(gradient=through_a_layer)),
     "targets forgotten": ("targeted", "untargeted attack", recipe(gradient=ignores_targets)),
     "three channels taken for granted": ("one_channel", "shape", recipe(gradient=three_channels_only)),
     "square images taken for granted": ("odd_sides", "raised RuntimeError", recipe(gradient=square_only)),
@@ -298,16 +311,3 @@ def test_a_mistake_is_caught_by_name(mistake: str) -> None:
     assert message in found.message
     assert found.given
     assert f"docs/plugins.md#attacks-{rule.replace('_', '-')}" in str(found)
-
-
-def test_an_undeclared_cost_is_counted_too() -> None:
-    class Silent:
-        def __init__(self, budget: Budget) -> None:
-            self.run = Ascent(budget)
-
-        def __call__(self, *given: Any) -> Iterator[Tensor]:
-            return self.run(*given)
-
-    (found, _) = verdicts("attacks", AttackRecipe(Silent, "Silent."), {"cost"})
-    assert found.status == "unasked"
-    assert "counted 5 forwards and 5 backwards" in found.message

@@ -18,8 +18,8 @@ from bench_core.executors import Outcome, Task, ray_cluster
 from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
+from bench_core.executors.tasks import TaskQueue
 from bench_core.registry import Registry, discover
-from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
 from .processes import PATIENCE
@@ -56,6 +56,31 @@ def dies(budget, folder: str = "", times: int = 1):
 def bench_attacks():
     return {"dies": AttackRecipe(dies, "is killed a number of times")}
 """
+WAITS = """
+import os, time
+from dataclasses import dataclass
+from bench_core.hookspecs import hookimpl
+from bench_core.types import AttackRecipe
+
+@dataclass(frozen=True)
+class Waits:
+    file: str
+
+    def __call__(self, model, examples, rng):
+        yield examples.images
+        for _ in range(3000):
+            if os.path.exists(self.file):
+                break
+            time.sleep(0.1)
+        yield examples.images
+
+def waits(budget, file: str = ""):
+    return Waits(file)
+
+@hookimpl
+def bench_attacks():
+    return {"waits": AttackRecipe(waits, "waits for a file after its first step")}
+"""
 ERRORS = [
     ({"address": "nowhere"}, "no address of a cluster (try local, auto, HOST:PORT)"),
     ({"address": "127.0.0.1:{closed}"}, "no Ray cluster answers there"),
@@ -88,20 +113,6 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
         cluster.shutdown()
 
 
-@pytest.fixture
-def puts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often each job is stored."""
-    counted: Counter[str] = Counter()
-    original = Store.put
-
-    def put(self, address, bundle):
-        counted[address] += 1
-        original(self, address, bundle)
-
-    monkeypatch.setattr(Store, "put", put)
-    return counted
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -121,6 +132,37 @@ def test_two_nodes_give_the_bits_of_one_process_and_faults_are_reported_before_t
     monkeypatch.syspath_prepend(str(tmp_path / "here"))
     with pytest.raises(UsageError, match=r"node .*: the plugin only_here is missing there \(not installed\)"):
         run(suite, out=tmp_path / "new", executor="ray", executor_options={"address": address})
+
+
+def test_shares_of_jobs_are_reported_while_they_are_computed(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack goes on when its first share has arrived here, so that the test does not depend on speed."""
+    install(tmp_path / "here", "waits", WAITS)
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    arrived = tmp_path / "arrived"
+    reports: list[tuple[str, float]] = []
+    original = TaskQueue.of
+
+    def recorded(tasks: Any) -> TaskQueue:
+        queue = original(tasks)
+
+        def report(address: str, share: float) -> None:
+            reports.append((address, share))
+            if 0 < share < 1:
+                arrived.touch()
+
+        queue.report = report
+        return queue
+
+    monkeypatch.setattr(TaskQueue, "of", recorded)
+    path = Path(suite)
+    path.write_text(path.read_text().replace('recipe = "pgd"', f'recipe = "waits", file = "{arrived}"'))
+    result = run(str(path), out=tmp_path / "out", executor="ray", workers=1)
+    assert result.complete, result.voids
+    assert arrived.exists()
+    assert any(0 < share < 1 for _, share in reports)
 
 
 @pytest.mark.parametrize(("options", "expected"), ERRORS)

@@ -67,3 +67,27 @@ def test_only_the_cells_of_what_failed_are_void(
         if cell.target in targets and cell.metric in recipes
     }
     assert set(reasons) == expected
+
+
+def test_a_stage_that_is_stopped_after_a_round_retries_its_failures_and_computes_no_later_round(
+    registry: Registry, write_suite, tmp_path: Path
+) -> None:
+    suite = write_suite(('sources = ["A", ["A", "B"]]', 'sources = ["A"]'))  # a job for each of three rounds
+    resolved = resolve_suite(load_suite(suite), registry)
+    jobs = [job for job in selected_jobs(resolved, first_images(resolved)) if "attack" in job.labels]
+    assert [job.round for job in jobs] == [0, 1, 2]
+    wanted: list[str] = []
+
+    class Failing(Pretending):
+        def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+            for task, outcome in zip(tasks, super().run(tasks), strict=True):
+                wanted.append(task.address)
+                yield outcome
+
+    dispatcher = Dispatcher(Store(tmp_path / "store"), Failing("B", network="B"), Silent(), registry)
+    rows, reasons = dispatcher.compute("attacks", jobs, lambda complete, *_: complete >= 2)
+    assert set(wanted) == {job.address for job in jobs[:2]}
+    assert {address for address, _ in reasons} == set(wanted)
+    for job in jobs[:2]:
+        assert {cell.key for cell in job.cells if cell.target != "B"} <= set(rows[job.address])
+    assert not rows[jobs[2].address]

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from bench_core.errors import UsageError
+from bench_core.lean import lean
+from bench_core.lean.folding import Affine
+from bench_core.lean.thin_conv import ThinConv2d
 from bench_core.registry import Registry
 from bench_models.embedded import fashion_mnist, recipe, train
 from bench_models.embedded.architectures import ARCHITECTURES
-from bench_models.lean.folding import Affine
-from bench_models.lean.make import lean
-from bench_models.lean.thin_conv import ThinConv2d
 
 NAMES = recipe.names()
 PACKAGE_LIMIT = 12 * 2**20

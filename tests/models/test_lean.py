@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bench_models.lean.activations import activate_in_place
-from bench_models.lean.folding import Affine
-from bench_models.lean.make import lean
-from bench_models.lean.thin_conv import ThinConv2d, is_thin
+from bench_core.lean import lean
+from bench_core.lean.activations import activate_in_place
+from bench_core.lean.folding import Affine
+from bench_core.lean.thin_conv import ThinConv2d, is_thin
 from tests.properties import UNTIMED
 
 

@@ -1,16 +1,19 @@
 """Every model of the profiles, loaded offline from random weights in its library's cache."""
 
 import gc
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from bench_core.cli import main
 from bench_core.registry import Registry
 from bench_core.suite.find import suites_folder
+from bench_core.suite.load import load_suite
 from bench_core.suite.merge import read_toml
 from bench_models.libraries import checkpoint
 
@@ -129,7 +132,6 @@ def test_the_cifar10_profile_runs_on_the_archive(
     """Random weights do not reach the expected accuracy, and the run stops there."""
     from bench_core.errors import UsageError
     from bench_core.run_suite import run
-    from bench_core.suite.load import load_suite
 
     if not {"robustbench"} <= set(installed.names("models")) or "autoattack" not in installed.names("attacks"):
         pytest.skip("installed without the extras")
@@ -143,3 +145,26 @@ def test_the_cifar10_profile_runs_on_the_archive(
     suite = load_suite("robust_accuracy", "cifar10", overrides)
     with pytest.raises(UsageError, match=r"models\.Wong2020\.expected_accuracy: expected 83\.3%, found [\d.]+% of 12"):
         run(suite, out=tmp_path / "out", registry=installed, executor="inline")
+
+
+def test_expected_accuracies_of_torchvision_are_those_of_the_installed_package() -> None:
+    for label, entry in IMAGENET.items():
+        if entry["recipe"] == "torchvision":
+            weights = torchvision.models.get_model_weights(entry["name"])[entry["weights"]]
+            published = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+            assert entry["expected_accuracy"] == pytest.approx(published / 100), label
+
+
+def test_the_networks_without_an_expected_accuracy_are_listed_on_the_page() -> None:
+    page = " ".join((Path(__file__).parents[2] / "docs" / "models.md").read_text().split())
+    listed = page.partition("that could be compared for ")[2].partition("If you replace")[0]
+    named = {label for label in IMAGENET if re.search(rf"(?<![\w-]){re.escape(label)}(?![\w-])", listed)}
+    assert named == {label for label, entry in IMAGENET.items() if "expected_accuracy" not in entry}
+
+
+def test_a_network_of_another_library_in_place_of_one_loses_its_expected_accuracy() -> None:
+    other = 'models.RN-18={recipe="torchvision", name="resnet18", weights="IMAGENET1K_V1"}'
+    suite = load_suite("robustness_orders", "imagenet", [other])
+    assert suite.models["RN-18"].recipe == "torchvision"
+    assert suite.models["RN-18"].expected_accuracy is None
+    assert suite.models["RN-18-adv"].expected_accuracy == 0.4211

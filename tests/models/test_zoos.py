@@ -13,8 +13,8 @@ from torch.nn import functional
 from bench_attacks.branches import branches
 from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
-from bench_models.lean.folding import Affine, fold_batch_norm
-from bench_models.lean.make import lean
+from bench_core.lean import lean
+from bench_core.lean.folding import Affine, fold_batch_norm
 from bench_models.libraries import torchvision as torchvision_models
 from bench_models.libraries.indexes import timm_networks, torchvision_networks
 from bench_models.libraries.preprocessing import Preprocessed

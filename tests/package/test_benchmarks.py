@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
+from bench_core.executors.onednn import Execution
 from benchmarks.__main__ import ROOT, SCRIPTS, page
 from benchmarks.side_by_side import compared, in_turns, quartiles
 
-SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "large"}  # which scripts import
+SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "kernels", "large"}  # which scripts import
 NAMES = sorted({path.stem for path in (ROOT / "benchmarks").glob("*.py")} - SHARED)
 NOT_ON_THE_PAGE = {"gate_power", "report_size"}  # docs/ci.md cites the first; the second needs a browser
 
@@ -57,3 +58,32 @@ def test_the_page_has_every_output_under_its_claim() -> None:
         in text
     )
     assert "## The store" in text
+
+
+def test_a_gradients_time_is_that_of_its_kernels_and_the_rest() -> None:
+    kernels = importlib.import_module("benchmarks.kernels")
+    found = [
+        Execution("convolution", "brg_conv_fwd:avx512_core_bf16", "forward_training", "", 0.002),
+        Execution("convolution", "brg_conv_fwd:avx512_core_bf16", "forward_inference", "", 0.001),
+        Execution("convolution", "brgconv_strided:avx512_core_bf16", "backward_data", "", 0.004),
+        Execution("reorder", "jit:uni", "undef", "", 0.001),
+        Execution("matmul", "brg_matmul:avx512_core_bf16", "undef", "", 0.001),
+    ]
+    profile = kernels.Profile(found, 0.019)
+    assert profile.parts() == pytest.approx(
+        {kernels.FORWARD: 0.003, kernels.BACKWARD: 0.004, kernels.REORDERS: 0.001, kernels.OTHER: 0.001,
+         kernels.REST: 0.010}
+    )  # fmt: skip
+    assert profile.names(kernels.FORWARD) == "2 x brg_conv_fwd:avx512_core_bf16"
+
+
+def test_a_run_is_timed_by_what_it_prints() -> None:
+    table1 = importlib.import_module("benchmarks.table1")
+    lines = [
+        (4.0, "bench: clean images: done in 2.0 s"),
+        (30.0, "bench: 50 of 300 images: mean"),
+        (60.0, "bench: 100 of"),
+    ]
+    timeline = table1.Timeline(lines, 200.0, 390.0)
+    assert (timeline.first("clean images: done"), timeline.first(" of 300 images")) == (4.0, 30.0)
+    assert timeline.first(" of 50 images") == 200.0, "a run of one round has no table before its end"

@@ -76,6 +76,24 @@ def test_the_page_begins_with_the_headline(write_suite, registry, tmp_path: Path
     assert "eps 16/255, 4 steps" in text
 
 
+def test_the_page_states_the_decisions(write_suite, registry, tmp_path: Path) -> None:
+    suite = write_suite(
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"MI" = { recipe = "mi" }'),
+        ('targets = ["A", "B"]', 'targets = ["B"]'),
+        ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'),
+        ("mean = true", 'mean = true\nbaseline = { attack = "PGD" }'),
+        append="[decide]\n",
+    )
+    result = run(load_suite(suite), out=tmp_path / "results", executor="inline", registry=registry, warn=False)
+    text = run_page(result.folder, registry, gallery=0)
+    (decision,) = result.decisions.each
+    assert decision.state == "undecided"
+    svg = text[text.index("<svg") : text.index("</svg>")]
+    assert f"] · {decision}</text>" in svg
+    assert "<dt>Comparisons</dt><dd>1 undecided</dd>" in text
+    assert f"<li>undecided: A MI ({decision.needed} more images)</li>" in text
+
+
 def test_a_run_without_a_baseline_has_no_headline(write_suite, registry, tmp_path: Path) -> None:
     folder = run(load_suite(write_suite()), out=tmp_path / "results", executor="inline", registry=registry).folder
     text = run_page(folder, registry, gallery=0)

@@ -1,10 +1,7 @@
 """The report: self-contained, inert to labels, reproducible to the byte, small, and working in a real browser."""
 
 import json
-import os
 import re
-import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -22,23 +19,9 @@ from bench_core.tables.table import Table, TableCell
 
 from ..executors.processes import wait_until
 from ..gate.simulated import shares, snapshot
+from .pages import Page
 
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\" onclick=\"x"
-
-
-class Page(HTMLParser):
-    """Collects what a browser would load or run."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture
@@ -135,30 +118,6 @@ def test_a_report_of_a_large_run_is_small() -> None:
         for cell in cells:
             assert text.count(f'"{cell.value:.10g}"') == 6
             assert f"[{100 * cell.low:.1f}, {100 * cell.high:.1f}]" in text
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless browser; a machine without one skips, unless BENCH_BROWSER=1 requires one."""
-    demanded = os.environ.get("BENCH_BROWSER") == "1"
-    if not demanded:
-        pytest.importorskip("selenium")
-        if not (CHROMIUM and shutil.which("chromedriver")):
-            pytest.skip("no chromium with its driver here")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 def test_the_page_works_in_a_browser(folder: Path, registry, browser) -> None:

@@ -9,6 +9,8 @@ from bench_core import load_result, load_suite, run
 from bench_core.errors import UsageError
 from bench_core.planning.resolve import resolve
 from bench_core.registry import Registry
+from bench_core.reports.leaderboard import leaderboards, read_contributions
+from bench_core.reports.query import query, stored_scores
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.only import Outcomes
@@ -94,6 +96,71 @@ def test_a_table_shows_the_images_that_reached_the_goal_and_says_how_many(
         note = f"only images with attack.reached: PGD on A, linf ({reached.sum()} of 12)"
         assert note in tables["reached"].notes
         assert not any(note.startswith("only images") for note in tables["all"].notes)
+
+
+def test_scores_of_some_images_are_recorded_and_queried_with_what_they_are_restricted_to(
+    write_suite, registry: Registry, tmp_path: Path
+) -> None:
+    both = TABLES + TABLE.format("again", 'only = "attack.reached"').replace("utility", "linf")
+    suite = load_suite(write_suite(UNTIL, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'), append=both))
+    result = run(suite, out=tmp_path / "out", executor="inline", registry=registry)
+    cells = {table.name: table.rows[0][1][0] for table in result.tables if table.name in ("all", "reached", "again")}
+    for records in (result.records(), load_result(result.folder, registry).records(), stored_scores(tmp_path / "out")):
+        found = {
+            (record["metric"], record.get("subset")): (record["value"], record["n"])
+            for record in records
+            if record["metric"] in ("attack.utility", "attack.linf")
+        }
+        assert len(records) == len(result.scores) + 2
+        for name, metric, only in (
+            ("all", "attack.utility", None),
+            ("reached", "attack.utility", "attack.reached"),
+            ("again", "attack.linf", "attack.reached"),
+        ):
+            assert found[metric, only] == (cells[name].value, cells[name].n)
+    pytest.importorskip("duckdb")
+    sql = "SELECT value FROM scores WHERE metric = 'attack.utility' AND subset = 'attack.reached'"
+    assert query(sql, tmp_path / "out") == [{"value": cells["reached"].value}]
+
+
+def test_a_restricted_metric_says_so_in_its_records(write_suite, registry: Registry, tmp_path: Path) -> None:
+    metric = ("clean = {", 'mine = { recipe = "transfer", only = "attack.fooled" }\nclean = {')
+    result = run(load_suite(write_suite(metric)), out=tmp_path / "out", executor="inline", registry=registry)
+    only = {record["metric"].partition(".")[0]: record.get("subset") for record in result.records()}
+    assert only == {"attack": None, "clean": None, "transfer": None, "mine": "attack.fooled"}
+
+
+MAIN = '[[tables]]\nname = "main"'
+
+
+def first_table(lines: str) -> tuple[str, str]:
+    table = TABLE.format("first", lines).replace('["source"]', '["source", "attack"]')
+    return MAIN, f"{table}\n{MAIN}"
+
+
+def test_a_leaderboard_ranks_what_the_first_table_shows(write_suite, registry: Registry, tmp_path: Path) -> None:
+    replacements = (UNTIL, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'))
+    table = first_table('best = "max"\nonly = "attack.reached"')
+    result = run(load_suite(write_suite(*replacements, table)), out=tmp_path, executor="inline", registry=registry)
+    runs = read_contributions([str(result.folder)], registry)
+    (shown,) = (table for table in result.tables if table.name == "first")
+    reached, every = shown.rows[0][1][0].value, result.arrays("attack", source="A")["utility"].mean()
+    assert reached != pytest.approx(every)
+    (main,), (named,) = leaderboards(runs), leaderboards(runs, score="attack.utility")
+    column = [column.name for column in main.columns].index("attack.utility")
+    assert main.rows[0][column] == pytest.approx(reached)
+    assert named.rows[0][column] == pytest.approx(every)
+    assert "only images with attack.reached" in main.notes
+    assert "only images with attack.reached" not in named.notes
+
+
+def test_attacks_that_reached_other_images_are_not_ranked(write_suite, registry: Registry, tmp_path: Path) -> None:
+    two = (UNTIL[0], f'{UNTIL[1]}\n"Far" = {{ recipe = "until_utility", utility = 0.35, tolerance = 0.05 }}')
+    table = first_table('best = "max"\nonly = "attack.reached"')
+    suite = load_suite(write_suite(two, table, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]')))
+    result = run(suite, out=tmp_path, executor="inline", registry=registry)
+    with pytest.raises(UsageError, match=r"other images than PGD.*try --score attack.utility, which counts all"):
+        leaderboards(read_contributions([str(result.folder)], registry))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ from bench_core.planning.plan import make_plan
 from bench_core.planning.selection import first_images
 from bench_core.plots import write_plots
 from bench_core.registry import Registry, discover
+from bench_core.result import Result
 from bench_core.run_suite import resolve_suite
+from bench_core.runs.load import build_metrics
 from bench_core.store import Store
 from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
@@ -43,6 +47,16 @@ FEW_JUDGES = ('images.models=["ResNet-S"]',)  # so that not all 13 networks clas
 def test_there_is_a_suite_for_every_experiment_of_the_transfer_paper() -> None:
     assert {f"transfer_{name}" for name in ("table1", "table2", "table3", "table4")} <= set(SUITES)
     assert {f"transfer_{name}" for name in ("fig1", "fig2", "fig3", "fig5", "fig7")} <= set(SUITES)
+
+
+@pytest.mark.parametrize(("name", "profile"), BOTH)
+def test_it_asks_for_no_radius_that_its_samples_cannot_certify(name: str, profile: str, installed: Registry) -> None:
+    suite = load_suite(name, profile)
+    for label, entry in suite.metrics.items():
+        if entry.recipe == "certified":
+            metric = build_metrics(suite, installed, name)[label]
+            for target in entry.models or suite.targets:
+                assert max(metric.radii) <= suite.models[target].options["sigma"] * metric.reach, target
 
 
 @pytest.mark.parametrize(("name", "profile"), BOTH)
@@ -74,9 +88,11 @@ def test_planning_every_suite_needs_no_torch() -> None:
     code = f"""
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from bench_core.planning.plan import make_plan
 from bench_core.run_suite import resolve_suite
+from bench_core.runs.load import build_metrics
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 for name, profile in {BOTH!r}:
@@ -137,6 +153,39 @@ def test_its_pgd_and_ir_are_those_of_table1(name: str, attack: str, installed: R
     assert addresses(name, attack, installed, tmp_path) <= addresses("transfer_table1", attack, installed, tmp_path)
 
 
+INTERNAL = re.compile(r"\b[a-z]\w*\.[a-z]\w+\b")  # METRIC.SCORE
+NAMED_ALREADY = {"step", "strength"}  # words of the field
+
+
+@pytest.mark.parametrize(("name", "profile"), BOTH)
+def test_its_plots_name_their_axes_in_words(name: str, profile: str) -> None:
+    suite = load_suite(name, profile)
+    for plot in suite.plots:
+        keys = {"value_label", "x_label", "y_label"} & set(type(plot).model_fields)
+        if getattr(plot, "x", None) in NAMED_ALREADY:
+            keys.discard("x_label")
+        labels = {key: getattr(plot, key) for key in keys}
+        assert None not in labels.values(), (plot.name, labels)
+        shown = [plot.title or suite.title, *labels.values()]
+        assert not [text for text in shown if INTERNAL.search(text)], plot.name
+    titles = [plot.title or suite.title for plot in suite.plots]
+    assert len(titles) == len(set(titles)), "the contents of a report list them"
+
+
+def texts(result: Result, registry: Registry) -> Iterator[tuple[str, str]]:
+    """Yield every text of every plot, with the name of its plot."""
+    from matplotlib.text import Text
+
+    from bench_core.plots.draw import draw
+    from bench_core.plots.style import plot_style
+
+    for plot in result.suite.plots:
+        with plot_style():
+            figure = draw(result, plot, registry)
+            figure.draw_without_rendering()
+            yield from ((plot.name, artist.get_text()) for artist in figure.findobj(Text))
+
+
 @pytest.mark.parametrize(
     "name", [name if name == SHORT else pytest.param(name, marks=pytest.mark.slow) for name in SUITES]
 )
@@ -160,11 +209,12 @@ def test_a_short_run_fills_every_table_and_plot(name: str, installed: Registry, 
     files = write_plots(result, installed)
     assert len(files) == 2 * len(result.suite.plots)
     assert all(path.stat().st_size > 5000 for path in files)
+    assert [(plot, text) for plot, text in texts(result, installed) if INTERNAL.search(text)] == []
     for plot in result.suite.plots:
         metric, _, name = plot.value.partition(".")
         if isinstance(plot, HistogramPlotEntry | MapsPlotEntry):
             arrays = [rows.arrays[name] for rows in result.rows if rows.metric == metric and name in rows.arrays]
             assert any(np.isfinite(array).any() for array in arrays), plot.name
         elif "." in plot.value:  # a score; a scatter plot names a correlation
-            values = [score.value for score in result.scores if score.metric == plot.value and not score.void]
+            values = [score.score.value for score in result.scores if score.metric == plot.value and not score.void]
             assert any(math.isfinite(value) for value in values), plot.name

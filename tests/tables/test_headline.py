@@ -1,6 +1,7 @@
 """The headline: every comparison with a baseline as a line, with its interval along a common axis."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -59,3 +60,28 @@ def test_a_difference_without_spread_or_interval_is_a_point(gap: tuple[float, fl
     _, line, _ = headline([table({"IR": gap})], width=100)
     assert line.count("●") == 1
     assert "─" not in line
+
+
+def with_decisions(shown: Table) -> Table:
+    states = iter(["decided at 106", "undecided, ~1200 more", "tied at 88"])
+    rows = tuple(
+        (key, tuple(replace(cell, decision=next(states)) if cell.signed else cell for cell in cells))
+        for key, cells in shown.rows
+    )
+    return replace(shown, rows=rows)
+
+
+@pytest.mark.parametrize("width", [40, 48, 66, 80, 100, 200])
+def test_decisions_stand_at_the_end_of_lines_that_fit(width: int) -> None:
+    _, *lines = headline([with_decisions(table(GAPS))], width)
+    for name, decision in (("SENet", "tied at 88"), ("ResNet", "decided at 106"), ("VGG", "undecided, ~1200 more")):
+        (line,) = [line for line in lines if line.startswith(name)]
+        assert line.endswith(f"  {decision}")
+    assert all(len(line) <= width for line in lines)
+    assert any("[" in line for line in lines) == (width >= 48 + 8), "the interval is left out of a narrow line"
+    assert any("●" in line for line in lines) == (width > 66 + 8)
+
+
+def test_a_table_with_decisions_makes_the_headline() -> None:
+    first, second = table({"other": (0.0, -0.1, 0.1)}), with_decisions(table(GAPS))
+    assert headline_table([first, second]) is second

@@ -1,5 +1,9 @@
 """After an attack, the process is as it was before."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -28,6 +32,20 @@ def test_a_change_of_warn_only_is_reported_and_undone(warn_only: object) -> None
     with pytest.raises(ContractError, match="deterministic algorithms"), guarded(toy_network()):
         torch.use_deterministic_algorithms(True, warn_only=False)
     assert torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def test_an_attack_imports_no_compiler(tmp_path: Path) -> None:
+    """Importing torch's compiler would take more than a second in each worker."""
+    code = """if True:
+        import sys
+        from bench_core import load_suite, run
+        overrides = ("sources=['AlexNet']", "targets=['AlexNet']", "budgets.linf.steps=1", "budgets.l2.steps=1")
+        run(load_suite("transfer_table1", overrides=overrides), executor="inline", limit=1, strict=True)
+        print(*sys.modules, sep="\\n")
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "torch" in done.stdout.split()
+    assert {"torch._inductor", "torch._dynamo", "sympy"}.isdisjoint(done.stdout.split())
 
 
 class FakeCuda:

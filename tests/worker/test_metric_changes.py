@@ -20,6 +20,10 @@ def perturb(model: Model) -> None:
         parameter.mul_(0.5)
 
 
+def write_data(model: Model) -> None:
+    next(model.parameters()).data.mul_(0.5)
+
+
 def replace_storage(model: Model) -> None:
     next(model.parameters()).data = torch.zeros_like(next(model.parameters()))
 
@@ -32,6 +36,7 @@ CHANGES: Mapping[str, tuple[Callable[[Model], object], str]] = {
     "weights": (perturb, "parameters or buffers"),
     "storage": (replace_storage, "parameters or buffers"),
     "buffers": (add_buffer, "parameters or buffers"),
+    "data": (write_data, "data"),
     "mode": (nn.Module.train, "mode"),
     "frozen": (nn.Module.requires_grad_, "requires_grad"),
 }
@@ -65,6 +70,7 @@ def test_a_metric_that_changes_its_target_is_void(how: str, registry: Registry, 
     good = run(write_suite(name="good"), out=tmp_path / "good", registry=registry, executor="inline")
     void = {score.metric.partition(".")[0]: score.void for score in result.scores if score.void}
     assert set(void) == {"first"}
-    assert f"changed the target's {CHANGES[how][1]}" in void["first"]
+    expected = "changed the target's {}" if how != "data" else 'of "A" were changed, through parameter.{}'
+    assert expected.format(CHANGES[how][1]) in void["first"]
     sound = [score.record() for score in result.scores if not score.void]
     assert sound == [score.record() for score in good.scores]

@@ -169,3 +169,29 @@ def test_an_attack_is_not_blamed_for_what_a_network_changes_in_itself(
         executor="inline",
     )
     assert result.complete, result.voids
+
+
+BRIDGED = (
+    "torchattacks:PGD",
+    "torchattacks:MIFGSM",
+    "torchattacks:APGD",
+    "foolbox:LinfProjectedGradientDescentAttack",
+    "autoattack",
+)
+
+
+@pytest.mark.parametrize("attack", BRIDGED)
+@pytest.mark.parametrize("how", ["root_of_black", "nan_when_attacked"])
+def test_a_library_attacks_no_network_whose_nan_it_swallows(
+    how: str, attack: str, suite: Any, registry: Registry, tmp_path: Path
+) -> None:
+    if attack not in registry.names("attacks"):
+        pytest.skip("installed without the extra")
+    options = ', only = ["apgd-ce"]' if attack == "autoattack" else ""
+    written = suite(how, attack=f'{{ recipe = "{attack}"{options} }}')
+    result = run(written, out=tmp_path, registry=registry, executor="inline")
+    where, reason = VOIDS[how]
+    for row in (row for row in result.rows if row.labels.get("attack")):
+        own = row.labels["source"] == "W" or (where == "any" and row.labels.get("target") == "W")
+        assert bool(row.void) == own, (row.metric, dict(row.labels), row.void)
+        assert not row.void or re.search(reason, row.void), row.void

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...registry import Registry
     from ...result import Result
 
+CSS_PIXELS = 96  # to the inch
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
@@ -27,12 +28,16 @@ class PagePlot:
         title: The title.
         kind: The kind of plot, as in the suite.
         url: A data URL with the picture.
+        width: The width of the picture, in pixels of CSS.
+        height: Its height.
         missing: The reason why there is no picture.
     """
 
     title: str
     kind: str
     url: str = ""
+    width: int = 0
+    height: int = 0
     missing: str = ""
 
 
@@ -51,7 +56,7 @@ def figures(result: Result, registry: Registry) -> list[PagePlot]:
         import matplotlib as _  # noqa: F401
     except ImportError:
         message = 'drawing needs matplotlib: pip install "adversarial-bench[plots]"'
-        return [PagePlot(_title(plot), plot.kind, missing=message) for plot in plots]
+        return [PagePlot(_title(plot, result), plot.kind, missing=message) for plot in plots]
     return [_drawn(result, plot, registry) for plot in plots]
 
 
@@ -59,20 +64,28 @@ def step_curves(result: Result) -> Iterator[CurvesPlotEntry]:
     """Yield a plot for each budget of every score with a label `step` that the suite itself does not draw."""
     drawn = {plot.value for plot in result.suite.plots}
     steps = [score for score in result.scores.valid() if "step" in score.labels and score.metric not in drawn]
+    labels = {plot.value.partition(".")[0]: label for plot in result.suite.plots if (label := value_label(plot))}
     for value in dict.fromkeys(score.metric for score in steps):
         scores = [score for score in steps if score.metric == value]
         sources = {score.labels.source for score in scores}
         proportions = all(0 <= score.score.value <= 1 for score in scores)
         for budget in dict.fromkeys(score.labels.budget for score in scores):
+            metric = value.partition(".")[0]
             yield CurvesPlotEntry(
-                kind="curves", name=f"{value} {budget}", value=value, title=f"{value} at each step, {budget}",
+                kind="curves", name=f"{value} {budget}", value=value, title=f"{metric} at each step, {budget}",
+                value_label=labels.get(metric, metric),
                 panels=["source"] if len(sources) > 1 else [], mean_over=["target"], where={"budget": str(budget)},
                 format="percent" if proportions else "number",
             )  # fmt: skip
 
 
-def _title(plot: PlotEntry) -> str:
-    return plot.title or f"{plot.name}: {plot.value}"
+def value_label(plot: PlotEntry) -> str | None:
+    """Return the name that a plot gives to its value; None if it has none."""
+    return getattr(plot, "value_label", None)
+
+
+def _title(plot: PlotEntry, result: Result) -> str:
+    return plot.title or result.suite.title
 
 
 def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> PagePlot:
@@ -82,16 +95,18 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> PagePlot:
     from ...plots.draw import METADATA, draw
     from ...plots.style import plot_style
 
+    title = _title(plot, result)
     with plot_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         try:
-            figure = draw(result, plot, registry)
+            figure = draw(result, plot, registry, titled=False)
         except (ValueError, UsageError) as error:
-            return PagePlot(_title(plot), plot.kind, missing=str(error))
+            return PagePlot(title, plot.kind, missing=str(error))
         media, saved = "svg+xml", _saved(figure, "svg", METADATA["svg"])
         if len(saved) > LARGEST_SVG:
             media, saved = "png", _saved(figure, "png", METADATA["png"])
-    return PagePlot(_title(plot), plot.kind, f"data:image/{media};base64,{base64.b64encode(saved).decode()}")
+    width, height = (round(inches * CSS_PIXELS) for inches in figure.get_size_inches())
+    return PagePlot(title, plot.kind, f"data:image/{media};base64,{base64.b64encode(saved).decode()}", width, height)
 
 
 def _saved(figure: Figure, suffix: str, metadata: Any) -> bytes:

@@ -30,7 +30,7 @@ class ForestRow:
     Attributes:
         name: The labels of the row, cut to `LONGEST_NAME` characters.
         full_name: The labels of the row.
-        numbers: The difference and its interval as text.
+        numbers: The difference, its interval and whether it is decided, as text.
         y: Where the row lies, from the top.
         value: Where the difference lies, from the left.
         low: Where its interval begins; None if there is no interval.
@@ -104,11 +104,12 @@ def forest(tables: Sequence[Table]) -> Forest | None:
 
 def _row(name: str, cell: TableCell, percent: bool, axis: _Axis, place: int) -> ForestRow:
     name = one_line(name)
+    decision = f"· {one_line(cell.decision)}" if cell.decision else ""
     known = not (math.isnan(cell.low) or math.isnan(cell.high))
     return ForestRow(
         name=name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
         full_name=name,
-        numbers=f"{number(cell.value, percent, True)} {interval_text(cell, percent)}".strip(),
+        numbers=" ".join(filter(None, [number(cell.value, percent, True), interval_text(cell, percent), decision])),
         y=ROW_HEIGHT * (place + 0.5),
         value=axis.x(cell.value),
         low=axis.x(cell.low) if known else None,

@@ -17,6 +17,7 @@ from ...runs.load import load_result
 from ...runs.record import RunRecord, read_record
 from ...scores.warnings import flags
 from ...suite.model import source_label
+from ...tables.decision import Decisions
 from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
 from ...tables.sheet import sheet_of
 from .figures import figures
@@ -47,7 +48,7 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
         figures=figures(result, registry),
         gallery=make_gallery(result, record, registry, gallery, source),
         flags=flags(result.scores, result.warned),
-        facts=_facts(record),
+        facts=_facts(record, result.decisions),
         environment=_name_value_table("Environment", _environment(record)),
         networks=_name_value_table("Networks", _networks(record)),
         suite=json.dumps(record.suite.model_dump(mode="json"), indent=2, ensure_ascii=False),
@@ -71,10 +72,13 @@ def _page(template: str, title: str, **parts: Any) -> str:
     return page(template, title=one_line(title), script=script, allowed=allowed, **parts)
 
 
-def _facts(record: RunRecord) -> list[tuple[str, str]]:
+def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, str]]:
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
-    budgets = [f"{name}: {b.norm}, eps {eps_text(b.eps)}, {b.steps} steps" for name, b in suite.budgets.items()]
+    budgets = [
+        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}, {b.steps} steps"
+        for name, b in suite.budgets.items()
+    ]
     facts = [
         ("Images", f"{len(images.ids)} of {record.dataset.count}, digest {images.digest[:12]}"),
         ("Selection rule", suite.images.rule.replace("_", " ")),
@@ -83,6 +87,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Attacks", ", ".join(suite.attacks)),
         ("Budgets", "; ".join(budgets)),
         ("Profile", suite.profile),
+        ("Comparisons", decisions.counts() if decisions else ""),
     ]
     return [(name, text) for name, text in facts if text]
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import jinja2
 
 
+LONG = 15  # rows
+
+
 @dataclass(frozen=True)
 class Field:
     """One entry of an HTML table.
@@ -38,7 +41,7 @@ class Field:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table for `table.html`. The first `labels` columns identify a row."""
+    """A table for `grid.html`. The first `labels` columns identify a row."""
 
     title: str
     header: tuple[str, ...]
@@ -46,6 +49,16 @@ class HtmlTable:
     labels: int
     rows: tuple[tuple[Field, ...], ...]
     notes: tuple[str, ...]
+
+    @property
+    def long(self) -> bool:
+        """Whether the page shows only the first rows until the reader asks for all."""
+        return len(self.rows) > LONG
+
+    @property
+    def tall(self) -> bool:
+        """Whether rows have two lines."""
+        return any(field.detail for row in self.rows for field in row)
 
 
 def render(sheet: Sheet, _style: Style) -> str:

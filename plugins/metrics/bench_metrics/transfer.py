@@ -43,6 +43,7 @@ class TransferSuccess:
 
     scores: ClassVar = ("success", "last", "at_step")
     labels: ClassVar = ("step",)
+    by_step: ClassVar = {"success": "at_step"}
 
     def observe(self, step: Step, clean: Examples, target: Model) -> Mapping[str, Tensor]:
         predicted = target(step.images).argmax(1)

@@ -54,6 +54,10 @@ class One:
         key = f"{purpose}, ask {query}" if query else purpose
         return streams(self.given).normal(key, self.step if step is None else step, shape)[0].double()
 
+    def per_pixel(self, length: float) -> float:
+        """Return a length in the budget's norm as that of one pixel: in L2 it is spread evenly over all pixels."""
+        return length if self.limits.norm == "linf" else length / self.clean.numel() ** 0.5
+
     def inside(self, image: Tensor) -> Tensor:
         """Project a point into the ball and the image range."""
         delta, eps = image - self.clean, self.limits.eps

@@ -13,7 +13,7 @@ def test_ni() -> None:
     def transcription(one: One) -> Iterator[Tensor]:
         momentum = torch.zeros_like(one.clean)
         while True:
-            ahead = one.image + one.limits.step_size * 0.8 * momentum
+            ahead = one.image + one.per_pixel(one.limits.step_size) * 0.8 * momentum
             momentum = 0.8 * momentum + mean_unit(one.gradient(ahead))
             yield momentum
 
@@ -22,7 +22,7 @@ def test_ni() -> None:
 
 def around(one: One, radius: float, neighbours: int) -> Tensor:
     """Return the mean gradient at points near the image."""
-    noise = radius * (2 * one.uniform("neighbours", neighbours, *one.clean.shape) - 1)
+    noise = one.per_pixel(radius) * (2 * one.uniform("neighbours", neighbours, *one.clean.shape) - 1)
     return torch.stack([one.gradient(one.image + offset) for offset in noise]).mean(0)
 
 

@@ -36,7 +36,53 @@ for (const input of document.querySelectorAll("input[data-filters]")) {
       row.hidden = !words.every((word) => text.includes(word));
       count += row.hidden ? 0 : 1;
     }
-    counter.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
+    counter.textContent = words.length ? `${count} of ${rows.length} rows` : "";
+  });
+}
+// The table of contents marks the part of the page that is in sight.
+const contents = document.querySelector("nav");
+const links = [...(contents?.querySelectorAll("a") ?? [])];
+const part = (link) => {
+  const target = document.getElementById(link.hash.slice(1));
+  return target.closest("details") ?? target; // what is folded has no place of its own
+};
+const mark = () => {
+  const shown = links.filter((link) => link.getClientRects().length); // narrow screens hide some
+  const top = (link) => part(link).getBoundingClientRect().top;
+  let current = shown.findLast((link) => top(link) < innerHeight / 3) ?? shown[0];
+  if (innerHeight + scrollY > document.documentElement.scrollHeight - 2) {
+    // the last parts cannot come to the top: the one that was asked for, if it is in sight, or the very last
+    current = shown.find((link) => link.hash === location.hash && top(link) >= 0) ?? shown.at(-1);
+  }
+  if (!current || current.hasAttribute("aria-current")) return;
+  links.forEach((link) => link.removeAttribute("aria-current"));
+  current.setAttribute("aria-current", "location");
+  contents.scrollTo(current.offsetLeft - contents.clientWidth / 2, current.offsetTop - contents.clientHeight / 2);
+};
+for (const event of ["scroll", "resize"]) addEventListener(event, mark, { passive: true });
+mark();
+// Browsers open a folded table that a link leads to or a search finds; older ones need help, as they do to print it.
+const unfold = () => {
+  const folded = document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details:not([open])");
+  if (folded) folded.open = true;
+};
+addEventListener("hashchange", unfold);
+unfold();
+let printed = [];
+addEventListener("beforeprint", () => {
+  printed = [...document.querySelectorAll("details:not([open])")];
+  for (const folded of printed) folded.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const folded of printed) folded.open = false;
+});
+// A search scrolls a long table to a row that is not shown: show all rows, with this one where it is.
+for (const region of document.querySelectorAll(".long")) {
+  region.addEventListener("scroll", () => {
+    const [box, below] = [region.nextElementSibling.querySelector("input"), region.scrollTop];
+    if (box.checked || below === 0) return;
+    box.checked = true;
+    scrollBy({ top: below, behavior: "instant" });
   });
 }
 // One dialog shows the pictures that were clicked, so that no picture is on the page twice. The browser closes it on

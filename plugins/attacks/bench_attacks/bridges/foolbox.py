@@ -79,7 +79,7 @@ class FoolboxAttack:
     @property
     def all_or_nothing(self) -> bool:
         """Whether an image that the attack does not fool is returned unchanged."""
-        return self.searches
+        return self.searches or "Repeated" in self.name
 
     @property
     def cost(self) -> Cost:
@@ -102,6 +102,8 @@ class FoolboxAttack:
             return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
         if self.budget.targeted and self.name.endswith(UNTARGETED):
             return Rejection("recipe", f"{self.name} cannot be targeted")
+        if "ClippingAware" in self.name and self.budget.eps == 0:
+            return Rejection("recipe", f"{self.name} divides by the length of its noise, and eps is 0")
         return None
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002

@@ -187,11 +187,13 @@ class TorchattacksAttack:
 
     @property
     def least_classes(self) -> tuple[int, str]:
-        """The number of classes that the loss needs, and what would do with fewer."""
+        """The number of classes that the attack needs, and what would do with fewer."""
         if self.options.get("loss") == "dlr":
             return 3, '(try loss = "ce")'
         if self.name == "AutoAttack" and self.options.get("version") == "rand":
             return 3, "(try torchattacks:APGD)"
+        if self.name == "JSMA" and not self.budget.targeted:
+            return 10, "(try targeted = true)"  # it aims at class (y + 1) % 10
         return (4, "(try torchattacks:APGD)") if self.name in TARGETED_DLR else (2, "")
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002

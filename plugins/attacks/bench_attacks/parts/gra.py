@@ -12,6 +12,7 @@ from ..balls import per_image, unit
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import Neighbours
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -29,21 +30,20 @@ else:
 class Relevant:
     """`s * g + (1 - s) * n` with the gradient g at the image, the mean n over neighbours, and `s = cos(g, n)`.
 
-    The `count` neighbours are drawn uniformly from the box of half side `radius`, and not clipped to [0, 1].
+    The neighbours are drawn uniformly from a box, and not clipped to [0, 1].
     """
 
-    count: int
-    radius: float
+    neighbours: Neighbours
 
     def passes(self, _step: int, _members: int) -> Passes:
-        return Passes(1 + self.count)
+        return Passes(1 + self.neighbours.count)
 
     def init(self, _images: Tensor) -> None:
         return None
 
     def estimate(self, images: Tensor, _state: None, run: RunState) -> Generator[Query, Answer, tuple[Tensor, None]]:
-        noise = self.radius * (2 * run.rng.uniform("neighbours", (self.count, *images.shape[1:])) - 1)
-        answer = yield Query(torch.cat([images[:, None], images[:, None] + noise], dim=1))
+        near = images[:, None] + self.neighbours.offsets(images, run)
+        answer = yield Query(torch.cat([images[:, None], near], dim=1))
         here, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
         cosine = per_image((unit(here) * unit(around)).flatten(1).sum(1), images)
         return cosine * here + (1 - cosine) * around, None
@@ -90,11 +90,12 @@ def gra(
     Args:
         attack: The attack.
         neighbours: The number of points near the image.
-        beta: Their largest distance from it, in units of the budget's eps.
+        beta: Their largest distance from it, in units of the budget's eps (in L2 spread evenly over all pixels).
         eta: The factor of a pixel's step after a change of sign.
         decay: The decay of the momentum.
     """
-    relevant = attack.set_once(estimator=Relevant(neighbours, beta * attack.budget.eps), step_rule=DecayIndicator(eta))
+    near = Neighbours(neighbours, beta * attack.budget.eps, attack.budget.norm)
+    relevant = attack.set_once(estimator=Relevant(near), step_rule=DecayIndicator(eta))
     return relevant.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 

@@ -11,6 +11,7 @@ from annotated_types import Ge
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import Neighbours
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -26,15 +27,13 @@ else:
 class VarianceTuned:
     """`g(x) + v`, with `v = mean_i g(x + r_i) - g(x)` of the step before (eqs. 6 and 7); `v` is zero at first.
 
-    The `count` neighbours are drawn uniformly from the box of half side `radius`, as in the authors' code, and not
-    clipped to [0, 1].
+    The neighbours `x + r_i` are drawn uniformly from a box, as in the authors' code.
     """
 
-    count: int
-    radius: float
+    neighbours: Neighbours
 
     def passes(self, _step: int, _members: int) -> Passes:
-        return Passes(1 + self.count)
+        return Passes(1 + self.neighbours.count)
 
     def init(self, images: Tensor) -> Tensor:
         return torch.zeros_like(images)
@@ -42,8 +41,8 @@ class VarianceTuned:
     def estimate(
         self, images: Tensor, variance: Tensor, run: RunState
     ) -> Generator[Query, Answer, tuple[Tensor, Tensor]]:
-        noise = self.radius * (2 * run.rng.uniform("neighbours", (self.count, *images.shape[1:])) - 1)
-        answer = yield Query(torch.cat([images[:, None], images[:, None] + noise], dim=1))
+        near = images[:, None] + self.neighbours.offsets(images, run)
+        answer = yield Query(torch.cat([images[:, None], near], dim=1))
         here, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
         return here + variance, around - here
 
@@ -56,10 +55,11 @@ def vmi(
     Args:
         attack: The attack.
         neighbours: The number of points near the image.
-        beta: Their largest distance from it, in units of the budget's eps.
+        beta: Their largest distance from it, in units of the budget's eps (in L2 spread evenly over all pixels).
         decay: The decay of the momentum.
     """
-    tuned = attack.set_once(estimator=VarianceTuned(neighbours, beta * attack.budget.eps))
+    near = Neighbours(neighbours, beta * attack.budget.eps, attack.budget.norm)
+    tuned = attack.set_once(estimator=VarianceTuned(near))
     return tuned.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 

@@ -49,7 +49,8 @@ def build(name: str) -> Model:
     """Build an embedded network with its weights: images [n, 1, 28, 28] in [0, 1] to logits [n, 10]."""
     from safetensors.torch import load_file as load_weights
 
-    from ..lean.make import lean
+    from bench_core.lean import lean
+
     from .architectures import ARCHITECTURES
 
     identity(name)

@@ -83,7 +83,8 @@ def build(
     Raises:
         UsageError: The file is missing, has another digest, is refused, or does not fit.
     """
-    from ..lean.make import lean
+    from bench_core.lean import lean
+
     from .entries import load_entries
     from .normalisation import check_normalisation
     from .preprocessing import Preprocessed, WithoutFirst

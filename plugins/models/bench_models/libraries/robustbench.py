@@ -99,7 +99,8 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     """
     from torch.serialization import safe_globals
 
-    from ..lean.make import lean
+    from bench_core.lean import lean
+
     from .every_entry import every_entry_loaded
     from .robustbench_import import robustbench
     from .weights import safe_types, weights_error

@@ -89,7 +89,8 @@ def build(name: str, interpolation: Literal["bilinear", "bicubic"] | None = None
     """
     import timm
 
-    from ..lean.make import lean
+    from bench_core.lean import lean
+
     from .weights import read_checkpoint, state_dict_of, weights_error
 
     (file,) = existing_paths(files(name))

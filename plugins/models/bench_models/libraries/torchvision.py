@@ -58,7 +58,8 @@ def build(name: str, weights: str, interpolation: Literal["bilinear", "bicubic"]
     """
     from torchvision.models import get_model_weights
 
-    from ..lean.make import lean
+    from bench_core.lean import lean
+
     from .entries import load_entries
     from .preprocessing import Preprocessed
     from .weights import read_checkpoint, state_dict_of

@@ -51,7 +51,8 @@ def build(name: str, folder: str = "") -> Model:
     """
     from safetensors.torch import load_file
 
-    from ..lean.folding import fold_batch_norm
+    from bench_core.lean import fold_batch_norm
+
     from .network import PointNet2
 
     identity(name, folder)

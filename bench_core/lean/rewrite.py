@@ -10,7 +10,7 @@ from .folding import fold_batch_norm
 from .thin_conv import ThinConv2d, is_thin
 
 
-def lean(network: nn.Module) -> nn.Module:
+def rewrite(network: nn.Module) -> nn.Module:
     """Rewrite a network in place, so that attacks on it are faster.
 
     The function stays the same up to rounding. Modules keep their names, and blocks their structure.
