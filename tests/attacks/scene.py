@@ -47,10 +47,10 @@ def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Modu
     return model.double().eval().requires_grad_(False)
 
 
-def network_for(attack: Attack, channels: int = 1) -> nn.Module:
+def network_for(attack: Attack, channels: int = 1, seed: int = 0) -> nn.Module:
     """Return `network`, or a vision transformer for an attack that accepts only that."""
-    usual, check = network(channels), getattr(attack, "check_source", None)
-    return transformer(channels).double() if check is not None and check(usual) else usual
+    usual, check = network(channels, seed), getattr(attack, "check_source", None)
+    return transformer(channels, seed).double() if check is not None and check(usual) else usual
 
 
 class Asleep(nn.Module):

@@ -103,10 +103,17 @@ def test_timms_networks_have_as_many(name: str, identity: int, every: int) -> No
 EMBEDDED = {
     "ResNet-S": (2, 3), "ResNet-L": (6, 8), "SENet": (3, 5), "IncResNet": (5, 5), "MobileNet": (3, 3),
     "DenseNet-S": (7, 7), "DenseNet-L": (13, 13), "AlexNet": (0, 0), "VGG": (0, 0), "Inception": (0, 0),
+    "ViT": (0, 0), "ConvNeXt": (6, 6),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+NO_SHORTCUT = pytest.mark.xfail(reason="blocks without the attribute `shortcut` count as dense layers", strict=True)
+NAMES_OF_EMBEDDED = [
+    pytest.param(name, marks=NO_SHORTCUT) if name == "ConvNeXt" else name for name in sorted(ARCHITECTURES)
+]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_EMBEDDED)
 def test_the_embedded_networks_have_as_many(name: str) -> None:
     model = ARCHITECTURES[name]()
     assert (len(branches(model)), len(branches(model, projections=True))) == EMBEDDED[name]

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ..attention import changed, check
-from ..compose import composed, recipe
+from ..compose import recipe
 from ..gradient_attack import GradientAttack
-from .mi import mi
-from .patchout import patchout
 
 if TYPE_CHECKING:
     from bench_core.types import Model, Rejection
@@ -49,11 +47,4 @@ def pna(attack: GradientAttack) -> GradientAttack:
     return attack.with_surrogates(PayNoAttention(), *attack.surrogates)
 
 
-RECIPES = {
-    "pna": recipe(pna),
-    "pna_patchout": composed(
-        "PNA and PatchOut, with momentum: the complete attack of the paper (Wei et al., 2022).",
-        *(pna, patchout, mi),
-        small={"patch_grid": 3},
-    ),
-}
+RECIPES = {"pna": recipe(pna)}
