@@ -26,7 +26,7 @@ else:
 
 @dataclass(frozen=True)
 class CommonWeakness:
-    """`w - x`, where w is the end of a walk through the members, one after another (algorithm 1, MI-CWA).
+    """`w - x`, where w is the end of a walk through the members, one after another (MI-CWA).
 
     It begins one step of length `reverse` against the gradient of the ensemble, which is the sharpness-aware part. For
     each member k, `n <- decay * n + g_k(w) / norm_2(g_k(w))` and `w <- w + inner_step * n`, which is the part that
@@ -67,9 +67,10 @@ def cwa(
 ) -> GradientAttack:
     """Step towards where a walk through the members of an ensemble ends (Chen et al., 2024), with momentum.
 
-    The paper and its code take outer steps of twice eps divided by the number of steps, and start at random; here the
-    budget says both. The momentum is that of each image; TransferAttack divides by a norm over the batch. On a single
-    network the walk has one step.
+    The paper takes outer steps of twice eps divided by the number of steps, and TransferAttack starts at random; here
+    the budget says both. The momentum is that of each image; TransferAttack divides by a norm over the batch, and by a
+    gradient of zero. Targeted and in L2, the steps are the steepest of the ball. On a single network the walk has one
+    step.
 
     Args:
         attack: The attack.

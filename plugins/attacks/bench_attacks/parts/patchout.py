@@ -26,7 +26,7 @@ else:
 
 @dataclass(frozen=True)
 class KeptPatches:
-    """The image with the perturbation of some patches only, `x + M * (x_t - x)` (eq. 6), drawn anew at each step.
+    """The image with the perturbation of some patches only, `x + M * (x_t - x)`, drawn anew at each step.
 
     The image is cut into `grid` x `grid` patches, of which `kept` are drawn; M is 1 in them and 0 elsewhere.
     """
@@ -52,7 +52,7 @@ class KeptPatches:
 
 @dataclass(frozen=True)
 class Distance:
-    """The Euclidean length of the perturbation, times `weight` (eq. 7). Its gradient at the clean image is 0."""
+    """The Euclidean length of the perturbation, times `weight`. Its gradient at the clean image is 0."""
 
     weight: float
     count: ClassVar[int] = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PayNoAttention:
-    """A vision transformer whose attention maps are constants: the gradient goes only through the values (eq. 5).
+    """A vision transformer whose attention maps are constants: the gradient goes only through the values.
 
     For `A V` with `A = softmax(Q K' / sqrt(d))`, the gradient in A is 0, so that none reaches the queries and keys.
     The logits do not change.
@@ -40,8 +40,9 @@ def pna(attack: GradientAttack) -> GradientAttack:
     """Stop the gradient through the attention maps of a vision transformer (Wei et al., 2022).
 
     The authors' code and TransferAttack find the attention by the name of the network, here it is found by structure.
-    Their hooks miss timm's fused attention, which is the default since timm 0.9 and has no maps; here it is switched
-    off during the attack. All form the same gradient otherwise.
+    Their hooks are never called in timm's fused attention, which has no maps and is the default of recent versions;
+    here it is switched off during the attack. The gradient is the same otherwise. The paper adds `patchout` and `mi`;
+    the attack `pna_patchout` has all three.
     """
     # first, because it finds attention only in the network itself, not in what another surrogate yields
     return attack.with_surrogates(PayNoAttention(), *attack.surrogates)

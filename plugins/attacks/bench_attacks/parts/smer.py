@@ -109,10 +109,10 @@ def smer(
     """Step through an ensemble's members in random order with learned weights (Tang et al., 2024), with momentum.
 
     The authors' code and TransferAttack have one vector of weights for a batch, whose loss is a mean, and never reset
-    it, so that a result depends on the batches before; one order of the members for a batch; and a random start. Here
-    each image has its own weights, from 1 on, and its own orders, and a random start is the budget's. Targeted, their
-    code raises the weights where the target's cross-entropy is large, which is away from the goal. The weighted losses
-    are those of the budget, the weights learn from cross-entropy. However the ensemble combines its members, their
+    it, so that a result depends on the batches before; and one order of the members for a batch. Here each image has
+    its own weights, from 1 on, and its own orders. TransferAttack starts at random, and ascends the cross-entropy of
+    the target when targeted; here a random start is the budget's, and a targeted attack goes to its target. The
+    weighted losses are those of the budget, the weights learn from cross-entropy. However the ensemble combines its members, their
     weighted logits are averaged.
 
     Args:

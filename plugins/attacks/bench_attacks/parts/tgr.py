@@ -26,7 +26,7 @@ Gain = Annotated[float, Ge(0)]
 
 @dataclass(frozen=True)
 class TokenRegularised:
-    """A vision transformer in whose blocks the extreme entries of gradients are set to 0 (algorithm 1).
+    """A vision transformer in whose blocks the extreme entries of gradients are set to 0.
 
     The gradient in the attention maps is multiplied by `maps`; in each head, the row and the column of its largest and
     of its smallest entry become 0. That in the queries, keys and values is multiplied by `qkv` and that in the output
