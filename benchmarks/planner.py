@@ -2,7 +2,7 @@
 
 - The time of the plan is compared with a lower bound: write the JSON of every job and compute its SHA-256. Processor
   time; memory is what the plan adds to the process.
-- The finished suite is `transfer_table1` (7 sources x 2 attacks x 2 budgets x 7 targets x 300 images x 20 steps, three
+- The finished suite is `transfer_table1` (7 sources x 2 attacks x 2 budgets x 7 targets x 100 images x 20 steps, three
   metrics, five tables) with random rows, since the time of the commands depends only on their number. Wall-clock time
   of complete commands, including start-up.
 """

@@ -226,3 +226,27 @@ SHOWN = {
     "robustness_detection": ("main", "main_reached", "reached"),
     "robustness_smoothing": ("change", "change_reached", "certified", "abstained", "reached"),
 }
+# The numbers of images of the results page, for intervals narrower than those of the suites' own numbers, which are
+# chosen so that a run takes about four minutes. Each is a multiple of the suite's micro-batch.
+IMAGES = {
+    "transfer_table1": 300,
+    "transfer_table2": 300,
+    "transfer_table3": 150,
+    "transfer_table4": 200,
+    "transfer_fig1": 100,
+    "transfer_fig2": 40,
+    "transfer_fig3": 300,
+    "transfer_fig5": 300,
+    "transfer_fig7": 150,
+    "robustness_orders": 50,
+    "robustness_strength": 100,
+    "robustness_contexts": 50,
+    "robustness_pointcloud": 125,
+    "robust_accuracy": 100,
+    "robustness_dropout": 400,
+    "robustness_recovery": 400,
+    "robustness_spectrum": 200,
+    "robustness_rank": 150,
+    "robustness_detection": 200,
+    "robustness_smoothing": 60,
+}

@@ -2,8 +2,9 @@
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-If suites are named, the sections of the others stay as they are. All numbers and verdicts are computed: a finding shows
-where the 95% intervals of its differences lie on the predicted side of zero.
+Each suite attacks as many images as `findings.IMAGES` states, at least its own number. The first of them are the same,
+so results of `bench run` are reused. If suites are named, the sections of the others stay as they are. All numbers and
+verdicts are computed: a finding shows where the 95% intervals of its differences lie on the predicted side of zero.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bench_core.progress import for_stream
 from bench_core.tables.formats import render
 from bench_core.tables.sheet import Style
 from evidence import Evidence, Finding
-from findings import FINDINGS, SHOWN
+from findings import FINDINGS, IMAGES, SHOWN
 
 HERE = Path(__file__).parent
 
@@ -116,7 +117,7 @@ def main() -> None:
         started = time.monotonic()
         result = run(
             load_suite(name, "embedded"),
-            out=given.out, limit=given.limit, workers=given.workers, progress=for_stream(),
+            out=given.out, images=IMAGES[name], limit=given.limit, workers=given.workers, progress=for_stream(),
         )  # fmt: skip
         write_plots(result)
         sections[name] = section(result, pictures)

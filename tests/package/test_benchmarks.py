@@ -3,9 +3,11 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 
 from bench_core.executors.onednn import Execution
+from benchmarks import ir_samples
 from benchmarks.__main__ import ROOT, SCRIPTS, page
 from benchmarks.side_by_side import compared, in_turns, quartiles
 
@@ -58,6 +60,30 @@ def test_the_page_has_every_output_under_its_claim() -> None:
         in text
     )
     assert "## The store" in text
+
+
+@pytest.mark.parametrize(
+    ("shifts", "expected"),
+    [
+        ({}, "IR 1 independent"),
+        ({"IR 1 independent": -2.0}, "IR 2 disjoint"),
+        ({"IR 1 independent": -2.0, "IR 2 disjoint": -1.0}, "IR 2 independent"),  # close, but worse than independent
+        ({"IR 1 independent": -2.0, "IR 2 disjoint": -2.0}, "IR 2 independent"),
+        ({"IR 1 independent": 2.0, "IR 2 independent": -2.0}, "IR 2 disjoint"),  # more success is not closer
+        ({f"IR {n} {sets}": -2.0 for n in (1, 2, 4, 8) for sets in ("independent", "disjoint")}, "IR 4 independent"),
+    ],
+)
+@pytest.mark.parametrize("norms", [("linf", "l2"), ("linf",)])
+def test_the_fewest_samples_that_are_close_in_both_norms_are_chosen(
+    shifts: dict[str, float], expected: str, norms: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).normal(size=200)
+
+    def over_sources(_result: object, attack: str, norm: str) -> np.ndarray:
+        return 70 + noise + shifts.get(attack, 0.0) * (norm in norms)
+
+    monkeypatch.setattr(ir_samples, "over_sources", over_sources)
+    assert ir_samples.decision(None).label == expected  # type: ignore[arg-type]
 
 
 def test_a_gradients_time_is_that_of_its_kernels_and_the_rest() -> None:

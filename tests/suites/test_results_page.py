@@ -1,6 +1,7 @@
 """The verdicts on the results page follow from the intervals, and every suite has findings."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,9 +16,11 @@ from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore
 from bench_core.suite.find import own_suites
+from bench_core.suite.load import with_images
 from bench_core.tables.table import Table, TableCell
 from bench_core.types import Score
 
+WHOLE_DATASETS = {500, 1000}  # clean accuracy is of all images
 SCRIPT = Path(__file__).parents[2] / "docs" / "make_results.py"
 
 
@@ -104,6 +107,17 @@ def test_two_scores_are_compared_if_their_labels_are_equal(page: ModuleType) -> 
     ]
     found = page.evidence.higher("low.contrast", "low.chance")(SimpleNamespace(scores=scores))
     assert found == [page.evidence.Evidence("A", 2.0, 2.0), page.evidence.Evidence("B", -1.0, -1.0)]
+
+
+def test_the_page_has_no_fewer_images_than_it_had_or_than_the_suites_have(page: ModuleType) -> None:
+    sections = page.sections_of(SCRIPT.with_name("results.md"))
+    assert set(page.IMAGES) == set(sections) == set(own_suites())
+    for name, images in page.IMAGES.items():
+        suite = load_suite(name, "embedded")
+        assert with_images(suite, images).images.count == images
+        assert images >= (suite.images.count or 0)
+        shown = {int(number) for number in re.findall(r"^N = (?:\d+ to )?(\d+) images", sections[name], re.MULTILINE)}
+        assert images >= max(shown - WHOLE_DATASETS), name
 
 
 def test_the_sections_of_a_page_are_read_back(page: ModuleType, tmp_path: Path) -> None:

@@ -81,6 +81,20 @@ class StepRng:
         drawn = self.streams.subsets(self._key(purpose), self.step, self.points * count, players, size)
         return self._by_row(drawn if self.points == 1 else drawn.unflatten(1, (-1, count))).to(self.like.device)
 
+    def disjoint_subsets(self, purpose: str, count: int, players: int, size: int) -> Tensor:
+        """Return `count` random sets of `size` distinct players, disjoint as far as they fit: bool [n, count, players].
+
+        Each run of `players // size` sets is a random partition, without the players that are left over. Further sets
+        begin a new, independent partition. The first set of a partition is a set that `subsets` returns.
+        """
+        fitting = players // size
+        partitions = -(-count // fitting)
+        numbers = self.streams.uniform(self._key(purpose), self.step, (self.points * partitions, players))
+        members = numbers.argsort(-1)[..., : fitting * size].unflatten(-1, (fitting, size))
+        drawn = torch.zeros(*members.shape[:-1], players, dtype=torch.bool).scatter_(-1, members, True)
+        by_point = drawn.flatten(1, 2).unflatten(1, (self.points, -1))[:, :, :count]
+        return self._by_row(by_point[:, 0] if self.points == 1 else by_point).to(self.like.device)
+
     def _key(self, purpose: str) -> str:
         return f"{purpose}, ask {self.query}" if self.query else purpose  # other words would change the numbers
 

@@ -13,11 +13,14 @@ from ..scene import budget, examples, network, run
 MEMBERS = [network(seed=seed) for seed in range(3)]
 OPTIONS = {
     "inner": 4, "mixed": 2, "admix_scales": 2, "scales": 2, "neighbours": 2, "copies": 2, "kernel": 3, "warm_up": 2,
-    "grid": 3, "samples": 2, "cells": 3,
+    "grid": 3, "samples": 2, "cells": 3, "sia_copies": 2, "bsr_copies": 2, "canvases": 2, "usmm_mixed": 1,
+    "usmm_scales": 2, "warpings": 2, "mask_grid": 2, "spectra": 2, "ops_neighbours": 1,
+    "operators": 2, "mfi_mixed": 1, "mfi_scales": 2,
 }  # fmt: skip
 COMPOSITIONS = [
     ["svre", "admix", "di", "ti"], ["vmi", "si", "di", "ti", "sgm"], ["gra", "vr", "ir"], ["gi", "admix", "si"],
-    ["svre", "ir"], ["ni", "vr", "si"],
+    ["svre", "ir"], ["ni", "vr", "si"], ["vmi", "sia", "di", "ti", "sgm"], ["mi", "bsr", "dem", "usmm"],
+    ["decowa", "si", "ti"], ["vmi", "ops", "ti"], ["mi", "maskblock", "ssm", "ir"], ["mi", "mfi", "di"],
 ]  # fmt: skip
 
 

@@ -63,10 +63,13 @@ MOMENTUM = {"zero_gradient": "it divides the gradient by its mean, and a momentu
 KEPT = {"all_or_nothing": "an image that the library changes but does not fool is kept if it is inside the ball"}
 CLIPPED = {"zero_gradient": "it clips inside the gradient, so that pixels that leave [0, 1] have none from then on"}
 SUMMED = {"batch_independence": "its search stops early by the sum of the losses of a batch"}
+FIRST_STEP = {
+    "batch_independence": "in l2 targeted APGD takes the step size of the first image for all images of a batch"
+}
 DEVIATIONS: Mapping[str, Mapping[str, str]] = {  # found by `bench check torchattacks`
     **dict.fromkeys(("MIFGSM", "DIFGSM", "TIFGSM", "NIFGSM", "SINIFGSM", "VMIFGSM", "VNIFGSM", "UPGD"), MOMENTUM),
-    "APGDT": {"batch_independence": "in l2 it takes the step size of the first image for all images of a batch"},
-    "AutoAttack": {"batching": "it calls the network until the last image of a batch is fooled"},
+    "APGDT": FIRST_STEP,
+    "AutoAttack": {**FIRST_STEP, "batching": "it calls the network until the last image of a batch is fooled"},
     "DeepFool": {**SEQUENTIAL, **KEPT},
     "EADEN": SUMMED,
     "EADL1": SUMMED,

@@ -31,9 +31,9 @@ class Adaptive:
     """The gradient of the loss of `sum_k w_k z_k`, with its pixels filtered by the agreement of the members.
 
     With the members' gradients `g_j` at x and one step `x_j` along each, `w = softmax_j(sharpness * r_j)` with
-    `r_j = sum_(i != j) L_i(x_j) / L_i(x_i)`, where `L_i` is the cross-entropy of member i (the paper's AGM). At each pixel,
-    `d` is the mean over all pairs of members of the cosine, over the channels, between their gradients; where
-    `d < agreement`, the gradient becomes 0 (its DRF). On a single network this is the gradient.
+    `r_j = sum_(i != j) L_i(x_j) / L_i(x_i)`, where `L_i` is the cross-entropy of member i (the paper's AGM).
+    At each pixel, `d` is the mean over all pairs of members of the cosine, over the channels, between their gradients;
+    where `d < agreement`, the gradient becomes 0 (its DRF). On a single network this is the gradient.
 
     A targeted attack adds the inverse ratios, since its loss falls where an attack transfers: a member whose step
     helps on the other members weighs more in both.
@@ -102,9 +102,9 @@ def adaea(
     The defaults are those of the authors' code; TransferAttack has an `agreement` of -0.3 and a decay of 1. Both take
     the losses as means over a batch, leave the agreement of the last member out of the mean (a slip of an index), and
     start at normal noise of 0.001; TransferAttack ignores targets. Here weights are those of each image, all members
-    count, a targeted attack goes to its target, and a random start is the budget's. However the ensemble combines its members, their weighted logits
-    are added. Steps are the steepest of the ball, those of signs in L-inf. Views copy the points at which gradients
-    are computed, not those at which the members' losses are compared.
+    count, a targeted attack goes to its target, and a random start is the budget's. However the ensemble combines its
+    members, their weighted logits are added. Steps are the steepest of the ball, those of signs in L-inf. Views copy
+    the points at which gradients are computed, not those at which the members' losses are compared.
 
     Args:
         attack: The attack.

@@ -6,11 +6,16 @@ from dataclasses import replace
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
-from .ir import SMALL, Interaction
+from .ir import SMALL, Interaction, Sets
 
 
 def interaction_only(
-    attack: GradientAttack, *, grid: Count = 16, samples: Count = 32, cells: Count = 32
+    attack: GradientAttack,
+    *,
+    grid: Count = 16,
+    samples: Count = 32,
+    cells: Count = 32,
+    sets: Sets = "independent",
 ) -> GradientAttack:
     """Reduce the interaction and nothing else (arXiv:2010.04055, sec. 5).
 
@@ -18,7 +23,7 @@ def interaction_only(
     image the interaction and its gradient are zero.
     """
     started = replace(attack, budget=replace(attack.budget, random_start=True))
-    return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells))
+    return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells, sets))
 
 
 RECIPES = {"interaction_only": recipe(interaction_only, small=SMALL)}

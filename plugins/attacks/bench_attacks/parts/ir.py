@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 else:
     from bench_core.lazy import torch
 
+Sets = Literal["independent", "disjoint"]
 SMALL = {"grid": 3, "samples": 3, "cells": 3}  # options with which `bench check` takes less than a second
 
 
@@ -37,12 +38,16 @@ class Interaction:
     in logits, at the image that is perturbed only on the cells of S; `y'` is the strongest wrong class at the current
     image, or the target class. `v(all)` uses the current image's logits, as the loss does; `v(empty)` has no gradient
     and is computed once per run.
+
+    The `sets` of a step are independent, as in the paper, or disjoint as far as they fit into the image. Each alone is
+    a uniformly random set in both cases, so the sampled interaction has the same expectation.
     """
 
     strength: float
     grid: int
     samples: int
     cells: int
+    sets: Sets = "independent"
     uses_image: bool = True
     uses_clean: bool = True
     lowers_interaction: ClassVar[bool] = True
@@ -54,10 +59,15 @@ class Interaction:
     def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         if self.cells > self.grid**2:
             return Rejection("cells", f"found {self.cells}, more than the {self.grid**2} of a grid of {self.grid}")
+        if self.sets == "disjoint" and self.samples > 1 and 2 * self.cells >= self.grid**2:
+            # larger sets overlap, and a half and the other half have the same interaction
+            most = f"{self.cells} cells are not less than half of the {self.grid**2} of a grid of {self.grid}"
+            return Rejection("sets", f'found "disjoint", but {most} (try "independent", or fewer cells)')
         return Rejection.of(grid_fault(self.grid, shape))
 
     def points(self, images: Tensor, run: RunState) -> Tensor:
-        inside = run.rng.subsets("interaction", self.samples, self.grid**2, self.cells)
+        draw = run.rng.disjoint_subsets if self.sets == "disjoint" else run.rng.subsets
+        inside = draw("interaction", self.samples, self.grid**2, self.cells)
         kept = cells_to_pixels(torch.cat([~inside, inside], dim=1), self.grid, images.shape[-2:])
         return run.clean[:, None] + (images - run.clean)[:, None] * kept
 
@@ -84,11 +94,12 @@ def ir(
     grid: Count = 16,
     samples: Count = 32,
     cells: Count = 32,
+    sets: Sets = "independent",
 ) -> GradientAttack:
     """Reduce the interaction inside the perturbation (Wang et al., 2021; arXiv:2010.04055, eqs. 5 and 42)."""
     if strength == 0:  # no term at all: unneeded points would change the last bits of plain gradient ascent
         return attack
-    return attack.add_term(Interaction(strength, grid, samples, cells))
+    return attack.add_term(Interaction(strength, grid, samples, cells, sets))
 
 
 RECIPES = {"ir": recipe(ir, small=SMALL)}

@@ -112,8 +112,8 @@ def smer(
     it, so that a result depends on the batches before; and one order of the members for a batch. Here each image has
     its own weights, from 1 on, and its own orders. TransferAttack starts at random, and ascends the cross-entropy of
     the target when targeted; here a random start is the budget's, and a targeted attack goes to its target. The
-    weighted losses are those of the budget, the weights learn from cross-entropy. However the ensemble combines its members, their
-    weighted logits are averaged.
+    weighted losses are those of the budget, the weights learn from cross-entropy. However the ensemble combines its
+    members, their weighted logits are averaged.
 
     Args:
         attack: The attack.
