@@ -51,8 +51,9 @@ class Tokens(nn.Module):
 
 
 def transformer(
-    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False
-) -> nn.Module:
+    channels: int = 1, seed: int = 0, inplace: bool = False, shift: int = 0, channels_last: bool = False,
+    classes: int = CLASSES,
+) -> nn.Module:  # fmt: skip
     """Build a frozen vision transformer with random weights, for images of any size. See `inputs.network`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -61,7 +62,7 @@ def transformer(
             *[nn.Identity() for _ in range(shift)],
             *(nn.Conv2d(channels, WIDTH, 3, padding=1), activation, nn.AdaptiveAvgPool2d(3), Tokens()),
             *(TransformerBlock(activation) for _ in range(2)),
-            *(nn.Flatten(), nn.Linear(TOKENS * WIDTH, CLASSES)),
+            *(nn.Flatten(), nn.Linear(TOKENS * WIDTH, classes)),
         )
         made.get_parameter(f"{len(made) - 1}.weight").data.mul_(20)  # losses as large as on trained networks
     made.eval().requires_grad_(False)

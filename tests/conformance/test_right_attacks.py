@@ -151,5 +151,5 @@ def test_an_attack_on_attention_is_checked_on_a_transformer() -> None:
         return OfAttention(budget)
 
     offered = AttackRecipe(build, "It changes attention.")
-    rules = {"contract", "batch_independence", "zero_gradient", "inplace_network", "channels_last"}
+    rules = {"contract", "batch_independence", "zero_gradient", "inplace_network", "channels_last", "two_classes"}
     assert not not_holding(offered, rules)
