@@ -31,7 +31,7 @@ def importers(module: str) -> set[str]:
     return names & set(RECIPES)
 
 
-WITH_MOMENTUM, TAPPED = importers("mi"), importers("taps")
+WITH_MOMENTUM, TAPPED = importers("mi"), importers("taps") | importers("rewiring") | importers("branches")
 
 
 def run_python(text: str) -> subprocess.CompletedProcess[str]:

@@ -219,6 +219,13 @@ class GradientAttack:
         if self.tap and any(getattr(surrogate, "resizes", False) for surrogate in self.surrogates):
             found = "found images of two sizes, which have different features at the layer"
             rejections.append(Rejection("resize", f"{found} (try resize = 0.9)"))
+        by_row = any(getattr(surrogate, "by_row", False) for surrogate in self.surrogates)
+        if by_row and any(getattr(surrogate, "splits", False) for surrogate in self.surrogates):
+            found = "found images of two sizes in two calls of a network that is changed for each image"
+            rejections.append(Rejection("resize", f"{found} (try resize = 0.9, or probability = 1)"))
+        if self.tap and any(surrogate.forwards for surrogate in self.surrogates):
+            found = "found a part that mixes in features of other images, which have none for the loss"
+            rejections.append(Rejection("layer", f"{found} (try the two parts in two attacks)"))
         return next(filter(None, rejections), None)
 
     @property

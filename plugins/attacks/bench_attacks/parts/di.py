@@ -36,11 +36,17 @@ class DiverseInput:
     probability: float
     resize: float
     forwards: ClassVar[int] = 0
+    wraps: ClassVar[bool] = True  # it yields a function, not the network
 
     @property
     def resizes(self) -> bool:
         """Whether the network gets images of two sizes."""
         return self.resize > 1 and self.probability > 0
+
+    @property
+    def splits(self) -> bool:
+        """Whether the network gets the images of a batch in two calls, by their size."""
+        return self.resizes and self.probability < 1
 
     def check(self, _model: Model) -> None:
         return None
