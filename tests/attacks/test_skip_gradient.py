@@ -107,13 +107,7 @@ EMBEDDED = {
 }  # fmt: skip
 
 
-NO_SHORTCUT = pytest.mark.xfail(reason="blocks without the attribute `shortcut` count as dense layers", strict=True)
-NAMES_OF_EMBEDDED = [
-    pytest.param(name, marks=NO_SHORTCUT) if name == "ConvNeXt" else name for name in sorted(ARCHITECTURES)
-]
-
-
-@pytest.mark.parametrize("name", NAMES_OF_EMBEDDED)
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_the_embedded_networks_have_as_many(name: str) -> None:
     model = ARCHITECTURES[name]()
     assert (len(branches(model)), len(branches(model, projections=True))) == EMBEDDED[name]

@@ -89,9 +89,10 @@ class ConvNeXtBlock(nn.Module):
             nn.GELU(),
             nn.Conv2d(3 * channels, channels, 1),
         )
+        self.shortcut = nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        out: Tensor = features + self.branch(features)
+        out: Tensor = self.shortcut(features) + self.branch(features)
         return out
 
 
