@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from .data_mean import sampled
+import random
+
 from .digests import digest
 from .types import Images
 
 
 def donor_indices(total: int, count: int) -> list[int]:
-    """Return the indices of the donors: evenly spaced, because the dataset may be sorted by class."""
-    return sampled(total, count)
+    """Return the indices of the donors: one drawn from each of `count` equal parts of the dataset.
+
+    So they have many classes, also if the dataset is sorted by class, or repeats its classes in turn.
+    """
+    count, drawn = min(total, count), random.Random(0)  # its `random` returns the same numbers in all versions
+    edges = [(part * total // count, (part + 1) * total // count) for part in range(count)]
+    return [first + int(drawn.random() * (end - first)) for first, end in edges]
 
 
 def donors_digest(images: Images, count: int) -> str:

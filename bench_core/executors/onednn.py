@@ -52,7 +52,7 @@ def executions(text: str) -> Iterator[Execution]:
         fields = line.split(",")
         if not line.startswith("onednn_verbose") or "exec" not in fields:
             continue
-        _, _, *rest = fields[fields.index("exec") :]  # exec, engine
+        rest = fields[fields.index("exec") + 2 :]  # after exec and the engine
         if len(rest) < 5:
             continue
         primitive, kernel, direction, tensors = rest[:4]

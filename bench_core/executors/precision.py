@@ -60,7 +60,7 @@ def choose(device: str, found: str) -> ChosenPrecision:
 
 def _on_gpu(found: str) -> ChosenPrecision:
     line = next((line.split()[1:] for line in found.splitlines() if line.startswith("capability ")), [])
-    if len(line) != 2:
+    if len(line) != 2 or not all(number.isdecimal() for number in line):
         return ChosenPrecision("float32", "the capability of the GPU is unknown")
     has = f"the GPU has compute capability {'.'.join(line)}"
     if (int(line[0]), int(line[1])) >= BFLOAT16_CAPABILITY:
@@ -87,8 +87,8 @@ def probe(device: str, threads: int) -> str:
     command = [sys.executable, "-m", "bench_core.executors.precision_probe", device]
     try:
         done = subprocess.run(
-            command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PROBE_SECONDS,
-            check=False,
+            command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=PROBE_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""

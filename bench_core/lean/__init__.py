@@ -29,7 +29,9 @@ def lean(network: nn.Module, images: Tensor | None = None) -> nn.Module:
     from .rewrite import rewrite
     from .verify import keeps_function
 
-    network = network.eval().requires_grad_(False)
+    network = network.eval()
+    for parameter in network.parameters():  # a scripted network has no requires_grad_ of its own
+        parameter.requires_grad_(False)
     return network if images is not None and not keeps_function(network, images) else rewrite(network)
 
 

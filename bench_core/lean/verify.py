@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .rewrite import rewrite
 
 ROUNDING = 1e-8  # of the largest value; in float64, rewritten networks differ by 1e-12 or less
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def keeps_function(network: nn.Module, images: Tensor) -> bool:
@@ -22,7 +23,7 @@ def keeps_function(network: nn.Module, images: Tensor) -> bool:
         network: A frozen network in evaluation mode, images [n, c, h, w] -> logits [n, classes]. It is not changed.
         images: Images [n, c, h, w].
     """
-    if any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()):
+    if any(getattr(module, hooks) for module in network.modules() for hooks in HOOKS):
         return False
     try:
         with torch.random.fork_rng(devices=[]):

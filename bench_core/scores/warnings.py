@@ -175,9 +175,11 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
         yield "noise of the same size does as well", f"mean margin {margin.mean():.3g}, of noise {noise.mean():.3g}"
     before = np.where(np.isnan(arrays["margin_before"]), margin, arrays["margin_before"])
     losing = margin <= 0
+    # above 1, or no share at all, where the steps before lowered the margin below that of noise
     gained = float((margin - before)[losing].sum()) / max(float(climb[losing].sum()), math.ulp(1))
     if losing.mean() > STILL_LOSING and gained > STILL_CLIMBING and surely_positive((margin - before)[losing]):
-        found = f"{100 * losing.mean():.0f}% of images not fooled, {100 * gained:.0f}% of their gain in the last steps"
+        share = f"{100 * min(gained, 1):.0f}% of their gain in the last steps"
+        found = f"{100 * losing.mean():.0f}% of images not fooled, {share}"
         yield "still climbing at its last step: give it more steps", found
     lost = (before > 0).astype(float) - (margin > 0)
     if not stops and surely_positive(lost):

@@ -116,8 +116,8 @@ class Decisions:
         family = f"any of the {len(self.each)} comparisons" if len(self.each) > 1 else "the comparison"
         if notes:
             notes.append(
-                f"at most {100 * self.alpha:g}% probability that {family} is wrongly decided, or wrongly tied, at "
-                "whatever image a run stops (e-Holm); the 95% intervals are for one look"
+                f"at most {100 * self.alpha:g}% probability that {family} is wrongly decided, and as much that any is "
+                "wrongly tied, at whatever image a run stops (e-Holm); the 95% intervals are for one look"
             )
         return notes
 

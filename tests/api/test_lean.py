@@ -100,9 +100,22 @@ def test_one_with_hooks_or_that_cannot_be_copied_is_left_as_it_is() -> None:
     hooked.features[1].register_forward_hook(lambda *_: seen.append(1))
     assert has_norm(lean(hooked, IMAGES))
     assert not seen
+    watched = Strangers(usual)
+    watched.features[0].register_full_backward_hook(lambda *_: seen.append(1))
+    assert has_norm(lean(watched, IMAGES))
     locked = Strangers(usual)
     locked.stream = (each for each in "a generator cannot be copied")
     assert has_norm(lean(locked, IMAGES))
+
+
+def test_a_scripted_network_is_frozen_and_otherwise_left_as_it_is() -> None:
+    network = torch.jit.script(Strangers(usual).features)
+    expected = network(IMAGES)
+    made = lean(network, IMAGES)
+    assert made is network
+    assert not made.training
+    assert not any(parameter.requires_grad for parameter in made.parameters())
+    assert expected.requires_grad
 
 
 def test_random_states_stay_as_they_are() -> None:

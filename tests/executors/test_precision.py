@@ -1,6 +1,7 @@
 """`--precision auto` chooses by the kernels that torch uses, and the run's record has the choice with its reason."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_fast_kernels_both_ways_decide(forward: str, backward: str, chosen: str,
     assert (found.precision, found.reason) == (chosen, reason)
 
 
-@pytest.mark.parametrize("text", ["", "a plugin's banner\nonednn_verbose,v1,primitive,exec,cpu,convolution"])
+@pytest.mark.parametrize(
+    "text", ["", "a plugin's banner\nonednn_verbose,v1,primitive,exec,cpu,convolution", "onednn_verbose,exec"]
+)
 def test_without_kernels_of_onednn_float32_is_chosen(text: str) -> None:
     assert choose("cpu", text).precision == "float32"
 
@@ -67,6 +70,7 @@ def test_without_kernels_of_onednn_float32_is_chosen(text: str) -> None:
             "the GPU has compute capability 7.5, and bfloat16 needs 8.0",
         ),
         ("", "float32", "the capability of the GPU is unknown"),
+        ("capability of cuda\n", "float32", "the capability of the GPU is unknown"),
     ],
 )
 def test_a_gpu_is_judged_by_its_compute_capability(text: str, chosen: str, reason: str) -> None:
@@ -97,6 +101,14 @@ def test_the_probe_prints_the_kernels_that_torch_uses_here() -> None:
 
 def test_a_probe_that_fails_prints_nothing() -> None:
     assert probe("cuda:99", 1) == ""
+
+
+def test_bytes_that_are_no_text_do_no_harm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\nimport sys\nsys.stdout.buffer.write(b'\\xff\\n')\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert choose("cpu", probe("cpu", 1)).precision == "float32"
 
 
 @pytest.mark.parametrize("kernel", ["avx512_core_bf16", "avx512_core"])

@@ -209,6 +209,14 @@ def test_what_an_attack_should_not_do_raises_its_flag_and_what_it_may_does_not(r
     assert found(records) == expected
 
 
+def test_no_attack_gains_more_than_all_of_its_gain_in_its_last_steps() -> None:
+    """The steps before can have lowered the margin below that of noise."""
+    rows = [recorded("A", "PGD", "b", record(-3.0, before=-4.0, noise=-3.0))]
+    budgets = {"b": BudgetEntry(norm="linf", eps=0.03, step_size=0.01, steps=20)}
+    climbing = [one.found for one in warnings(rows, [], budgets, {}) if "still climbing" in one.kind]
+    assert climbing == ["100% of images not fooled, 100% of their gain in the last steps"]
+
+
 def test_a_flag_names_a_few_and_counts_the_rest() -> None:
     rows = [recorded(f"S{i}", "PGD", "b", record(-3.0, noise=-3.0)) for i in range(7)]
     budgets = {"b": BudgetEntry(norm="linf", eps=0.03, step_size=0.01, steps=20)}

@@ -18,9 +18,15 @@ from bench_core.worker.streams import ImageStreams
 from tests.toys import ToyImages
 
 
+@pytest.mark.parametrize("labels", [[i * 10 // 1000 for i in range(1000)], [i % 10 for i in range(1000)]])
+def test_donors_have_all_classes_whether_the_dataset_is_sorted_or_repeats_them(labels: list[int]) -> None:
+    assert {labels[index] for index in donor_indices(1000, 100)} == set(range(10))
+
+
 def test_donors_are_spread_evenly_and_their_digest_has_their_labels() -> None:
-    assert donor_indices(1000, 4) == [0, 250, 500, 750]
+    assert [index // 250 for index in donor_indices(1000, 4)] == [0, 1, 2, 3]
     assert donor_indices(3, 4) == [0, 1, 2]
+    assert donor_indices(0, 4) == []
     data, other = ToyImages(20), ToyImages(20)
     other.labels = [(label + 1) % 3 for label in other.labels]
     assert len({donors_digest(data, 4), donors_digest(data, 5), donors_digest(other, 4)}) == 3

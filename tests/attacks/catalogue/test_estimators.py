@@ -40,15 +40,15 @@ def test_svre(combine: str) -> None:
         return slope(lambda at: one.loss(sum(member(at[None]) for member in MEMBERS) / 3)[0], image)
 
     def transcription(one: One) -> Iterator[Tensor]:
-        momentum = torch.zeros_like(one.clean)
+        momentum, eps = torch.zeros_like(one.clean), one.per_pixel(one.limits.eps)
         while True:
             inner, walked, together = torch.zeros_like(one.clean), one.image, whole(one, one.image)
             for share in one.uniform("members", 5):
                 member = MEMBERS[int(share * 3)]
                 reduced = one.gradient(walked, model=member) - (one.gradient(one.image, model=member) - together)
                 inner = 0.9 * inner + mean_unit(reduced)
-                walked = one.clean + walked - one.clean + one.limits.step_size * inner.sign()
-                walked = (one.clean + (walked - one.clean).clamp(-one.limits.eps, one.limits.eps)).clamp(0, 1)
+                walked = one.clean + walked - one.clean + one.per_pixel(one.limits.step_size) * inner.sign()
+                walked = (one.clean + (walked - one.clean).clamp(-eps, eps)).clamp(0, 1)
             momentum = 0.9 * momentum + mean_unit(inner)
             yield momentum
 
