@@ -35,7 +35,7 @@ from bench_core.executors.settings import worker_environment
 from bench_core.lean import lean
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from benchmarks.peak import operations
 from benchmarks.side_by_side import compared, in_turns, report, setting
 

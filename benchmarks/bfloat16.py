@@ -46,7 +46,7 @@ from bench_core.worker.build import Builder
 from bench_core.worker.loading import Loader
 from bench_core.worker.precision import InBfloat16
 from bench_core.worker.streams import ImageStreams
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from benchmarks.batch_sizes import gradient
 from benchmarks.kernels import BACKWARD, FORWARD, profile
 from benchmarks.side_by_side import in_turns, quartiles, report, setting

@@ -21,7 +21,7 @@ from bench_core.executors.settings import worker_environment
 from bench_core.lean import lean
 from bench_core.types import Precision
 from bench_core.worker.precision import InBfloat16
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 
 REPEATS = 7  # the shortest time of each kernel counts
 SPLIT, TOTAL = "next gradient", "processor seconds"

@@ -23,7 +23,7 @@ from bench_attacks.plugin import RECIPES
 from bench_core.lean import lean
 from bench_core.types import Budget, Examples
 from bench_core.worker.streams import ImageStreams
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from benchmarks.side_by_side import compared, in_turns, report, setting
 
 EPS, STEP_SIZE, STEPS = 16 / 255, 2 / 255, 5

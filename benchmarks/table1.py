@@ -40,7 +40,7 @@ from bench_core.planning.selection import Selection
 from bench_core.registry import discover
 from bench_core.run_suite import resolve_suite
 from bench_core.suite.model import Suite, members
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from benchmarks.attack_speed import FROZEN, OURS, PLAIN, SAMPLES, Setup, team
 from benchmarks.checkouts import spent_so_far
 from benchmarks.peak import operations

@@ -17,6 +17,7 @@ from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from ..worker.job import rejected_source
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, donors, examples, network, streams
+from .transformer import transformer
 from .verdicts import Broken, Skipped, with_input
 
 NO_OPTIONS: Json = MappingProxyType({})
@@ -117,7 +118,7 @@ class AttackCase:
         """
         limits = budget(self.norm, **changes)
         shape = self.shape(channels, odd, **changes)
-        model = network(shape[0], **of)
+        model = self.network(shape[0], of)
         batch = examples(model, shape, count, limits.targeted)
         for case in filter(None, (self, self.beside)):
             rejection = rejected_source(case.attack(limits), model, batch)
@@ -125,6 +126,15 @@ class AttackCase:
                 who = "it" if case is self else f"{case.label}: it"
                 raise Skipped(f"{who} rejects the kit's network: {rejection}")
         return model, batch, limits
+
+    def network(self, channels: int, of: Json = NO_OPTIONS) -> nn.Module:
+        """Return the kit's usual network, with options, or a vision transformer if the attack accepts only that."""
+        usual = network(channels, **of)
+        check = getattr(self.attack(budget(self.norm)), "check_source", None)
+        if check is None or not check(usual):
+            return usual
+        other = transformer(channels, **of)
+        return usual if check(other) else other
 
     def uses_gradient(self) -> bool:
         """Return whether the attack runs a backward pass."""
@@ -159,7 +169,7 @@ class AttackCase:
     def _runs_on(self, shape: tuple[int, int, int]) -> bool:
         """Return whether the attack accepts images of this shape and raises nothing on the usual network."""
         if shape not in self.tried:
-            limits, model = budget(self.norm), network(shape[0])
+            limits, model = budget(self.norm), self.network(shape[0])
             try:
                 rejected = getattr(self.attack(limits), "check", lambda _shape: None)(shape)
                 self.tried[shape] = not rejected and bool(list(self.live(model, examples(model, shape), limits)))

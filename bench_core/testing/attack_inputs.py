@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .attack_case import AttackCase
-from .inputs import describe, network
+from .inputs import describe
 from .verdicts import Broken, Rules
 
 RULES = Rules()
@@ -82,6 +82,8 @@ def module_names(case: AttackCase) -> None:
     """The names of the network's modules do not change the result."""
     model, batch, limits = case.inputs()
     expected = case.run(model, batch, limits)[-1]
-    found = case.run(network(batch.images.shape[1], shift=3), batch, limits, extra="modules with other names")[-1]
+    found = case.run(
+        case.network(batch.images.shape[1], {"shift": 3}), batch, limits, extra="modules with other names"
+    )[-1]
     if not torch.equal(expected, found):
         raise Broken("the result changed with the names of the modules", describe(batch, limits))

@@ -13,7 +13,7 @@ from ..worker.attack_run import AttackRun
 from ..worker.guard import guarded
 from ..worker.instrument import PassCounter
 from .attack_case import AttackCase
-from .inputs import Failing, ZeroGradient, describe, donors, network, streams
+from .inputs import Failing, ZeroGradient, describe, donors, streams
 from .verdicts import Broken, Rules, Skipped, with_input
 
 RULES = Rules()
@@ -87,7 +87,7 @@ def _precise(case: AttackCase, batch: Examples, limits: Budget, dtype: torch.dty
     """Run in float64, or in float32 if the attack cannot run in float64."""
     for wanted in (torch.float64, torch.float32) if dtype == torch.float64 else (torch.float32,):
         exact = Examples(batch.images.to(wanted), batch.labels, batch.ids, batch.targets)
-        model = network(batch.images.shape[1]).to(wanted)
+        model = case.network(batch.images.shape[1]).to(wanted)
         try:
             return case.run(model, exact, limits)
         except Broken:

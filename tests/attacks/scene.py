@@ -15,6 +15,7 @@ from bench_attacks.messages import Query
 from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
+from bench_core.testing.transformer import transformer
 from bench_core.types import Attack, Budget, Examples
 from bench_core.worker.streams import ImageStreams
 
@@ -44,6 +45,12 @@ def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Modu
         )
     model[-1].weight.data *= 20  # so that losses are as large as on trained networks
     return model.double().eval().requires_grad_(False)
+
+
+def network_for(attack: Attack, channels: int = 1, seed: int = 0) -> nn.Module:
+    """Return `network`, or a vision transformer for an attack that accepts only that."""
+    usual, check = network(channels, seed), getattr(attack, "check_source", None)
+    return transformer(channels, seed).double() if check is not None and check(usual) else usual
 
 
 class Asleep(nn.Module):

@@ -14,7 +14,7 @@ from bench_attacks.plugin import RECIPES
 from bench_core.types import Examples
 from bench_core.worker.guard import guarded
 from bench_core.worker.instrument import PassCounter
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
 from .catalogue.by_hand_networks import residual

@@ -12,7 +12,7 @@ from bench_core.worker.instrument import PassCounter
 from bench_models.ensemble import Ensemble
 
 from . import scene
-from .scene import budget, build, examples, network, run
+from .scene import budget, build, examples, network, network_for, run
 
 MEMBERS = [network(seed=seed) for seed in range(3)]
 LOSS_NAMES: list[LossName] = ["cross_entropy", "margin"]
@@ -35,8 +35,9 @@ def gradient(attack: Attack, model: nn.Module, targeted: bool, combine: str = ""
 def test_by_losses_the_gradient_is_the_mean_of_the_members(name: str, loss: LossName, targeted: bool) -> None:
     """For every attack: losses, smoothed losses and the utilities of interactions are all averaged over members."""
     attack = build(name, budget("l2", loss=loss, targeted=targeted))
-    members = [gradient(attack, member, targeted) for member in MEMBERS]
-    actual = gradient(attack, Ensemble(MEMBERS, "losses"), targeted, "losses")
+    networks = [network_for(attack, seed=seed) for seed in range(3)]
+    members = [gradient(attack, member, targeted) for member in networks]
+    actual = gradient(attack, Ensemble(networks, "losses"), targeted, "losses")
     torch.testing.assert_close(actual, torch.stack(members).mean(0), rtol=1e-9, atol=1e-11)
 
 

@@ -11,7 +11,7 @@ from bench_attacks.plugin import RECIPES
 from bench_core.worker.contracts import check_images
 from bench_core.worker.streams import ImageStreams
 
-from .scene import Asleep, budget, build, cases, examples, network, run, streams
+from .scene import Asleep, budget, build, cases, examples, network, network_for, run, streams
 
 CASES = cases()
 every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
@@ -19,7 +19,8 @@ every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
 
 @every_attack
 def test_another_seed_changes_what_is_random(name: str, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, model, attack = examples(), network(), build(name, budget(norm))
+    given, attack = examples(), build(name, budget(norm))
+    model = network_for(attack)
     draws: list[str] = []
     draw = ImageStreams._draw
     monkeypatch.setattr(ImageStreams, "_draw", lambda self, *key: (draws.append(key[0]), draw(self, *key))[1])
@@ -39,9 +40,9 @@ def test_a_zero_gradient_gives_no_nan_and_freezes_nothing(name: str, norm: str) 
     attack, brief = (build(name, replace(limits, steps=steps)) for steps in (4, 2))
     if not isinstance(attack, GradientAttack) or attack.preparation or "zero_gradient" in attack.deviations:
         pytest.skip("has no gradient, or needs one before the first step or another image")
-    asleep = Asleep(network(), 10**6)
+    asleep = Asleep(network_for(attack), 10**6)
     run(brief, asleep, given)
-    produced = run(attack, Asleep(network(), 10**6 - asleep.calls), given)
+    produced = run(attack, Asleep(network_for(attack), 10**6 - asleep.calls), given)
     for images in produced:
         check_images(given.images, images, limits)
     if attack.steps > 1:
@@ -77,14 +78,14 @@ def test_every_gradient_attack_has_the_same_random_start(name: str, norm: str) -
     given = examples()
     start = run(build("pgd", limits), network(), given)[0]
     assert ((start - given.images).flatten(1).abs().amax(1) > 0).all()
-    assert torch.equal(run(attack, network(), given)[0], start)
+    assert torch.equal(run(attack, network_for(attack), given)[0], start)
 
 
 @every_attack
 def test_a_longer_run_begins_as_the_shorter_one(name: str, norm: str) -> None:
-    given, model = examples(), network()
-    limits = budget(norm, eps=2.0, step_size=0.01)  # no step ends at the border of the ball
+    given, limits = examples(), budget(norm, eps=2.0, step_size=0.01)  # no step ends at the border of the ball
     attack = build(name, replace(limits, steps=4))
+    model = network_for(attack)
     if name == "recover":
         pytest.skip("turns back after half of its steps")
     if getattr(attack, "steps", 1) == 1:

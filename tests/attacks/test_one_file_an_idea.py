@@ -91,7 +91,7 @@ def test_the_documented_part_keeps_every_rule(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stale"),
     [
-        ("parts/mi.py", {"mi", "hybrid_ir", "mi+vr"} | WITH_MOMENTUM),
+        ("parts/mi.py", {"mi", "hybrid_ir", "pna_patchout", "mi+vr"} | WITH_MOMENTUM),
         ("parts/ir.py", {"ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "ir+ti"}),
         ("branches.py", {"sgm", "sgm_ir", "hybrid_ir"} | TAPPED),
         ("parts/recover.py", {"recover"}),

@@ -10,7 +10,7 @@ from torch import Tensor
 from bench_attacks.compose import options_of
 from bench_attacks.plugin import RECIPES
 
-from .scene import budget, build, cases, examples, network, run
+from .scene import budget, build, cases, examples, network_for, run
 
 SHAPE = (1, 6, 6)
 CASES = cases()
@@ -20,6 +20,8 @@ ELSEWHERE = {  # options that need another network, term or budget, and have tes
     *(("sgm", option) for option in ("projections", "normalise")),
     *(("sgm_ir", option) for option in ("projections", "normalise")),
     *(("hybrid_ir", option) for option in ("projections", "normalise")),
+    *(("adaea", option) for option in ("sharpness", "agreement")),
+    *(("smer", option) for option in ("rate", "shrinkage")),
     ("bpa", "bpa_layer"),
     ("bpa", "pool_temperature"),
     ("ghost", "spread"),
@@ -60,9 +62,10 @@ def other(name: str, key: str) -> Any:
 def observed(name: str, **options: Any) -> list[Tensor]:
     """Return what the network gets, and the images after each step."""
     limits = budget("l2" if (name, "l2") in CASES else "linf", loss="cross_entropy")  # a sign hides small changes
-    model, tensors = network(), []
+    attack = build(name, limits, SHAPE, **options)
+    model, tensors = network_for(attack), []
     with model.register_forward_pre_hook(lambda _model, inputs: tensors.append(inputs[0].clone())):
-        return tensors + run(build(name, limits, SHAPE, **options), model, examples(shape=SHAPE))
+        return tensors + run(attack, model, examples(shape=SHAPE))
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)

@@ -13,7 +13,7 @@ from bench_attacks.parts.sgm import SkipGradient
 from bench_core.errors import UsageError
 from bench_core.run_suite import run as run_suite
 from bench_core.worker.guard import guarded
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
 from .scene import Block, budget, build, examples, network, run, run_state
@@ -103,6 +103,7 @@ def test_timms_networks_have_as_many(name: str, identity: int, every: int) -> No
 EMBEDDED = {
     "ResNet-S": (2, 3), "ResNet-L": (6, 8), "SENet": (3, 5), "IncResNet": (5, 5), "MobileNet": (3, 3),
     "DenseNet-S": (7, 7), "DenseNet-L": (13, 13), "AlexNet": (0, 0), "VGG": (0, 0), "Inception": (0, 0),
+    "ViT": (0, 0), "ConvNeXt": (6, 6),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from bench_attacks.plugin import RECIPES
 from bench_attacks.taps import Layer, units
 from bench_core.errors import UsageError
 from bench_core.run_suite import run as run_suite
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 from bench_models.ensemble import Ensemble
 
 from .scene import budget, build, examples, network, run, streams

@@ -136,3 +136,20 @@ def test_an_undeclared_cost_is_counted_too() -> None:
     (found, _) = verdicts("attacks", AttackRecipe(Silent, "Silent."), {"cost"})
     assert found.status == "unasked"
     assert "counted 5 forwards and 5 backwards" in found.message
+
+
+class OfAttention(Ascent):
+    """An attack that accepts only networks with attention."""
+
+    def check_source(self, model: Model) -> str | None:
+        attentive = any(name.endswith("attn") for name, _ in model.named_modules())
+        return None if attentive else "the source has no attention"
+
+
+def test_an_attack_on_attention_is_checked_on_a_transformer() -> None:
+    def build(budget: Budget) -> OfAttention:
+        return OfAttention(budget)
+
+    offered = AttackRecipe(build, "It changes attention.")
+    rules = {"contract", "batch_independence", "zero_gradient", "inplace_network", "channels_last", "two_classes"}
+    assert not not_holding(offered, rules)

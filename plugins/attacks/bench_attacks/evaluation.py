@@ -149,6 +149,7 @@ class Evaluation:
             if query.weights is not None:
                 assert rows.weights is not None
                 logits = (rows.weights[:, None, :, None] * logits).sum(2, keepdim=True)
+                rows = rows.weighted()
             members = logits.shape[2]
             logits = logits.transpose(1, 2).flatten(0, 1)
             features = recorder.features(len(inputs), points.shape[:2])

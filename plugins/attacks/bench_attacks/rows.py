@@ -62,6 +62,12 @@ class Rows:
         number = next(i for i, member in enumerate(members_of(source)) if member is network)
         return replace(self, clean=self.clean[:, number : number + 1])
 
+    def weighted(self) -> Rows:
+        """Return the rows with the clean logits of all members added by the weights, as those at the points are."""
+        if self.clean is None or self.weights is None or self.clean.shape[1] != self.weights.shape[1]:
+            return self
+        return replace(self, clean=(self.weights[:, :, None] * self.clean).sum(1, keepdim=True))
+
 
 def repeated(examples: Examples, times: int) -> Examples:
     """Repeat each example `times` times, image-major: [n * times]."""

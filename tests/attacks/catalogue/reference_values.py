@@ -18,20 +18,45 @@ from torch import nn
 from bench_attacks.gradient_attack import GradientAttack
 from bench_attacks.plugin import RECIPES
 from bench_core.logits import LOSSES
-from bench_core.types import Budget, Examples
+from bench_core.types import Attack, Budget, Examples
+from bench_models.embedded.patches import vit
 from bench_models.embedded.recipe import FashionMnist1000, build
+from bench_models.ensemble import Ensemble
 
 from .. import scene
 
 FILE = Path(__file__).with_name("reference_values.json")
 SHAPE = (1, 28, 28)
 IMAGES = range(50, 1000, 125)  # eight images of as many classes
+OF_ENSEMBLES = ("adaea", "cwa", "smer")
 
 
 @cache
 def network() -> nn.Module:
     model: nn.Module = build("ResNet-S").double()
     return model
+
+
+@cache
+def ensemble() -> nn.Module:
+    return Ensemble([network(), build("VGG").double(), build("DenseNet-S").double()], "logits")
+
+
+@cache
+def transformer() -> nn.Module:
+    """A vision transformer with random weights, for attacks on attention."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: nn.Module = vit()
+    return model.double().eval().requires_grad_(False)
+
+
+def source(name: str, attack: Attack) -> nn.Module:
+    """Return the network that an attack is for: an ensemble, one that it accepts, or else the usual one."""
+    if name in OF_ENSEMBLES:
+        return ensemble()
+    refused = isinstance(attack, GradientAttack) and attack.check_source(network())
+    return transformer() if refused else network()
 
 
 @cache
@@ -55,8 +80,9 @@ def limits(norm: str) -> Budget:
 
 def values_of(name: str) -> list[float]:
     """Return the cross-entropy of each image after three steps in float64, with the small options of `bench check`."""
-    given, model = examples(), network()
-    reached = scene.run(scene.build(name, limits(norm_of(name)), SHAPE), model, given)[-1]
+    given, attack = examples(), scene.build(name, limits(norm_of(name)), SHAPE)
+    model = source(name, attack)
+    reached = scene.run(attack, model, given)[-1]
     with torch.no_grad():
         losses = LOSSES["cross_entropy"](model(reached), given.labels)
     return [round(loss, 5) for loss in losses.tolist()]

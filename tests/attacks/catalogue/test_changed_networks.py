@@ -11,7 +11,7 @@ from torch.nn.functional import relu
 
 from bench_attacks.parts.bpa import SmoothBackward
 from bench_attacks.parts.iaa import interpolated, stages
-from bench_models.embedded.networks import ARCHITECTURES
+from bench_models.embedded.architectures import ARCHITECTURES
 
 from ..scene import network
 from .by_hand import One, follows, slope

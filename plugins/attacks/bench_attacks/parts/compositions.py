@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..compose import composed
 from .ir import SMALL, ir
 from .mi import mi
+from .patchout import patchout
+from .pna import pna
 from .sgm import sgm
 from .ti import ti
 from .vr import vr
@@ -17,5 +19,10 @@ RECIPES = {
         "Momentum, variance reduction, skip gradients and interaction reduction (arXiv:2010.04055, sec. 5).",
         *(mi, vr, sgm, ir),
         small={"copies": 4, **SMALL},
+    ),
+    "pna_patchout": composed(
+        "PNA and PatchOut, with momentum: the complete attack of the paper (Wei et al., 2022).",
+        *(pna, patchout, mi),
+        small={"patch_grid": 3},
     ),
 }

@@ -271,7 +271,7 @@ def mobilenet() -> nn.Module:
     )
 
 
-ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+CONVOLUTIONAL: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
     {
         "AlexNet": alexnet,
         "VGG": vgg,

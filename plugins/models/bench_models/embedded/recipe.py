@@ -51,7 +51,7 @@ def build(name: str) -> Model:
 
     from bench_core.lean import lean
 
-    from .networks import ARCHITECTURES
+    from .architectures import ARCHITECTURES
 
     identity(name)
     network = ARCHITECTURES[card(name)["training"]["architecture"]]()
