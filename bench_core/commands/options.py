@@ -51,7 +51,10 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="The folder of results.")
 Images = Annotated[
     int | None,
     typer.Option(
-        min=1, metavar="N", help="Attack N images instead of the suite's own number: more or fewer. Results are reused."
+        min=1,
+        metavar="N",
+        help="Attack N images instead of the suite's own number, more or fewer: a multiple of its micro-batch. "
+        "Results are reused.",
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Attack at most N images, for a quick look.")]

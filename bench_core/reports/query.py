@@ -103,7 +103,7 @@ def query(sql: str, out: str | Path = "results") -> list[Record]:
             names = [column[0] for column in cursor.description or []]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         except duckdb.Error as error:
-            raise UsageError(Fault("bench query", "", " ".join(str(error).split()))) from None
+            raise UsageError(Fault("query", "", " ".join(str(error).partition("LINE 1:")[0].split()))) from None
 
 
 def _fill(database: Any, table: str, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:

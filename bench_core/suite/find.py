@@ -27,6 +27,8 @@ def find_suite(name: str) -> Path:
         return known[name]
     if path.suffix == ".toml" and path.stem in known and path.parent.name in ("", "suites"):
         return known[path.stem]
+    if path.is_dir():
+        raise UsageError(Fault(name, "", "a folder, but neither a suite file nor the folder of a finished run"))
     beside = path.with_name(f"{path.name}.toml")
     hint = f'(did you mean "{beside}"?)' if path.name and beside.is_file() else did_you_mean(path.stem, known)
     raise UsageError(Fault(name, "", f"no such suite file {hint}"))

@@ -132,11 +132,11 @@ def with_images(suite: Suite, count: int) -> Suite:
     The images are the first of the same list, so that a run of more images reuses all results of a run of fewer.
 
     Raises:
-        UsageError: If the count is not a multiple of the suite's micro-batch. The rest would be computed as a smaller
-            micro-batch, and again with the next count.
+        UsageError: If the count is neither the suite's own nor a multiple of its micro-batch. The rest would be
+            computed as a smaller micro-batch, and again with the next count.
     """
     size = suite.compute.micro_batch
-    if count % size:
+    if count % size and count != suite.images.count:
         below, above = count // size * size, (count // size + 1) * size
         choices = f"{below} or {above}" if below else str(above)
         message = (

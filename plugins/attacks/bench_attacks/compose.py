@@ -44,6 +44,11 @@ def recipe(part: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
     return composed(first_line(part), part, small=small)
 
 
+def repeated(names: Sequence[str]) -> list[str]:
+    """Return the names that occur more than once, sorted."""
+    return sorted({name for name in names if names.count(name) > 1})
+
+
 def composed(summary: str, *parts: Part, small: Mapping[str, Any] = NONE) -> AttackRecipe:
     """Return the recipe of the attack that applies parts, in order, to projected gradient ascent of the loss.
 
@@ -57,13 +62,15 @@ def composed(summary: str, *parts: Part, small: Mapping[str, Any] = NONE) -> Att
     """
     option_names = {part: [option.name for option in options_of(part)] for part in parts}
     parameters = list(chain.from_iterable(options_of(part) for part in parts))
-    for noun, names in (
-        ("part", [part.__name__ for part in parts]),
-        ("option", [option.name for option in parameters]),
-    ):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two parts of one attack both have the {noun} {', '.join(twice)}")
+    twice = repeated([part.__name__ for part in parts])
+    if twice:
+        raise ValueError(f"two parts of one attack both have the part {', '.join(twice)}")
+    twice = repeated([option.name for option in parameters])
+    if twice:
+        owners = [part.__name__ for part in parts if not set(option_names[part]).isdisjoint(twice)]
+        both = "both" if len(owners) == 2 else "all"
+        options = f"option{'s' if len(twice) > 1 else ''} {', '.join(twice)}"
+        raise ValueError(f"the parts {', '.join(owners)} {both} have the {options}, so they do the same (try only one)")
 
     def build(budget: Budget, **options: Any) -> GradientAttack:
         attack = GradientAttack.plain(budget)

@@ -6,10 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from ..balls import per_image, unit
-from ..compose import Count, Share, recipe
+from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
 from ..offsets import Neighbours
@@ -82,7 +82,7 @@ def gra(
     *,
     neighbours: Count = 20,
     beta: Annotated[float, Ge(0)] = 3.5,
-    eta: Annotated[Share, Ge(1e-3)] = 0.94,
+    eta: Annotated[float, Ge(1e-3), Le(1)] = 0.94,
     decay: Decay = 1.0,
 ) -> GradientAttack:
     """Mix the gradient with that of its surroundings by their cosine; shorten steps that go back (Zhu et al., 2023).
