@@ -58,6 +58,8 @@ def load_suite(
     path = find_suite(name)
     where = str(path)
     table = read_toml(path)
+    if not table:
+        raise UsageError(Fault(where, "", "is empty, and not a suite (docs/suites.md shows one)"))
     profiles, by_profile, faults = _take_profiles(table, where)
     # the section that is there stands for the profile that a faulty list should name
     chosen = next(iter(profiles or by_profile), "") if profile is None else profile

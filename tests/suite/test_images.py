@@ -14,7 +14,7 @@ from bench_core.suite.load import with_images
 BATCH = 5
 
 
-@pytest.mark.parametrize(("count", "choices"), [(3, "try 5,"), (12, "try 10 or 15,")])
+@pytest.mark.parametrize(("count", "choices"), [(3, "try 5,"), (13, "try 10 or 15,")])
 def test_a_count_that_is_no_multiple_of_the_micro_batch_is_refused(
     count: int, choices: str, write_suite: Callable[..., str]
 ) -> None:
