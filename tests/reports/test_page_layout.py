@@ -137,7 +137,7 @@ def search(browser, path: Path, words: str) -> None:
 
 @pytest.fixture
 def restored(browser) -> Iterator[None]:
-    """Give the browser back as it was."""
+    """Restore the browser's settings after the test."""
     yield
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
-
-from annotated_types import Gt, Le
+from typing import TYPE_CHECKING, Protocol
 
 from ..balls import unit
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
 from ..loss import ClassificationLoss
 from ..messages import Answer, Outputs, Passes, Query
+from ..rewiring import Depth
 from ..taps import Layer
 from .mi import Decay, Momentum
 
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from bench_core.types import Examples
 
     from ..run_state import RunState
-else:
-    pass
-
-Depth = Annotated[float, Gt(0), Le(1)] | str
 
 
 @dataclass(frozen=True)
@@ -38,16 +33,32 @@ class WeightedFeatures:
         return (outputs.data[:, None] * outputs.features).flatten(2).sum(2)
 
 
+class Masks(Protocol):
+    """Random factors of the pixels of an image."""
+
+    def mask(self, number: int, run: RunState) -> Tensor:
+        """Return the factors [n, c, h, w] of mask `number`."""
+
+
+@dataclass(frozen=True)
+class KeptPixels:
+    """Each pixel of each channel is kept with probability `keep`, and else set to 0."""
+
+    keep: float
+
+    def mask(self, number: int, run: RunState) -> Tensor:
+        return run.rng.uniform(f"feature masks {number}", run.clean.shape[1:]) < self.keep
+
+
 @dataclass(frozen=True)
 class AggregatedGradients:
     """The gradient in the features of minus the label's logit (or the target's), summed over masked clean images.
 
-    Each pixel of each channel is kept with probability `keep` and else set to 0, in each of `count` masks. The sum is
-    scaled to Euclidean length 1.
+    There are `count` masks. The sum is scaled to Euclidean length 1.
     """
 
     count: int
-    keep: float
+    masks: Masks
 
     def passes(self, _members: int) -> Passes:
         return Passes(plain=self.count)
@@ -55,8 +66,7 @@ class AggregatedGradients:
     def prepare(self, run: RunState) -> Generator[Query, Answer, Tensor]:
         total: Tensor | None = None
         for number in range(self.count):
-            kept = run.rng.uniform(f"feature masks {number}", run.clean.shape[1:]) < self.keep
-            masked = (run.clean * kept)[:, None]
+            masked = (run.clean * self.masks.mask(number, run))[:, None]
             gradients = (yield Query(masked, at_tap=True, loss=ClassificationLoss("logit"))).gradients[:, 0]
             total = gradients if total is None else total + gradients
         assert total is not None
@@ -75,7 +85,9 @@ def fia(
         keep: The probability that a mask keeps a pixel; 0.7 in the paper, 0.9 in the defaults of its code.
         decay: The decay of the momentum.
     """
-    weighted = attack.set_once(tap=Layer(layer), loss=WeightedFeatures(), preparation=AggregatedGradients(masks, keep))
+    weighted = attack.set_once(
+        tap=Layer(layer), loss=WeightedFeatures(), preparation=AggregatedGradients(masks, KeptPixels(keep))
+    )
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 

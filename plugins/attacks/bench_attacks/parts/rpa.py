@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..balls import unit
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
-from ..loss import ClassificationLoss
-from ..messages import Answer, Passes, Query
 from ..rewiring import Depth
 from ..taps import Layer
-from .fia import WeightedFeatures
+from .fia import AggregatedGradients, WeightedFeatures
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -25,31 +21,15 @@ SIDES = (1, 3, 5, 7)  # of the patches, in pixels, in turn
 
 
 @dataclass(frozen=True)
-class PatchGradients:
-    """The gradient in the features of minus the label's logit (or the target's), summed over clean images in patches.
+class NoisyPatches:
+    """Each channel is divided into patches of one side: 1, 3, 5 or 7 pixels in turn, the last ones cut off by the border.
 
-    Each of `count` masks divides each channel into patches of one side, 1, 3, 5 or 7 pixels in turn, the last ones cut
-    off by the border. A patch is kept with probability `keep`; each pixel of the others is multiplied by a number from
-    U(0, 1). The sum is scaled to Euclidean length 1.
+    A patch is kept with probability `keep`; each pixel of the others is multiplied by a number from U(0, 1).
     """
 
-    count: int
     keep: float
 
-    def passes(self, _members: int) -> Passes:
-        return Passes(plain=self.count)
-
-    def prepare(self, run: RunState) -> Generator[Query, Answer, Tensor]:
-        total: Tensor | None = None
-        for number in range(self.count):
-            masked = run.clean * self.mask(number, run)
-            answer = yield Query(masked[:, None], at_tap=True, loss=ClassificationLoss("logit"))
-            total = answer.gradients[:, 0] if total is None else total + answer.gradients[:, 0]
-        assert total is not None
-        return unit(total)
-
     def mask(self, number: int, run: RunState) -> Tensor:
-        """Return the factors [n, c, h, w] of a mask."""
         channels, height, width = run.clean.shape[1:]
         side = SIDES[number % len(SIDES)]
         patches = run.rng.uniform(f"patches {number}", (channels, -(-height // side), -(-width // side)))
@@ -73,7 +53,7 @@ def rpa(
         keep: The probability that a mask keeps a patch.
         decay: The decay of the momentum.
     """
-    preparation = PatchGradients(patch_masks, keep)
+    preparation = AggregatedGradients(patch_masks, NoisyPatches(keep))
     weighted = attack.set_once(tap=Layer(layer), loss=WeightedFeatures(), preparation=preparation)
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 

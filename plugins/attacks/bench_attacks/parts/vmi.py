@@ -11,7 +11,7 @@ from annotated_types import Ge
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
-from ..offsets import Neighbours
+from ..offsets import Neighbours, per_pixel
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ else:
 
 @dataclass(frozen=True)
 class VarianceTuned:
-    """`g(x) + v`, with `v = mean_i g(x + r_i) - g(x)` of the step before (eqs. 6 and 7); `v` is zero at first.
+    """`g(a) + v`, with `v = mean_i g(x + r_i) - g(a)` of the step before (eqs. 6 and 7); `v` is zero at first.
 
-    The neighbours `x + r_i` are drawn uniformly from a box, as in the authors' code.
+    The neighbours `x + r_i` are drawn uniformly from a box, as in the authors' code. `a = x + step_size * ahead * m`,
+    with the momentum m: the image itself for `ahead` = 0. No point is clipped to [0, 1].
     """
 
     neighbours: Neighbours
+    ahead: float = 0.0
 
     def passes(self, _step: int, _members: int) -> Passes:
         return Passes(1 + self.neighbours.count)
@@ -41,8 +43,11 @@ class VarianceTuned:
     def estimate(
         self, images: Tensor, variance: Tensor, run: RunState
     ) -> Generator[Query, Answer, tuple[Tensor, Tensor]]:
+        point = images
+        if self.ahead:
+            point = images + per_pixel(run.step_size, self.neighbours.norm, images) * self.ahead * run.momentum
         near = images[:, None] + self.neighbours.offsets(images, run)
-        answer = yield Query(torch.cat([images[:, None], near], dim=1))
+        answer = yield Query(torch.cat([point[:, None], near], dim=1))
         here, around = answer.gradients[:, 0], answer.gradients[:, 1:].mean(1)
         return here + variance, around - here
 
