@@ -22,7 +22,7 @@ SIDES = (1, 3, 5, 7)  # of the patches, in pixels, in turn
 
 @dataclass(frozen=True)
 class NoisyPatches:
-    """Each channel is divided into patches of one side: 1, 3, 5 or 7 pixels in turn, the last ones cut off by the border.
+    """Each channel is divided into patches of one side: 1, 3, 5 or 7 pixels in turn, cut off at the border.
 
     A patch is kept with probability `keep`; each pixel of the others is multiplied by a number from U(0, 1).
     """

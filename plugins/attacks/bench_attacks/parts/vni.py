@@ -19,8 +19,8 @@ def vni(
     """Add the variance near the last image to the gradient ahead of the image (Wang & He, 2021), with momentum.
 
     The neighbours lie around the image, as in the authors' code; TransferAttack puts them around the look-ahead along
-    the step's new momentum. The momentum is that of gradients with a mean absolute value of 1, as in all code. The paper
-    prints the 1-norm, with which the look-ahead would be nothing.
+    the step's new momentum. The momentum is that of gradients with a mean absolute value of 1, as in all code. The
+    paper prints the 1-norm, with which the look-ahead would be nothing.
 
     Args:
         attack: The attack.
