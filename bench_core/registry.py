@@ -67,12 +67,23 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class Offer:
-    """A recipe, its name, and the plugin that offers it."""
+    """A recipe, its name, and the plugin that offers it.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: Its name in suites.
+        recipes: What the hook returned, which may import a recipe's module when the recipe is first used.
+        origin: The plugin.
+    """
 
     kind: str
     name: str
-    recipe: Recipe
+    recipes: Mapping[str, Recipe]
     origin: Origin
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return self.recipes[self.name]
 
     @cached_property
     def code(self) -> str:
@@ -163,13 +174,13 @@ class Registry:
         offered, faults = dict[tuple[str, str], Offer](), list[Fault]()
         for kind in KINDS:
             for recipes in getattr(manager.hook, f"bench_{kind}")():
-                for name, recipe in recipes.items():
+                for name in recipes:
                     taken = self.offers.get((kind, name)) or offered.get((kind, name))
                     if taken:
                         message = f"both {describe(taken.origin)} and {describe(origin)} offer it"
                         hint = f"(try BENCH_BLOCK_PLUGINS={origin.plugin})"
                         faults.append(Fault("plugins", f"{kind}.{name}", f"{message} {hint}"))
-                    offered[kind, name] = Offer(kind, name, recipe, origin)
+                    offered[kind, name] = Offer(kind, name, recipes, origin)
         stop_at_faults(faults)
         return offered
 
@@ -217,7 +228,8 @@ class Registry:
             recipe = join([offer.recipe for offer in offers])
         except ValueError as error:
             raise UsageError(Fault(where, key, str(error))) from None
-        return Offer("attacks", "+".join(names), recipe, offers[0].origin)
+        name = "+".join(names)
+        return Offer("attacks", name, {name: recipe}, offers[0].origin)
 
 
 def new_manager() -> pluggy.PluginManager:

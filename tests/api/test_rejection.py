@@ -62,7 +62,7 @@ def test_the_reason_is_never_lost(reason: Rejection | str, line: str, toys: ToyP
         return Refuses(reason)
 
     usual = registry.offers["attacks", "pgd"]
-    registry.offers["attacks", "pgd"] = Offer("attacks", "pgd", AttackRecipe(build, "Refuses."), usual.origin)
+    registry.offers["attacks", "pgd"] = Offer("attacks", "pgd", {"pgd": AttackRecipe(build, "Refuses.")}, usual.origin)
     with pytest.raises(UsageError) as error:
         resolve(load_suite(write_suite()), registry)
     (shown,) = str(error.value).splitlines()

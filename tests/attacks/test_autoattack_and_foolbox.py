@@ -26,7 +26,7 @@ QUICK = {"only": ["apgd-ce"]}
 
 
 def offer(name: str) -> Offer:
-    return Offer("attacks", name, RECIPES[name], Origin("bridges", "tests", "1", ""))
+    return Offer("attacks", name, RECIPES, Origin("bridges", "tests", "1", ""))
 
 
 def correct_examples(targeted: bool = False) -> Examples:

@@ -95,7 +95,7 @@ def test_the_documented_part_keeps_every_rule(package: Path) -> None:
         ("parts/ir.py", {"ir", "sgm_ir", "ti_ir", "hybrid_ir", "interaction_only", "ir+ti"}),
         ("branches.py", {"sgm", "sgm_ir", "hybrid_ir"} | TAPPED),
         ("parts/recover.py", {"recover"}),
-        ("parts/compositions.py", set()),
+        ("parts/hybrid_ir.py", set()),
         ("plugin.py", set()),
     ],
 )
@@ -114,15 +114,31 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path, befor
     assert changed(before, codes()) == set(before) - others
 
 
-def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
-    (package / "parts" / "mine.py").write_text(NEW.replace('"noisy"', '"mi"'))
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x = 1\n", "RECIPE: found none (try RECIPE = recipe(PART))"),
+        ("import nowhere_to_be_found\n", "cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_file_without_a_recipe_is_one_line(package: Path, text: str, found: str) -> None:
+    (package / "parts" / "mine.py").write_text(text)
     process = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
     assert process.returncode == 2
-    assert "both bench_attacks.parts.mi and bench_attacks.parts.mine offer it" in process.stderr
+    assert "bench_attacks.parts.mine" in process.stderr
+    assert found in process.stderr
     assert "Traceback" not in process.stderr
 
 
-def test_a_file_that_offers_nothing_is_an_error(package: Path) -> None:
-    (package / "parts" / "mine.py").write_text("x = 1\n")
-    process = run_python("import bench_attacks.plugin")
-    assert "bench_attacks.parts.mine: RECIPES: found none" in process.stderr
+IMPORTED = """
+import atexit, sys
+from bench_core.cli import main
+parts = "bench_attacks.parts."
+atexit.register(lambda: print(sorted(name[len(parts):] for name in sys.modules if name.startswith(parts))))
+sys.argv = ["bench", "plan", "transfer_table1"]
+main()
+"""
+
+
+def test_only_attacks_that_a_suite_uses_are_imported() -> None:
+    assert run_python(IMPORTED).stdout.splitlines()[-1] == "['ir', 'pgd']"

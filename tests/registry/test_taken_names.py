@@ -20,7 +20,7 @@ def right(budget: Any, kind: str = "a", over: int = 1) -> Any:
 
 @pytest.mark.parametrize(("build", "faults"), [(wrong, ["suite: attacks.x.sweep"]), (right, [])])
 def test_an_option_that_no_suite_can_set_is_a_fault(build: Callable[..., Any], faults: list[str]) -> None:
-    offer = Offer("attacks", "mine", AttackRecipe(build, "mine"), Origin("my_plugin", "my-package", "1", ""))
+    offer = Offer("attacks", "mine", {"mine": AttackRecipe(build, "mine")}, Origin("my_plugin", "my-package", "1", ""))
     _, found = offer.check({}, "suite", "attacks.x")
     assert [str(fault).split(": mine")[0] for fault in found] == faults
     assert all("my_plugin (my-package 1)" in str(fault) and "rename it" in str(fault) for fault in found)

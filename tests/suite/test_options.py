@@ -67,7 +67,7 @@ def unwritable(width: Any = frozenset()) -> Any:
 @pytest.mark.parametrize("build", [untyped, anything, partial(anything)])
 def test_a_value_that_json_cannot_hold_is_a_fault(build: Callable[..., Any]) -> None:
     """Else the digest of the job would raise a TypeError while the suite is planned."""
-    offer = Offer("metrics", "x", MetricRecipe(build, ""), ORIGIN)
+    offer = Offer("metrics", "x", {"x": MetricRecipe(build, "")}, ORIGIN)
     assert planned_options(offer, {"width": [1, {"é": "ü"}, math.inf]}, "suite", "attacks.X")[1] == []
     options, faults = planned_options(offer, {"width": {"day": datetime.date(2020, 2, 3)}}, "suite", "attacks.X")
     assert options == {}
@@ -76,12 +76,12 @@ def test_a_value_that_json_cannot_hold_is_a_fault(build: Callable[..., Any]) -> 
 
 
 def test_a_default_that_json_cannot_hold_is_a_fault() -> None:
-    offer = Offer("metrics", "x", MetricRecipe(unwritable, ""), ORIGIN)
+    offer = Offer("metrics", "x", {"x": MetricRecipe(unwritable, "")}, ORIGIN)
     assert [fault.key for fault in planned_options(offer, {}, "suite", "attacks.X")[1]] == ["attacks.X.width"]
 
 
 def test_options_of_an_executor_need_not_be_json() -> None:
-    offer = Offer("executors", "x", ExecutorRecipe(unwritable, ""), ORIGIN)
+    offer = Offer("executors", "x", {"x": ExecutorRecipe(unwritable, "")}, ORIGIN)
     assert offer.check({}, "--executor x", "") == ({"width": frozenset()}, [])
 
 

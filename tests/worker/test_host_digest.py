@@ -188,7 +188,7 @@ def test_a_recipes_digest_has_all_plugin_code_that_it_imports(offer: Offer, monk
         return files
 
     monkeypatch.setattr(code_digest, "source_files", recorded)
-    assert Offer(offer.kind, offer.name, offer.recipe, offer.origin).code
+    assert Offer(offer.kind, offer.name, offer.recipes, offer.origin).code
     roots = set(makers((offer.recipe.build, getattr(offer.recipe, "parts", ())), set()))
     assert roots
     missing = reached(roots, "bench_") - set(digested_files) - modules_below(HOST)

@@ -1,10 +1,11 @@
-"""The attacks that come with bench: the `RECIPES` of all files in `parts/`, found by scanning the folder."""
+"""The attacks that come with bench: the `RECIPE` of each file in `parts/`, under the file's name."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import ModuleType
 
 from bench_core.errors import Fault, UsageError
@@ -14,25 +15,37 @@ from bench_core.types import AttackRecipe
 from . import parts
 
 
-def recipes_of(package: ModuleType) -> dict[str, AttackRecipe]:
-    """Return the `RECIPES` of all modules of a package, by name.
+class RecipeFiles(Mapping[str, AttackRecipe]):
+    """The recipes of a package by the names of its modules. A module is imported when its recipe is first used."""
 
-    Raises UsageError if two modules offer the same name, or a module has no `RECIPES`.
-    """
-    recipes: dict[str, AttackRecipe] = {}
-    offered_by: dict[str, str] = {}
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        offered = getattr(importlib.import_module(module.name), "RECIPES", None)
-        if offered is None:
-            raise UsageError(Fault(module.name, "RECIPES", "found none (try RECIPES = {NAME: recipe(PART)})"))
-        for name, recipe in offered.items():
-            if name in recipes:
-                raise UsageError(Fault(package.__name__, name, f"both {offered_by[name]} and {module.name} offer it"))
-            recipes[name], offered_by[name] = recipe, module.name
-    return recipes
+    def __init__(self, package: ModuleType) -> None:
+        self.package = package
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(module.name for module in pkgutil.iter_modules(self.package.__path__))
+
+    def __getitem__(self, name: str) -> AttackRecipe:
+        """Import a module and return its `RECIPE`. Raises KeyError if there is no such file, UsageError if it fails."""
+        if name not in self.names:
+            raise KeyError(name)
+        module = f"{self.package.__name__}.{name}"
+        try:
+            recipe: AttackRecipe | None = getattr(importlib.import_module(module), "RECIPE", None)
+        except Exception as error:
+            raise UsageError(Fault(module, "", f"cannot be imported: {type(error).__name__}: {error}")) from error
+        if recipe is None:
+            raise UsageError(Fault(module, "RECIPE", "found none (try RECIPE = recipe(PART))"))
+        return recipe
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
-RECIPES = recipes_of(parts)
+RECIPES = RecipeFiles(parts)
 
 
 @hookimpl

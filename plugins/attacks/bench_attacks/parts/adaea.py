@@ -116,4 +116,4 @@ def adaea(
     return adapted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"adaea": recipe(adaea)}
+RECIPE = recipe(adaea)

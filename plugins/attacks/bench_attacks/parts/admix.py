@@ -49,4 +49,4 @@ def admix(
     return attack.with_donors(pool).add_views(MixedCopies(mixed, share), ScaledCopies(admix_scales))
 
 
-RECIPES = {"admix": recipe(admix, small={"mixed": 2, "admix_scales": 2})}
+RECIPE = recipe(admix, small={"mixed": 2, "admix_scales": 2})

@@ -74,4 +74,4 @@ def anda(attack: GradientAttack, *, shifts: Annotated[int, Ge(2)] = 5, shift_rea
     return translated.with_filters(*attack.filters, Momentum("average"))
 
 
-RECIPES = {"anda": recipe(anda, small={"shifts": 2})}
+RECIPE = recipe(anda, small={"shifts": 2})

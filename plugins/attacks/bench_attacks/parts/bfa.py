@@ -74,4 +74,4 @@ def bfa(
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"bfa": recipe(bfa, small={"fits": 3})}
+RECIPE = recipe(bfa, small={"fits": 3})

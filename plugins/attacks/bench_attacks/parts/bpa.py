@@ -102,4 +102,4 @@ def bpa(
     return attack.with_surrogates(SmoothBackward(bpa_layer, pool_temperature), *attack.surrogates)
 
 
-RECIPES = {"bpa": recipe(bpa)}
+RECIPE = recipe(bpa)

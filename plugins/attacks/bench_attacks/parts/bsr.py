@@ -107,4 +107,4 @@ def bsr(
     return attack.add_views(ShuffledCopies(bsr_copies, bsr_blocks, block_angle))
 
 
-RECIPES = {"bsr": recipe(bsr, small={"bsr_copies": 3})}
+RECIPE = recipe(bsr, small={"bsr_copies": 3})

@@ -84,4 +84,4 @@ def cfm(
     return with_mixing(attack.with_donors(cfm_pool), CleanFeatures(mix_probability, mix_share))
 
 
-RECIPES = {"cfm": recipe(cfm)}
+RECIPE = recipe(cfm)

@@ -85,4 +85,4 @@ def cwa(
     return weak.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"cwa": recipe(cwa)}
+RECIPE = recipe(cwa)

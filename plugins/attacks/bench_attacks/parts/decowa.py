@@ -119,4 +119,4 @@ def decowa(
     return attack.set_once(estimator=Warped(warpings, control_points, warp_strength, warp_constraint))
 
 
-RECIPES = {"decowa": recipe(decowa, small={"warpings": 3})}
+RECIPE = recipe(decowa, small={"warpings": 3})

@@ -106,4 +106,4 @@ def dem(
 
 
 # Images of the checks are so small that a rate of 1.14 adds no pixel.
-RECIPES = {"dem": recipe(dem, small={"canvases": 2, "smallest_canvas": 1.4})}
+RECIPE = recipe(dem, small={"canvases": 2, "smallest_canvas": 1.4})

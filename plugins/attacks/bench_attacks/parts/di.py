@@ -111,4 +111,4 @@ def di(
     return attack.with_surrogates(*attack.surrogates, DiverseInput(probability, resize))
 
 
-RECIPES = {"di": recipe(di)}
+RECIPE = recipe(di)

@@ -73,4 +73,4 @@ def emi(
     return averaged.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"emi": recipe(emi, small={"along": 3})}
+RECIPE = recipe(emi, small={"along": 3})

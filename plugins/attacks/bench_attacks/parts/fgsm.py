@@ -11,4 +11,4 @@ def fgsm(attack: GradientAttack) -> GradientAttack:
     return attack.set_once(only_step=attack.budget.eps)
 
 
-RECIPES = {"fgsm": recipe(fgsm)}
+RECIPE = recipe(fgsm)

@@ -91,4 +91,4 @@ def fia(
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"fia": recipe(fia, small={"masks": 4})}
+RECIPE = recipe(fia, small={"masks": 4})

@@ -81,4 +81,4 @@ def fmaa(
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"fmaa": recipe(fmaa, small={"masks": 4})}
+RECIPE = recipe(fmaa, small={"masks": 4})

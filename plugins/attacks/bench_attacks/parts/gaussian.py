@@ -68,4 +68,4 @@ def gaussian_noise(budget: Budget, length: Annotated[float, Gt(0)] | None = None
     return GaussianNoise(budget, length)
 
 
-RECIPES = {"gaussian": AttackRecipe(gaussian_noise, "Gaussian noise of a given Euclidean length.")}
+RECIPE = AttackRecipe(gaussian_noise, "Gaussian noise of a given Euclidean length.")

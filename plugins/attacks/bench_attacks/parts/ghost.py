@@ -124,4 +124,4 @@ def ghost(
     return attack.with_surrogates(GhostNetwork(spread, dropout), *attack.surrogates)
 
 
-RECIPES = {"ghost": recipe(ghost)}
+RECIPE = recipe(ghost)

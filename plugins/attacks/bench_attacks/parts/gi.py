@@ -26,4 +26,4 @@ def gi(
     return started.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"gi": recipe(gi, small={"warm_up": 2})}
+RECIPE = recipe(gi, small={"warm_up": 2})

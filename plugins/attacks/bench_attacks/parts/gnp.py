@@ -73,4 +73,4 @@ def gnp(
     return attack.set_once(estimator=penalty).with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"gnp": recipe(gnp)}
+RECIPE = recipe(gnp)

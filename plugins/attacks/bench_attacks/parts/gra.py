@@ -99,4 +99,4 @@ def gra(
     return relevant.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"gra": recipe(gra, small={"neighbours": 3})}
+RECIPE = recipe(gra, small={"neighbours": 3})

@@ -137,4 +137,4 @@ def iaa(
     return attack.with_surrogates(SmoothWeighted(softplus_beta, weights), *attack.surrogates)
 
 
-RECIPES = {"iaa": recipe(iaa)}
+RECIPE = recipe(iaa)

@@ -49,4 +49,4 @@ def ie(attack: GradientAttack, *, decay: Decay = 1.0) -> GradientAttack:
     return averaged.with_filters(*attack.filters, Momentum(decay, "none"))
 
 
-RECIPES = {"ie": recipe(ie)}
+RECIPE = recipe(ie)

@@ -69,4 +69,4 @@ def ilpd(
     return with_mixing(attack, DecayedFeatures(ilpd_layer, kept, clean_noise))
 
 
-RECIPES = {"ilpd": recipe(ilpd)}
+RECIPE = recipe(ilpd)

@@ -26,4 +26,4 @@ def interaction_only(
     return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells, sets))
 
 
-RECIPES = {"interaction_only": recipe(interaction_only, small=SMALL)}
+RECIPE = recipe(interaction_only, small=SMALL)

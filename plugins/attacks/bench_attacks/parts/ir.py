@@ -102,4 +102,4 @@ def ir(
     return attack.add_term(Interaction(strength, grid, samples, cells, sets))
 
 
-RECIPES = {"ir": recipe(ir, small=SMALL)}
+RECIPE = recipe(ir, small=SMALL)

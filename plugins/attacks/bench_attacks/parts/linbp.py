@@ -132,4 +132,4 @@ def linbp(attack: GradientAttack, *, linbp_layer: Depth = 0.5) -> GradientAttack
     return attack.with_surrogates(LinearBackward(linbp_layer), *attack.surrogates)
 
 
-RECIPES = {"linbp": recipe(linbp)}
+RECIPE = recipe(linbp)

@@ -47,4 +47,4 @@ def logit(
     return transferred(attack, "logit", probability, resize, kernel, decay)
 
 
-RECIPES = {"logit": recipe(logit)}
+RECIPE = recipe(logit)

@@ -31,4 +31,4 @@ def logit_margin(
     return transferred(attack, "logit_margin", probability, resize, kernel, decay)
 
 
-RECIPES = {"logit_margin": recipe(logit_margin)}
+RECIPE = recipe(logit_margin)

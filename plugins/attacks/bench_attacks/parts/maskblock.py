@@ -62,4 +62,4 @@ def maskblock(attack: GradientAttack, *, mask_grid: Annotated[int, Ge(2)] = 4) -
     return attack.add_views(MaskedCopies(mask_grid))
 
 
-RECIPES = {"maskblock": recipe(maskblock, small={"mask_grid": 2})}
+RECIPE = recipe(maskblock, small={"mask_grid": 2})

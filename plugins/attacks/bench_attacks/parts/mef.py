@@ -77,4 +77,4 @@ def mef(
     return flat.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"mef": recipe(mef, small={"neighbours": 3})}
+RECIPE = recipe(mef, small={"neighbours": 3})

@@ -89,4 +89,4 @@ def mfi(
     return attack.with_donors(mfi_pool).add_views(copies, ScaledCopies(mfi_scales))
 
 
-RECIPES = {"mfi": recipe(mfi, small={"mfi_mixed": 2, "mfi_scales": 2})}
+RECIPE = recipe(mfi, small={"mfi_mixed": 2, "mfi_scales": 2})

@@ -75,4 +75,4 @@ def mi(
     return attack.with_filters(*attack.filters, Momentum(decay, gradient_norm))
 
 
-RECIPES = {"mi": recipe(mi)}
+RECIPE = recipe(mi)

@@ -58,4 +58,4 @@ def mig(attack: GradientAttack, *, path: Count = 20, decay: Decay = 1.0) -> Grad
     return integrated.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"mig": recipe(mig, small={"path": 4})}
+RECIPE = recipe(mig, small={"path": 4})

@@ -146,4 +146,4 @@ def mumodig(
     return diverse.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"mumodig": recipe(mumodig, small={"paths": 2})}
+RECIPE = recipe(mumodig, small={"paths": 2})

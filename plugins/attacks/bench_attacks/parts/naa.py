@@ -95,4 +95,4 @@ def naa(
     return attributed.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"naa": recipe(naa, small={"path": 4})}
+RECIPE = recipe(naa, small={"path": 4})

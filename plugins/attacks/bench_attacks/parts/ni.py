@@ -50,4 +50,4 @@ def ni(attack: GradientAttack, *, decay: Decay = 1.0) -> GradientAttack:
     return ahead.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"ni": recipe(ni)}
+RECIPE = recipe(ni)

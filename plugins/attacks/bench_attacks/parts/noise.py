@@ -34,4 +34,4 @@ def sign_noise(budget: Budget) -> SignNoise:
     return SignNoise(budget)
 
 
-RECIPES = {"noise": AttackRecipe(sign_noise, "The sign of Gaussian noise, as large as the budget allows.")}
+RECIPE = AttackRecipe(sign_noise, "The sign of Gaussian noise, as large as the budget allows.")

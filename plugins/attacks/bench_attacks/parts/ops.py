@@ -129,4 +129,4 @@ def ops(
     return attack.add_views(OperatedCopies(ops_neighbours, operators, ops_beta, attack.budget))
 
 
-RECIPES = {"ops": recipe(ops, small={"ops_neighbours": 2, "operators": 2})}
+RECIPE = recipe(ops, small={"ops_neighbours": 2, "operators": 2})

@@ -94,4 +94,4 @@ def patchout(
     return masked.add_term(Distance(distance)) if distance else masked
 
 
-RECIPES = {"patchout": recipe(patchout, small={"patch_grid": 3})}
+RECIPE = recipe(patchout, small={"patch_grid": 3})

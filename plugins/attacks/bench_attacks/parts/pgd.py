@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from ..compose import composed
 
-RECIPES = {"pgd": composed("Projected gradient ascent of the loss (Madry et al., 2018).")}
+RECIPE = composed("Projected gradient ascent of the loss (Madry et al., 2018).")

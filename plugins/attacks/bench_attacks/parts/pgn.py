@@ -67,4 +67,4 @@ def pgn(
     return penalised.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"pgn": recipe(pgn, small={"neighbours": 3})}
+RECIPE = recipe(pgn, small={"neighbours": 3})

@@ -78,4 +78,4 @@ def pi(
     return attack.set_once(step_rule=PatchWise(eps, amplification, projection * eps))
 
 
-RECIPES = {"pi": recipe(pi)}
+RECIPE = recipe(pi)

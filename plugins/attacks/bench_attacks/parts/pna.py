@@ -48,4 +48,4 @@ def pna(attack: GradientAttack) -> GradientAttack:
     return attack.with_surrogates(PayNoAttention(), *attack.surrogates)
 
 
-RECIPES = {"pna": recipe(pna)}
+RECIPE = recipe(pna)

@@ -86,4 +86,4 @@ def rap(
     return attack.set_once(estimator=estimator)
 
 
-RECIPES = {"rap": recipe(rap, small={"reverse_steps": 2})}
+RECIPE = recipe(rap, small={"reverse_steps": 2})

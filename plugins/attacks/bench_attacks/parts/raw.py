@@ -11,4 +11,4 @@ def raw(attack: GradientAttack) -> GradientAttack:
     return attack.set_once(steepest=False)
 
 
-RECIPES = {"raw": recipe(raw)}
+RECIPE = recipe(raw)

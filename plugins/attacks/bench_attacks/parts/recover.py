@@ -74,8 +74,6 @@ def recover(budget: Budget) -> Recover:
     return Recover(budget)
 
 
-RECIPES = {
-    "recover": AttackRecipe(
-        recover, "Half the steps and eps to fool, the other half back to the true label (arXiv:2103.07364, table 4)."
-    )
-}
+RECIPE = AttackRecipe(
+    recover, "Half the steps and eps to fool, the other half back to the true label (arXiv:2103.07364, table 4)."
+)

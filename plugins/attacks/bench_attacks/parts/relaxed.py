@@ -67,4 +67,4 @@ def relaxed(
     return attack.set_once(stop=AtSphere()).add_term(SizePenalty(c, p))
 
 
-RECIPES = {"relaxed": recipe(relaxed)}
+RECIPE = recipe(relaxed)

@@ -58,4 +58,4 @@ def rpa(
     return weighted.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"rpa": recipe(rpa, small={"patch_masks": 4})}
+RECIPE = recipe(rpa, small={"patch_masks": 4})

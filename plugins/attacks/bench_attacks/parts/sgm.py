@@ -113,4 +113,4 @@ def sgm(
     return attack.with_surrogates(SkipGradient(gamma, projections, normalise), *attack.surrogates)
 
 
-RECIPES = {"sgm": recipe(sgm)}
+RECIPE = recipe(sgm)

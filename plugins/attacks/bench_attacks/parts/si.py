@@ -40,4 +40,4 @@ def si(attack: GradientAttack, *, scales: Count = 5) -> GradientAttack:
     return attack.add_views(ScaledCopies(scales))
 
 
-RECIPES = {"si": recipe(si, small={"scales": 3})}
+RECIPE = recipe(si, small={"scales": 3})

@@ -154,4 +154,4 @@ def sia(
     return attack.add_views(StructuredCopies(sia_copies, sia_blocks, sia_noise, number))
 
 
-RECIPES = {"sia": recipe(sia, small={"sia_copies": 3})}
+RECIPE = recipe(sia, small={"sia_copies": 3})

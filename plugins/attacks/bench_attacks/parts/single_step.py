@@ -15,4 +15,4 @@ def single_step(attack: GradientAttack, *, clip: bool = True) -> GradientAttack:
     return attack.set_once(only_step=attack.budget.steps * attack.budget.step_size, clipped=clip)
 
 
-RECIPES = {"single_step": recipe(single_step)}
+RECIPE = recipe(single_step)

@@ -127,4 +127,4 @@ def smer(
     return attack.set_once(estimator=reinforced).with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"smer": recipe(smer, small={"rounds": 2})}
+RECIPE = recipe(smer, small={"rounds": 2})

@@ -72,4 +72,4 @@ def ssm(
     return attack.add_views(SpectrumCopies(spectra, spectrum_spread, spectrum_noise, attack.budget))
 
 
-RECIPES = {"ssm": recipe(ssm, small={"spectra": 3})}
+RECIPE = recipe(ssm, small={"spectra": 3})

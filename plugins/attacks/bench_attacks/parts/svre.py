@@ -82,4 +82,4 @@ def svre(attack: GradientAttack, *, inner: Count = 16, decay: Decay = 1.0) -> Gr
     return reduced.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"svre": recipe(svre, small={"inner": 3})}
+RECIPE = recipe(svre, small={"inner": 3})

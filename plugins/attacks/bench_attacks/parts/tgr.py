@@ -99,4 +99,4 @@ def tgr(
     return attack.with_surrogates(TokenRegularised(maps_gain, qkv_gain, mlp_gain, scores), *attack.surrogates)
 
 
-RECIPES = {"tgr": recipe(tgr)}
+RECIPE = recipe(tgr)

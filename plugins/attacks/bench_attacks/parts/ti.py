@@ -45,4 +45,4 @@ def ti(attack: GradientAttack, *, kernel: Count = 15) -> GradientAttack:
     return attack.with_filters(TranslationKernel(kernel), *attack.filters)
 
 
-RECIPES = {"ti": recipe(ti, small={"kernel": 5})}
+RECIPE = recipe(ti, small={"kernel": 5})

@@ -35,4 +35,4 @@ def until_success(attack: GradientAttack) -> GradientAttack:
     return attack.set_once(goal=Fooled())
 
 
-RECIPES = {"until_success": recipe(until_success)}
+RECIPE = recipe(until_success)

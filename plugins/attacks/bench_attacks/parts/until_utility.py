@@ -58,4 +58,4 @@ def until_utility(
     return attack.set_once(goal=Utility(utility, tolerance))
 
 
-RECIPES = {"until_utility": recipe(until_utility)}
+RECIPE = recipe(until_utility)

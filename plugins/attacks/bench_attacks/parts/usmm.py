@@ -77,4 +77,4 @@ def usmm(
     return attack.with_donors(usmm_pool).add_views(copies)
 
 
-RECIPES = {"usmm": recipe(usmm, small={"usmm_mixed": 2, "usmm_scales": 2})}
+RECIPE = recipe(usmm, small={"usmm_mixed": 2, "usmm_scales": 2})

@@ -68,4 +68,4 @@ def vmi(
     return tuned.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"vmi": recipe(vmi, small={"neighbours": 3})}
+RECIPE = recipe(vmi, small={"neighbours": 3})

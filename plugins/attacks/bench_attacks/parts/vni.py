@@ -33,4 +33,4 @@ def vni(
     return tuned.with_filters(*attack.filters, Momentum(decay, "mean"))
 
 
-RECIPES = {"vni": recipe(vni, small={"neighbours": 3})}
+RECIPE = recipe(vni, small={"neighbours": 3})

@@ -90,4 +90,4 @@ def vr(
     return attack.add_views(noise)
 
 
-RECIPES = {"vr": recipe(vr, small={"copies": 4})}
+RECIPE = recipe(vr, small={"copies": 4})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
-
-from annotated_types import Ge
+from typing import TYPE_CHECKING
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
@@ -75,16 +73,4 @@ def taig_s(attack: GradientAttack, *, segments: Count = 20) -> GradientAttack:
     return attack.set_once(loss=ClassificationLoss("logit"), estimator=path)
 
 
-def taig_r(attack: GradientAttack, *, segments: Count = 30, jitter: Annotated[float, Ge(0)] = 1.0) -> GradientAttack:
-    """Ascend the integrated gradients of minus the class's logit on a random path (Huang & Kong, 2022).
-
-    Args:
-        attack: The attack.
-        segments: The number of segments between a black image and the image; there is one more point.
-        jitter: The largest shift of a point, in units of the budget's eps (in L2 spread evenly over all pixels).
-    """
-    path = AttributionPath(segments, jitter * attack.budget.eps, attack.budget.norm)
-    return attack.set_once(loss=ClassificationLoss("logit"), estimator=path)
-
-
-RECIPES = {"taig_s": recipe(taig_s, small={"segments": 3}), "taig_r": recipe(taig_r, small={"segments": 3})}
+RECIPE = recipe(taig_s, small={"segments": 3})
