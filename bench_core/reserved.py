@@ -4,4 +4,5 @@ RECORD = "attack"  # what is recorded of every attack: a metric's label in table
 RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "fooled", "utility")
 CORRELATION_SCORES = ("pearson", "slope")
 PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
+KEPT = "host:images"  # the images of one step of an attack, kept in the store
 EXAMINED = "host:sanity"  # what is examined in every model, for warnings

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,13 @@ class Store:
                 self._set_aside(path)
         return names
 
-    def get(self, address: str) -> dict[str, dict[str, NDArray[Any]]]:
-        """Return the stored arrays of a job, cell -> row -> array. A damaged bundle is renamed, never returned."""
+    def get(self, address: str, cells: Collection[str] | None = None) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return the stored arrays of a job, cell -> row -> array. A damaged bundle is renamed, never returned.
+
+        Args:
+            address: The job's address.
+            cells: The keys of the cells to return; all by default.
+        """
         found: dict[str, dict[str, NDArray[Any]]] = {}
         for path in self._bundles(address):
             content = path.read_bytes()
@@ -72,7 +77,8 @@ class Store:
                 continue
             for name, array in arrays.items():
                 cell, _, row = name.partition("/")
-                found.setdefault(cell, {})[row] = array
+                if cells is None or cell in cells:
+                    found.setdefault(cell, {})[row] = array
         return found
 
     def _bundles(self, address: str) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from bench_core.suite.annotations import is_table, type_name
 from bench_core.suite.decide import DecideEntry
+from bench_core.suite.exchange import GivenEntry, KeepEntry
 from bench_core.suite.load import SET_BY_LOADING
 from bench_core.suite.model import (
     AttackEntry,
@@ -65,11 +66,13 @@ These are the keys of the suite, and of `[on.PROFILE]`:
 TABLES: dict[Table, str] = {
     BudgetEntry: "[budgets.LABEL]",
     AttackEntry: "[attacks.LABEL]",
+    GivenEntry: "[given.LABEL]",
     MetricEntry: "[metrics.LABEL]",
     ModelEntry: "[models.LABEL]",
     DataEntry: "[data]",
     ImagesEntry: "[images]",
     ComputeEntry: "[compute]",
+    KeepEntry: "[keep]",
     WorstCaseEntry: "[worst_case.LABEL]",
     CorrelationEntry: "[correlations.LABEL]",
     TableEntry: "[[tables]]",
@@ -91,11 +94,13 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "ensemble": '"probabilities"',
         "budgets": '{ linf = { norm = "linf", eps = "16/255", step_size = "2/255", steps = 20 } }',
         "attacks": '{ "PGD" = { recipe = "pgd" } }',
+        "given": '{ "MI-FGSM" = { root = "theirs" } }',
         "metrics": '{ transfer = { recipe = "transfer" } }',
         "models": '{ "VGG" = { recipe = "embedded", name = "VGG" } }',
         "data": '{ kind = "embedded" }',
         "images": "{ count = 300 }",
         "compute": "{ micro_batch = 50 }",
+        "keep": "{ images = 100 }",
         "sources": '["VGG", ["ResNet-S", "DenseNet-S"]]',
         "targets": '["VGG", "SENet"]',
         "worst_case": '{ "any attack" = { value = "transfer.success" } }',
@@ -134,6 +139,16 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "digest": '"9f86d081884c7d65"',
     },
     ComputeEntry: {"micro_batch": "50"},
+    KeepEntry: {"images": "100", "steps": '[5, "last"]'},
+    GivenEntry: {
+        "root": '"theirs"',
+        "budget": '"linf"',
+        "attack": '"MI-FGSM"',
+        "source": '"ResNet-S"',
+        "where": '{ step = "10" }',
+        "array": '"adv"',
+        "project": "true",
+    },
     WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
     CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
     TableEntry: {

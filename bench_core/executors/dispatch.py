@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Any
 
 from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
-from ..planning.jobs import AttackJob, CleanJob, PlannedJob, SourceCheck, merge
+from ..planning.jobs import AttackJob, Job, PlannedJob, SourceCheck, merge
 from ..planning.plan import CellRows
 from ..progress import Progress
 from ..registry import Registry
-from ..reserved import RECORD
+from ..reserved import KEPT, RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 from .claims import Claims
@@ -146,7 +146,7 @@ class Dispatcher:
             for outcome in chain(outcomes, [None]):  # None: once more at the end
                 while queue.stored:
                     address = queue.stored.popleft()
-                    pending.rows[address] = self.store.get(address)
+                    pending.read(address)
                     shares.finish(address)
                     rounds.finish(address)
                 if outcome is None:
@@ -179,7 +179,7 @@ class Dispatcher:
             self.store.put(outcome.address, outcome.bundle)
         except OSError as error:
             raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
-        pending.rows[outcome.address] = self.store.get(outcome.address)
+        pending.read(outcome.address)
         return True
 
     def _notify(self, pending: _Pending, address: str, reason: str | None = None) -> None:
@@ -249,14 +249,25 @@ class _Pending:
         self.jobs: dict[str, list[PlannedJob]] = defaultdict(list)
         for job in jobs:
             self.jobs[job.address].append(job)
-        self.rows: CellRows = {address: store.get(address) for address in self.jobs}
+        self.store = store
+        self.rows: CellRows = {}
+        for address in self.jobs:
+            self.read(address)
         missing = {
             address: tuple(sorted({cell.key for job in planned for cell in job.cells} - set(self.rows[address])))
             for address, planned in self.jobs.items()
         }
         self.missing = {address: cells for address, cells in missing.items() if cells}
 
-    def merged(self, address: str) -> CleanJob | AttackJob:
+    def read(self, address: str) -> None:
+        """Read the rows of a job's cells from the store. Of kept images, which are large, only their keys are noted."""
+        metrics = {cell.key: cell.metric for job in self.jobs[address] for cell in job.cells}
+        images = {key for key, metric in metrics.items() if metric == KEPT}
+        self.rows[address] = self.store.get(address, metrics.keys() - images)
+        if images:
+            self.rows[address] |= {key: {} for key in images & self.store.cells(address)}
+
+    def merged(self, address: str) -> Job:
         return merge([planned.job for planned in self.jobs[address]])
 
     def parts(self, address: str, wanted: Collection[str], failed: Outcome) -> list[tuple[str, ...]]:

@@ -24,7 +24,7 @@ from ..types import Json
 
 THREAT = ("budgets", "loss", "random_start", "targeted", "quantise")
 NOT_IN_FINGERPRINT = (
-    "name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations", "decide",
+    "name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations", "decide", "keep",
 )  # fmt: skip
 WHOLE_DATASET = "dataset"
 DIGITS = 4  # significant digits in a baseline of values other than 0 and 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..types import Json
 from .cost import Estimate
-from .jobs import PlannedJob
+from .jobs import AttackJob, PlannedJob
 from .plan import Plan
 from .planner import evaluations
 from .weights import fetch_command
@@ -87,7 +87,7 @@ def passes_of(job: PlannedJob, plan: Plan, estimate: Estimate | None) -> tuple[d
     The passes are those that the attack declares, else those that the estimate counted, else one of each per step.
     """
     passes = dict(zip(PASSES, (*job.cost, job.evaluations), strict=True))
-    if "attack" not in job.labels:
+    if not isinstance(job.job, AttackJob):
         return passes, False
     use = plan.resolved.attacks[job.labels["attack"], job.labels["source"], job.labels["budget"]]
     pace = estimate.pace(job) if estimate and use.cost_assumed else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..digests import digest
 from ..types import Budget, Json
-from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
+from .specs import AttackSpec, DatasetSpec, Environment, GivenSpec, MetricSpec, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,34 @@ class AttackJob:
 
 
 @dataclass(frozen=True)
+class GivenJob:
+    """The observations of adversarial images that were made elsewhere. `batch` has their clean images."""
+
+    batch: Batch
+    models: Mapping[str, ModelSpec]
+    observe: tuple[Observation, ...]
+    seed: int
+    environment: Environment
+    host: str
+    budget: Budget
+    given: GivenSpec
+
+    def address(self) -> str:
+        own = {
+            "targets": None if self.batch.targets is None else list(self.batch.targets),
+            "given": list(self.given.digests),
+            "rounded": self.given.rounded,
+            "budget": asdict(self.budget),
+        }
+        return digest({**_addressed(self), **own})
+
+    def to_json(self) -> Json:
+        return {
+            "kind": "given", **_common_json(self), "budget": asdict(self.budget), "given": self.given.to_json(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
 class SourceCheck:
     """Whether an attack accepts its source, found without attacking an image. It has no address: nothing is stored."""
 
@@ -143,7 +171,7 @@ class SourceCheck:
         return {**self.job.to_json(), "kind": "source_check"}
 
 
-Job = CleanJob | AttackJob
+Job = CleanJob | AttackJob | GivenJob
 
 
 def _addressed(job: Job) -> dict[str, Any]:
@@ -184,6 +212,8 @@ def job_from_json(given: Json) -> Job | SourceCheck:
     }
     if given["kind"] == "clean":
         return CleanJob(**common)
+    if given["kind"] == "given":
+        return GivenJob(**common, budget=Budget(**given["budget"]), given=GivenSpec.from_json(given["given"]))
     job = AttackJob(
         **common,
         attack=AttackSpec.from_json(given["attack"]),

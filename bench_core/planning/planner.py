@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..reserved import RECORD
-from .jobs import AttackJob, Batch, Cell, CleanJob, Observation, PlannedJob, observation
+from ..reserved import KEPT, RECORD
+from .jobs import AttackJob, Batch, Cell, CleanJob, GivenJob, Observation, PlannedJob, observation
 from .resolve import ResolvedSuite
 from .selection import Selection
-from .specs import EXAMINATION, PREDICTION, MetricSpec
-from .uses import AttackUse
+from .specs import EXAMINATION, PREDICTION, MetricSpec, kept_images
+from .uses import AttackUse, GivenUse
 
 CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
 
@@ -61,6 +61,9 @@ def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[Planned
     for (attack, source, budget), use in resolved.attacks.items():
         labels = {"source": source, "attack": attack, "budget": budget}
         jobs += _attack_jobs(resolved, parts, labels, members[source], use, observed)
+    for given in resolved.given:
+        given.check(selection.indices)
+        jobs += _given_jobs(resolved, parts, given)
     return jobs
 
 
@@ -105,11 +108,19 @@ class _Observed:
     cells: tuple[Cell, ...]
     observations: tuple[Observation, ...]
 
+    def keeping(self, steps: Sequence[int | str]) -> _Observed:
+        """Return the same, with the images of some steps, which are kept in the store."""
+        specs = [kept_images(None if isinstance(step, str) else step) for step in steps]
+        kept = _unique([observation(spec, None, None) for spec in specs])
+        cells = (Cell(item.key, KEPT, None) for item in kept)
+        return _Observed((*self.cells, *cells), (*self.observations, *kept))
 
-def _observed_attack(resolved: ResolvedSuite) -> _Observed:
+
+def _observed_attack(resolved: ResolvedSuite, with_source: bool = True) -> _Observed:
+    """Return what is observed of attacks; without a source only what does not need it."""
     cells, observations = [Cell(RECORD, RECORD, None)], []
     for use in resolved.metrics:
-        if not use.needs_attack:
+        if not use.needs_attack or ("source" in use.needs and not with_source):
             continue
         for target in resolved.suite.targets if "target" in use.needs else [None]:
             item = observation(use.spec, target, resolved.models[target] if target else None)
@@ -138,13 +149,28 @@ def _attack_jobs(
     metrics = evaluations(resolved, budget.steps)
     assert resolved.images is not None
     spec = use.spec_on(resolved.images) if parts else use.spec
+    keeping = observed.keeping(suite.keep.steps)
     for number, part in enumerate(parts):
+        seen = keeping if number * suite.compute.micro_batch < suite.keep.images else observed
         job = AttackJob(
-            part, models, observed.observations, suite.seed, resolved.environment, resolved.host,
+            part, models, seen.observations, suite.seed, resolved.environment, resolved.host,
             spec, budget, tuple(source), suite.ensemble, suite.quantise,
         )  # fmt: skip
         cost = (forwards * len(part), backwards * len(part))
-        yield PlannedJob(job, observed.cells, labels, cost, metrics * len(part), use.checks_source, number)
+        yield PlannedJob(job, seen.cells, labels, cost, metrics * len(part), use.checks_source, number)
+
+
+def _given_jobs(resolved: ResolvedSuite, parts: Sequence[Batch], use: GivenUse) -> Iterator[PlannedJob]:
+    suite, observed = resolved.suite, _observed_attack(resolved, with_source=False)
+    models = {item.target: resolved.models[item.target] for item in observed.observations if item.target}
+    forwards = evaluations(resolved, 1)
+    for number, part in enumerate(parts):
+        targets = use.targets(part.indices) if suite.targeted else ()
+        job = GivenJob(
+            replace(part, targets=targets) if targets else part, models, observed.observations, suite.seed,
+            resolved.environment, resolved.host, resolved.budget(use.budget), use.spec(part.indices),
+        )  # fmt: skip
+        yield PlannedJob(job, observed.cells, use.labels, evaluations=forwards * len(part), round=number)
 
 
 def is_white_box(resolved: ResolvedSuite, source: Sequence[str], target: str) -> bool:

@@ -18,9 +18,10 @@ from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, 
 from .data_faults import data_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
+from .resolve_given import resolve_given
 from .resolve_models import ModelResolver, missing_weights
 from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
-from .uses import NEEDS, AttackUse, MetricUse
+from .uses import NEEDS, AttackUse, GivenUse, MetricUse
 
 AttackKey = tuple[str, str, str]  # attack, source, budget
 
@@ -41,6 +42,7 @@ class ResolvedSuite:
         models: The models by label.
         weights: The files that each model is loaded from, by its label.
         attacks: The attacks by the labels of attack, source and budget.
+        given: The images that were attacked elsewhere.
         images: The dataset; None if it is not on this machine, for the reason `data_missing`.
         precision_reason: Why `--precision auto` has chosen the number type of the attacks' gradients; empty without it.
     """
@@ -54,6 +56,7 @@ class ResolvedSuite:
     models: dict[str, ModelSpec] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
     attacks: dict[AttackKey, AttackUse] = field(default_factory=dict)
+    given: list[GivenUse] = field(default_factory=list)
     data: DatasetSpec | None = None
     images: Images | None = None
     data_missing: str = ""
@@ -86,7 +89,8 @@ class ResolvedSuite:
         gradients = [f"the attacks' gradients: {self.precision}"] if worth_noting else []
         of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
         images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
-        return (*gradients, *images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
+        given = [f"{use.attack} ({use.source}): {note}" for use in self.given for note in use.images.notes]
+        return (*gradients, *images, *given, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 
     @property
     def count(self) -> int:
@@ -139,6 +143,9 @@ def resolve(
     faults += _only_faults(resolved)
     faults += _open_data(resolved) if with_images else []
     stop_at_faults(faults)
+    if resolved.images is not None:
+        budgets = {label: budget_of(suite, label) for label in suite.budgets}
+        resolved.given = resolve_given(suite, budgets, resolved.images)
     return resolved
 
 

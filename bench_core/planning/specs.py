@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from ..digests import digest
-from ..reserved import EXAMINED, PREDICTED
+from ..given.places import Place
+from ..reserved import EXAMINED, KEPT, PREDICTED
 from ..types import Json, Precision
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -132,6 +133,36 @@ class MetricSpec:
 
 PREDICTION = MetricSpec(PREDICTED, {}, "")
 EXAMINATION = MetricSpec(EXAMINED, {}, "")
+
+
+def kept_images(step: int | None) -> MetricSpec:
+    """Return what keeps the images of an attack: those after a step, counted from 1, or its last ones (None)."""
+    return MetricSpec(KEPT, {"step": step}, "")
+
+
+@dataclass(frozen=True)
+class GivenSpec:
+    """The images of a batch that were attacked elsewhere.
+
+    Attributes:
+        root: The folder or the file that they are in.
+        places: Where each is (`given.places.Place`).
+        digests: The SHA-256 of the pixels of each, which identify them wherever they are.
+        rounded: Whether they are rounded to 8 bits inside the ball before they are judged.
+    """
+
+    root: str
+    places: tuple[Place, ...]
+    digests: tuple[str, ...]
+    rounded: bool
+
+    def to_json(self) -> Json:
+        return {**asdict(self), "places": [list(place) for place in self.places], "digests": list(self.digests)}
+
+    @classmethod
+    def from_json(cls, given: Json) -> GivenSpec:
+        places = tuple(Place(*place) for place in given["places"])
+        return cls(given["root"], places, tuple(given["digests"]), given["rounded"])
 
 
 @dataclass(frozen=True)

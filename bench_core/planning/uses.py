@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..donors import donors_digest
+from ..errors import Fault, UsageError
+from ..given.find import GivenImages
 from ..types import Cost, Images
-from .specs import AttackSpec, MetricSpec
+from .specs import AttackSpec, GivenSpec, MetricSpec
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
 NEEDS_ATTACK = frozenset({"adversarial", "step", "source"})
@@ -80,3 +82,45 @@ class AttackUse:
         """Return the forwards and backwards of one image in `steps` steps, through all networks of the source."""
         forwards, backwards = self.cost.total(steps)
         return self.networks * forwards, self.networks * backwards
+
+
+@dataclass(frozen=True)
+class GivenUse:
+    """Images that were attacked elsewhere, as a suite uses them.
+
+    Attributes:
+        source: The name of the network that they were made on.
+        attack: The name of the attack.
+        budget: The label of the budget.
+        images: The images.
+        rounded: Whether they are rounded to 8 bits inside the ball before they are judged.
+    """
+
+    source: str
+    attack: str
+    budget: str
+    images: GivenImages
+    rounded: bool
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return {"source": self.source, "attack": self.attack, "budget": self.budget}
+
+    def check(self, indices: Sequence[int]) -> None:
+        """Raise UsageError if an image that the suite selects was not given."""
+        missing = [place for place, index in enumerate(indices) if index not in self.images.places]
+        if missing:
+            count = f"{len(missing)} of the {len(indices)} images that the suite attacks"
+            first = f"the first is image {indices[missing[0]] + 1} of the dataset, counted from 1"
+            hint = f" (try --limit {missing[0]})" if missing[0] else ""
+            raise UsageError(Fault(str(self.images.root), "", f"lacks {count}; {first}{hint}"))
+
+    def spec(self, indices: Sequence[int]) -> GivenSpec:
+        """Return how a worker loads the images of a batch."""
+        places = tuple(self.images.places[index] for index in indices)
+        digests = tuple(self.images.digests[index] for index in indices)
+        return GivenSpec(str(self.images.root), places, digests, self.rounded)
+
+    def targets(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """Return the classes that the attack aimed at; empty if they are unknown."""
+        return tuple(self.images.targets[index] for index in indices) if self.images.targets else ()

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from ..errors import Fault, UsageError, one_line
 from ..planning.jobs import Cell, PlannedJob
+from ..reserved import KEPT
 from ..suite.model import Suite
 from .images import ImageSet, Over
 from .labels import Labels, Relation
@@ -52,10 +53,11 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
         added: dict[str, Any] = {}
         if given.budget is not None:
             added["norm"] = suite.budgets[given.budget].norm
-        if given.source is not None and given.target is not None:
+        # the source of images that were made elsewhere may be unknown
+        if given.source is not None and given.source in members and given.target is not None:
             white = is_white_box(members[given.source], given.target)
             added["relation"] = Relation.WHITE_BOX if white else Relation.BLACK_BOX
-        if given.attack is not None:
+        if given.attack in suite.attacks:
             added |= suite.attacks[given.attack].swept
         return Labels.of({**given, **added})
 
@@ -82,6 +84,8 @@ def gather(
     reasons: dict[tuple[str, Labels], str] = {}
     for job in jobs:
         for cell in job.cells:
+            if cell.metric == KEPT:
+                continue  # images stay in the store
             key = cell.metric, complete(job, cell)
             images.setdefault(key, []).extend(positions[index] for index in job.job.batch.indices)
             part = computed.get(job.address, {}).get(cell.key)

@@ -153,6 +153,8 @@ def _of_accuracies(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]])
 
 def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]:
     """Warn about what the host recorded of one attack on one source."""
+    if "given" in arrays:
+        yield GIVEN, f"{len(arrays['given'])} images"
     stops = "reached" in arrays  # the attack has a goal of its own, and does not maximise the margin within the budget
     returns_clean = "all_or_nothing" in arrays
     may_stay = (arrays.get("reached", np.zeros(1)) == 1) | returns_clean
@@ -186,6 +188,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
         yield LOST, f"{100 * lost.mean():.1f} points in its last steps"
 
 
+GIVEN = "images given, not attacked here"
 LOST = "loses success on its own source"
 UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
 

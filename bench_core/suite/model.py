@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..errors import in_grey_levels
 from ..types import LossName, Norm
 from .decide import DecideEntry
+from .exchange import GivenEntry, KeepEntry
 from .fields import Label, Number, Strict
 from .outputs import CorrelationEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
@@ -193,11 +194,13 @@ class Suite(Strict):
         ensemble: What an ensemble averages over its members.
         budgets: The threat models, by label.
         attacks: The attacks, by label.
+        given: Images that were attacked elsewhere, by label.
         metrics: The metrics, by label.
         models: The networks, by label ([models.md](models.md)). A profile file usually defines them.
         data: The dataset. A profile file usually defines it.
         images: The images that are attacked.
         compute: How the images are divided into jobs.
+        keep: The adversarial images that are kept in the store.
         sources: The labels of the networks that are attacked. An inner list is an ensemble.
         targets: The labels of the networks that metrics evaluate on the adversarial images.
         worst_case: Additional rows with the worst value over attacks, by label.
@@ -223,11 +226,13 @@ class Suite(Strict):
     ensemble: Literal["logits", "probabilities", "losses"] = "logits"
     budgets: dict[Label, BudgetEntry] = Field(default_factory=dict)
     attacks: dict[Label, AttackEntry] = Field(default_factory=dict)
+    given: dict[Label, GivenEntry] = Field(default_factory=dict)
     metrics: Annotated[dict[Label, MetricEntry], Field(min_length=1)]
     models: Annotated[dict[Label, ModelEntry], Field(min_length=1)]
     data: DataEntry
     images: ImagesEntry
     compute: ComputeEntry = ComputeEntry()
+    keep: KeepEntry = KeepEntry()
     sources: list[SourceName] = Field(default_factory=list)
     targets: list[Label] = Field(default_factory=list)
     worst_case: dict[Label, WorstCaseEntry] = Field(default_factory=dict)

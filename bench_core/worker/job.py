@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ContractError, Fault, NetworkFault, UsageError
-from ..planning.jobs import AttackJob, CleanJob, Job, SourceCheck, job_from_json
+from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
-from ..reserved import EXAMINED, PREDICTED, RECORD
+from ..reserved import EXAMINED, KEPT, PREDICTED, RECORD
 from ..store import pack
 from ..types import Attack, Examples, Json, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
@@ -21,6 +21,7 @@ from .contracts import check_images, check_logits, check_targets, perturbation_s
 from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
+from .kept import KeptImages
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
 from .quantise import eight_bit, from_levels, unreachable
@@ -89,6 +90,8 @@ class Worker:
                 return self._clean(job, examples, wanted, watches, report)
             case AttackJob():
                 return self._attack(job, examples, wanted, watches, report)
+            case GivenJob():
+                return self._given(job, examples, wanted)
             case SourceCheck(job=checked):
                 source = self.builder.source(checked, checked.environment.dtype)
                 self._accepted_attack(checked, source, examples)
@@ -143,7 +146,11 @@ class Worker:
             label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
         }
         observers = [
-            self._observer(job, item.key, item.metric, examples, source=source, target=targets.get(item.target or ""))
+            KeptImages(item.key, item.metric.options["step"], job.quantise)
+            if item.metric.recipe == KEPT
+            else self._observer(
+                job, item.key, item.metric, examples, source=source, target=targets.get(item.target or "")
+            )
             for item in job.observe
             if item.key in wanted
         ]
@@ -171,6 +178,28 @@ class Worker:
         watches.settle()
         run.passes.check_losses()  # of what the attack computed after its last images
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
+
+    def _given(self, job: GivenJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
+        """Observe images that were made elsewhere, as if they were those of an attack of one step."""
+        device = job.environment.device
+        images = self.loader.given(job.given, examples.images.shape[1:], device)
+        if job.given.rounded:
+            images = from_levels(eight_bit(examples.images, images, job.budget))
+        check_images(examples.images, images, job.budget)
+        examples = examples if job.budget.targeted else replace(examples, targets=None)
+        arrays: Arrays = {}
+        targets = {
+            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
+        }
+        for item in job.observe:
+            if item.key in wanted:
+                target = targets.get(item.target or "")
+                observer = self._observer(job, item.key, item.metric, examples, target=target)
+                observer.step(Step(1, images), examples)
+                observer.end(images, examples)
+                arrays |= observer.arrays()
+        record = {**_sizes(images - examples.images), "given": torch.ones(len(images), dtype=torch.bool)}
+        return arrays | _named(RECORD, checked_rows(record, len(images)))
 
     def _accepted_attack(self, job: AttackJob, source: torch.nn.Module, examples: Examples) -> Attack:
         """Build an attack. Raises UsageError if it rejects the source."""
@@ -250,11 +279,14 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
         **run.returned,
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
-        "linf": perturbation_size(delta, "linf"),
-        "l2": perturbation_size(delta, "l2"),
+        **_sizes(delta),
         "forwards": torch.full((count,), run.passes.forwards / count),
         "backwards": torch.full((count,), run.passes.backwards / count),
     }
+
+
+def _sizes(delta: Tensor) -> dict[str, Tensor]:
+    return {"linf": perturbation_size(delta, "linf"), "l2": perturbation_size(delta, "l2")}
 
 
 def _named(key: str, rows: Arrays) -> Arrays:

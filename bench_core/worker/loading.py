@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from ..data_mean import data_mean, data_mean_digest
 from ..donors import donor_indices, donors_digest
 from ..errors import Fault, UsageError
+from ..given.places import Reader
 from ..planning.jobs import Batch
-from ..planning.specs import DatasetSpec
+from ..planning.specs import DatasetSpec, GivenSpec
 from ..registry import Registry
 from ..types import Examples, Images
 from .contracts import check_examples
+from .quantise import from_levels
 
 OTHER_IMAGES = Fault("data", "ids", "the images here differ from those of the plan")
 
@@ -24,6 +29,7 @@ class Loader:
         self.registry = registry
         self.datasets: dict[str, Images] = {}
         self.means: dict[str, Tensor] = {}
+        self.readers: dict[str, Reader] = {}
 
     def dataset(self, spec: DatasetSpec) -> Images:
         key = repr(spec)
@@ -52,6 +58,22 @@ class Loader:
         chosen = donor_indices(len(data.ids), count)
         ids, labels = tuple(data.ids[i] for i in chosen), tuple(int(data.labels[i]) for i in chosen)
         return self.examples(Batch(spec, tuple(chosen), ids, labels, None), device)
+
+    def given(self, spec: GivenSpec, shape: Sequence[int], device: str) -> Tensor:
+        """Load images [n, c, h, w] that were attacked elsewhere. Raises UsageError if they are not those of the plan.
+
+        Args:
+            spec: Where they are.
+            shape: The shape (c, h, w) of the dataset's images.
+            device: The device to put them on.
+        """
+        channels, height, width = shape
+        if spec.root not in self.readers:
+            self.readers[spec.root] = Reader(Path(spec.root), (channels, height, width))
+        reader = self.readers[spec.root]
+        read = [reader.verified(place, digest) for place, digest in zip(spec.places, spec.digests, strict=True)]
+        images = map(torch.from_numpy, read)
+        return torch.stack([from_levels(each) if each.dtype == torch.uint8 else each for each in images]).to(device)
 
     def data_mean(self, spec: DatasetSpec, identity: str, device: str) -> Tensor:
         """Return the mean image [c, h, w] whose digest is `identity`, computed once."""

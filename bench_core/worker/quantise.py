@@ -54,6 +54,11 @@ def eight_bit(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     return result
 
 
+def to_levels(images: Tensor) -> Tensor:
+    """Return the nearest levels of images in [0, 1], uint8: the inverse of `from_levels`, with no regard to a ball."""
+    return _rounded(images).to(torch.uint8)
+
+
 def from_levels(levels: Tensor) -> Tensor:
     """Return the images in [0, 1] that a file of these levels is read as, float32."""
     return levels.float() / LEVELS

@@ -1,0 +1,1 @@
+"""Adversarial and clean images of a run, written to a folder."""

@@ -1,0 +1,1 @@
+"""Images that were attacked elsewhere: found, matched to the dataset's, and checked before anything is computed."""

@@ -1,0 +1,71 @@
+"""Compares given images with the budget, and recognises how their levels were rounded. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Budget
+
+TOLERANCE = 1e-5  # as in worker/contracts.py
+LEVELS = 255
+SURE = 0.01  # levels by which a difference is more than the rounding of float32
+
+
+@dataclass
+class Excess:
+    """How far images are outside their balls, collected image by image.
+
+    Attributes:
+        budget: The norm and the radius.
+        outside: The names of the images that are outside.
+        worst: The largest distance of an image from the clean one, in the norm.
+        lowest: The largest change of a pixel downwards, in levels, of all images.
+        highest: The largest change upwards.
+        shift: The mean change of a pixel of the images outside, in levels; one value for each.
+    """
+
+    budget: Budget
+
+    def __post_init__(self) -> None:
+        self.outside: list[str] = []
+        self.worst = self.lowest = self.highest = 0.0
+        self.shift: list[float] = []
+
+    def add(self, name: str, clean: NDArray[np.float32], image: NDArray[np.float32]) -> None:
+        """Compare an image [c, h, w] in [0, 1] with its clean image."""
+        delta = image - clean
+        size = float(
+            np.abs(delta).max() if self.budget.norm == "linf" else np.sqrt(np.square(delta, dtype=float).sum())
+        )
+        self.worst = max(self.worst, size)
+        self.lowest = max(self.lowest, -LEVELS * float(delta.min()))
+        self.highest = max(self.highest, LEVELS * float(delta.max()))
+        if size > self.budget.eps + TOLERANCE * max(1.0, self.budget.eps):
+            self.outside.append(name)
+            self.shift.append(LEVELS * float(delta.mean()))
+
+    @property
+    def rounding(self) -> str:
+        """How the levels were rounded, if that is why images are outside; "" if the reason is unknown."""
+        if self.budget.norm == "l2":
+            shift = float(np.mean(self.shift)) if self.shift else 0.0
+            if 0.25 < abs(shift) < 0.75:
+                return DOWN if shift < 0 else UP
+            return ""
+        eps = LEVELS * self.budget.eps
+        below, above = self.lowest - eps, self.highest - eps
+        if max(below, above) > 1 + SURE:
+            return ""
+        if below > SURE >= above:
+            return DOWN
+        if above > SURE >= below:
+            return UP
+        return NEAREST if max(below, above) <= 0.5 + SURE else ""
+
+
+DOWN = "their levels were floored instead of rounded, as by a cast to uint8 (try numpy.rint before it)"
+UP = "their levels were rounded up instead of to the nearest"
+NEAREST = "their levels were rounded to the nearest without regard to the ball"

@@ -1,0 +1,51 @@
+"""Keeps the images of one step of an attack, so that they can be exported."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..errors import ContractError
+from ..types import Examples, Step
+from .observer import Arrays, checked_rows
+from .quantise import to_levels
+
+
+class KeptImages:
+    """Observes an attack as `Observer` does, and keeps its images as rows.
+
+    The rows are `levels`, uint8 [n, c, h, w], where the images are rounded to 8 bits, and else `images`, float32. With
+    them are `targets` [n], the classes that a targeted attack aimed at.
+
+    Args:
+        key: The key of the cell in the store.
+        wanted: The step, counted from 1; None for the last.
+        rounded: Whether the images are rounded to 8 bits.
+    """
+
+    def __init__(self, key: str, wanted: int | None, rounded: bool) -> None:
+        self.key, self.wanted, self.rounded = key, wanted, rounded
+        self.last = 0
+        self.rows: dict[str, Tensor] = {}
+
+    def step(self, step: Step, clean: Examples) -> None:
+        """Keep the images after a step, if it is the wanted one."""
+        self.last = step.index
+        if step.index == self.wanted:
+            self._keep(step.images, clean)
+
+    def end(self, adversarial: Tensor, clean: Examples) -> None:
+        """Keep the last images. Raises ContractError if the attack ended before the wanted step."""
+        if self.wanted is None:
+            self._keep(adversarial, clean)
+        elif not self.rows:
+            raise ContractError(f"the attack has {self.last} steps, so that there are no images of step {self.wanted}")
+
+    def _keep(self, images: Tensor, clean: Examples) -> None:
+        self.rows = {"levels": to_levels(images)} if self.rounded else {"images": images.clone()}
+        if clean.targets is not None:
+            self.rows["targets"] = clean.targets
+
+    def arrays(self) -> Arrays:
+        """Return the rows as arrays named KEY/ROW."""
+        count = len(next(iter(self.rows.values())))
+        return {f"{self.key}/{name}": row for name, row in checked_rows(self.rows, count).items()}
