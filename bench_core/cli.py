@@ -16,7 +16,9 @@ import typer
 from .commands.baseline import app as baseline
 from .commands.check import check
 from .commands.compare import compare
+from .commands.export import export
 from .commands.fetch import fetch
+from .commands.judge import judge
 from .commands.leaderboard import leaderboard
 from .commands.new import new
 from .commands.plan import plan
@@ -32,7 +34,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
-    "baseline": baseline,
+    "baseline": baseline, "export": export, "judge": judge,
 }  # fmt: skip
 
 

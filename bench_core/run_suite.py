@@ -24,6 +24,7 @@ from .registry import Registry, discover
 from .result import Result
 from .runs.clean_images import CleanImages
 from .runs.folder import safe_name
+from .runs.judged import is_judged, judged_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
@@ -133,7 +134,7 @@ def run(
         clean = CleanImages(resolved, dispatcher)
         selection = clean.select()
         attacks = selected_jobs(resolved, selection)
-        folder = out / safe_name(suite.name) / safe_name(suite.profile)
+        folder = folder_of(suite, out)
         scorer = Scorer(
             resolved, folder, selection, published, clean.jobs, clean.rows, clean.reasons, attacks, warn,
             until == DECIDED,
@@ -152,6 +153,12 @@ def run(
         on_round(result)
     registry.manager.hook.bench_run_finished(result=result)
     return result
+
+
+def folder_of(suite: Suite, out: Path) -> Path:
+    """Return the folder of a run. Judged images have their own, so that they do not replace the run of the suite."""
+    judged = f"-judged-{judged_name(suite)}" if is_judged(suite) else ""
+    return out / safe_name(suite.name) / f"{safe_name(suite.profile)}{judged}"
 
 
 def save(result: Result, scorer: Scorer, registry: Registry) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from ..registry import Registry
@@ -42,6 +45,39 @@ def printer(form: str, registry: Registry | None = None, intervals: bool = False
         print("\n".join(render(sheet, style) for sheet in sheets), end="")
 
     return show
+
+
+def print_run(result: Result, show: Printer, form: str, registry: Registry, plots: bool = False) -> None:
+    """Print the tables of a run that has ended and where its results are. Exits with 3 if it is incomplete.
+
+    Args:
+        result: The run.
+        show: What prints its tables; in the format "terminal" only the first, after the headline.
+        form: The name of the format.
+        registry: The installed plugins.
+        plots: Whether to save its plots.
+    """
+    from ..errors import one_line
+    from ..tables.sheet import sheet_of
+    from .live import decided_text
+
+    first_only = form == "terminal"  # a program that reads another format needs all tables
+    if first_only:
+        print_headline(result)
+    show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
+    if result.decisions is not None:
+        print(f"bench: {one_line(decided_text(result))}", file=sys.stderr)
+    print_notes(result)
+    folder = one_line(shlex.quote(str(result.folder)))
+    rest = len(result.tables) - 1 if first_only else 0
+    more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""
+    print(f"bench: all results are in {folder}{more}", file=sys.stderr)
+    if plots:
+        save_plots(result, registry)
+    if not result.complete:
+        for reason in sorted(set(result.voids.values())):
+            print(f"bench: void: {one_line(reason)}", file=sys.stderr)
+        raise typer.Exit(3)
 
 
 def print_headline(result: Result) -> None:

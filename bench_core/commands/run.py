@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -98,15 +96,13 @@ def run(
     All results are saved in DIR/SUITE/PROFILE. Results that are already in DIR/store are not computed again, so an
     interrupted run continues where it stopped.
     """
-    from ..errors import one_line
     from ..executors import Limits
     from ..planning.recipe_faults import recipe_faults
     from ..registry import discover
     from ..run_suite import run as run_suite
     from ..suite.load import load_suite
-    from ..tables.sheet import sheet_of
-    from .live import decided_text, run_view
-    from .output import print_headline, print_notes, printer, save_plots
+    from .live import run_view
+    from .output import print_run, printer
 
     registry = discover()
     show, view = printer(format, registry, ci), run_view()
@@ -118,23 +114,7 @@ def run(
         limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
         until=until, alpha=alpha, margin=margin, on_round=view.on_round,
     )  # fmt: skip
-    first_only = format == "terminal"  # a program that reads another format needs all tables
-    if first_only:
-        print_headline(result)
-    show([sheet_of(table) for table in (result.tables[:1] if first_only else result.tables)])
-    if result.decisions is not None:
-        print(f"bench: {one_line(decided_text(result))}", file=sys.stderr)
-    print_notes(result)
-    folder = one_line(shlex.quote(str(result.folder)))
-    rest = len(result.tables) - 1 if first_only else 0
-    more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""
-    print(f"bench: all results are in {folder}{more}", file=sys.stderr)
-    if plots:
-        save_plots(result, registry)
-    if not result.complete:
-        for reason in sorted(set(result.voids.values())):
-            print(f"bench: void: {one_line(reason)}", file=sys.stderr)
-        raise typer.Exit(3)
+    print_run(result, show, format, registry, plots)
 
 
 def executor_options(given: Sequence[str] | None, address: str | None) -> dict[str, Any]:

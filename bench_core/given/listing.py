@@ -132,7 +132,7 @@ def _listed(rows: Sequence[Mapping[str, str]], root: Path, table: Path) -> Itera
                 numbers[kind] = _class(row, columns)
             except ValueError as error:
                 faults.append(Fault(where, file, str(error)))
-        place = Place(found)
+        place = Place(found, "images", int(row["row"])) if row.get("row", "").isdecimal() else Place(found)
         yield Row(
             place, Path(found).stem, row.get("clean_sha256", ""), numbers.get("label"), numbers.get("target"),
             row.get("sha256", ""),

@@ -89,7 +89,11 @@ class ResolvedSuite:
         gradients = [f"the attacks' gradients: {self.precision}"] if worth_noting else []
         of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
         images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
-        given = [f"{use.attack} ({use.source}): {note}" for use in self.given for note in use.images.notes]
+        given = [
+            f"{use.attack} on {use.source}, given and not attacked here: {note}"
+            for use in self.given
+            for note in use.images.notes
+        ]
         return (*gradients, *images, *given, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 
     @property

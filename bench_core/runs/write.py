@@ -23,6 +23,7 @@ from ..suite.model import Suite
 from ..tables.formats import saved_files
 from ..types import Precision
 from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
+from .judged import is_judged, judge_command
 from .record import Dataset, RunRecord, SelectedImages
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def reproduce(suite: Suite, limit: int | None, until_decided: bool, precision: P
     limits = ["--limit", str(limit)] if limit else []
     until = ["--until", DECIDED] if until_decided else []
     precisions = ["--precision", precision] if precision != "float32" else []
+    if is_judged(suite):
+        return judge_command(suite, *limits)
     return command("run", suite, *limits, *until, *precisions)
 
 

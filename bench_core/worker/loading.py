@@ -72,7 +72,7 @@ class Loader:
             self.readers[spec.root] = Reader(Path(spec.root), (channels, height, width))
         reader = self.readers[spec.root]
         read = [reader.verified(place, digest) for place, digest in zip(spec.places, spec.digests, strict=True)]
-        images = map(torch.from_numpy, read)
+        images = map(torch.tensor, read)
         return torch.stack([from_levels(each) if each.dtype == torch.uint8 else each for each in images]).to(device)
 
     def data_mean(self, spec: DatasetSpec, identity: str, device: str) -> Tensor:

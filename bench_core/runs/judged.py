@@ -1,0 +1,139 @@
+"""Makes of a suite one that judges images that were made elsewhere, in place of attacking any."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import Fault, UsageError
+from ..given.listing import find_list, read_list
+from ..registry import Registry
+from ..reserved import RECORD
+from ..suite.exchange import ELSEWHERE, GivenEntry
+from ..suite.load import command
+from ..suite.model import MetricEntry, Suite
+from ..suite.outputs import TableEntry
+from .folder import safe_name
+from .load import build_metrics
+
+GROUP = ("source", "attack", "budget", "step")  # columns of an exported list whose values distinguish attacks
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the user states about images that were made elsewhere; see `suite.exchange.GivenEntry`."""
+
+    attack: str | None = None
+    source: str | None = None
+    budget: str | None = None
+    array: str | None = None
+    project: bool = False
+
+
+def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -> Suite:
+    """Return a suite that judges images made elsewhere, and attacks none.
+
+    Images, networks, budgets and targets stay those of the suite, so that results are comparable. Metrics that need the
+    network that was attacked are left out, and so are the tables, gates and derived scores of these.
+
+    Args:
+        suite: The suite.
+        root: The folder or the file of the images.
+        origin: What is known of them. A list that `bench export` wrote states it itself.
+        registry: The installed plugins.
+
+    Raises:
+        UsageError: The list cannot be read, or no metric of the suite can judge the images.
+    """
+    given = dict(_entries(root, origin))
+    metrics = {label: entry for label, entry in suite.metrics.items() if not _needs_source(suite, label, registry)}
+    if not any(_judges(suite, label, registry) for label in metrics):
+        message = "no metric judges adversarial images without the network that was attacked (try one with transfer)"
+        raise UsageError(Fault(suite.file, "metrics", message))
+    metrics = {label: entry.model_copy(update={"only": []}) for label, entry in metrics.items()}
+    tables = [_without_attacks(table, suite.swept) for table in suite.tables if _known(table.value, metrics)]
+    gate = {value: entry for value, entry in suite.gate.items() if _known(value, metrics)}
+    nothing: dict[str, Any] = {"attacks": {}, "worst_case": {}, "correlations": {}, "plots": [], "decide": None}
+    kept = {"given": given, "metrics": metrics, "tables": tables, "gate": gate}
+    budgets = {label: entry.model_copy(update={"attacks": None}) for label, entry in suite.budgets.items()}
+    return suite.model_copy(update={**nothing, **kept, "budgets": budgets})
+
+
+def _entries(root: Path, origin: Origin) -> Iterator[tuple[str, GivenEntry]]:
+    """Yield the images of each attack that an exported list names; of any other list or file, all images as one."""
+    table = find_list(root) if root.is_dir() else None
+    rows = read_list(table) if table else []
+    path = str(root.expanduser().absolute())
+    if not rows or not {*GROUP, "folder"} <= rows[0].keys():
+        name = origin.attack or root.absolute().name or "given"
+        yield (
+            name[:120],
+            GivenEntry(
+                root=path, attack=origin.attack, source=origin.source or ELSEWHERE, budget=origin.budget,
+                array=origin.array, project=origin.project,
+            ),
+        )  # fmt: skip
+        return
+    groups = list(dict.fromkeys(tuple(row[name] for name in GROUP) for row in rows))
+    steps = Counter(group[:-1] for group in groups)
+    for group in groups:
+        where = dict(zip(GROUP, group, strict=True))
+        attack = where["attack"] if steps[group[:-1]] == 1 else f"{where['attack']} step {where['step']}"
+        yield (
+            " ".join(group)[:120],
+            GivenEntry(
+                root=path, attack=attack, source=origin.source or where["source"],
+                budget=origin.budget or where["budget"], where=where, project=origin.project,
+            ),
+        )  # fmt: skip
+
+
+def _parameters(suite: Suite, label: str, registry: Registry) -> Sequence[str]:
+    one = suite.model_copy(update={"metrics": {label: suite.metrics[label]}})
+    return tuple(inspect.signature(build_metrics(one, registry, suite.file)[label].observe).parameters)
+
+
+def _needs_source(suite: Suite, label: str, registry: Registry) -> bool:
+    return "source" in _parameters(suite, label, registry)
+
+
+def _judges(suite: Suite, label: str, registry: Registry) -> bool:
+    return bool({"adversarial", "step"} & {*_parameters(suite, label, registry)})
+
+
+def _known(value: str, metrics: dict[str, MetricEntry]) -> bool:
+    return value.partition(".")[0] in metrics or value in (f"{RECORD}.linf", f"{RECORD}.l2")
+
+
+def _without_attacks(table: TableEntry, swept: Sequence[str]) -> TableEntry:
+    """Return a table without the comparison with an attack, the choice of one, and the options that attacks sweep."""
+    where = {name: value for name, value in table.where.items() if name not in ("attack", *swept)}
+    kept = {"rows": [name for name in table.rows if name not in swept] or ["attack"]}
+    kept["columns"] = [name for name in table.columns if name not in swept]
+    return table.model_copy(update={**kept, "baseline": {}, "where": where, "reference": None, "only": []})
+
+
+def is_judged(suite: Suite) -> bool:
+    """Return whether a suite attacks nothing, and judges images that were made elsewhere."""
+    return bool(suite.given) and not suite.attacks
+
+
+def judged_name(suite: Suite) -> str:
+    """Return what distinguishes the folder of a judged suite: the name of the folder or the file of its images."""
+    return safe_name(Path(next(iter(suite.given.values())).root).name)
+
+
+def judge_command(suite: Suite, *options: str) -> str:
+    """Return the command line that judges the images of a suite again."""
+    first = next(iter(suite.given.values()))
+    stated = {"attack": first.attack, "source": first.source, "array": first.array, "budget": first.budget}
+    known = {} if first.where else {name: value for name, value in stated.items() if value not in (None, ELSEWHERE)}
+    given = [text for name, value in known.items() for text in (f"--{name}", value)]
+    verb, judge, name, *rest = shlex.split(command("judge", suite, *options))
+    project = ["--project"] if first.project else []
+    return shlex.join([verb, judge, first.root, "--suite", name, *rest, *map(str, given), *project])
