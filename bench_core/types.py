@@ -252,6 +252,7 @@ class Images(Protocol):
     | --- | --- | --- |
     | `targets: Sequence[int]` | the class that targeted attacks aim at, for each image | a random wrong class |
     | `class_count: int` | the number of classes, which every network's outputs must then have | unchecked |
+    | `names: Sequence[str]` | a name of each image, by which images made elsewhere are found | its position: `00017` |
     | `notes: Sequence[str]` | what a plan and a run say about the images, such as files that are left out | none |
     """
 

@@ -161,10 +161,11 @@ def _kept(job: PlannedJob, store: Store, key: str) -> Pictures:
 
 
 def _differs(group: Group, jobs: Sequence[PlannedJob], rows: CellRows, result: Result, count: int) -> bool:
-    """Return whether the sizes of the perturbations are not, to the bit, those that the run recorded."""
+    """Return whether sizes and margins of the images on their source are not, to the bit, those of the run."""
     labels = {"source": group.source, "attack": group.attack, "budget": group.budget}
     recorded = [row for row in result.rows if row.metric == RECORD and not row.void and row.labels.matches(labels)]
     if len(recorded) != 1:
         return False
-    found = {name: np.concatenate([rows[job.address][RECORD][name] for job in jobs])[:count] for name in ("l2", "linf")}
+    names = ("l2", "linf", "margin")
+    found = {name: np.concatenate([rows[job.address][RECORD][name] for job in jobs])[:count] for name in names}
     return any(not np.array_equal(found[name], recorded[0].arrays[name][:count]) for name in found)

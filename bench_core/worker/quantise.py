@@ -60,8 +60,8 @@ def to_levels(images: Tensor) -> Tensor:
 
 
 def from_levels(levels: Tensor) -> Tensor:
-    """Return the images in [0, 1] that a file of these levels is read as, float32."""
-    return levels.float() / LEVELS
+    """Return the images in [0, 1] that a file of these levels is read as, float32, in the same order in memory."""
+    return levels.clone(memory_format=torch.contiguous_format).float() / LEVELS
 
 
 def unreachable(clean: Tensor, budget: Budget) -> Tensor:

@@ -73,6 +73,10 @@ class ImageFolder:
         self.labels: Sequence[int] = [index[file.parent.name] for file in self.files]
 
     @property
+    def names(self) -> Sequence[str]:
+        return self.pictures.names
+
+    @property
     def ids(self) -> Sequence[str]:
         return self.pictures.ids
 

@@ -65,6 +65,10 @@ class ImageList:
         self.targets = [number(row, TARGET, folder / list) - first_class for row in rows] if targeted else None
 
     @property
+    def names(self) -> Sequence[str]:
+        return self.pictures.names
+
+    @property
     def ids(self) -> Sequence[str]:
         return self.pictures.ids
 

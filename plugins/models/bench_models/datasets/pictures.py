@@ -29,6 +29,11 @@ class Pictures:
     def __init__(self, files: Sequence[Path], crop: CenterCrop) -> None:
         self.files, self.crop = files, crop
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the files, without their suffixes."""
+        return [file.stem for file in self.files]
+
     @cached_property
     def ids(self) -> Sequence[str]:
         """The images' ids. Every file is read for them, so only when they are first needed; its digest is cached."""
