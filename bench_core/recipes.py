@@ -45,7 +45,7 @@ class MetricRecipe:
         build: `build(**options) -> Metric`.
         summary: One line for `bench plugins`.
         examples: Options for `bench check`.
-        depends: The distributions whose versions its rows depend on; another version makes stored rows stale.
+        depends: The distributions on whose versions its rows depend.
     """
 
     build: Callable[..., Metric]
