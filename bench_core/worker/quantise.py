@@ -48,7 +48,7 @@ def eight_bit(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     result = levels.to(torch.uint8)
     suspects = perturbation_size(levels / LEVELS - clean, "l2") > budget.eps * (1 - TOLERANCE)
     for index in suspects.nonzero().flatten().tolist():
-        grey, moved = (LEVELS * each[index].double().cpu().numpy().ravel() for each in (clean, images))
+        grey, moved = (LEVELS * each[index].cpu().double().numpy().ravel() for each in (clean, images))
         found = nearest_in_l2_ball(grey, moved, LEVELS * reach)
         result[index] = torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])
     return result
