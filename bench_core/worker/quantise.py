@@ -19,7 +19,8 @@ from ..types import Budget
 from .contracts import TOLERANCE, perturbation_size, size_limit
 
 LEVELS = 255  # the largest of the levels 0 to 255
-HALVINGS = 20  # of the interval of scales in L2; only speed depends on it
+SCALES = (1 - 1 / 64, 1 - 1 / 8, 0.0)  # tried first in L2, since rounding adds little to a length
+HALVINGS = 20  # of the interval between two of these
 SLACK = 1e-9  # of the squared radius, so that rounding errors of a sum decide nothing
 
 
@@ -48,7 +49,7 @@ def eight_bit(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     result = levels.to(torch.uint8)
     suspects = perturbation_size(levels / LEVELS - clean, "l2") > budget.eps * (1 - TOLERANCE)
     for index in suspects.nonzero().flatten().tolist():
-        grey, moved = (LEVELS * each[index].double().cpu().numpy().ravel() for each in (clean, images))
+        grey, moved = (LEVELS * each[index].cpu().double().numpy().ravel() for each in (clean, images))
         found = nearest_in_l2_ball(grey, moved, LEVELS * reach)
         result[index] = torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])
     return result
@@ -102,17 +103,25 @@ def nearest_in_l2_ball(clean: NDArray[np.float64], image: NDArray[np.float64], r
     def room(point: NDArray[np.float64]) -> float:
         return float(radius**2 - np.square(point - clean).sum())
 
-    nearest, found = at(1), at(0)
+    far = nearest = at(1)
     if room(nearest) >= 0:
         return nearest
-    if room(found) < 0:
+    outside = 1.0
+    for inside in SCALES:
+        found = at(inside)
+        if room(found) >= 0:
+            break
+        outside, far = inside, found
+    else:
         return found
-    inside, outside = 0.0, 1.0
+    some = np.flatnonzero(found != far)  # few of the pixels differ between the two scales
+    centre, moving = clean[some], image[some] - clean[some]
+    allowed = room(found) + float(np.square(found[some] - centre).sum())
     for _ in range(HALVINGS):
         middle = (inside + outside) / 2
-        point = at(middle)
-        if room(point) >= 0:
-            inside, found = middle, point
+        point = np.rint(centre + middle * moving).clip(0, LEVELS)
+        if np.square(point - centre).sum() <= allowed:
+            inside, found[some] = middle, point
         else:
             outside = middle
     while True:
