@@ -92,7 +92,7 @@ class ResolvedSuite:
         given = [
             f"{use.attack} on {use.source}, given and not attacked here: {note}"
             for use in self.given
-            for note in use.images.notes
+            for note in use.notes
         ]
         return (*gradients, *images, *given, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
 

@@ -106,6 +106,11 @@ class GivenUse:
     def labels(self) -> Mapping[str, str]:
         return {"source": self.source, "attack": self.attack, "budget": self.budget}
 
+    @property
+    def notes(self) -> Sequence[str]:
+        rounded = self.rounded and not self.images.eight_bit
+        return (*self.images.notes, *(["rounded to 8 bits inside the ball before they are judged"] if rounded else []))
+
     def check(self, indices: Sequence[int]) -> None:
         """Raise UsageError if an image that the suite selects was not given."""
         missing = [place for place, index in enumerate(indices) if index not in self.images.places]

@@ -95,6 +95,9 @@ class _Names:
         for label, attack in self.entries("attacks").items():
             for source in attack["by_source"] if isinstance(attack.get("by_source"), Mapping) else ():
                 yield from ((f"attacks.{label}.by_source", name, models) for name in _members(source, models))
+        for label, given in self.entries("given").items():
+            if isinstance(given.get("budget"), str):
+                yield f"given.{label}.budget", given["budget"], self.defined("budgets")
         for label, worst in self.entries("worst_case").items():
             yield from ((f"worst_case.{label}.attacks", name, attacks) for name in _strings(worst.get("attacks")))
         yield from self._chosen(attacks)
@@ -102,7 +105,8 @@ class _Names:
     def _chosen(self, attacks: Collection[str] | None) -> Iterator[tuple[str, str, Collection[str] | None]]:
         """Yield the uses of attacks and budgets to choose scores: the keys `baseline` and `where` of outputs."""
         worst = self.defined("worst_case")
-        rows = None if attacks is None or worst is None else {*attacks, *worst}
+        theirs = {str(table.get("attack") or label) for label, table in self.entries("given").items()}
+        rows = None if attacks is None or worst is None else {*attacks, *worst, *theirs}
         defined = {"attack": rows, "budget": self.defined("budgets")}
         places = {f"correlations.{label}": table for label, table in self.entries("correlations").items()}
         for section in ("tables", "plots"):

@@ -61,8 +61,12 @@ def to_levels(images: Tensor) -> Tensor:
 
 
 def from_levels(levels: Tensor) -> Tensor:
-    """Return the images in [0, 1] that a file of these levels is read as, float32, in the same order in memory."""
-    return levels.clone(memory_format=torch.contiguous_format).float() / LEVELS
+    """Return the images in [0, 1] that a file of these levels is read as, float32 and contiguous, on any device.
+
+    The divisor is a tensor, because torch multiplies by the reciprocal of a number on a GPU, which is not exact.
+    """
+    whole = levels.clone(memory_format=torch.contiguous_format).float()
+    return whole / torch.tensor(LEVELS, dtype=torch.float32, device=levels.device)
 
 
 def unreachable(clean: Tensor, budget: Budget) -> Tensor:

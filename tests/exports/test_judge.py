@@ -20,6 +20,7 @@ from bench_core.registry import Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.runs.judged import Origin
 from bench_core.runs.load import load_result
+from bench_core.suite.load import load_suite
 from bench_core.worker import contracts
 from tests.attacks.scene import network
 
@@ -292,9 +293,25 @@ def test_a_second_time_nothing_is_computed(registry: Registry, tmp_path: Path, m
 def test_given_images_stand_beside_attacks_in_a_suite(registry: Registry, tmp_path: Path) -> None:
     root = folder_of(tmp_path, perturbed())
     more = f'{LINF}{PGD}[given."Theirs"]\nroot = "{root}"\nsource = "A"\n'
-    result = run_small(write_suite(tmp_path, more), registry, tmp_path / "out")
+    compared = lambda text: text.replace('best = "max"', 'best = "max"\nbaseline = { attack = "Theirs" }')  # noqa: E731
+    result = run_small(write_suite(tmp_path, more, change=compared), registry, tmp_path / "out")
     assert [key[1] for key, _ in result.tables[0].rows] == ["PGD", "MI", "Theirs"]
     assert result.arrays("transfer", attack="Theirs", target="B")["fooled"][:, 0].tolist() == outcomes(perturbed())
+
+
+def test_a_suite_that_names_another_budget_is_one_line(tmp_path: Path) -> None:
+    more = f'{LINF}{PGD}[given."Theirs"]\nroot = "x"\nbudget = "linfty"\n'
+    with pytest.raises(UsageError, match=r'given\.Theirs\.budget: unknown name "linfty" \(did you mean "linf"\?\)'):
+        load_suite(write_suite(tmp_path, more))
+
+
+def test_floats_of_a_quantising_suite_are_rounded_and_it_says_so(registry: Registry, tmp_path: Path) -> None:
+    values = (perturbed() / 255).astype(np.float32)
+    values[:, :, 0, 0] += np.where(values[:, :, 0, 0] < 0.5, 0.2 / 255, -0.2 / 255).astype(np.float32)
+    np.save(tmp_path / "theirs.npy", values)
+    result = judge_small(write_suite(tmp_path), tmp_path / "theirs.npy", registry, tmp_path / "out")
+    assert any("rounded to 8 bits inside the ball" in note for note in result.notes)
+    assert fooled(result) == outcomes(perturbed())
 
 
 def fuzzed(content: bytes, draw: np.random.Generator) -> bytes:

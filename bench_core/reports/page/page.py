@@ -85,6 +85,7 @@ def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, st
         ("Sources", ", ".join(map(source_label, suite.sources))),
         ("Targets", ", ".join(suite.targets)),
         ("Attacks", ", ".join(suite.attacks)),
+        ("Given images, not attacked here", ", ".join(suite.given)),
         ("Budgets", "; ".join(budgets)),
         ("Profile", suite.profile),
         ("Comparisons", decisions.counts() if decisions else ""),
