@@ -58,7 +58,7 @@ def make_plan(resolved: ResolvedSuite, store: Store) -> Plan:
     stored = stored_cells(clean, store)
     predictions = _stored_predictions(clean, stored, store)
     selection = select(resolved, predictions) if suffices(resolved, predictions) else None
-    selected = selected_jobs(resolved, selection or first_images(resolved))
+    selected = selected_jobs(resolved, selection or first_images(resolved), estimated=selection is None)
     return Plan(resolved, selection, clean + selected, stored | stored_cells(selected, store))
 
 

@@ -49,8 +49,18 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
     return jobs
 
 
-def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[PlannedJob]:
-    """Return the jobs over the selected images: metrics that need no attack, and attacks with the metrics on them."""
+def selected_jobs(resolved: ResolvedSuite, selection: Selection, estimated: bool = False) -> list[PlannedJob]:
+    """Return the jobs over the selected images: metrics that need no attack, and attacks with the metrics on them.
+
+    Args:
+        resolved: The suite.
+        selection: The images.
+        estimated: Whether the selection is only of the right size (`first_images`), so that images made elsewhere may
+            lack some of it.
+
+    Raises:
+        UsageError: Images that were made elsewhere lack some of the selection.
+    """
     parts = batches(resolved, selection.indices, resolved.suite.compute.micro_batch)
     jobs: list[PlannedJob] = []
     for model in dict.fromkeys([*resolved.suite.targets, *resolved.suite.all_models]):
@@ -62,8 +72,10 @@ def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[Planned
         labels = {"source": source, "attack": attack, "budget": budget}
         jobs += _attack_jobs(resolved, parts, labels, members[source], use, observed)
     for given in resolved.given:
-        given.check(selection.indices)
-        jobs += _given_jobs(resolved, parts, given)
+        if not estimated:
+            given.check(selection.indices)
+        there = [part for part in parts if given.has(part.indices)]
+        jobs += _given_jobs(resolved, there, given)
     return jobs
 
 

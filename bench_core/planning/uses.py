@@ -111,6 +111,10 @@ class GivenUse:
         rounded = self.rounded and not self.images.eight_bit
         return (*self.images.notes, *(["rounded to 8 bits inside the ball before they are judged"] if rounded else []))
 
+    def has(self, indices: Sequence[int]) -> bool:
+        """Return whether all images of a batch were given."""
+        return all(index in self.images.places for index in indices)
+
     def check(self, indices: Sequence[int]) -> None:
         """Raise UsageError if an image that the suite selects was not given."""
         missing = [place for place, index in enumerate(indices) if index not in self.images.places]

@@ -314,6 +314,23 @@ def test_floats_of_a_quantising_suite_are_rounded_and_it_says_so(registry: Regis
     assert fooled(result) == outcomes(perturbed())
 
 
+def test_only_the_images_that_the_suite_selects_must_be_given(registry: Registry, tmp_path: Path) -> None:
+    """Which these are is known after the clean images are classified, not before, and nothing is stored here yet."""
+    path = write_suite(tmp_path, change=lambda text: text.replace('rule = "all"', 'rule = "correct_by_all"'))
+    ours = run_small(path, registry, tmp_path / "out")
+    selected = list(ours.selected)
+    assert 0 < len(selected) < COUNT
+    root = folder_of(tmp_path, perturbed())
+    for place in set(range(COUNT)) - set(selected):
+        (root / f"{place:05d}.png").unlink()
+    result = judge_small(path, root, registry, tmp_path / "fresh")
+    expected = outcomes(perturbed())
+    assert fooled(result) == [expected[place] for place in selected]
+    (root / f"{selected[-1]:05d}.png").unlink()
+    with pytest.raises(UsageError, match=f"lacks 1 of the {len(selected)} images that the suite attacks"):
+        judge_small(path, root, registry, tmp_path / "other")
+
+
 def fuzzed(content: bytes, draw: np.random.Generator) -> bytes:
     """Return the bytes of a file, mangled in one of several ways."""
     place = int(draw.integers(len(content)))
