@@ -105,6 +105,8 @@ def make_table(result: Result, entry: TableEntry) -> Table:
         table = with_decisions(table, decisions)
     shown = scores.select(entry.value, entry.where)
     notes = [_counted(result, entry, shown)] if entry.only else []
+    if not shown:
+        notes.append(f"nothing to show of {entry.value}{'' if result.suite.targets else ': the suite has no targets'}")
     if len(result.selected) < result.planned:
         why = "no comparison was left undecided" if result.decided_early else "run the suite again for the rest"
         notes.append(f"the first {len(result.selected)} of {result.planned} images ({why})")

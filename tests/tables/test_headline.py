@@ -59,7 +59,7 @@ def test_intervals_lie_along_one_axis_from_the_lowest_to_the_highest_end() -> No
 
 @pytest.mark.parametrize(("width", "columns"), [(40, 0), (41, 12), (60, 31), (61, 32), (62, 33), (200, 33)])
 def test_the_plot_is_as_wide_as_there_is_room_or_a_line_says_from_which_width(width: int, columns: int) -> None:
-    title, *lines, last = headline([table(GAPS)], width)
+    _title, *lines, last = headline([table(GAPS)], width)
     assert all(len(line) <= width for line in [*lines, last])
     assert any("●" in line for line in lines) == (columns > 0)
     if columns:
