@@ -237,6 +237,7 @@ def _checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
 def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:
     """Return the rows that the host records of every attack.
 
+    `bypassed`: layers of the source ran outside of its calls.
     `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
     """
     count, delta = len(images), images - run.examples.images
@@ -247,6 +248,7 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
     return {
         "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
+        **({"bypassed": torch.ones(count, dtype=torch.bool)} if run.passes.bypassed else {}),
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         "linf": perturbation_size(delta, "linf"),

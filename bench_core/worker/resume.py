@@ -88,7 +88,8 @@ class Checkpoint:
         if state is None or self.run.memory is None:
             return 0, None
         self.run.memory.state = state["attack"]
-        self.run.passes.forwards, self.run.passes.backwards = state["passes"]
+        passes = self.run.passes
+        passes.forwards, passes.backwards, passes.bypassed = state["passes"]
         self.diagnostics.before = state["before"]
         for observer in self.observers:
             rows = state["observed"][observer.key]
@@ -108,7 +109,7 @@ class Checkpoint:
                 "step": index,
                 "images": images,
                 "attack": self.run.memory.state,
-                "passes": (self.run.passes.forwards, self.run.passes.backwards),
+                "passes": (self.run.passes.forwards, self.run.passes.backwards, self.run.passes.bypassed),
                 "before": self.diagnostics.before,
                 "observed": observed,
             }

@@ -32,6 +32,7 @@ def finish(
             except StopIteration as end:
                 report = end.value
                 break
+    assert not counter.bypassed
     return images, report, (counter.forwards, counter.backwards)
 
 
