@@ -11,6 +11,7 @@ import hashlib
 import io
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,27 @@ SHARE = 0.02  # of the time, at most, is spent writing
 DIGEST_BYTES = 32
 
 
+@dataclass(frozen=True)
+class State:
+    """What is known of an attack's run after a step.
+
+    Attributes:
+        step: The number of steps that are done.
+        images: The last images.
+        attack: What the attack keeps in its memory.
+        passes: Forwards, backwards, and whether the counter was bypassed.
+        before: The margins that the diagnostics keep.
+        observed: The rows of each step, for each observer by its key.
+    """
+
+    step: int
+    images: Tensor
+    attack: Any
+    passes: tuple[int, int, bool]
+    before: Tensor
+    observed: Mapping[str, Sequence[Mapping[str, Tensor]]]
+
+
 class StateFile:
     """A file with the state of one job and the cells that are wanted of it.
 
@@ -41,7 +63,7 @@ class StateFile:
         self.path, self.key = path, digest([address, sorted(wanted)])
         self.next = time.monotonic() + SECONDS
 
-    def read(self, device: torch.device) -> dict[str, Any] | None:
+    def read(self, device: torch.device) -> State | None:
         """Return the state; None if there is none, or if it is damaged or of another job."""
         try:
             content = self.path.read_bytes()
@@ -50,17 +72,17 @@ class StateFile:
         found, packed = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         if hashlib.sha256(packed).digest() != found:
             return None
-        state: dict[str, Any] = torch.load(io.BytesIO(packed), map_location=device, weights_only=True)
-        return state if state["key"] == self.key else None
+        state = torch.load(io.BytesIO(packed), map_location=device, weights_only=True)
+        return State(**state) if state.pop("key") == self.key else None
 
     @property
     def due(self) -> bool:
         return time.monotonic() >= self.next
 
-    def write(self, state: Mapping[str, Any]) -> None:
+    def write(self, state: State) -> None:
         """Write a state. A disk that is full is no reason to stop: the job can be computed without the file."""
         start, packed = time.monotonic(), io.BytesIO()
-        torch.save({**state, "key": self.key}, packed)  # keeps strides, on which the last bits may depend
+        torch.save({**vars(state), "key": self.key}, packed)  # keeps strides, on which the last bits may depend
         with contextlib.suppress(OSError):
             write_atomically(self.path, hashlib.sha256(packed.getvalue()).digest() + packed.getvalue())
         now = time.monotonic()
@@ -87,14 +109,14 @@ class Checkpoint:
         state = self.file.read(self.run.examples.images.device) if self.file else None
         if state is None or self.run.memory is None:
             return 0, None
-        self.run.memory.state = state["attack"]
+        self.run.memory.state = state.attack
         passes = self.run.passes
-        passes.forwards, passes.backwards, passes.bypassed = state["passes"]
-        self.diagnostics.before = state["before"]
+        passes.forwards, passes.backwards, passes.bypassed = state.passes
+        self.diagnostics.before = state.before
         for observer in self.observers:
-            rows = state["observed"][observer.key]
+            rows = state.observed[observer.key]
             observer.collected = [{name: row.cpu().numpy() for name, row in step.items()} for step in rows]
-        return state["step"], state["images"]
+        return state.step, state.images
 
     def step(self, index: int, images: Tensor) -> None:
         """Write the state after a step, if the last write is long enough ago."""
@@ -104,13 +126,6 @@ class Checkpoint:
             observer.key: [{name: torch.from_numpy(row) for name, row in step.items()} for step in observer.collected]
             for observer in self.observers
         }
-        self.file.write(
-            {
-                "step": index,
-                "images": images,
-                "attack": self.run.memory.state,
-                "passes": (self.run.passes.forwards, self.run.passes.backwards, self.run.passes.bypassed),
-                "before": self.diagnostics.before,
-                "observed": observed,
-            }
-        )
+        passes = (self.run.passes.forwards, self.run.passes.backwards, self.run.passes.bypassed)
+        memory = self.run.memory.state
+        self.file.write(State(index, images, memory, passes, self.diagnostics.before, observed))
