@@ -53,7 +53,7 @@ def test_a_token_is_sent_if_there_is_one(home: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_mode_of_ray_is_left_alone_once_it_is_imported(home: Path) -> None:
-    """A notebook may import ray first. A cluster that it starts would else want a token that the driver does not send."""
+    """As in a notebook: a cluster that it starts would else want a token that the driver does not send."""
     keep_token(home, "1")
     assert import_ray() is ray
     assert "RAY_AUTH_MODE" not in os.environ
