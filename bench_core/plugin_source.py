@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -66,3 +66,14 @@ def skipped(point: importlib.metadata.EntryPoint, blocked: Collection[str]) -> s
         return "blocked"
     own_only = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
     return "autoload is off" if own_only and not is_own(point) else ""
+
+
+def installed_versions(distributions: Iterable[str]) -> list[str]:
+    """Return names and versions of distributions, without a version for those that are not installed."""
+    found = []
+    for name in distributions:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(name)
+    return found
