@@ -159,6 +159,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
         UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
+        BYPASSED: arrays.get("bypassed", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0) & ~may_stay,
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
@@ -188,6 +189,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
 
 LOST = "loses success on its own source"
 UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
+BYPASSED = "ran layers of its source outside of a call (model.forward(x) in place of model(x)?), which are not counted"
 
 
 def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:
