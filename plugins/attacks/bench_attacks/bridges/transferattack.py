@@ -24,7 +24,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
 from .options import parameters
-from .transferattack_index import AttackSource, Checkout
+from .transferattack_index import SIDE, AttackSource, Checkout
 
 if TYPE_CHECKING:
     import torch
@@ -96,9 +96,12 @@ class TransferAttack:
     def deviations(self) -> dict[str, str]:
         return {"cost": "the collection does not declare what its attacks cost, so this is an estimate"}
 
-    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+    def check(self, shape: tuple[int, int, int]) -> Rejection | None:
         """Return why the attack cannot be run, as far as its source says it without being run."""
-        budget, accepted = self.budget, self.source.parameters
+        return self.check_source_code() or self.check_budget() or self.check_shape(shape)
+
+    def check_source_code(self) -> Rejection | None:
+        """Return why the attack can never be run on a suite's network, or None if it can."""
         missing = self.source.missing
         if missing:
             verb = "is" if len(missing) == 1 else "are"
@@ -110,12 +113,28 @@ class TransferAttack:
             return Rejection("recipe", "it needs a generator that was trained before, not only a network to attack")
         if self.source.loads_networks:
             return Rejection("recipe", "it loads networks of its own and cannot attack the suite's")
+        return None
+
+    def check_budget(self) -> Rejection | None:
+        """Return why the attack cannot keep the budget, or None if it can."""
+        budget, accepted = self.budget, self.source.parameters
         if "epsilon" not in accepted:
             return Rejection("recipe", "its constructor takes no epsilon, so no budget bounds it")
         if budget.targeted and "targeted" not in accepted:
             return Rejection("recipe", "it cannot be targeted")
         if budget.norm != "linf" and "norm" not in accepted:
             return Rejection("recipe", f'it has no norm, and the budget has "{budget.norm}" (try norm = "linf")')
+        if budget.norm == "l2" and budget.random_start and budget.eps == 0:
+            return Rejection("recipe", "its random start divides by the length of the perturbation, and eps is 0")
+        return None
+
+    def check_shape(self, shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why images of shape (c, h, w) cannot be attacked, as far as it is written out in the source."""
+        if self.source.three_channels and shape[0] != 3:
+            return Rejection("recipe", f"it takes three channels, the images have {shape[0]}")
+        if self.source.fixed_side and shape[1:] != (SIDE, SIDE):
+            found = f"these have {shape[1]} x {shape[2]}"
+            return Rejection("recipe", f"its code is for images of {SIDE} x {SIDE} pixels, {found}")
         return None
 
     def check_source(self, model: Model) -> Rejection | None:

@@ -20,6 +20,7 @@ from typing import Any, TypeGuard
 from .options import option
 
 PACKAGE = "transferattack"
+SIDE = 224  # of the collection's images, in pixels
 ARITHMETIC = MappingProxyType(
     {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 )
@@ -131,6 +132,31 @@ class AttackSource:
         """Whether the class loads networks by name, in place of attacking the one that it gets."""
         loaders = [source.method("load_model") for source in self.lineage if source.class_name != "Attack"]
         return any("super()" not in ast.unparse(loader) for loader in loaders if loader)
+
+    @property
+    def three_channels(self) -> bool:
+        """Whether the class filters each of three channels with a kernel of its own."""
+        calls = (node for node in self._nodes() if isinstance(node, ast.Call))
+        groups = (keyword for call in calls for keyword in call.keywords if keyword.arg == "groups")
+        return any(isinstance(keyword.value, ast.Constant) and keyword.value.value == 3 for keyword in groups)
+
+    @property
+    def fixed_side(self) -> bool:
+        """Whether the code of the class, beside the defaults of its constructor, has the collection's image side."""
+        names = ("img_height", "img_width")
+        return any(
+            (isinstance(node, ast.Constant) and type(node.value) is int and node.value == SIDE)
+            or (isinstance(node, ast.Name) and node.id in names)
+            for node in self._nodes()
+        )
+
+    def _nodes(self) -> Iterator[ast.AST]:
+        """Yield the syntax tree of the class and those that it inherits from, without constructors' parameters."""
+        for source in self.lineage:
+            for statement in source.definition.body if source.definition else []:
+                constructor = isinstance(statement, ast.FunctionDef) and statement.name == "__init__"
+                for part in statement.body if constructor else [statement]:  # type: ignore[attr-defined]
+                    yield from ast.walk(part)
 
     @property
     def missing(self) -> list[str]:

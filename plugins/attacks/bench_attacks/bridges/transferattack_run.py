@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import io
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -134,9 +135,13 @@ def copied(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def as_on(device: torch.device) -> Iterator[None]:
-    """Run code of the collection on a device; what it prints goes to stderr, and `exit()` raises RuntimeError."""
-    with contextlib.redirect_stdout(sys.stderr), Device(device):
-        try:
+    """Run code of the collection on a device. What it prints goes to stderr; `exit()` raises RuntimeError with it."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), Device(device):
             yield
-        except SystemExit:
-            raise RuntimeError("it called exit()") from None
+    except SystemExit:
+        last = printed.getvalue().strip().splitlines()[-1:]
+        raise RuntimeError(" ".join([*last, "(it called exit)"])) from None
+    finally:
+        sys.stderr.write(printed.getvalue())
