@@ -139,6 +139,10 @@ class TransferAttack:
 
     def check_source(self, model: Model) -> Rejection | None:
         """Return why the attack cannot be built on a network, or None if it can."""
+        if self.source.module.startswith("ensemble.") and not hasattr(model, "combine"):
+            return Rejection("recipe", 'it attacks an ensemble, the source is one network (try sources = [["A", "B"]])')
+        if getattr(model, "combine", "") == "losses":
+            return Rejection("recipe", 'it has one loss of all members, not one of each (try combine = "logits")')
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
         try:
             self.built(model, device)
