@@ -229,6 +229,11 @@ class GradientAttack:
         return next(filter(None, rejections), None)
 
     @property
+    def donors_of_other_classes(self) -> bool:
+        """Whether each image needs donors of another class than its own."""
+        return self.donors > 0
+
+    @property
     def asks_source(self) -> bool:
         """Whether `check_source` may reject a network."""
         return bool(self.surrogates) or self.tap is not None
