@@ -76,4 +76,4 @@ def ila(
     return attack.set_once(tap=Layer(layer), loss=WeightedFeatures(), preparation=preparation)
 
 
-RECIPE = recipe(ila, small={"guide_steps": 3})
+RECIPE = recipe(ila, small={"guide_steps": 4})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 
@@ -38,6 +38,10 @@ class ScaledLogits:
 @dataclass(frozen=True)
 class ClassWeights:
     """The weights of the target's logit in the last layer, or minus those of the label's, at Euclidean length 1."""
+
+    deviations: ClassVar[Mapping[str, str]] = {
+        "zero_gradient": "the class's weights are read once, as a gradient, before the first step"
+    }
 
     def passes(self, _members: int) -> Passes:
         return Passes(plain=1)
