@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,3 +46,14 @@ def dependencies(plugin: Any) -> tuple[str, ...]:
     versions = [f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ())]
     folders = getattr(plugin, "BENCH_DEPENDS_ON_FOLDERS", ())
     return (*versions, *(f"{Path(folder).name} {folder_digest(Path(folder))}" for folder in folders))
+
+
+def installed_versions(distributions: Iterable[str]) -> list[str]:
+    """Return names and versions of distributions, without a version for those that are not installed."""
+    found = []
+    for name in distributions:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(name)
+    return found
