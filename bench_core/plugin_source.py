@@ -40,8 +40,14 @@ def source_digest(plugin: Any) -> str:
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Return names and versions of the distributions in `BENCH_DEPENDS`, on which the plugin's results depend."""
-    return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))
+    """Return what else the plugin's results depend on.
+
+    These are names and versions of the distributions in `BENCH_DEPENDS`, and names and digests of the folders of
+    Python files in `BENCH_DEPENDS_ON_FOLDERS`, for code that is not installed.
+    """
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ())]
+    folders = getattr(plugin, "BENCH_DEPENDS_ON_FOLDERS", ())
+    return (*versions, *(f"{Path(folder).name} {folder_digest(Path(folder))}" for folder in folders))
 
 
 def is_own(point: importlib.metadata.EntryPoint) -> bool:

@@ -17,7 +17,7 @@ from ..suite.decide import decided_table
 from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
 from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
-from .data_faults import data_faults
+from .data_faults import data_faults, donor_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights
@@ -232,6 +232,7 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
                     attack, "asks_source", hasattr(attack, "check_source") or hasattr(attack, "check_classes")
                 ),
                 donors=getattr(attack, "donors", 0),
+                donors_of_other_classes=getattr(attack, "donors_of_other_classes", False),
             )
     return list(dict.fromkeys(faults))
 
@@ -279,7 +280,7 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
         resolved.data_missing = "; ".join(fault.message for fault in error.faults)
         return []
     resolved.images = images
-    faults += data_faults(suite, images)
+    faults += [*data_faults(suite, images), *donor_faults(suite, resolved.attacks, images)]
     checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:

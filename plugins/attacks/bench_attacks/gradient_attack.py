@@ -194,9 +194,10 @@ class GradientAttack:
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that the attack cannot follow, with the reasons. An estimator may declare some."""
+        """The rules of `bench check` that it cannot follow, with reasons; estimators and preparations declare some."""
         without_loss = {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
-        return {**without_loss, **getattr(self.estimator, "deviations", {})}
+        computing = (self.estimator, self.preparation)
+        return without_loss | {rule: why for each in computing for rule, why in getattr(each, "deviations", {}).items()}
 
     @property
     def lowers_interaction(self) -> bool:
@@ -232,6 +233,11 @@ class GradientAttack:
     def resumable(self) -> bool:
         """Whether a run can go on after any step: everything that changes from step to step is in its state."""
         return True
+
+    @property
+    def donors_of_other_classes(self) -> bool:
+        """Whether each image needs donors of another class than its own."""
+        return self.donors > 0
 
     @property
     def asks_source(self) -> bool:
