@@ -35,12 +35,12 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
 
     Returns:
         Rows [n], which are false or 0 for images that were not used. `examined`: the image was used; `softmax`: the
-        outputs are probabilities; `randomised`: a repeated forward differs, or the network has `one_draw`, as it answers
-        from one random draw that is the same in a repeated forward; `no_gradient`: the network cannot be differentiated;
-        `zero_gradient`: the input gradient of the margin is zero; `saturated`: only that of the cross entropy is zero,
-        in float32; `nan_gradient`: one of them is NaN or infinite; `batch_gap`: see there; `float16`, `bfloat16`,
-        `float64`: the type of its answers, if it is not that of the images; `changes_images`: it writes into its input;
-        `changes_itself`: it changes its buffers, or other parts of itself, at every forward.
+        outputs are probabilities; `randomised`: a repeated forward differs, or would if the network did not repeat its
+        one random draw (`one_draw`); `no_gradient`: the network cannot be differentiated; `zero_gradient`: the input
+        gradient of the margin is zero; `saturated`: only that of the cross entropy is zero, in float32; `nan_gradient`:
+        one of them is NaN or infinite; `batch_gap`: see there; `float16`, `bfloat16`, `float64`: the type of its
+        answers, if it is not that of the images; `changes_images`: it writes into its input; `changes_itself`: it
+        changes its buffers, or other parts of itself, at every forward.
     """
     count, sample = len(examples.labels), examples.take(slice(0, EXAMINED_IMAGES))
     with noting(network) as noted:
