@@ -5,3 +5,4 @@ RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reach
 CORRELATION_SCORES = ("pearson", "slope")
 PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
 EXAMINED = "host:sanity"  # what is examined in every model, for warnings
+MISTAKEN = "host:preprocessing"  # what a model predicts if its preprocessing has a likely mistake
