@@ -100,7 +100,7 @@ def build(
     bpda: bool = False,
     adaptive: bool = False,
 ) -> Model:
-    """Put a purifier from the user's file before a network, as for HGD (Liao et al., 2018) and NRP (Naseer et al., 2020).
+    """Put a purifier from the user's file before a network: HGD (Liao et al., 2018), NRP (Naseer et al., 2020).
 
     Args:
         base: The network to defend.
