@@ -259,7 +259,7 @@ IMAGES = {
     "robustness_contexts": 50,
     "robustness_pointcloud": 125,
     "robust_accuracy": 100,
-    "robust_defences": 50,
+    "robust_defences": 100,
     "robustness_dropout": 400,
     "robustness_recovery": 400,
     "robustness_spectrum": 200,
