@@ -13,7 +13,7 @@ from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
-from ..reserved import EXAMINED, PREDICTED, RECORD
+from ..reserved import EXAMINED, MISTAKEN, PREDICTED, RECORD
 from ..store import pack
 from ..types import Attack, Examples, Json, Memory, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
@@ -23,6 +23,7 @@ from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
+from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
 from .quantise import eight_bit, from_levels, unreachable
 from .resume import Checkpoint, StateFile
@@ -125,6 +126,11 @@ class Worker:
             elif observation.metric.recipe == EXAMINED:
                 rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))
                 watches.forget(networks[observation.target])  # what was found is in the rows
+                arrays |= _named(observation.key, rows)
+            elif observation.metric.recipe == MISTAKEN:
+                network = networks[observation.target]
+                rows = checked_rows(predictions_if_changed(network, examples.images), len(examples.ids))
+                watches.forget(network)  # it may answer with NaN outside [0, 1]
                 arrays |= _named(observation.key, rows)
             else:
                 observer = self._observer(job, observation.key, observation.metric, examples, target=target)

@@ -1,7 +1,7 @@
 """Offers every metric of this package: the `METRIC` of each file beside this one, under the file's name.
 
-`METRIC` is the class that builds it. `EXAMPLES`, which is optional, has options with which `bench check` takes less than
-a second; `DEPENDS`, which is optional too, the distributions whose versions the rows depend on.
+`METRIC` is the class that builds it. `EXAMPLES`, which is optional, has options with which `bench check` takes less
+than a second. `DEPENDS`, optional too, has the distributions whose versions the rows depend on.
 """
 
 from __future__ import annotations
