@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..errors import in_grey_levels
 from ..types import LossName, Norm
 from .decide import DecideEntry
-from .fields import Label, Number, Strict
+from .fields import Label, Number, Strict, number
 from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
 
@@ -50,16 +50,16 @@ class BudgetEntry(Strict):
     @model_validator(mode="before")
     @classmethod
     def step_in_terms_of_eps(cls, entry: Any) -> Any:
-        step = entry.get("step_size") if isinstance(entry, dict) else None
-        if not isinstance(step, str) or not isinstance(entry.get("eps"), int | float | str):
+        if not isinstance(entry, dict) or "step_size" not in entry:
             return entry
-        return {**entry, "step_size": re.sub(r"\beps\b", f"({entry['eps']})", step)}
+        return {**entry, "step_size": in_terms_of_eps(entry["step_size"], entry.get("eps"))}
 
     @model_validator(mode="after")
     def swept_once(self) -> BudgetEntry:
-        twice = [key for key, values in self.sweep.items() if len(values) > 1]
-        if twice:
-            raise ValueError(f"found {twice[0]} and also a sweep of it, expected one of the two")
+        for key, values in self.sweep.items():
+            eps = self.sweep.get("eps", [self.eps])[0]
+            if len(values) == 1 and number(in_terms_of_eps(values[0], eps)) != getattr(self, key):
+                raise ValueError(f"found {key} and also a sweep of it, expected one of the two")
         return self
 
     @property
@@ -73,6 +73,11 @@ class BudgetEntry(Strict):
             if self.norm == "linf" and value > 1:
                 raise ValueError(in_grey_levels(name, value))
         return self
+
+
+def in_terms_of_eps(value: Any, eps: Any) -> Any:
+    """Return a text with `eps` replaced by its value; anything else unchanged."""
+    return re.sub(r"\beps\b", f"({eps})", value) if isinstance(value, str) else value
 
 
 class Open(BaseModel):
