@@ -10,7 +10,7 @@ from typing import Any
 
 from ..digests import digest
 from ..given.places import Place
-from ..reserved import EXAMINED, KEPT, PREDICTED
+from ..reserved import EXAMINED, KEPT, MISTAKEN, PREDICTED
 from ..types import Json, Precision
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -133,6 +133,7 @@ class MetricSpec:
 
 PREDICTION = MetricSpec(PREDICTED, {}, "")
 EXAMINATION = MetricSpec(EXAMINED, {}, "")
+MISTAKES = MetricSpec(MISTAKEN, {}, "")
 
 
 def kept_images(step: int | None) -> MetricSpec:

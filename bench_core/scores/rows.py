@@ -40,7 +40,7 @@ class RowSet:
 
 
 def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], bool]) -> Complete:
-    """Return a function that completes the labels of a job's cell: norm, relation, and swept options.
+    """Return a function that completes the labels of a job's cell: norm, relation, and what attacks and budgets sweep.
 
     Args:
         suite: The suite that the jobs are of.
@@ -53,6 +53,7 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
         added: dict[str, Any] = {}
         if given.budget is not None:
             added["norm"] = suite.budgets[given.budget].norm
+            added |= suite.budgets[given.budget].swept
         # the source of images that were made elsewhere may be unknown
         if given.source is not None and given.source in members and given.target is not None:
             white = is_white_box(members[given.source], given.target)

@@ -25,7 +25,7 @@ class KeptImages:
     def __init__(self, key: str, wanted: int | None, rounded: bool) -> None:
         self.key, self.wanted, self.rounded = key, wanted, rounded
         self.last = 0
-        self.rows: dict[str, Tensor] = {}
+        self.collected: list[Arrays] = []  # the rows, once the step is there
 
     def step(self, step: Step, clean: Examples) -> None:
         """Keep the images after a step, if it is the wanted one."""
@@ -37,15 +37,15 @@ class KeptImages:
         """Keep the last images. Raises ContractError if the attack ended before the wanted step."""
         if self.wanted is None:
             self._keep(adversarial, clean)
-        elif not self.rows:
+        elif not self.collected:
             raise ContractError(f"the attack has {self.last} steps, so that there are no images of step {self.wanted}")
 
     def _keep(self, images: Tensor, clean: Examples) -> None:
-        self.rows = {"levels": to_levels(images)} if self.rounded else {"images": images.clone()}
+        rows = {"levels": to_levels(images)} if self.rounded else {"images": images}
         if clean.targets is not None:
-            self.rows["targets"] = clean.targets
+            rows["targets"] = clean.targets
+        self.collected = [checked_rows(rows, len(images))]
 
     def arrays(self) -> Arrays:
         """Return the rows as arrays named KEY/ROW."""
-        count = len(next(iter(self.rows.values())))
-        return {f"{self.key}/{name}": row for name, row in checked_rows(self.rows, count).items()}
+        return {f"{self.key}/{name}": row for rows in self.collected for name, row in rows.items()}
