@@ -131,10 +131,10 @@ def _attack_jobs(
     use: AttackUse,
     observed: _Observed,
 ) -> Iterator[PlannedJob]:
-    suite, budget = resolved.suite, resolved.budget(labels["budget"])
+    suite, budget = resolved.suite, use.budget
     targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
-    forwards, backwards = use.passes(budget.steps)
+    forwards, backwards = use.passes
     metrics = evaluations(resolved, budget.steps)
     assert resolved.images is not None
     spec = use.spec_on(resolved.images) if parts else use.spec

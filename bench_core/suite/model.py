@@ -16,6 +16,7 @@ from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
+CATEGORY = "category"  # of the scores of attacks that have one
 ENSEMBLE_MARK = "+"
 
 
@@ -28,6 +29,9 @@ class BudgetEntry(Strict):
             for `l2`.
         step_size: The length of one step, in the same units.
         steps: The number of steps.
+        passes: The most forwards and backwards together for one image, through all networks of the source. An attack
+            gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
+            proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
         sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
             default.
         attacks: The attacks that the budget is used for. All by default.
@@ -37,6 +41,7 @@ class BudgetEntry(Strict):
     eps: Annotated[Number, Ge(0)]
     step_size: Annotated[Number, Ge(0)]
     steps: Annotated[int, Gt(0)]
+    passes: Annotated[int, Gt(0)] | None = None
     sources: list[Label] | None = None
     attacks: list[Label] | None = None
 
@@ -64,6 +69,8 @@ class AttackEntry(Open):
     Attributes:
         recipe: The name of the recipe. An attack has either `recipe` or `parts`.
         parts: The names of recipes that are combined in one attack; it has the options of all of them.
+        sources: The sources that it attacks; an ensemble is named by its members, joined by `+`. All by default.
+        category: A label of its scores, by which tables and plots can choose attacks.
         by_source: Options that differ for a source, by its label; that of an ensemble joins its members by `+`.
         sweep: Lists of values by option. It stands for one attack for each combination of values, and each swept option
             becomes a label of the scores.
@@ -71,6 +78,8 @@ class AttackEntry(Open):
 
     recipe: str | None = None
     parts: list[str] | None = None
+    sources: list[Label] | None = None
+    category: Label | None = None
     by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
     # in a loaded suite, one value for each option: each attack of a sweep is an attack of its own
     sweep: dict[Label, Annotated[list[int | float | str], Field(min_length=1)]] = Field(default_factory=dict)
@@ -85,7 +94,7 @@ class AttackEntry(Open):
     def swept_once(self) -> AttackEntry:
         given = {*super().options, *(option for options in self.by_source.values() for option in options)}
         for option in self.sweep:
-            if option in given or option in COMMON_DIMENSIONS:
+            if option in given or option in (*COMMON_DIMENSIONS, CATEGORY):
                 raise ValueError(
                     f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
                 )
@@ -95,6 +104,11 @@ class AttackEntry(Open):
     def swept(self) -> dict[str, str]:
         """The swept options with their values as text: labels that distinguish the attacks of a sweep."""
         return {option: str(values[0]) for option, values in self.sweep.items()}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What follows from the attack and is a label of its scores: its category and swept options."""
+        return {**({} if self.category is None else {CATEGORY: self.category}), **self.swept}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -263,9 +277,9 @@ class Suite(Strict):
         return {source_label(source): members(source) for source in self.sources}
 
     @property
-    def swept(self) -> list[str]:
-        """The options that attacks sweep, which are labels of their scores."""
-        return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
+    def attack_labels(self) -> list[str]:
+        """The labels of scores that follow from the attack: `category`, and the options that attacks sweep."""
+        return list(dict.fromkeys(name for attack in self.attacks.values() for name in attack.labels))
 
 
 def members(source: str | list[str]) -> list[str]:
