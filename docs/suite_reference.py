@@ -117,7 +117,6 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     AttackEntry: {
         "recipe": '"ir"',
         "parts": '["mi", "ir"]',
-        "sources": '["ViT"]',
         "category": '"views"',
         "by_source": '{ "ResNet-S" = { strength = 1.0 } }',
         "sweep": '{ strength = [0, "1/2", 1, 2] }',

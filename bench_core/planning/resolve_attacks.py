@@ -68,8 +68,6 @@ class AttackResolver:
     def combinations(self, attack: str) -> Iterator[tuple[str, str]]:
         """Yield the sources and budgets under which an attack runs."""
         for source in self.sources:
-            if source not in (self.suite.attacks[attack].sources or [source]):
-                continue
             for budget, entry in self.suite.budgets.items():
                 if source in (entry.sources or [source]) and attack in (entry.attacks or [attack]):
                     yield source, budget

@@ -69,7 +69,6 @@ class AttackEntry(Open):
     Attributes:
         recipe: The name of the recipe. An attack has either `recipe` or `parts`.
         parts: The names of recipes that are combined in one attack; it has the options of all of them.
-        sources: The sources that it attacks; an ensemble is named by its members, joined by `+`. All by default.
         category: A label of its scores, by which tables and plots can choose attacks.
         by_source: Options that differ for a source, by its label; that of an ensemble joins its members by `+`.
         sweep: Lists of values by option. It stands for one attack for each combination of values, and each swept option
@@ -78,7 +77,6 @@ class AttackEntry(Open):
 
     recipe: str | None = None
     parts: list[str] | None = None
-    sources: list[Label] | None = None
     category: Label | None = None
     by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
     # in a loaded suite, one value for each option: each attack of a sweep is an attack of its own

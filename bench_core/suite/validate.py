@@ -95,8 +95,6 @@ class _Names:
         for label, attack in self.entries("attacks").items():
             for source in attack["by_source"] if isinstance(attack.get("by_source"), Mapping) else ():
                 yield from ((f"attacks.{label}.by_source", name, models) for name in _members(source, models))
-            for source in _strings(attack.get("sources")):
-                yield from ((f"attacks.{label}.sources", name, models) for name in _members(source, models))
         for label, worst in self.entries("worst_case").items():
             yield from ((f"worst_case.{label}.attacks", name, attacks) for name in _strings(worst.get("attacks")))
         yield from self._chosen(attacks)

@@ -14,7 +14,7 @@ from bench_core.result import Result
 WriteSuite = Callable[..., str]
 ATTACKS = """[attacks]
 "MI"  = { recipe = "mi", category = "momentum" }
-"NI"  = { recipe = "ni", category = "momentum", sources = ["A"] }
+"NI"  = { recipe = "ni", category = "momentum" }
 "VR"  = { recipe = "vr", copies = 2, category = "neighbours" }
 "PGD" = { recipe = "pgd" }"""
 TABLE = """
@@ -36,7 +36,7 @@ def result(write_suite: WriteSuite, tmp_path: Path, registry: Registry) -> Resul
 
 def test_tables_and_differences_choose_by_it(result: Result) -> None:
     table = next(table for table in result.tables if table.name == "momentum")
-    assert [key for key, _ in table.rows] == [("A", "MI"), ("A", "NI"), ("A+B", "MI")]
+    assert [key for key, _ in table.rows] == [("A", "MI"), ("A", "NI"), ("A+B", "MI"), ("A+B", "NI")]
     labels = {score.labels.attack: score.labels.get("category") for score in result.scores if score.labels.attack}
     assert labels == {"MI": "momentum", "NI": "momentum", "VR": "neighbours", "PGD": None}
     found = differences(result.scores, "transfer.last", {"attack": "PGD"}, result.suite.attack_labels)
