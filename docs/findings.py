@@ -25,6 +25,15 @@ FINDINGS: dict[str, list[Finding]] = {
         Finding("SGM+IR transfers better than SGM", 1, differences("added", ["SGM+IR"])),
         Finding("every other attack transfers worse than HybridIR", -1, differences("hybrid")),
     ],
+    "transfer_hybrid": [
+        Finding("HybridIR transfers better than VR alone", 1, differences("from_vr", ["HybridIR"])),
+        Finding("HybridIR transfers better than the same attack without IR", 1, differences("main", ["HybridIR"])),
+        Finding("with the mean over the copies, it transfers better", 1, differences("main", ["HybridIR mean"])),
+        *(
+            Finding(f"{name} transfers better than the same attack without IR", 1, differences("main", [name]))
+            for name in ("HybridIR same noise", "same noise, mean")
+        ),
+    ],
     "transfer_table4": [
         Finding("SGM has less interaction than PGD", -1, differences("by_source", ["SGM"])),
         Finding("VR has less interaction than PGD", -1, differences("by_source", ["VR"])),
@@ -208,6 +217,7 @@ SHOWN = {
     "transfer_table1": ("main", "clean"),
     "transfer_table2": ("main", "utility"),
     "transfer_table3": ("main", "cost"),
+    "transfer_hybrid": ("main", "from_vr", "cost"),
     "transfer_table4": ("main", "scaled"),
     "transfer_fig1": ("main", "length"),
     "transfer_fig2": ("main", "error"),
@@ -232,6 +242,7 @@ IMAGES = {
     "transfer_table1": 300,
     "transfer_table2": 300,
     "transfer_table3": 150,
+    "transfer_hybrid": 100,
     "transfer_table4": 200,
     "transfer_fig1": 100,
     "transfer_fig2": 40,
@@ -249,4 +260,19 @@ IMAGES = {
     "robustness_rank": 150,
     "robustness_detection": 200,
     "robustness_smoothing": 60,
+}
+# What a reader should know of a section beside its numbers.
+NOTES = {
+    "transfer_table3": (
+        "HybridIR has its authors' weight of the interaction: their code adds it to the sum of the loss over VR's 20 "
+        "copies. In the authors' code on ResNets, the gradient in each block's input is also divided by its standard "
+        "deviation, so that in SGM+IR and HybridIR the interaction weighs 26 to 28 times the loss. "
+        "`normalise = true` of `sgm` does so; the rows of ResNets here follow the paper's equation without it. "
+        "[transfer_hybrid](#transfer_hybrid) compares the forms of HybridIR."
+    ),
+    "transfer_hybrid": (
+        "VR smooths the loss, by its mean over noisy copies, but not the interaction, which is computed at the image "
+        'without noise: its gradient keeps the rough part that VR removes. With `smooths = "objective"`, both are '
+        "computed at the same noisy copies."
+    ),
 }
