@@ -21,11 +21,12 @@ from bench_core import load_suite, run
 from bench_core.progress import for_stream
 
 HERE = Path(__file__).parent
-# The numbers of images of the page, for intervals narrower than those of the suites' own numbers.
+# The numbers of images of the page.
 IMAGES = {
-    "transfer_catalogue": 60,
-    "transfer_ensembles": 100,
-    "transfer_targeted": 150,
+    "transfer_catalogue": 40,
+    "transfer_attention": 50,
+    "transfer_ensembles": 50,
+    "transfer_targeted": 100,
 }
 BRIDGE = "TransferAttack"  # a section that is written by hand
 HEAD = """# The catalogue of transfer attacks
