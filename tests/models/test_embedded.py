@@ -29,7 +29,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_every_training_has_a_network() -> None:
-    assert set(NAMES) == set(train.TRAININGS) - {"ConvNeXt"}  # which can be trained, and is not included
+    assert set(NAMES) == set(train.TRAININGS)
     kinds = [recipe.card(name)["training"]["kind"] for name in NAMES]
     assert kinds.count("adversarial") >= 2
     assert kinds.count("noise") == 1
