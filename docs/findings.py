@@ -24,6 +24,7 @@ FINDINGS: dict[str, list[Finding]] = {
         Finding("SGM transfers better than PGD", 1, differences("main", ["SGM"])),
         Finding("SGM+IR transfers better than SGM", 1, differences("added", ["SGM+IR"])),
         Finding("every other attack transfers worse than HybridIR", -1, differences("hybrid")),
+        Finding("VR transfers worse than HybridIR", -1, differences("hybrid", ["VR"])),
     ],
     "transfer_hybrid": [
         Finding("HybridIR transfers better than VR alone", 1, differences("from_vr", ["HybridIR"])),
@@ -31,6 +32,7 @@ FINDINGS: dict[str, list[Finding]] = {
             Finding(f"{name} transfers better than MI+VR+SGM without IR", 1, differences("main", [name]))
             for name in ("HybridIR", "HybridIR mean", "HybridIR same noise", "same noise, mean")
         ),
+        Finding("MI+VR+SGM without IR transfers better than VR", 1, differences("from_vr", ["MI+VR+SGM"])),
     ],
     "transfer_table4": [
         Finding("SGM has less interaction than PGD", -1, differences("by_source", ["SGM"])),
@@ -263,14 +265,16 @@ IMAGES = {
 NOTES = {
     "transfer_table3": (
         "HybridIR has its authors' weight of the interaction: their code adds it to the sum of the loss over VR's 20 "
-        "copies. In the authors' code on ResNets, the gradient in each block's input is also divided by its standard "
-        "deviation, so that in SGM+IR and HybridIR the interaction weighs 26 to 28 times the loss. "
-        "`normalise = true` of `sgm` does so; the rows of ResNets here follow the paper's equation without it. "
-        "[transfer_hybrid](#transfer_hybrid) compares the forms of HybridIR."
+        "copies. With it, HybridIR is not above VR here either. [transfer_hybrid](#transfer_hybrid) shows why: its "
+        "other parts without IR, MI+VR+SGM, are not above VR, and at this weight IR changes little. In the authors' code on "
+        "ResNets, the gradient in each block's input is also divided by its standard deviation, so that in SGM+IR and "
+        "HybridIR the interaction weighs 26 to 28 times the loss. `normalise = true` of `sgm` does so; the rows of "
+        "ResNets here follow the paper's equation without it."
     ),
     "transfer_hybrid": (
         "VR smooths the loss, by its mean over noisy copies, but not the interaction, which is computed at the image "
-        'without noise: its gradient keeps the rough part that VR removes. With `smooths = "objective"`, both are '
-        "computed at the same noisy copies."
+        "without noise: its gradient keeps the rough part that VR removes. At the authors' weight, the interaction is "
+        "small beside the sum of the losses. With the mean, it weighs 20 times more, and its rough gradient costs "
+        'success. Computed at the same noisy copies (`smooths = "objective"`), the same weight costs much less.'
     ),
 }
