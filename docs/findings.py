@@ -264,12 +264,12 @@ IMAGES = {
 # What a reader should know of a section beside its numbers.
 NOTES = {
     "transfer_table3": (
-        "HybridIR has its authors' weight of the interaction: their code adds it to the sum of the loss over VR's 20 "
-        "copies. With it, HybridIR is not above VR here either. [transfer_hybrid](#transfer_hybrid) shows why: its "
-        "other parts without IR, MI+VR+SGM, are not above VR, and at this weight IR changes little. In the authors' code on "
-        "ResNets, the gradient in each block's input is also divided by its standard deviation, so that in SGM+IR and "
-        "HybridIR the interaction weighs 26 to 28 times the loss. `normalise = true` of `sgm` does so; the rows of "
-        "ResNets here follow the paper's equation without it."
+        "HybridIR has its authors' weight of the interaction: their code adds it to the sum of the loss over VR's "
+        "20 copies. With it, HybridIR is not above VR here either. [transfer_hybrid](#transfer_hybrid) shows why: "
+        "its other parts without IR, MI+VR+SGM, are not above VR, and at this weight IR changes little. In the "
+        "authors' code on ResNets, the gradient in each block's input is also divided by its standard deviation, "
+        "so that in SGM+IR and HybridIR the interaction weighs 26 to 28 times the loss. `normalise = true` of "
+        "`sgm` does so; the rows of ResNets here follow the paper's equation without it."
     ),
     "transfer_hybrid": (
         "VR smooths the loss, by its mean over noisy copies, but not the interaction, which is computed at the image "

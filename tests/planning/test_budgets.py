@@ -175,4 +175,3 @@ def test_an_attack_on_features_refuses_an_ensemble_when_it_is_planned(installed:
     (tmp_path / "equal.toml").write_text(kept)
     uses = resolved(str(tmp_path / "equal.toml"), installed).attacks
     assert set(uses) == {("FIA", "ResNet-S", "equal")}
-
