@@ -23,7 +23,7 @@ from bench_core.progress import for_stream
 HERE = Path(__file__).parent
 # The numbers of images of the page.
 IMAGES = {
-    "transfer_catalogue": 40,
+    "transfer_catalogue": 60,
     "transfer_attention": 50,
     "transfer_ensembles": 50,
     "transfer_targeted": 100,
@@ -44,7 +44,8 @@ attack that computes more. With the budget `usual`, each attack takes 10 steps o
 the budget `equal`, each attack has the same number of forward and backward passes and takes as many steps as these
 allow, all together as long as eps. Success is that of the last step, over black-box targets, and N is the number of
 images. Differences are paired by image and have 95% intervals, which are not corrected for multiple comparisons. An
-attack ties with the first of its rank if the interval of their difference contains zero.
+attack ties with the first of its rank if the interval of their difference contains zero. Means include the networks
+that were trained to resist attacks (`-adv`, `-noise`). Targeted attacks have 300 steps of 2/255, as in their papers.
 
 IR and its compositions are also compared in [results.md](results.md), with the loss and the budgets of their paper.
 """
