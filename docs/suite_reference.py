@@ -20,11 +20,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bench_core.suite.annotations import is_table, type_name
+from bench_core.suite.budget import BudgetEntry
 from bench_core.suite.decide import DecideEntry
 from bench_core.suite.load import SET_BY_LOADING
 from bench_core.suite.model import (
     AttackEntry,
-    BudgetEntry,
     ComputeEntry,
     DataEntry,
     ImagesEntry,
@@ -32,7 +32,14 @@ from bench_core.suite.model import (
     ModelEntry,
     Suite,
 )
-from bench_core.suite.outputs import CorrelationEntry, GateEntry, ReferenceEntry, TableEntry, WorstCaseEntry
+from bench_core.suite.outputs import (
+    CorrelationEntry,
+    CurveEntry,
+    GateEntry,
+    ReferenceEntry,
+    TableEntry,
+    WorstCaseEntry,
+)
 from bench_core.suite.plot_entries import BasePlotEntry, PlotEntry
 
 Table = type[BaseModel]
@@ -72,6 +79,7 @@ TABLES: dict[Table, str] = {
     ComputeEntry: "[compute]",
     WorstCaseEntry: "[worst_case.LABEL]",
     CorrelationEntry: "[correlations.LABEL]",
+    CurveEntry: "[security_curves.LABEL]",
     TableEntry: "[[tables]]",
     ReferenceEntry: "[tables.reference]",
     GateEntry: "[gate]",
@@ -99,6 +107,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "sources": '["VGG", ["ResNet-S", "DenseNet-S"]]',
         "targets": '["VGG", "SENet"]',
         "worst_case": '{ "any attack" = { value = "transfer.success" } }',
+        "security_curves": '{ curve = { value = "transfer.success" } }',
         "correlations": '{ together = { x = "interaction.mean", y = "utility.utility" } }',
         "tables": '[{ name = "main", rows = ["source"], columns = ["target"], value = "transfer.success" }]',
         "plots": '[{ name = "matrix", kind = "heatmap", value = "transfer.success" }]',
@@ -111,6 +120,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "step_size": '"2/255"',
         "steps": "20",
         "passes": "420",
+        "sweep": '{ eps = ["2/255", "4/255", "8/255"] }',
         "sources": '["VGG", "ResNet-S+DenseNet-S"]',
         "attacks": '["PGD"]',
     },
@@ -137,6 +147,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     },
     ComputeEntry: {"micro_batch": "50"},
     WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
+    CurveEntry: {"value": '"robust.accuracy"', "take": '"min"'},
     CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
     TableEntry: {
         "name": '"main"',

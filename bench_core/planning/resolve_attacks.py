@@ -118,6 +118,7 @@ def used(attack: Attack, spec: AttackSpec, budget: Budget, source: Source) -> At
         deviations=deviations,
         checks_source=getattr(attack, "asks_source", has_checks),
         donors=getattr(attack, "donors", 0),
+        donors_of_other_classes=getattr(attack, "donors_of_other_classes", False),
     )
 
 

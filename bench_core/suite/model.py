@@ -7,50 +7,18 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import in_grey_levels
-from ..types import LossName, Norm
+from ..reserved import SCORE_COLUMNS
+from ..types import LossName
+from .budget import BudgetEntry
 from .decide import DecideEntry
 from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, GateEntry, Only, TableEntry, WorstCaseEntry
+from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
 CATEGORY = "category"  # of the scores of attacks that have one
 ENSEMBLE_MARK = "+"
-
-
-class BudgetEntry(Strict):
-    """`[budgets.LABEL]`: a threat model, the same for every attack.
-
-    Attributes:
-        norm: The norm of the ball that the perturbation must stay in.
-        eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
-            for `l2`.
-        step_size: The length of one step, in the same units.
-        steps: The number of steps.
-        passes: The most forwards and backwards together for one image, through all networks of the source. An attack
-            gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
-            proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
-        sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
-            default.
-        attacks: The attacks that the budget is used for. All by default.
-    """
-
-    norm: Norm
-    eps: Annotated[Number, Ge(0)]
-    step_size: Annotated[Number, Ge(0)]
-    steps: Annotated[int, Gt(0)]
-    passes: Annotated[int, Gt(0)] | None = None
-    sources: list[Label] | None = None
-    attacks: list[Label] | None = None
-
-    @model_validator(mode="after")
-    def in_image_range(self) -> BudgetEntry:
-        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
-            if self.norm == "linf" and value > 1:
-                raise ValueError(in_grey_levels(name, value))
-        return self
 
 
 class Open(BaseModel):
@@ -96,6 +64,9 @@ class AttackEntry(Open):
                 raise ValueError(
                     f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
                 )
+            if option in SCORE_COLUMNS:
+                hint = "(try an attack for each value)"
+                raise ValueError(f'found "{option}" in the sweep, but scores have a column of that name {hint}')
         return self
 
     @property
@@ -215,6 +186,7 @@ class Suite(Strict):
         targets: The labels of the networks that metrics evaluate on the adversarial images.
         worst_case: Additional rows with the worst value over attacks, by label.
         correlations: Correlations of two scores, by label.
+        security_curves: Summaries of a score's curve against eps, by label.
         tables: The tables that a run prints. The first is the main table.
         plots: The plots that `--plots` draws.
         gate: The scores that `bench compare` tests, by METRIC.SCORE ([ci.md](ci.md)). By default those of tables with
@@ -245,6 +217,7 @@ class Suite(Strict):
     targets: list[Label] = Field(default_factory=list)
     worst_case: dict[Label, WorstCaseEntry] = Field(default_factory=dict)
     correlations: dict[Label, CorrelationEntry] = Field(default_factory=dict)
+    security_curves: dict[Label, CurveEntry] = Field(default_factory=dict)
     tables: list[TableEntry] = Field(default_factory=list)
     plots: list[PlotEntry] = Field(default_factory=list)
     gate: dict[Label, GateEntry] = Field(default_factory=dict)
@@ -279,6 +252,11 @@ class Suite(Strict):
     def attack_labels(self) -> list[str]:
         """The labels of scores that follow from the attack: `category`, and the options that attacks sweep."""
         return list(dict.fromkeys(name for attack in self.attacks.values() for name in attack.labels))
+
+    @property
+    def swept_by_budgets(self) -> list[str]:
+        """The keys that budgets sweep, which are labels of their scores."""
+        return list(dict.fromkeys(key for budget in self.budgets.values() for key in budget.sweep))
 
 
 def members(source: str | list[str]) -> list[str]:

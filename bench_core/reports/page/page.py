@@ -16,7 +16,8 @@ from ...runs.folder import run_folder
 from ...runs.load import load_result
 from ...runs.record import RunRecord, read_record
 from ...scores.warnings import flags
-from ...suite.model import BudgetEntry, source_label
+from ...suite.budget import BudgetEntry
+from ...suite.model import source_label
 from ...tables.decision import Decisions
 from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
 from ...tables.sheet import sheet_of

@@ -31,4 +31,4 @@ class LastTransfer:
         yield proportion("success", rows["fooled"].astype(bool))
 
 
-METRICS = {"transfer_last": LastTransfer}
+METRIC = LastTransfer
