@@ -159,6 +159,7 @@ class Attack(Protocol):
     | `cost: Cost` | its passes, for the plan and the leaderboard | one of each per step, marked as assumed |
     | `check(shape) -> Rejection or str or None` | why images of shape (c, h, w) cannot be attacked | None |
     | `check_source(model) -> Rejection or str or None` | why a source network cannot be attacked | None |
+    | `check_members(count) -> Rejection or str or None` | why so many networks cannot be attacked | None |
     | `check_classes(count) -> Rejection or str or None` | why a network of so many classes cannot be attacked | None |
     | `cost_for(networks) -> Cost` | the same for an ensemble of so many networks, in passes of all of them | `cost` |
     | `donors: int` | the number of clean images that it gets as the argument `donors: Examples` | 0 |

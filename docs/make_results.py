@@ -23,7 +23,7 @@ from bench_core.progress import for_stream
 from bench_core.tables.formats import render
 from bench_core.tables.sheet import Style
 from evidence import Evidence, Finding
-from findings import FINDINGS, IMAGES, SHOWN
+from findings import FINDINGS, IMAGES, NOTES, SHOWN
 
 HERE = Path(__file__).parent
 
@@ -82,6 +82,7 @@ def section(result: Result, pictures: Path) -> str:
     suite = result.suite
     lines = [f"## {suite.name}", "", f"{suite.title}. {question(Path(suite.file))}", ""]
     lines += [f"- {finding.claim}: {verdict(finding, finding.read(result))}" for finding in FINDINGS[suite.name]]
+    lines += ["", NOTES[suite.name]] if suite.name in NOTES else []
     lines.append("")
     tables = {table.name: table for table in result.tables}
     lines += [

@@ -20,12 +20,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bench_core.suite.annotations import is_table, type_name
+from bench_core.suite.budget import BudgetEntry
 from bench_core.suite.decide import DecideEntry
 from bench_core.suite.exchange import GivenEntry, KeepEntry
 from bench_core.suite.load import SET_BY_LOADING
 from bench_core.suite.model import (
     AttackEntry,
-    BudgetEntry,
     ComputeEntry,
     DataEntry,
     ImagesEntry,
@@ -124,6 +124,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "eps": '"16/255"',
         "step_size": '"2/255"',
         "steps": "20",
+        "passes": "420",
         "sweep": '{ eps = ["2/255", "4/255", "8/255"] }',
         "sources": '["VGG", "ResNet-S+DenseNet-S"]',
         "attacks": '["PGD"]',
@@ -131,6 +132,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     AttackEntry: {
         "recipe": '"ir"',
         "parts": '["mi", "ir"]',
+        "category": '"views"',
         "by_source": '{ "ResNet-S" = { strength = 1.0 } }',
         "sweep": '{ strength = [0, "1/2", 1, 2] }',
     },

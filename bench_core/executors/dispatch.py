@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
-from ..planning.jobs import AttackJob, Job, PlannedJob, SourceCheck, merge
+from ..planning.jobs import AttackJob, PlannedJob, SourceCheck
 from ..planning.plan import CellRows
 from ..progress import Progress
 from ..registry import Registry
-from ..reserved import KEPT, RECORD
+from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 from .claims import Claims
+from .pending import Pending, RoundCounter
 from .shares import StageShares
 from .tasks import TaskQueue
 
@@ -55,14 +54,14 @@ class Dispatcher:
         returns true, no further round is computed. Failed jobs are retried after all rounds.
 
         A failed metric or target voids its own cells only, although all cells of a job are computed in one pass: a
-        failed job is retried without its metrics and, if that succeeds, in parts (see `_Pending.parts`).
+        failed job is retried without its metrics and, if that succeeds, in parts (see `Pending.parts`).
 
         Raises:
             Interrupted: On Ctrl-C.
             Incomplete: If a result cannot be stored, or at the first void cell with `strict`.
             UsageError: If a worker found a mistake of the user's.
         """
-        pending = _Pending(jobs, self.store)
+        pending = Pending(jobs, self.store)
         self.check_sources([pending.jobs[address][0] for address in pending.missing])
         failed = self._attempt(stage, pending.missing, pending, on_round)
         reasons = reasons_of(failed, pending.missing)
@@ -114,7 +113,7 @@ class Dispatcher:
         self,
         stage: str,
         wanted: Mapping[str, Collection[str]],
-        pending: _Pending,
+        pending: Pending,
         on_round: OnRound | None = None,
     ) -> dict[str, Outcome]:
         """Compute the wanted cells of each address; return the outcomes of those that failed.
@@ -122,7 +121,7 @@ class Dispatcher:
         If `on_round` stops the stage, these are the failed jobs of the complete rounds.
         """
         failed: dict[str, Outcome] = {}
-        rounds = _Rounds({address: jobs[0].round for address, jobs in pending.jobs.items()}, wanted)
+        rounds = RoundCounter({address: jobs[0].round for address, jobs in pending.jobs.items()}, wanted)
 
         def stopped() -> bool:
             """Report rounds that are newly complete. Return whether to stop."""
@@ -180,7 +179,7 @@ class Dispatcher:
     def _is_stored(self, task: Task) -> bool:
         return self.store.cells(task.address).issuperset(task.wanted)
 
-    def _keep(self, outcome: Outcome, pending: _Pending) -> bool:
+    def _keep(self, outcome: Outcome, pending: Pending) -> bool:
         """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""
         if outcome.usage:
             raise UsageError(Fault("", "", outcome.reason or "unknown"))
@@ -193,7 +192,7 @@ class Dispatcher:
         pending.read(outcome.address)
         return True
 
-    def _notify(self, pending: _Pending, address: str, reason: str | None = None) -> None:
+    def _notify(self, pending: Pending, address: str, reason: str | None = None) -> None:
         for job in pending.jobs[address]:
             self.registry.manager.hook.bench_cell_done(job=job, rows=pending.rows[address], reason=reason)
 
@@ -218,86 +217,3 @@ def reason_of(outcome: Outcome) -> str:
 def reasons_of(failed: Mapping[str, Outcome], wanted: Mapping[str, Collection[str]]) -> Reasons:
     """Return the reason of every cell that was wanted of a failed job."""
     return {(address, cell): reason_of(outcome) for address, outcome in failed.items() for cell in wanted[address]}
-
-
-class _Rounds:
-    """Counts the jobs that are left of each round.
-
-    Args:
-        number: The number of each job's round, by its address; of all jobs.
-        missing: The addresses of the jobs that are not stored.
-
-    Attributes:
-        complete: The number of rounds that are complete, like all before them.
-    """
-
-    def __init__(self, number: Mapping[str, int], missing: Collection[str]) -> None:
-        self.number = number
-        self.left = Counter(number[address] for address in missing)
-        self.count = 1 + max(number.values(), default=-1)
-        self.complete = 0
-
-    def finish(self, address: str) -> None:
-        """Count a job as finished or failed."""
-        self.left[self.number[address]] -= 1
-
-    def has_completed(self, address: str) -> bool:
-        """Return whether the round of a job is complete, like all before it."""
-        return self.number[address] < self.complete
-
-    def newly_complete(self) -> bool:
-        """Count the rounds that are complete, like all before them. Return whether there are more than before."""
-        before = self.complete
-        while self.complete < self.count and not self.left[self.complete]:
-            self.complete += 1
-        return self.complete > before
-
-
-class _Pending:
-    """The jobs of a stage by address, their rows so far, and their cells that were missing at the start."""
-
-    def __init__(self, jobs: Sequence[PlannedJob], store: Store) -> None:
-        self.jobs: dict[str, list[PlannedJob]] = defaultdict(list)
-        for job in jobs:
-            self.jobs[job.address].append(job)
-        self.store = store
-        self.rows: CellRows = {}
-        for address in self.jobs:
-            self.read(address)
-        missing = {
-            address: tuple(sorted({cell.key for job in planned for cell in job.cells} - set(self.rows[address])))
-            for address, planned in self.jobs.items()
-        }
-        self.missing = {address: cells for address, cells in missing.items() if cells}
-
-    def read(self, address: str) -> None:
-        """Read the rows of a job's cells from the store. Of kept images, which are large, only their keys are noted."""
-        metrics = {cell.key: cell.metric for job in self.jobs[address] for cell in job.cells}
-        images = {key for key, metric in metrics.items() if metric == KEPT}
-        self.rows[address] = self.store.get(address, metrics.keys() - images)
-        if images:
-            self.rows[address] |= {key: {} for key in images & self.store.cells(address)}
-
-    def merged(self, address: str) -> Job:
-        return merge([planned.job for planned in self.jobs[address]])
-
-    def parts(self, address: str, wanted: Collection[str], failed: Outcome) -> list[tuple[str, ...]]:
-        """Return the parts in which to try failed cells again; none if they cannot be divided.
-
-        If a target is known to have failed, its cells are one part, and those of all other targets are the other. Else
-        each metric is a part, with all its targets. The targets of a single metric are parts if the worker died,
-        because a target may have crashed it.
-        """
-        cells = {cell.key: cell for job in self.jobs[address] for cell in job.cells if cell.key in wanted}
-        cells.pop(RECORD, None)
-        by_target, by_metric, of_failed = (defaultdict[Any, dict[str, None]](dict) for _ in range(3))
-        for key, cell in cells.items():
-            by_target[cell.target][key] = by_metric[cell.metric][key] = None
-            of_failed[cell.target is not None and cell.target == failed.network][key] = None
-        if failed.network is not None and len(of_failed) == 2:
-            found = of_failed
-        elif failed.died and len(by_metric) == 1:
-            found = by_target
-        else:
-            found = by_metric
-        return [tuple(keys) for keys in found.values()] if len(found) > 1 else []

@@ -17,6 +17,7 @@ from ..result import Result
 from ..runs.folder import safe_name
 from ..suite.exchange import KeepEntry
 from ..suite.model import Suite, members, source_label
+from ..suite.outputs import NO_OUTPUTS
 from ..types import Metric
 
 LAST: Literal["last"] = "last"
@@ -81,8 +82,8 @@ def narrowed(suite: Suite, request: Request) -> Suite:
     chosen = [source for label, source in sources.items() if label in (request.sources or sources)]
     used = {member for source in chosen for member in members(source)}
     nothing: dict[str, Any] = {
-        "metrics": {}, "worst_case": {}, "correlations": {}, "tables": [], "plots": [], "gate": {}, "targets": [],
-        "decide": None, "given": {}, "images": suite.images.model_copy(update={"models": "sources"}),
+        **NO_OUTPUTS, "metrics": {}, "targets": [], "given": {},
+        "images": suite.images.model_copy(update={"models": "sources"}),
         "models": {label: suite.models[label] for label in _with_parts(suite, used)},
     }  # fmt: skip
     return suite.model_copy(update={**nothing, "attacks": attacks, "sources": chosen})

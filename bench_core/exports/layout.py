@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..clouds import is_cloud
 from ..errors import Fault, UsageError
 from ..given.places import image_digest
+from ..planning.budgets import whole_budget
 from ..planning.jobs import Batch
 from ..planning.resolve import ResolvedSuite
 from ..planning.selection import Selection
@@ -100,7 +101,7 @@ class Layout:
 
     def _images(self, group: Group, parts: Iterable[Pictures]) -> Iterator[tuple[int, NDArray[Any], int | None]]:
         """Yield position, pixels and target class of each image of a group: uint8 levels, or float32 for npz."""
-        budget = self.resolved.budget(group.budget)
+        budget = whole_budget(self.resolved.suite, group.budget)
         for part in parts:
             images = part.rows["levels"] if "levels" in part.rows else part.rows["images"]
             if images.dtype != np.uint8 and not self.request.npz:
@@ -122,7 +123,7 @@ class Layout:
         return levels
 
     def _list(self, group: Group, index: int, image: NDArray[Any], target: int | None, row: int) -> None:
-        name, budget = self.names[index], self.resolved.budget(group.budget)
+        name, budget = self.names[index], whole_budget(self.resolved.suite, group.budget)
         folder, _, step = group.folder.rpartition("/")
         file = (f"{step}.npz", folder, row) if self.request.npz else (f"{name}.png", group.folder, "")
         self.rows.append((

@@ -44,8 +44,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
         "attacks": [
             {
                 "source": source, "attack": attack, "budget": budget, "options": use.spec.options,
-                "forwards_per_image": use.passes(resolved.suite.budgets[budget].steps)[0],
-                "backwards_per_image": use.passes(resolved.suite.budgets[budget].steps)[1],
+                "steps": use.budget.steps, "forwards_per_image": use.passes[0], "backwards_per_image": use.passes[1],
                 "global_seed": use.global_seed, "deviations": use.deviations,
             }
             for (attack, source, budget), use in resolved.attacks.items()
@@ -101,8 +100,7 @@ def unplanned(plan: Plan) -> list[Group]:
     resolved = plan.resolved
     groups: list[Group] = []
     for (attack, source, budget), use in resolved.attacks.items():
-        steps = resolved.suite.budgets[budget].steps
-        per_image = dict(zip(PASSES, (*use.passes(steps), evaluations(resolved, steps)), strict=True))
+        per_image = dict(zip(PASSES, (*use.passes, evaluations(resolved, use.budget.steps)), strict=True))
         total = {name: count * resolved.count for name, count in per_image.items()}
         to_do = {"forwards_to_do": total["forwards"] + total["evaluations"], "backwards_to_do": total["backwards"]}
         group = {"source": source, "attack": attack, "budget": budget, "images": resolved.count}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..reserved import KEPT, RECORD
+from .budgets import whole_budget
 from .jobs import AttackJob, Batch, Cell, CleanJob, GivenJob, Observation, PlannedJob, observation
 from .resolve import ResolvedSuite
 from .selection import Selection
@@ -163,10 +164,10 @@ def _attack_jobs(
     use: AttackUse,
     observed: _Observed,
 ) -> Iterator[PlannedJob]:
-    suite, budget = resolved.suite, resolved.budget(labels["budget"])
+    suite, budget = resolved.suite, use.budget
     targets = [item.target for item in observed.observations if item.target]
     models = {name: resolved.models[name] for name in (*source, *targets)}
-    forwards, backwards = use.passes(budget.steps)
+    forwards, backwards = use.passes
     metrics = evaluations(resolved, budget.steps)
     assert resolved.images is not None
     spec = use.spec_on(resolved.images) if parts else use.spec
@@ -189,7 +190,7 @@ def _given_jobs(resolved: ResolvedSuite, parts: Sequence[Batch], use: GivenUse) 
         targets = use.targets(part.indices) if suite.targeted else ()
         job = GivenJob(
             replace(part, targets=targets) if targets else part, models, observed.observations, suite.seed,
-            resolved.environment, resolved.host, resolved.budget(use.budget), use.spec(part.indices),
+            resolved.environment, resolved.host, whole_budget(suite, use.budget), use.spec(part.indices),
         )  # fmt: skip
         yield PlannedJob(job, observed.cells, use.labels, evaluations=forwards * len(part), round=number)
 

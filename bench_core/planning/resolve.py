@@ -12,20 +12,20 @@ from functools import cached_property
 
 from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
-from ..registry import Offer, Registry
+from ..registry import Registry
 from ..suite.decide import decided_table
-from ..suite.model import AttackEntry, Suite, members, source_label
+from ..suite.model import Suite
 from ..suite.validate import output_faults
-from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
+from ..types import Images, Metric, Precision, Rejection, WeightsFile
+from .budgets import whole_budget
 from .data_faults import data_faults, donor_faults
 from .host_digest import host_digest
-from .lookup import find_with_options, planned_options
+from .lookup import find_with_options
+from .resolve_attacks import AttackKey, AttackResolver
 from .resolve_given import resolve_given
 from .resolve_models import ModelResolver, missing_weights
-from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
+from .specs import DatasetSpec, Environment, MetricSpec, ModelSpec
 from .uses import NEEDS, AttackUse, GivenUse, MetricUse
-
-AttackKey = tuple[str, str, str]  # attack, source, budget
 
 
 def environment(device: str, precision: Precision, threads: int) -> Environment:
@@ -104,14 +104,6 @@ class ResolvedSuite:
         wanted = self.suite.images.count
         return wanted if self.limit is None else min(self.limit, wanted)
 
-    def budget(self, label: str) -> Budget:
-        return budget_of(self.suite, label)
-
-
-def budget_of(suite: Suite, label: str) -> Budget:
-    entry = suite.budgets[label]
-    return Budget(entry.norm, entry.eps, entry.step_size, entry.steps, suite.random_start, suite.loss, suite.targeted)
-
 
 def resolve(
     suite: Suite,
@@ -144,13 +136,16 @@ def resolve(
     models = ModelResolver(suite, registry)
     models.resolve_all()
     resolved.models, resolved.weights = models.models, models.weights
-    faults = [*_resolve_metrics(resolved), *models.faults, *_resolve_attacks(resolved)]
+    attacks = AttackResolver(suite, registry, models.models)
+    attacks.resolve_all()
+    resolved.attacks = attacks.uses
+    faults = [*_resolve_metrics(resolved), *models.faults, *attacks.faults]
     faults += output_faults(suite, resolved.metrics_by_label)
     faults += [*_only_faults(resolved), *_decide_faults(resolved)]
     faults += _open_data(resolved) if with_images else []
     stop_at_faults(faults)
     if resolved.images is not None:
-        budgets = {label: budget_of(suite, label) for label in suite.budgets}
+        budgets = {label: whole_budget(suite, label) for label in suite.budgets}
         resolved.given = resolve_given(suite, budgets, resolved.images)
     return resolved
 
@@ -207,73 +202,6 @@ def _on_data(use: MetricUse, images: Images) -> MetricUse:
     if "data_mean" not in use.needs:
         return use
     return replace(use, spec=replace(use.spec, data_mean=data_mean_digest(images)))
-
-
-def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
-    suite, faults = resolved.suite, list[Fault]()
-    for label, entry in suite.attacks.items():
-        key = f"attacks.{label}"
-        try:
-            offer = _find_attack(entry, resolved.registry, suite.file, key)
-        except UsageError as error:
-            faults += error.faults
-            continue
-        for source, budget in combinations(suite, label):
-            given = entry.options | entry.by_source.get(source, {})
-            options, option_faults = planned_options(offer, given, suite.file, key)
-            faults += option_faults
-            if option_faults:
-                continue
-            try:
-                attack = offer.build(budget_of(suite, budget), **options)
-            except ValueError as error:
-                rejection = Rejection.of(str(error)) or Rejection("", "rejects its options without a reason")
-                faults.append(Fault(suite.file, f"{key}.{rejection.option}".rstrip("."), rejection.message))
-                continue
-            spec = AttackSpec(_names(entry), entry.parts is not None, options, offer.code)
-            resolved.attacks[label, source, budget] = AttackUse(
-                spec,
-                cost_of(attack, len(_members(suite, source))),
-                getattr(attack, "check", None),
-                getattr(attack, "global_seed", False),
-                sum(resolved.models[name].networks for name in _members(suite, source) if name in resolved.models) or 1,
-                cost_assumed=not hasattr(attack, "cost") or "cost" in getattr(attack, "deviations", {}),
-                deviations=dict(getattr(attack, "deviations", {})),
-                checks_source=getattr(
-                    attack, "asks_source", hasattr(attack, "check_source") or hasattr(attack, "check_classes")
-                ),
-                donors=getattr(attack, "donors", 0),
-                donors_of_other_classes=getattr(attack, "donors_of_other_classes", False),
-            )
-    return list(dict.fromkeys(faults))
-
-
-def cost_of(attack: Attack, networks: int) -> Cost:
-    """Return the cost that an attack declares for a source of so many networks, in passes of all of them."""
-    cost: Cost = attack.cost_for(networks) if hasattr(attack, "cost_for") else getattr(attack, "cost", Cost())
-    return cost
-
-
-def _members(suite: Suite, label: str) -> Sequence[str]:
-    return next((members(source) for source in suite.sources if source_label(source) == label), ())
-
-
-def _names(entry: AttackEntry) -> tuple[str, ...]:
-    return (entry.recipe,) if entry.recipe is not None else tuple(entry.parts or ())
-
-
-def _find_attack(entry: AttackEntry, registry: Registry, file: str, key: str) -> Offer:
-    if entry.recipe is not None:
-        return registry.find("attacks", entry.recipe, file, f"{key}.recipe")
-    return registry.compose(_names(entry), file, f"{key}.parts")
-
-
-def combinations(suite: Suite, attack: str) -> Iterator[tuple[str, str]]:
-    """Yield the sources and budgets under which an attack runs."""
-    for source in map(source_label, suite.sources):
-        for budget, entry in suite.budgets.items():
-            if source in (entry.sources or [source]) and attack in (entry.attacks or [attack]):
-                yield source, budget
 
 
 def _open_data(resolved: ResolvedSuite) -> list[Fault]:

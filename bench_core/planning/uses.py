@@ -9,7 +9,7 @@ from typing import Any
 from ..donors import donors_digest
 from ..errors import Fault, UsageError
 from ..given.find import GivenImages
-from ..types import Cost, Images
+from ..types import Budget, Cost, Images
 from .specs import AttackSpec, GivenSpec, MetricSpec
 
 NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
@@ -55,6 +55,7 @@ class AttackUse:
     """An attack on one source within one budget.
 
     Attributes:
+        budget: The suite's budget, with as many steps as its limit of passes allows.
         check: The attack's own check of an image shape, or None.
         global_seed: Whether it draws from the global generators, which the host seeds for each batch.
         networks: The number of networks of the source, each of which an image passes in one pass of `cost`.
@@ -66,6 +67,7 @@ class AttackUse:
     """
 
     spec: AttackSpec
+    budget: Budget
     cost: Cost
     check: Any
     global_seed: bool = False
@@ -80,9 +82,10 @@ class AttackUse:
         """Return how a worker builds the attack, with the digest of the donors if it declares any."""
         return replace(self.spec, donors=donors_digest(images, self.donors)) if self.donors else self.spec
 
-    def passes(self, steps: int) -> tuple[float, float]:
-        """Return the forwards and backwards of one image in `steps` steps, through all networks of the source."""
-        forwards, backwards = self.cost.total(steps)
+    @property
+    def passes(self) -> tuple[float, float]:
+        """The forwards and backwards of one image, through all networks of the source."""
+        forwards, backwards = self.cost.total(self.budget.steps)
         return self.networks * forwards, self.networks * backwards
 
 

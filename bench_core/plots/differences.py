@@ -15,7 +15,7 @@ from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 
 
-def differences(scores: Scores, value: str, baseline: Mapping[str, Any], swept: Collection[str]) -> Scores:
+def differences(scores: Scores, value: str, baseline: Mapping[str, Any], of_attack: Collection[str]) -> Scores:
     """Subtract from each score that of the baseline, image by image.
 
     The baseline of a score has the labels `baseline` and otherwise the score's own labels. Scores that are a baseline
@@ -26,7 +26,7 @@ def differences(scores: Scores, value: str, baseline: Mapping[str, Any], swept: 
         scores: The scores of a run.
         value: The name of the scores, METRIC.SCORE.
         baseline: The labels of the baseline.
-        swept: The options that attacks sweep. They follow from the attack, so they may differ if the baseline names it.
+        of_attack: The labels that follow from the attack, so that they may differ if the baseline names it.
 
     Returns:
         A score for each difference, with its 95% bootstrap interval.
@@ -34,7 +34,7 @@ def differences(scores: Scores, value: str, baseline: Mapping[str, Any], swept: 
     Raises:
         ValueError: No score can be paired.
     """
-    free = {"relation", *baseline, *(swept if "attack" in baseline else ())}
+    free = {"relation", *baseline, *(of_attack if "attack" in baseline else ())}
     valid = scores.select(value).valid()
     baselines = {score.labels.without(free): score for score in valid if score.labels.matches(baseline)}
     named = ", ".join(f'{name} = "{one_line(str(label))}"' for name, label in baseline.items())

@@ -87,7 +87,7 @@ def draw(result: Result, plot: PlotEntry, registry: Registry | None = None, titl
     title = (plot.title or result.suite.title) if titled else ""
     scores = result.scores
     if isinstance(plot, HeatmapPlotEntry | CurvesPlotEntry) and plot.baseline:
-        scores = differences(scores, plot.value, plot.baseline, result.suite.swept)
+        scores = differences(scores, plot.value, plot.baseline, result.suite.attack_labels)
     match plot:
         case HeatmapPlotEntry():
             return draw_heatmap(scores, plot, title)
@@ -99,7 +99,7 @@ def draw(result: Result, plot: PlotEntry, registry: Registry | None = None, titl
             return draw_stacked(result.scores, plot, title)
         case ScatterPlotEntry():
             correlation = result.suite.correlations[plot.value]
-            return draw_scatter(result.scores, plot, correlation, {"attack", *result.suite.swept}, title)
+            return draw_scatter(result.scores, plot, correlation, {"attack", *result.suite.attack_labels}, title)
         case HistogramPlotEntry():
             return draw_histogram(result.rows, plot, title)
         case MapsPlotEntry():

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import Fault, UsageError
 from ..given.listing import find_list, read_list
@@ -17,7 +16,7 @@ from ..reserved import RECORD
 from ..suite.exchange import ELSEWHERE, GivenEntry
 from ..suite.load import command
 from ..suite.model import MetricEntry, Suite
-from ..suite.outputs import TableEntry
+from ..suite.outputs import NO_OUTPUTS, TableEntry
 from .folder import safe_name
 from .load import build_metrics
 
@@ -56,12 +55,11 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
         message = "no metric judges adversarial images without the network that was attacked (try one with transfer)"
         raise UsageError(Fault(suite.file, "metrics", message))
     metrics = {label: entry.model_copy(update={"only": []}) for label, entry in metrics.items()}
-    tables = [_without_attacks(table, suite.swept) for table in suite.tables if _known(table.value, metrics)]
+    tables = [_without_attacks(table, suite.attack_labels) for table in suite.tables if _known(table.value, metrics)]
     gate = {value: entry for value, entry in suite.gate.items() if _known(value, metrics)}
-    nothing: dict[str, Any] = {"attacks": {}, "worst_case": {}, "correlations": {}, "plots": [], "decide": None}
     kept = {"given": given, "metrics": metrics, "tables": tables, "gate": gate}
     budgets = {label: entry.model_copy(update={"attacks": None}) for label, entry in suite.budgets.items()}
-    return suite.model_copy(update={**nothing, **kept, "budgets": budgets})
+    return suite.model_copy(update={**NO_OUTPUTS, "attacks": {}, **kept, "budgets": budgets})
 
 
 def _entries(root: Path, origin: Origin) -> Iterator[tuple[str, GivenEntry]]:

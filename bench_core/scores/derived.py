@@ -23,7 +23,7 @@ Pair = tuple[LabelledScore, LabelledScore]
 
 def derive(scores: Scores, suite: Suite) -> list[LabelledScore]:
     """Return the derived scores that a suite asks for. Worst cases are not points of a correlation, but have curves."""
-    varying = {"attack", *suite.swept}
+    varying = {"attack", *suite.attack_labels}
     made: list[LabelledScore] = []
     for label, entry in suite.worst_case.items():
         made += worst_case(scores, label, entry, list(suite.attacks), varying)
@@ -49,7 +49,7 @@ def worst_case(
         label: The label of the derived attack.
         entry: The suite's entry.
         attacks: The suite's attacks, used where the entry names none.
-        varying: The labels in which the attacks differ: `attack`, and the swept options.
+        varying: The labels in which the attacks differ: `attack`, the category, and the swept options.
     """
     wanted = entry.attacks or attacks
     groups: dict[Labels, dict[str, LabelledScore]] = defaultdict(dict)

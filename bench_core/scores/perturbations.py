@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..reserved import RECORD
-from ..suite.model import BudgetEntry, Suite
+from ..suite.budget import BudgetEntry
+from ..suite.model import Suite
 from .pareto import AttackKey, attack_of, costs
 from .scored import LabelledScore, Scores
 

@@ -40,7 +40,7 @@ class RowSet:
 
 
 def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], bool]) -> Complete:
-    """Return a function that completes the labels of a job's cell: norm, relation, and what attacks and budgets sweep.
+    """Return a function that completes the labels of a job's cell: norm, relation, category, and what is swept.
 
     Args:
         suite: The suite that the jobs are of.
@@ -59,7 +59,7 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
             white = is_white_box(members[given.source], given.target)
             added["relation"] = Relation.WHITE_BOX if white else Relation.BLACK_BOX
         if given.attack in suite.attacks:
-            added |= suite.attacks[given.attack].swept
+            added |= suite.attacks[given.attack].labels
         return Labels.of({**given, **added})
 
     return complete

@@ -12,7 +12,7 @@ import numpy as np
 from ..planning.accuracy import cause_of_chance
 from ..reserved import EXAMINED, PREDICTED, RECORD
 from ..statistics import surely_positive
-from ..suite.model import BudgetEntry
+from ..suite.budget import BudgetEntry
 from .images import Unpairable, difference
 from .labels import Labels
 from .rows import Arrays, RowSet

@@ -2,84 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import in_grey_levels
 from ..reserved import SCORE_COLUMNS
-from ..types import LossName, Norm
+from ..types import LossName
+from .budget import BudgetEntry
 from .decide import DecideEntry
 from .exchange import GivenEntry, KeepEntry
-from .fields import Label, Number, Strict, number
+from .fields import Label, Number, Strict
 from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
 COMMON_DIMENSIONS = ("source", "attack", "budget", "norm", "target", "relation")  # of all scores
+CATEGORY = "category"  # of the scores of attacks that have one
 ENSEMBLE_MARK = "+"
-
-
-class BudgetEntry(Strict):
-    """`[budgets.LABEL]`: a threat model, the same for every attack.
-
-    Attributes:
-        norm: The norm of the ball that the perturbation must stay in.
-        eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
-            for `l2`. A list stands for a sweep of eps.
-        step_size: The length of one step, in the same units, or in terms of eps, such as `"eps/8"`.
-        steps: The number of steps.
-        sweep: Lists of values of `eps`, `step_size` or `steps`. It stands for one budget for each combination of
-            values, and each swept key becomes a label of the scores ([suites.md](suites.md#security-curves)).
-        sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
-            default.
-        attacks: The attacks that the budget is used for. All by default.
-    """
-
-    norm: Norm
-    eps: Annotated[Number, Ge(0)]
-    step_size: Annotated[Number, Ge(0)]
-    steps: Annotated[int, Gt(0)]
-    # in a loaded suite, one value for each key: each budget of a sweep is a budget of its own
-    sweep: dict[Literal["eps", "step_size", "steps"], Annotated[list[int | float | str], Field(min_length=1)]] = Field(
-        default_factory=dict
-    )
-    sources: list[Label] | None = None
-    attacks: list[Label] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def step_in_terms_of_eps(cls, entry: Any) -> Any:
-        if not isinstance(entry, dict) or "step_size" not in entry:
-            return entry
-        return {**entry, "step_size": in_terms_of_eps(entry["step_size"], entry.get("eps"))}
-
-    @model_validator(mode="after")
-    def swept_once(self) -> BudgetEntry:
-        for key, values in self.sweep.items():
-            eps = self.sweep.get("eps", [self.eps])[0]
-            if len(values) == 1 and number(in_terms_of_eps(values[0], eps)) != getattr(self, key):
-                raise ValueError(f"found {key} and also a sweep of it, expected one of the two")
-        return self
-
-    @property
-    def swept(self) -> dict[str, str]:
-        """The swept keys with their values as text: labels that distinguish the budgets of a sweep."""
-        return {key: str(values[0]) for key, values in self.sweep.items()}
-
-    @model_validator(mode="after")
-    def in_image_range(self) -> BudgetEntry:
-        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
-            if self.norm == "linf" and value > 1:
-                raise ValueError(in_grey_levels(name, value))
-        return self
-
-
-def in_terms_of_eps(value: Any, eps: Any) -> Any:
-    """Return a text with `eps` replaced by its value; anything else unchanged."""
-    return re.sub(r"\beps\b", f"({eps})", value) if isinstance(value, str) else value
 
 
 class Open(BaseModel):
@@ -98,6 +38,7 @@ class AttackEntry(Open):
     Attributes:
         recipe: The name of the recipe. An attack has either `recipe` or `parts`.
         parts: The names of recipes that are combined in one attack; it has the options of all of them.
+        category: A label of its scores, by which tables and plots can choose attacks.
         by_source: Options that differ for a source, by its label; that of an ensemble joins its members by `+`.
         sweep: Lists of values by option. It stands for one attack for each combination of values, and each swept option
             becomes a label of the scores.
@@ -105,6 +46,7 @@ class AttackEntry(Open):
 
     recipe: str | None = None
     parts: list[str] | None = None
+    category: Label | None = None
     by_source: dict[Label, dict[str, Any]] = Field(default_factory=dict)
     # in a loaded suite, one value for each option: each attack of a sweep is an attack of its own
     sweep: dict[Label, Annotated[list[int | float | str], Field(min_length=1)]] = Field(default_factory=dict)
@@ -119,7 +61,7 @@ class AttackEntry(Open):
     def swept_once(self) -> AttackEntry:
         given = {*super().options, *(option for options in self.by_source.values() for option in options)}
         for option in self.sweep:
-            if option in given or option in COMMON_DIMENSIONS:
+            if option in given or option in (*COMMON_DIMENSIONS, CATEGORY):
                 raise ValueError(
                     f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
                 )
@@ -132,6 +74,11 @@ class AttackEntry(Open):
     def swept(self) -> dict[str, str]:
         """The swept options with their values as text: labels that distinguish the attacks of a sweep."""
         return {option: str(values[0]) for option, values in self.sweep.items()}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What follows from the attack and is a label of its scores: its category and swept options."""
+        return {**({} if self.category is None else {CATEGORY: self.category}), **self.swept}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -307,9 +254,9 @@ class Suite(Strict):
         return {source_label(source): members(source) for source in self.sources}
 
     @property
-    def swept(self) -> list[str]:
-        """The options that attacks sweep, which are labels of their scores."""
-        return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
+    def attack_labels(self) -> list[str]:
+        """The labels of scores that follow from the attack: `category`, and the options that attacks sweep."""
+        return list(dict.fromkeys(name for attack in self.attacks.values() for name in attack.labels))
 
     @property
     def swept_by_budgets(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -9,6 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from .fields import Label, Number, Strict
 
+# the keys of a suite that show or derive scores, without a value: for a suite that computes only a part of another
+NO_OUTPUTS: Mapping[str, Any] = MappingProxyType({
+    "worst_case": {}, "correlations": {}, "security_curves": {}, "tables": [], "plots": [], "gate": {}, "decide": None,
+})  # fmt: skip
 LabelList = Annotated[list[Label], Field(min_length=1)]
 
 

@@ -233,7 +233,7 @@ def _unknown_dimensions(
     """Yield a fault for each dimension that scores of `value` lack; if `value` is misspelt, that all scores lack."""
     label = value.partition(".")[0]
     sources = [offered[label]] if label in offered else list(offered.values())
-    known = {*COMMON_DIMENSIONS, *suite.swept, *suite.swept_by_budgets}
+    known = {*COMMON_DIMENSIONS, *suite.attack_labels, *suite.swept_by_budgets}
     for outputs in sources:
         if outputs is None:
             return

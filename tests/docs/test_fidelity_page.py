@@ -17,7 +17,10 @@ from bench_core.suite.model import Suite
 PAGE = Path(__file__).parents[2] / "docs" / "fidelity.md"
 PROFILES = {"robustness_pointcloud": "modelnet", "robust_accuracy": "cifar10"}
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}
-OF_NO_PAPER = {"robust_curves"}
+OF_NO_PAPER = {
+    "transfer_hybrid", "transfer_catalogue", "transfer_attention", "transfer_ensembles", "transfer_targeted",
+    "robust_curves",
+}  # fmt: skip
 HEADER = ["key", "the paper", "the authors' code", "ours", "effect"]
 
 

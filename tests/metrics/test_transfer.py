@@ -1,5 +1,7 @@
 """Transfer metrics against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from bench_core.types import Examples, Step
 from bench_metrics.clean_accuracy import CleanAccuracy
 from bench_metrics.transfer import TransferSuccess, leave_one_out
+from bench_metrics.transfer_last import LastTransfer
 from bench_metrics.transfer_utility import TransferUtility
 from tests.properties import UNTIMED
 from tests.toys import CLASSES, toy_network
@@ -73,3 +76,15 @@ def test_accuracy_counts_correct_predictions() -> None:
     assert torch.equal(rows["correct"], right)
     (score,) = CleanAccuracy().summarise({"correct": right.numpy()})
     assert score.value == right.float().mean()
+
+
+def test_the_success_of_the_last_step_is_that_of_all_steps_at_the_last() -> None:
+    clean, network = examples(), toy_network(5)
+    for targets in (None, torch.zeros_like(clean.labels)):
+        given_clean = replace(clean, targets=targets)
+        images = clean.images + 0.6
+        last = LastTransfer().observe(images, given_clean, network)
+        (score,) = LastTransfer().summarise({"fooled": last["fooled"].numpy()})
+        every = TransferSuccess().observe(Step(3, images), given_clean, network)
+        assert torch.equal(last["fooled"], every["fooled"])
+        assert score.value == every["fooled"].double().mean()

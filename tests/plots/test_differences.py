@@ -107,7 +107,7 @@ def test_a_sweep_shows_the_difference_from_one_of_its_values(result: Result, reg
 
 
 def test_the_baseline_can_be_another_label_than_the_attack(result: Result) -> None:
-    found = differences(result.scores, "transfer.last", {"source": "A"}, result.suite.swept)
+    found = differences(result.scores, "transfer.last", {"source": "A"}, result.suite.attack_labels)
     assert {score.labels["source"] for score in found} == {"A+B"}
     assert len(found) == len(result.suite.attacks) * len(result.suite.targets)
     for score in found:
@@ -118,7 +118,7 @@ def test_the_baseline_can_be_another_label_than_the_attack(result: Result) -> No
 
 
 def test_a_difference_is_white_box_if_the_baseline_is(result: Result) -> None:
-    found = differences(result.scores, "transfer.last", {"target": "A"}, result.suite.swept)
+    found = differences(result.scores, "transfer.last", {"target": "A"}, result.suite.attack_labels)
     assert [score.labels["target"] for score in found] == ["B"] * len(found)
     assert all(score.white_box for score in found)  # on A, source A is white-box; on B, it is not
 
@@ -128,7 +128,7 @@ def test_scores_of_other_images_are_left_out_and_none_at_all_is_an_error(result:
         elsewhere = ImageSet.of("selected", range(100, 112))
         return Scores(replace(s, images=elsewhere) if s.labels.attack == attack else s for s in result.scores)
 
-    found = differences(moved("IR strength=1"), "transfer.last", PGD, result.suite.swept)
+    found = differences(moved("IR strength=1"), "transfer.last", PGD, result.suite.attack_labels)
     assert "IR strength=1" not in {score.labels.attack for score in found}
     assert "IR strength=4" in {score.labels.attack for score in found}
     plots = [plot.model_copy(update={"baseline": PGD}) for plot in result.suite.plots if plot.name == "heatmap"]
@@ -136,7 +136,7 @@ def test_scores_of_other_images_are_left_out_and_none_at_all_is_an_error(result:
     with pytest.raises(UsageError, match=r'no paired difference from the baseline attack = "PGD".*different images'):
         write_plots(changed, registry)
     with pytest.raises(ValueError, match="no score can be compared"):
-        differences(result.scores, "transfer.last", {"attack": "nobody"}, result.suite.swept)
+        differences(result.scores, "transfer.last", {"attack": "nobody"}, result.suite.attack_labels)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.scores.perturbations import EIGHT_BITS, unequal_lengths
-from bench_core.suite.model import BudgetEntry
+from bench_core.suite.budget import BudgetEntry
 from bench_core.types import AttackRecipe, Budget
 from tests.toys import Misbehaving
 

@@ -20,7 +20,7 @@ from bench_core.scores.labels import Labels
 from bench_core.scores.rows import RowSet
 from bench_core.scores.scored import LabelledScore
 from bench_core.scores.warnings import NETWORKS, flags, warnings
-from bench_core.suite.model import BudgetEntry
+from bench_core.suite.budget import BudgetEntry
 from bench_core.types import ModelRecipe, Score
 from tests.toys import toy_network
 

@@ -34,6 +34,7 @@ from ...runs.record import RunRecord
 from ...scores.rows import RowSet, complete_labels, gather
 from ...store import Store
 from ...suite.model import MetricEntry, Suite, source_label
+from ...suite.outputs import NO_OUTPUTS
 from .clouds import picture
 
 MOST_ROWS = 8  # pairs of attack and budget
@@ -143,8 +144,7 @@ def make_gallery(
 def _narrowed(suite: Suite, source: str | list[str]) -> Suite:
     """Return the suite with one source, and with metrics that keep images and predictions."""
     metrics = {name: MetricEntry(recipe=name) for name in ("pictures", "predictions")}
-    nothing: dict[str, Any] = {"worst_case": {}, "correlations": {}, "tables": [], "plots": [], "gate": {}}
-    return suite.model_copy(update={"metrics": metrics, "sources": [source], **nothing})
+    return suite.model_copy(update={**NO_OUTPUTS, "metrics": metrics, "sources": [source]})
 
 
 def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Path) -> Gallery:

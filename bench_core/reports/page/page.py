@@ -16,6 +16,7 @@ from ...runs.folder import run_folder
 from ...runs.load import load_result
 from ...runs.record import RunRecord, read_record
 from ...scores.warnings import flags
+from ...suite.budget import BudgetEntry
 from ...suite.model import source_label
 from ...tables.decision import Decisions
 from ...tables.formats.html import Field, HtmlTable, html_table, page, templates
@@ -76,7 +77,7 @@ def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, st
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
     budgets = [
-        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}, {b.steps} steps"
+        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}, {steps_text(b)}"
         for name, b in suite.budgets.items()
     ]
     facts = [
@@ -91,6 +92,13 @@ def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, st
         ("Comparisons", decisions.counts() if decisions else ""),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def steps_text(budget: BudgetEntry) -> str:
+    """Return how many steps an attack takes, or how many passes."""
+    if budget.passes is None:
+        return f"{budget.steps} steps"
+    return f"as many steps as {budget.passes} passes allow, at most {budget.steps}"
 
 
 def eps_text(eps: float) -> str:

@@ -244,11 +244,16 @@ class GradientAttack:
         """Whether `check_source` may reject a network."""
         return bool(self.surrogates) or self.tap is not None
 
+    def check_members(self, count: int) -> Rejection | None:
+        """Return why a source of so many networks cannot be used, or None if it can."""
+        if self.tap and count > 1:
+            return Rejection("layer", "found an ensemble, whose networks have different features (try a single source)")
+        return None
+
     def check_source(self, model: Model) -> Rejection | None:
         """Return why a source network cannot be used, or None if it can."""
-        if self.tap and len(members_of(model)) > 1:
-            return Rejection("layer", "found an ensemble, whose networks have different features (try a single source)")
-        rejections = [surrogate.check(model) for surrogate in self.surrogates]
+        rejections = [self.check_members(len(members_of(model)))]
+        rejections += [surrogate.check(model) for surrogate in self.surrogates]
         rejections += [self.tap.check(model)] if self.tap else []
         return next(filter(None, rejections), None)
 

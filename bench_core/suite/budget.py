@@ -1,0 +1,77 @@
+"""`[budgets]`: the threat models of a suite."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import Field, model_validator
+
+from ..errors import in_grey_levels
+from ..types import Norm
+from .fields import Label, Number, Strict, number
+
+
+class BudgetEntry(Strict):
+    """`[budgets.LABEL]`: a threat model, the same for every attack.
+
+    Attributes:
+        norm: The norm of the ball that the perturbation must stay in.
+        eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
+            for `l2`. A list stands for a sweep of eps.
+        step_size: The length of one step, in the same units, or in terms of eps, such as `"eps/8"`.
+        steps: The number of steps.
+        passes: The most forwards and backwards together for one image, through all networks of the source. An attack
+            gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
+            proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
+        sweep: Lists of values of `eps`, `step_size` or `steps`. It stands for one budget for each combination of
+            values, and each swept key becomes a label of the scores ([suites.md](suites.md#security-curves)).
+        sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
+            default.
+        attacks: The attacks that the budget is used for. All by default.
+    """
+
+    norm: Norm
+    eps: Annotated[Number, Ge(0)]
+    step_size: Annotated[Number, Ge(0)]
+    steps: Annotated[int, Gt(0)]
+    passes: Annotated[int, Gt(0)] | None = None
+    # in a loaded suite, one value for each key: each budget of a sweep is a budget of its own
+    sweep: dict[Literal["eps", "step_size", "steps"], Annotated[list[int | float | str], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    sources: list[Label] | None = None
+    attacks: list[Label] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def step_in_terms_of_eps(cls, entry: Any) -> Any:
+        if not isinstance(entry, dict) or "step_size" not in entry:
+            return entry
+        return {**entry, "step_size": in_terms_of_eps(entry["step_size"], entry.get("eps"))}
+
+    @model_validator(mode="after")
+    def swept_once(self) -> BudgetEntry:
+        for key, values in self.sweep.items():
+            eps = self.sweep.get("eps", [self.eps])[0]
+            if len(values) == 1 and number(in_terms_of_eps(values[0], eps)) != getattr(self, key):
+                raise ValueError(f"found {key} and also a sweep of it, expected one of the two")
+        return self
+
+    @property
+    def swept(self) -> dict[str, str]:
+        """The swept keys with their values as text: labels that distinguish the budgets of a sweep."""
+        return {key: str(values[0]) for key, values in self.sweep.items()}
+
+    @model_validator(mode="after")
+    def in_image_range(self) -> BudgetEntry:
+        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
+            if self.norm == "linf" and value > 1:
+                raise ValueError(in_grey_levels(name, value))
+        return self
+
+
+def in_terms_of_eps(value: Any, eps: Any) -> Any:
+    """Return a text with `eps` replaced by its value; anything else unchanged."""
+    return re.sub(r"\beps\b", f"({eps})", value) if isinstance(value, str) else value
