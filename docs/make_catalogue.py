@@ -47,8 +47,9 @@ images. Differences are paired by image and have 95% intervals, which are not co
 attack ties with the first of its rank if the interval of their difference contains zero. Means include the networks
 that were trained to resist attacks (`-adv`, `-noise`). Targeted attacks have 300 steps of 2/255, as in their papers.
 
-On confident networks the gradient of the cross-entropy vanishes, but that of IR's interaction does not, which then
-outweighs it. [results.md](results.md) compares IR and its compositions with a loss for which this does not happen.
+An attack of the list that a table lacks was added after it was measured. On confident networks the gradient of the
+cross-entropy vanishes, but that of IR's interaction does not, which then outweighs it. [results.md](results.md)
+compares IR and its compositions with a loss for which this does not happen.
 """
 
 
