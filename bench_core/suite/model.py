@@ -25,8 +25,9 @@ class BudgetEntry(Strict):
     Attributes:
         norm: The norm of the ball that the perturbation must stay in.
         eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
-            for `l2`.
-        step_size: The length of one step, in the same units.
+            for `l2`, of its L1 norm for `l1`. For `l0`, the number of pixels that may change, in all channels.
+        step_size: The length of one step, in the same units. For `l0`, the mean change of a pixel, before all but so
+            few pixels are changed back.
         steps: The number of steps.
         sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
             default.
@@ -42,9 +43,11 @@ class BudgetEntry(Strict):
 
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetEntry:
-        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
-            if self.norm == "linf" and value > 1:
+        for name, value, norms in (("eps", self.eps, ("linf",)), ("step_size", self.step_size, ("linf", "l0"))):
+            if self.norm in norms and value > 1:
                 raise ValueError(in_grey_levels(name, value))
+        if self.norm == "l0" and self.eps != int(self.eps):
+            raise ValueError(f"found eps {self.eps:g}, but in l0 it is a number of pixels (try 10)")
         return self
 
 

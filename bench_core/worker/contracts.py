@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ContractError, Fault, UsageError
-from ..types import Budget
+from ..types import Budget, Norm
 
 TOLERANCE = 1e-5  # for float32 rounding on images in [0, 1]; an eighth of a grey level (1/255) is 4.9e-4
+CHANGED = 1e-6  # of the image range: a smaller change of a value is rounding, as of `clean + (images - clean)`
 
 
 def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) -> None:
@@ -108,19 +109,27 @@ def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
 
 def size_limit(budget: Budget) -> float:
     """Return the largest perturbation size that counts as inside the ball: eps, and a tolerance for rounding."""
-    return budget.eps + TOLERANCE * max(1.0, budget.eps)
+    return budget.eps if budget.norm == "l0" else budget.eps + TOLERANCE * max(1.0, budget.eps)
 
 
-def perturbation_size(delta: Tensor, norm: str) -> Tensor:
-    """Return the L-inf or L2 norms [n] of perturbations [n, c, h, w]."""
+def perturbation_size(delta: Tensor, norm: Norm) -> Tensor:
+    """Return the norms [n] of perturbations [n, c, h, w]. L0 counts the pixels of which any channel changed."""
     flat = delta.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
+    match norm:
+        case "linf":
+            return flat.abs().amax(1)
+        case "l2":
+            return flat.norm(dim=1)
+        case "l1":
+            return flat.abs().sum(1, dtype=torch.float64).to(delta)
+        case "l0":
+            return (delta.abs() > CHANGED).any(1).flatten(1).sum(1).to(delta)
 
 
 def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     """Round images [n, c, h, w] to the 256 levels of an 8-bit file, and keep each image inside its ball.
 
-    In the L-inf ball every pixel takes the nearest level within eps. In the L2 ball an image is rounded to the nearest
+    In the L-inf ball every pixel takes the nearest level within eps. In other balls an image is rounded to the nearest
     levels or, if that leaves the ball, towards the clean image. If no level is within eps of a pixel, the pixel takes
     its nearest level, and the check of the rounded images then finds it outside.
     """
@@ -130,7 +139,7 @@ def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
         lowest, highest = (255 * (clean - reach)).ceil(), (255 * (clean + reach)).floor()
         inside = torch.minimum(torch.maximum(levels, lowest), highest)
         return inside.where(lowest <= highest, levels).clamp(0, 255) / 255
-    outside = perturbation_size(levels / 255 - clean, "l2") > size_limit(budget)
+    outside = perturbation_size(levels / 255 - clean, budget.norm) > size_limit(budget)
     inward = torch.where(images > clean, (images * 255).floor(), (images * 255).ceil())
     nothing_between = (inward / 255 - clean) * (images - clean) <= 0  # as where the attack left a pixel unchanged
     inward = torch.where(nothing_between, (clean * 255).round(), inward)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from ..planning.specs import MetricSpec
 from ..registry import Registry
 from ..reserved import EXAMINED, PREDICTED, RECORD
 from ..store import pack
-from ..types import Attack, Examples, Json, Rejection, Step
+from ..types import Attack, Examples, Json, Norm, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
@@ -29,6 +30,7 @@ from .watch import Watches, watched
 from .weights import weights_kept
 
 Report = Callable[[float], None]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 class Worker:
@@ -236,8 +238,7 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
         **run.returned,
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
-        "linf": perturbation_size(delta, "linf"),
-        "l2": perturbation_size(delta, "l2"),
+        **{norm: perturbation_size(delta, norm) for norm in NORMS},
         "forwards": torch.full((count,), run.passes.forwards / count),
         "backwards": torch.full((count,), run.passes.backwards / count),
     }
