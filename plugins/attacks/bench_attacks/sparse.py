@@ -20,7 +20,7 @@ else:
 STEEPEST = 0.01  # the share of values that a step in L1 changes (Tramer and Boneh, 2019; arXiv:1904.13000, app. A)
 
 
-def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor) -> Tensor:
+def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor | None) -> Tensor:
     """Return the nearest perturbations of L1 norm at most `eps` with which the images are in [0, 1].
 
     Each value moves by `min(cap, max(0, |delta| - t))`, where `cap` is the distance to the border of the range and t
@@ -31,10 +31,13 @@ def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor) -> Tensor:
     Args:
         delta: Perturbations [n, c, h, w].
         eps: The radius, or one for each perturbation, [n].
-        clean: The clean images [n, c, h, w].
+        clean: The clean images [n, c, h, w]; None to leave out the image range.
     """
-    moves, image = delta.flatten(1).double(), clean.flatten(1).double()
-    size, cap = moves.abs(), torch.where(moves > 0, 1 - image, image)
+    moves = delta.flatten(1).double()
+    size, cap = moves.abs(), torch.full_like(moves, math.inf)
+    if clean is not None:
+        image = clean.flatten(1).double()
+        cap = torch.where(moves > 0, 1 - image, image)
     radius = torch.as_tensor(eps, dtype=torch.float64, device=delta.device).expand(len(delta))[:, None]
     kinks, order = torch.cat([size, (size - cap).clamp(min=0)], 1).sort(1, descending=True)
     moving = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1).gather(1, order).cumsum(1)

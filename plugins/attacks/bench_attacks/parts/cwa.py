@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt
 from ..balls import unit
 from ..compose import recipe
 from ..gradient_attack import GradientAttack
-from ..offsets import LENGTHS
 from ..messages import Answer, Passes, Query
+from ..offsets import LENGTHS
 from ..walk import Walk
 from .mi import Decay, Momentum
 

@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt
 from ..balls import BALLS
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
-from ..offsets import LENGTHS
 from ..messages import Answer, Passes, Query
+from ..offsets import LENGTHS
 
 if TYPE_CHECKING:
     import torch
