@@ -65,7 +65,7 @@ def test_it_is_the_transcription(name: str, norm: str, targeted: bool) -> None:
     for i, image in enumerate(given.images):
         target = None if given.targets is None else int(given.targets[i])
         expected.append(written(Way(model, image, int(given.labels[i]), norm, target)))
-    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    assert found.tolist() == pytest.approx(expected, abs=1e-7)  # DeepFool adds 1e-8 to a norm
     assert found.isfinite().any()
 
 

@@ -50,7 +50,7 @@ class DecoupledNorm:
             asked = problem.ask(clean + delta, loss)
             yield
             length = LAST + (1 - LAST) * (1 + math.cos(math.pi * step / steps)) / 2
-            radius = (radius * (1 + self.gamma - 2 * self.gamma * asked.fooled)).minimum(largest)
+            radius = (radius * (1 - self.gamma)).where(asked.fooled, radius * (1 + self.gamma)).minimum(largest)
             moved = unit(delta + length * unit(asked.gradients)) * per_image(radius, clean)
             delta = (clean + moved).clamp(0, 1) - clean
 

@@ -56,8 +56,8 @@ class SigmaZero:
             direction, adam = adam.update(gradient / per_image(peak, clean))
             delta = (clean + delta + size * direction).clamp(0, 1) - clean
             size = self.step_size * (0.1 + 0.9 * (1 + math.cos(math.pi * step / steps)) / 2)
-            change = self.adapt * size * (2 * asked.fooled - 1)
-            threshold = (threshold + change).clamp(0, 1)
+            change = self.adapt * size
+            threshold = (threshold + change).where(asked.fooled, threshold - change).clamp(0, 1)
             delta = delta * (delta.abs() >= per_image(threshold, clean))
 
 
