@@ -18,7 +18,7 @@ SHAPES: dict[int, list[tuple[int, int, int]]] = {
 }
 ALL_SHAPES = [*SHAPES[1], *SHAPES[3], (3, 96, 1)]  # the last is a cloud of 96 points
 SIZES: dict[Norm, tuple[float, float]] = {  # eps and step size
-    "linf": (16 / 255, 5 / 255), "l2": (1.0, 0.3), "l1": (10.0, 3.0), "l0": (30.0, 0.1),
+    "linf": (16 / 255, 5 / 255), "l2": (1.0, 0.3), "l1": (3.0, 0.9), "l0": (20, 0.03),
 }  # fmt: skip
 ODD_SHAPES = [(3, 15, 9), (1, 9, 15), (3, 21, 35), (1, 11, 13)]
 

@@ -46,10 +46,10 @@ class FoolingDistance:
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         distances = rows["distance"].astype(np.float64)
-        found = np.isfinite(distances)
-        yield median("median", distances)
+        known, found = ~np.isnan(distances), np.isfinite(distances)
+        yield median("median", distances[known])
         yield mean("mean", distances[found], images=found)
-        yield proportion("fooled", found)
+        yield proportion("fooled", found[known], images=known)
 
 
 def fooled(logits: Tensor, examples: Examples) -> Tensor:
@@ -73,18 +73,19 @@ def size(delta: Tensor, norm: Norm) -> Tensor:
 
 
 def median(name: str, values: NDArray[np.float64]) -> Score:
-    """Return the median of values, of which some may be infinite, with its 95% interval; NaN where it is infinite.
+    """Return the median of values, of which some may be infinite; NaN where it is infinite.
 
-    The interval is between order statistics whose ranks are the quantiles of Binomial(n, 1/2), in its normal form.
+    Its 95% interval is between the order statistics whose ranks are quantiles of Binomial(n, 1/2), in its normal form.
+    It is missing where an end is infinite.
     """
     count, ordered = len(values), np.sort(values)
     if not count:
         return Score(name, math.nan, math.nan, math.nan, 0)
     half = Z95 * math.sqrt(count) / 2
     low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
-    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    ends = [float(value) if np.isfinite(value) else math.nan for value in (middle, ordered[low], ordered[high])]
-    return Score(name, *ends, count)
+    middle, ends = float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2, (ordered[low], ordered[high])
+    first, last = map(float, ends) if np.isfinite(ends).all() else (math.nan, math.nan)
+    return Score(name, middle if math.isfinite(middle) else math.nan, first, last, count)
 
 
 METRICS = {"fooling_distance": FoolingDistance}
