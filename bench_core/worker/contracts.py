@@ -119,7 +119,8 @@ def perturbation_size(delta: Tensor, norm: Norm) -> Tensor:
         case "linf":
             return flat.abs().amax(1)
         case "l2":
-            return flat.norm(dim=1)
+            length: Tensor = flat.norm(dim=1)
+            return length
         case "l1":
             return flat.abs().sum(1, dtype=torch.float64).to(delta)
         case "l0":

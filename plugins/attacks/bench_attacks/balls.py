@@ -65,7 +65,8 @@ def size_of(delta: Tensor, norm: Norm) -> Tensor:
         case "linf":
             return delta.flatten(1).abs().amax(1)
         case "l2":
-            return delta.flatten(1).norm(dim=1)
+            length: Tensor = delta.flatten(1).norm(dim=1)
+            return length
         case "l1":
             return delta.flatten(1).abs().sum(1)
         case "l0":

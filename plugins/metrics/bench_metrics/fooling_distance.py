@@ -65,7 +65,8 @@ def size(delta: Tensor, norm: Norm) -> Tensor:
         case "linf":
             return flat.abs().amax(1)
         case "l2":
-            return flat.norm(dim=1)
+            length: Tensor = flat.norm(dim=1)
+            return length
         case "l1":
             return flat.abs().sum(1)
         case "l0":

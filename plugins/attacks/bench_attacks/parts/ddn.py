@@ -12,7 +12,7 @@ from annotated_types import Gt, Lt
 
 from bench_core.types import AttackRecipe, Budget, Cost
 
-from ..balls import per_image, unit
+from ..balls import per_image, size_of, unit
 from ..loss import classification_loss
 from ..minimal_norm import MinimalNorm, Problem
 
@@ -57,7 +57,7 @@ class DecoupledNorm:
 
 def furthest(clean: Tensor) -> Tensor:
     """Return the distance in L2 to the furthest image in [0, 1], [n]."""
-    return torch.maximum(clean, 1 - clean).flatten(1).norm(dim=1)
+    return size_of(torch.maximum(clean, 1 - clean), "l2")
 
 
 def ddn(

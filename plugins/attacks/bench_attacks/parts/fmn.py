@@ -86,7 +86,7 @@ class FastMinimumNorm:
 
 def to_boundary(asked: Asked, norm: Norm) -> Tensor:
     """Return the distances [n] at which the margins would be zero if the network were linear."""
-    slopes = torch.linalg.vector_norm(asked.gradients.flatten(1), ord=DUAL[norm], dim=1)
+    slopes: Tensor = torch.linalg.vector_norm(asked.gradients.flatten(1), ord=DUAL[norm], dim=1)
     return asked.margins.abs() / slopes.clamp(min=1e-12)
 
 
