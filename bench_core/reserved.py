@@ -5,3 +5,6 @@ RECORD_SCORES = ("linf", "l2", "l1", "l0", "forwards", "backwards", "zero_gradie
 CORRELATION_SCORES = ("pearson", "slope")
 PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
 EXAMINED = "host:sanity"  # what is examined in every model, for warnings
+# columns of scores.jsonl, and of the table `scores` of `bench query`, beside the labels
+SCORE_COLUMNS = ("run", "suite", "profile", "metric", "subset", "value", "low", "high", "n", "void")
+MISTAKEN = "host:preprocessing"  # what a model predicts if its preprocessing has a likely mistake

@@ -8,6 +8,7 @@ STRENGTHS = [f"IR strength={value}" for value in ("0.25", "0.5", "1", "2", "4")]
 STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
 HIGH = ("0.9", "0.95", "1.0")
 DROPOUT = {"operation": "dropout 0.3"}
+DEFENCES = ("bits", "JPEG", "median", "TV", "noise", "resize")
 FINDINGS: dict[str, list[Finding]] = {
     "transfer_table1": [
         Finding("IR transfers better than PGD (L-inf)", 1, differences("main", ["IR"], norm="linf")),
@@ -161,6 +162,20 @@ FINDINGS: dict[str, list[Finding]] = {
             for source in STANDARD
         ),
     ],
+    "robust_defences": [
+        Finding(
+            f"an attack that knows the defence {name} leaves a lower accuracy than one on the network without it",
+            1,
+            paired(
+                "accuracy.accuracy",
+                {"source": "ResNet-S"},
+                {"source": f"adaptive {name}"},
+                target=name,
+                attack="worst of both",
+            ),
+        )
+        for name in DEFENCES
+    ],
     "robustness_dropout": [
         Finding(
             "dropout at 0.3 corrects more adversarial images than cutout",
@@ -254,6 +269,7 @@ SHOWN = {
     "robustness_contexts": ("main", "low_chance", "high", "high_chance"),
     "robustness_pointcloud": ("main", "main_reached", "share", "reached", "clean"),
     "robust_accuracy": ("main", "clean", "cost"),
+    "robust_defences": ("main", "clean", "certified"),
     "robustness_dropout": ("main", "kept", "reached"),
     "robustness_recovery": ("main", "recoverable", "right"),
     "robustness_spectrum": ("main", "exact", "reached_only", "frequencies", "reached"),
@@ -279,6 +295,7 @@ IMAGES = {
     "robustness_contexts": 50,
     "robustness_pointcloud": 125,
     "robust_accuracy": 100,
+    "robust_defences": 100,
     "robustness_dropout": 400,
     "robustness_recovery": 400,
     "robustness_spectrum": 200,

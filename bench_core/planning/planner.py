@@ -9,7 +9,7 @@ from ..reserved import RECORD
 from .jobs import AttackJob, Batch, Cell, CleanJob, Observation, PlannedJob, observation
 from .resolve import ResolvedSuite
 from .selection import Selection
-from .specs import EXAMINATION, PREDICTION, MetricSpec
+from .specs import EXAMINATION, MISTAKES, PREDICTION, MetricSpec
 from .uses import AttackUse
 
 CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
@@ -47,6 +47,15 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
         jobs += _clean_jobs(resolved, parts[:1], model, [examination, *metrics])
         jobs += _clean_jobs(resolved, parts[1:], model, metrics, first=1)
     return jobs
+
+
+def preprocessing_jobs(resolved: ResolvedSuite, models: Sequence[str], count: int) -> list[PlannedJob]:
+    """Return a job for each of some models: its predictions for the first images under likely mistakes."""
+    assert resolved.images is not None
+    indices = range(min(count, len(resolved.images.ids)))
+    metrics = [(MISTAKES.recipe, MISTAKES, 1.0)]
+    parts = batches(resolved, indices, count)
+    return [job for model in models for job in _clean_jobs(resolved, parts, model, metrics)]
 
 
 def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[PlannedJob]:

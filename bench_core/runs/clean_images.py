@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from ..errors import Incomplete, stop_at_faults
 from ..executors.dispatch import Dispatcher, Reasons
-from ..planning.accuracy import accuracy_faults
+from ..planning.accuracy import accuracy_faults, suspicious
 from ..planning.jobs import PlannedJob
 from ..planning.plan import CellRows, blocks_of, predictions_of
 from ..planning.planner import clean_jobs
 from ..planning.resolve import ResolvedSuite
 from ..planning.selection import Selection, admitted, count_classified, select, suffices
 from ..reserved import PREDICTED
+from .preprocessing import likely_mistakes
 
 STAGE = "clean images"
 FIRST_BLOCKS = 4  # classified in any case, so that several workers start and load the networks at once
@@ -48,7 +49,8 @@ class CleanImages:
 
         Raises:
             Incomplete: The predictions of a model failed.
-            UsageError: No image is admitted, the suite pins another selection, or a model has another accuracy.
+            UsageError: No image is admitted, the suite pins another selection, a model has another accuracy, or its
+                preprocessing is mistaken.
         """
         if any(model.expected_accuracy is not None for model in self.resolved.suite.models.values()):
             self.finish()
@@ -89,7 +91,10 @@ class CleanImages:
         assert images is not None
         labels = images.labels[: count_classified(self.predictions)]
         classes = getattr(images, "class_count", None)
-        stop_at_faults(accuracy_faults(self.resolved.suite, self.predictions, labels, classes))
+        known = (self.resolved.suite, self.predictions, labels, classes)
+        suspects = suspicious(*known)  # rare, so that a right network costs no further pass
+        mistakes = likely_mistakes(self.resolved, self.dispatcher, suspects) if suspects else {}
+        stop_at_faults(accuracy_faults(*known, mistakes))
 
 
 def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:

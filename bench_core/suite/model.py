@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import in_grey_levels
+from ..reserved import SCORE_COLUMNS
 from ..types import LossName, Norm
 from .decide import DecideEntry
 from .fields import Label, Number, Strict
@@ -92,6 +93,9 @@ class AttackEntry(Open):
                 raise ValueError(
                     f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
                 )
+            if option in SCORE_COLUMNS:
+                hint = "(try an attack for each value)"
+                raise ValueError(f'found "{option}" in the sweep, but scores have a column of that name {hint}')
         return self
 
     @property

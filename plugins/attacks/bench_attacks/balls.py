@@ -28,11 +28,13 @@ class Ball:
             with a mean absolute value of 1 (Croce and Hein, 2019).
         project: (delta, eps, clean) -> the nearest perturbations inside the ball; in L1 and L0, of those with which the
             clean images stay in [0, 1].
+
+    The `images` and the `clean` ones may be left out. In L1 and L0 the image range then counts for nothing.
     """
 
     sample: Callable[[StepRng, Tensor, float], Tensor]
-    direction: Callable[[Tensor, Tensor], Tensor]
-    project: Callable[[Tensor, float, Tensor], Tensor]
+    direction: Callable[..., Tensor]
+    project: Callable[..., Tensor]
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -93,15 +95,15 @@ BALLS = MappingProxyType(
     {
         "linf": Ball(
             sample_linf,
-            lambda gradient, _images: gradient.sign(),
-            lambda delta, eps, _clean: delta.clamp(-eps, eps),
+            lambda gradient, _images=None: gradient.sign(),
+            lambda delta, eps, _clean=None: delta.clamp(-eps, eps),
         ),
         "l2": Ball(
             sample_l2,
-            lambda gradient, _images: unit(gradient),
-            lambda delta, eps, _clean: shrink(delta, eps),
+            lambda gradient, _images=None: unit(gradient),
+            lambda delta, eps, _clean=None: shrink(delta, eps),
         ),
         "l1": Ball(sample_l1, steepest_l1, project_l1),
-        "l0": Ball(sample_l0, lambda gradient, _images: mean_unit(gradient), project_l0),
+        "l0": Ball(sample_l0, lambda gradient, _images=None: mean_unit(gradient), project_l0),
     }
 )

@@ -20,7 +20,7 @@ else:
 STEEPEST = 0.01  # the share of values that a step in L1 changes (Tramer and Boneh, 2019; arXiv:1904.13000, app. A)
 
 
-def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor | None) -> Tensor:
+def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor | None = None) -> Tensor:
     """Return the nearest perturbations of L1 norm at most `eps` with which the images are in [0, 1].
 
     Each value moves by `min(cap, max(0, |delta| - t))`, where `cap` is the distance to the border of the range and t
@@ -52,7 +52,7 @@ def project_l1(delta: Tensor, eps: float | Tensor, clean: Tensor | None) -> Tens
     return inside.where(radius > 0, 0.0).to(delta).view_as(delta)
 
 
-def project_l0(delta: Tensor, eps: float | Tensor, clean: Tensor) -> Tensor:
+def project_l0(delta: Tensor, eps: float | Tensor, clean: Tensor | None = None) -> Tensor:
     """Return the nearest perturbations of at most `eps` pixels with which the images are in [0, 1].
 
     A pixel counts once, whichever of its channels change. Kept are the pixels that bring the perturbation nearest to
@@ -62,9 +62,9 @@ def project_l0(delta: Tensor, eps: float | Tensor, clean: Tensor) -> Tensor:
     Args:
         delta: Perturbations [n, c, h, w].
         eps: The number of pixels, or one for each perturbation, [n]. It is rounded down.
-        clean: The clean images [n, c, h, w].
+        clean: The clean images [n, c, h, w]; None to leave out the image range.
     """
-    possible = (clean + delta).clamp(0, 1) - clean
+    possible = delta if clean is None else (clean + delta).clamp(0, 1) - clean
     gain = (delta.square() - (delta - possible).square()).sum(1).flatten(1)
     return possible * among_largest(gain, eps).view(len(delta), 1, *delta.shape[2:])
 
@@ -75,14 +75,16 @@ def among_largest(values: Tensor, count: float | Tensor) -> Tensor:
     return rank < torch.as_tensor(count, device=values.device).floor().expand(len(values))[:, None]
 
 
-def steepest_l1(gradient: Tensor, images: Tensor) -> Tensor:
+def steepest_l1(gradient: Tensor, images: Tensor | None = None) -> Tensor:
     """Return steps of L1 length 1: equal changes of the hundredth of the values with the largest gradients.
 
     The steepest step in L1 would change a single value. Values that are at the border of the range, and would leave it,
     are left out (Tramer and Boneh, 2019). Zero where the gradient is zero.
     """
-    blocked = ((images <= 0) & (gradient < 0)) | ((images >= 1) & (gradient > 0))
-    free = gradient.masked_fill(blocked, 0).flatten(1)
+    if images is not None:
+        blocked = ((images <= 0) & (gradient < 0)) | ((images >= 1) & (gradient > 0))
+        gradient = gradient.masked_fill(blocked, 0)
+    free = gradient.flatten(1)
     signs = free.sign() * among_largest(free.abs(), math.ceil(STEEPEST * free.shape[1]))
     return (signs / signs.abs().sum(1, keepdim=True).clamp(min=1)).view_as(gradient)
 

@@ -14,7 +14,7 @@ from bench_core.types import AttackRecipe, Budget, Cost
 
 from ..balls import per_image, size_of, unit
 from ..minimal_norm import Asked, MinimalNorm, Problem, attack_margin
-from ..sparse import among_largest, project_l1
+from ..sparse import project_l0, project_l1
 
 if TYPE_CHECKING:
     import torch
@@ -25,19 +25,13 @@ else:
     from bench_core.lazy import torch
 
 
-def keep_pixels(delta: Tensor, radius: Tensor) -> Tensor:
-    """Keep the longest pixels of perturbations [n, c, h, w], `radius` [n] of them but at least one."""
-    kept = among_largest(delta.square().sum(1).flatten(1), radius.clamp(min=1))
-    return delta * kept.view(len(delta), 1, *delta.shape[2:])
-
-
 # onto balls of radii [n], without regard to the image range, to which the result is clipped; in L2 onto the sphere
 PROJECTIONS: MappingProxyType[Norm, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
     {
         "l2": lambda delta, radius: unit(delta) * per_image(radius, delta),
         "linf": lambda delta, radius: delta.clamp(-per_image(radius, delta), per_image(radius, delta)),
-        "l1": lambda delta, radius: project_l1(delta, radius, None),
-        "l0": keep_pixels,
+        "l1": project_l1,
+        "l0": lambda delta, radius: project_l0(delta, radius.clamp(min=1)),
     }
 )
 DUAL: MappingProxyType[Norm, float] = MappingProxyType({"linf": 1.0, "l2": 2.0, "l1": math.inf})
