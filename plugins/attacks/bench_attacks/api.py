@@ -53,9 +53,9 @@ from .step_rng import StepRng
 from .taps import Layer
 
 __all__ = [
-    "API_VERSION", "BALLS", "LENGTHS", "Answer", "ClassificationLoss", "Count", "Decay", "Depth", "Estimator", "Filter", "Goal",
-    "GradientAttack", "Layer", "Loss", "Momentum", "Neighbours", "Outputs", "Part", "Passes", "Preparation", "Query",
-    "RunState", "Share", "StepRng", "StepRule", "Stop", "Surrogate", "Tap", "Term", "TermInputs", "View", "WarmUp",
-    "classification_loss", "composed", "join", "mean_unit", "mean_units", "members_of", "per_image", "per_pixel",
-    "recipe", "unit",
+    "API_VERSION", "BALLS", "LENGTHS", "Answer", "ClassificationLoss", "Count", "Decay", "Depth", "Estimator",
+    "Filter", "Goal", "GradientAttack", "Layer", "Loss", "Momentum", "Neighbours", "Outputs", "Part", "Passes",
+    "Preparation", "Query", "RunState", "Share", "StepRng", "StepRule", "Stop", "Surrogate", "Tap", "Term",
+    "TermInputs", "View", "WarmUp", "classification_loss", "composed", "join", "mean_unit", "mean_units",
+    "members_of", "per_image", "per_pixel", "recipe", "unit",
 ]  # fmt: skip
