@@ -1,10 +1,11 @@
 """Attacks of foolbox, by their names in foolbox: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-The bridge offers DDN and the attacks whose names begin with L-inf, L2 or L1; foolbox cannot bound its attacks in L0. It leaves out Brendel and Bethge's: that
-attack searches for adversarial starting points with noise, and stops without an error at the first batch with an image
-that noise does not fool. The budget sets the number of steps, the step size and the random start if the constructor has
-them; foolbox clips the result to the ball of eps. The attacks use the losses of the library, not the `loss` of the
-suite. They draw from the global generators, which the host seeds for each micro-batch.
+The bridge offers DDN and the attacks whose names begin with L-inf, L2 or L1; foolbox cannot bound its attacks in L0.
+It leaves out Brendel and Bethge's: that attack searches for adversarial starting points with noise, and stops without
+an error at the first batch with an image that noise does not fool. The budget sets the number of steps, the step size
+and the random start if the constructor has them; foolbox clips the result to the ball of eps. The attacks use the
+losses of the library, not the `loss` of the suite. They draw from the global generators, which the host seeds for
+each micro-batch.
 """
 
 from __future__ import annotations
