@@ -147,6 +147,14 @@ FINDINGS: dict[str, list[Finding]] = {
             paired("orders.change", {"source": "PointNet2"}, {"source": "PointNet2-adv"}, order="1.0"),
         ),
     ],
+    "robust_curves": [
+        Finding(
+            f"the area under the curve is larger for {source}-adv than for {source}",
+            2,
+            paired("curve.area", {"source": f"{source}-adv"}, {"source": source}, attack="both"),
+        )
+        for source in STANDARD
+    ],
     "robust_accuracy": [
         Finding(
             "accuracy is lower under AutoAttack than under PGD",
@@ -270,6 +278,7 @@ SHOWN = {
     "robustness_pointcloud": ("main", "main_reached", "share", "reached", "clean"),
     "robust_accuracy": ("main", "clean", "cost"),
     "robust_defences": ("main", "clean", "certified"),
+    "robust_curves": ("main", "half", "linf"),
     "robustness_dropout": ("main", "kept", "reached"),
     "robustness_recovery": ("main", "recoverable", "right"),
     "robustness_spectrum": ("main", "exact", "reached_only", "frequencies", "reached"),
@@ -296,6 +305,7 @@ IMAGES = {
     "robustness_pointcloud": 125,
     "robust_accuracy": 100,
     "robust_defences": 100,
+    "robust_curves": 100,
     "robustness_dropout": 400,
     "robustness_recovery": 400,
     "robustness_spectrum": 200,

@@ -27,7 +27,7 @@ class Relation(StrEnum):
 class Labels(Mapping[str, Any]):
     """The labels by which scores differ. As a mapping it holds the labels that are set: those of `FIXED`, then `extra`.
 
-    `extra` has the options that attacks sweep and the labels that metrics add, such as `step`.
+    `extra` has what attacks and budgets sweep and the labels that metrics add, such as `step`.
     """
 
     source: str | None = None
