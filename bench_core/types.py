@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 API_VERSION = 1  # of `bench_core.types`, `hookspecs` and `testing`; a plugin declares BENCH_API_VERSION
 API_OLDEST = 1  # the oldest version that this host supports, and the version of a plugin that declares none
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "l1", "l0"]
 LossName = Literal["cross_entropy", "margin", "logit", "probability", "logit_margin"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -47,8 +47,10 @@ class Budget:
 
     Attributes:
         norm: The norm of the ball.
-        eps: The radius, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm for `l2`.
-        step_size: The length of one step, in the same units.
+        eps: The radius, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm for `l2` and
+            its L1 norm for `l1`. For `l0`, the number of pixels that may change, each in all of its channels.
+        step_size: The length of one step, in the same units. For `l0`, the mean change of a pixel before the step is
+            projected to so few pixels, in units of the image range.
         steps: The number of steps.
         random_start: Whether every attack starts at the same random point of the ball instead of the image.
         loss: The loss to ascend.

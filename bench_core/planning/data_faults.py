@@ -39,14 +39,18 @@ def donor_faults(suite: Suite, attacks: Mapping[tuple[str, str, str], AttackUse]
 
 
 def _budget_faults(suite: Suite, shape: Sequence[int]) -> Iterator[Fault]:
-    """Find L2 lengths above the largest distance of two images, which is the diameter of the cube [0, 1]^d."""
-    diameter = math.sqrt(math.prod(shape))
+    """Find lengths above the largest distance of two images, which is the diameter of the cube [0, 1]^d."""
+    size, values, pixels = " x ".join(map(str, shape)), math.prod(shape), math.prod(shape[1:])
+    diameters = {"l2": math.sqrt(values), "l1": float(values)}
     for label, budget in suite.budgets.items():
         for name, value in (("eps", budget.eps), ("step_size", budget.step_size)):
-            if budget.norm == "l2" and value > diameter:
-                size = " x ".join(map(str, shape))
-                message = f"{in_grey_levels(name, value)}: two images of {size} differ by at most {diameter:.4g} in L2"
-                yield Fault(suite.file, f"budgets.{label}.{name}", message)
+            diameter = diameters.get(budget.norm, math.inf)
+            if value > diameter:
+                most = f"two images of {size} differ by at most {diameter:.4g} in {budget.norm.upper()}"
+                yield Fault(suite.file, f"budgets.{label}.{name}", f"{in_grey_levels(name, value)}: {most}")
+        if budget.norm == "l0" and budget.eps > pixels:
+            message = f"found {budget.eps:g}, but images of {size} have {pixels} pixels (try at most {pixels})"
+            yield Fault(suite.file, f"budgets.{label}.eps", message)
 
 
 def _target_faults(suite: Suite, images: Images) -> Iterator[Fault]:

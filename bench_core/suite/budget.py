@@ -19,8 +19,10 @@ class BudgetEntry(Strict):
     Attributes:
         norm: The norm of the ball that the perturbation must stay in.
         eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
-            for `l2`. A list stands for a sweep of eps.
-        step_size: The length of one step, in the same units, or in terms of eps, such as `"eps/8"`.
+            for `l2`, of its L1 norm for `l1`. For `l0`, the number of pixels that may change, in all channels. A list
+            stands for a sweep of eps.
+        step_size: The length of one step, in the same units, or in terms of eps, such as `"eps/8"`. For `l0`, the mean
+            change of a pixel, before all but so few pixels are changed back.
         steps: The number of steps.
         passes: The most forwards and backwards together for one image, through all networks of the source. An attack
             gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
@@ -66,9 +68,11 @@ class BudgetEntry(Strict):
 
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetEntry:
-        for name, value in (("eps", self.eps), ("step_size", self.step_size)):
-            if self.norm == "linf" and value > 1:
+        for name, value, norms in (("eps", self.eps, ("linf",)), ("step_size", self.step_size, ("linf", "l0"))):
+            if self.norm in norms and value > 1:
                 raise ValueError(in_grey_levels(name, value))
+        if self.norm == "l0" and self.eps != int(self.eps):
+            raise ValueError(f"found eps {self.eps:g}, but in l0 it is a number of pixels (try 10)")
         return self
 
 

@@ -17,6 +17,9 @@ SHAPES: dict[int, list[tuple[int, int, int]]] = {
     channels: [(channels, side, side) for side in (12, 16, 28, 32, 224)] for channels in (1, 3)
 }
 ALL_SHAPES = [*SHAPES[1], *SHAPES[3], (3, 96, 1)]  # the last is a cloud of 96 points
+SIZES: dict[Norm, tuple[float, float]] = {  # eps and step size
+    "linf": (16 / 255, 5 / 255), "l2": (1.0, 0.3), "l1": (3.0, 0.9), "l0": (20, 0.03),
+}  # fmt: skip
 ODD_SHAPES = [(3, 15, 9), (1, 9, 15), (3, 21, 35), (1, 11, 13)]
 
 
@@ -192,7 +195,7 @@ def streams(given: Examples, seed: int = 0) -> ImageStreams:
 
 def budget(norm: Norm, **changes: Any) -> Budget:
     """Return a budget whose three steps do not reach the border of the ball. `changes` replace its fields."""
-    eps, step_size = (16 / 255, 5 / 255) if norm == "linf" else (1.0, 0.3)
+    eps, step_size = SIZES[norm]
     return Budget(**{"norm": norm, "eps": eps, "step_size": step_size, "steps": 3, **changes})
 
 

@@ -40,8 +40,10 @@ def lower_than_plain_ascent(case: AttackCase) -> None:
 
     Raises:
         Broken: The mean difference is not below zero by `SURE` standard errors.
-        Skipped: The attack accepts no images of the kit that a grid divides.
+        Skipped: The attack accepts no images of the kit that a grid divides, or the budget is in L1 or L0.
     """
+    if case.norm not in BUDGETS:
+        raise Skipped("it is measured in L-inf and L2")
     model, batch, limits = case.inputs(count=IMAGES, **BUDGETS[case.norm])
     if any(side % GRID for side in batch.images.shape[-2:]):
         raise Skipped(f"it accepts no images that a grid of {GRID} divides")

@@ -169,8 +169,25 @@ class AttackDiagnostics:
 
 
 def noise_of_size(images: Tensor, norm: Norm, eps: float, rng: Streams) -> Tensor:
-    """Add noise of size eps to each image, random signs (L-inf) or a random direction (L2); clip to [0, 1]."""
+    """Add noise of size eps to each image: random signs (L-inf), a random direction (L2), else salt and pepper.
+
+    The latter sets random values (L1) or pixels (L0) to 0 or 1, as many as the size allows. Clip to [0, 1].
+    """
     drawn = rng.normal("noise of the host", 0, images.shape[1:]).to(images)
+    if norm in ("l1", "l0"):
+        return images + salt_and_pepper(images, drawn, norm, eps)
     size = drawn.flatten(1).norm(dim=1).view(-1, *[1] * (images.ndim - 1))
     noise = drawn.sign() if norm == "linf" else drawn / size
     return (images + eps * noise).clamp(0, 1)
+
+
+def salt_and_pepper(images: Tensor, drawn: Tensor, norm: Norm, eps: float) -> Tensor:
+    """Return changes of images to 0 or 1, in the order of the random numbers `drawn`, until their size is eps."""
+    change = (drawn > 0).to(images) - images
+    if norm == "l0":
+        rank = drawn.abs().sum(1).flatten(1).argsort(dim=1, descending=True, stable=True).argsort(1)
+        return change * (rank < eps).view(len(images), 1, *images.shape[2:])
+    order = drawn.flatten(1).abs().argsort(dim=1, descending=True, stable=True)
+    sizes = change.flatten(1).abs().gather(1, order).double()
+    share = ((eps - (sizes.cumsum(1) - sizes)) / sizes.clamp(min=1e-12)).clamp(0, 1).to(images)
+    return change * torch.zeros_like(share).scatter(1, order, share).view_as(change)

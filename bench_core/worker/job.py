@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from ..planning.specs import MetricSpec
 from ..registry import Registry
 from ..reserved import EXAMINED, KEPT, MISTAKEN, PREDICTED, RECORD
 from ..store import pack
-from ..types import Attack, Examples, Json, Memory, Rejection, Step
+from ..types import Attack, Examples, Json, Memory, Norm, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
@@ -35,6 +36,7 @@ from .watch import Watches, watched
 from .weights import weights_kept
 
 Report = Callable[[float], None]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 class Worker:
@@ -287,7 +289,7 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
 
 
 def _sizes(delta: Tensor) -> dict[str, Tensor]:
-    return {"linf": perturbation_size(delta, "linf"), "l2": perturbation_size(delta, "l2")}
+    return {norm: perturbation_size(delta, norm) for norm in NORMS}
 
 
 def _named(key: str, rows: Arrays) -> Arrays:

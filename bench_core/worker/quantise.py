@@ -28,8 +28,9 @@ def eight_bit(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     """Round images to levels, each image inside its ball and as near to where it was as this allows.
 
     In L-inf, each pixel takes the nearest level within eps of the clean pixel. In L2, an image whose nearest levels are
-    inside the ball takes them. Otherwise `nearest_in_l2_ball` moves single pixels towards the clean image. An image
-    never depends on the others of the batch.
+    inside the ball takes them. Otherwise `nearest_in_l2_ball` moves single pixels towards the clean image, and in L1
+    `nearest_in_l1_ball` does. In L0 rounding moves no pixel that the attack did not. An image never depends on the
+    others of the batch.
 
     Args:
         clean: The clean images, float32 [n, c, h, w] in [0, 1].
@@ -47,10 +48,13 @@ def eight_bit(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
         inside = torch.minimum(torch.maximum(levels, lowest), highest).clamp(0, LEVELS)
         return inside.where(lowest <= highest, _rounded(clean)).to(torch.uint8)
     result = levels.to(torch.uint8)
-    suspects = perturbation_size(levels / LEVELS - clean, "l2") > budget.eps * (1 - TOLERANCE)
+    if budget.norm == "l0":
+        return result
+    suspects = perturbation_size(levels / LEVELS - clean, budget.norm) > budget.eps * (1 - TOLERANCE)
+    nearest = nearest_in_l1_ball if budget.norm == "l1" else nearest_in_l2_ball
     for index in suspects.nonzero().flatten().tolist():
         grey, moved = (LEVELS * each[index].cpu().double().numpy().ravel() for each in (clean, images))
-        found = nearest_in_l2_ball(grey, moved, LEVELS * reach)
+        found = nearest(grey, moved, LEVELS * reach)
         result[index] = torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])
     return result
 
@@ -140,6 +144,34 @@ def nearest_in_l2_ball(clean: NDArray[np.float64], image: NDArray[np.float64], r
         order = fits[np.argsort(-saves[fits] / np.maximum(uses[fits], 1e-12), kind="stable")]
         taken = order[: max(1, int(np.searchsorted(np.cumsum(uses[order]), left, side="right")))]
         found[moved[taken]] = back[taken]
+
+
+def nearest_in_l1_ball(clean: NDArray[np.float64], image: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Round one image to levels inside an L1 ball.
+
+    Pixels that rounding moved away from the clean image are rounded towards it instead, first those that this moves
+    least from `image`, until the ball is reached.
+
+    Args:
+        clean: The centre of the ball, in levels, [d].
+        image: A point of the ball, in levels, [d].
+        radius: The radius of the ball, in levels.
+
+    Returns:
+        Integers in 0 to 255, [d]; the nearest ones to `clean` if no such point is in the ball.
+    """
+    found = np.rint(image).clip(0, LEVELS)
+    inward = np.where(image > clean, np.floor(image), np.ceil(image))
+    inward = np.where((inward - clean) * (image - clean) <= 0, np.rint(clean), inward)
+    saves = np.abs(found - clean) - np.abs(inward - clean)
+    excess = np.abs(found - clean).sum() - radius
+    if excess > 0:
+        places = np.flatnonzero(saves > 0)
+        costs = (np.square(inward - image) - np.square(found - image))[places] / saves[places]
+        order = places[np.argsort(costs, kind="stable")]
+        taken = order[: 1 + int(np.searchsorted(np.cumsum(saves[order]), excess))]
+        found[taken] = inward[taken]
+    return found if np.abs(found - clean).sum() <= radius else np.rint(clean)
 
 
 def _rounded(images: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,12 @@ from bench_attacks.plugin import RECIPES
 from bench_attacks.run_state import RunState
 from bench_attacks.step_rng import StepRng
 from bench_core.testing.transformer import transformer
-from bench_core.types import Attack, Budget, Examples
+from bench_core.types import Attack, Budget, Examples, Norm
 from bench_core.worker.streams import ImageStreams
 
 SMALL = {"samples": 3, "copies": 4, "kernel": 5}
 CLASSES = 4
+NORMS = get_args(Norm)
 
 
 class Block(nn.Module):
@@ -83,8 +84,8 @@ def streams(given: Examples, seed: int = 0) -> ImageStreams:
 
 
 def budget(norm: str = "linf", **changes: Any) -> Budget:
-    size = {"eps": 0.1, "step_size": 0.03} if norm == "linf" else {"eps": 0.9, "step_size": 0.3}
-    return Budget(**{"norm": norm, **size, "steps": 3, "loss": "margin", **changes})
+    eps, step_size = {"linf": (0.1, 0.03), "l2": (0.9, 0.3), "l1": (4.0, 1.3), "l0": (6, 0.1)}[norm]
+    return Budget(**{"norm": norm, "eps": eps, "step_size": step_size, "steps": 3, "loss": "margin", **changes})
 
 
 def build(name: str, limits: Budget, shape: Sequence[int] = (1, 6, 6), **options: Any) -> Attack:
@@ -131,7 +132,7 @@ def cases() -> list[tuple[str, str]]:
     pairs = [
         (name, norm)
         for name in RECIPES
-        for norm in ("linf", "l2")
+        for norm in NORMS
         if not getattr(build(name, budget(norm)), "check", lambda _shape: None)((1, 6, 6))
     ]
     assert {name for name, _ in pairs} == set(RECIPES)

@@ -176,6 +176,8 @@ FOOLBOX = [name for name in RECIPES if name.startswith("foolbox:")]
 
 
 def norm_of(name: str) -> str:
+    if name.startswith(("foolbox:L1", "foolbox:SparseL1")):
+        return "l1"
     return "linf" if name.lower().startswith("foolbox:linf") else "l2"
 
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from bench_attacks.gradient_attack import GradientAttack
+from bench_attacks.minimal_norm import MinimalNorm
 from bench_attacks.plugin import RECIPES
 from bench_core.worker.contracts import check_images
 from bench_core.worker.streams import ImageStreams
 
-from .scene import Asleep, budget, build, cases, examples, network, network_for, run, streams
+from .scene import NORMS, Asleep, budget, build, cases, examples, network, network_for, run, streams
 
 CASES = cases()
 every_attack = pytest.mark.parametrize(("name", "norm"), CASES)
@@ -69,7 +70,7 @@ def test_zero_gradients_are_counted_image_by_image() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("norm", NORMS)
 def test_every_gradient_attack_has_the_same_random_start(name: str, norm: str) -> None:
     limits = budget(norm, step_size=0.0, random_start=True)
     attack = build(name, limits)
@@ -86,8 +87,8 @@ def test_a_longer_run_begins_as_the_shorter_one(name: str, norm: str) -> None:
     given, limits = examples(), budget(norm, eps=2.0, step_size=0.01)  # no step ends at the border of the ball
     attack = build(name, replace(limits, steps=4))
     model = network_for(attack)
-    if name == "recover":
-        pytest.skip("turns back after half of its steps")
+    if name == "recover" or isinstance(attack, MinimalNorm):
+        pytest.skip("turns back after half of its steps, or has shorter steps towards the end")
     if getattr(attack, "steps", 1) == 1:
         assert len(run(attack, model, given)) == 1
         return

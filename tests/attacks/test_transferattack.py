@@ -186,7 +186,7 @@ def test_an_attack_that_knows_networks_by_name_is_told_one(bridge: ModuleType) -
         ("own", {}, "it loads networks of its own and cannot attack the suite's"),
         ("generated", {}, "it needs a generator that was trained before"),
         ("single", {"targeted": True}, "it cannot be targeted"),
-        ("single", {"norm": "l2"}, 'it has no norm, and the budget has "l2" (try norm = "linf")'),
+        ("single", {"norm": "l2"}, 'it has no such norm as the budget\'s "l2" (try norm = "linf")'),
         ("large", {}, "its code is for images of 224 x 224 pixels, these have 12 x 12"),
     ],
 )

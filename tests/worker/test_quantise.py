@@ -39,7 +39,7 @@ def eps_with_room(norm: str, eps: float, clean: Tensor) -> float:
 CASES = given(
     seed=st.integers(0, 2**31),
     channels=st.sampled_from([1, 3]),
-    norm=st.sampled_from(["linf", "l2"]),
+    norm=st.sampled_from(["linf", "l2", "l1"]),
     eps=st.floats(0.001, 0.5),
     on_levels=st.booleans(),
 )

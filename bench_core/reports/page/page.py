@@ -77,7 +77,8 @@ def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, st
     """Return the facts at the head of the page."""
     suite, images = record.suite, record.images
     budgets = [
-        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}, {steps_text(b)}"
+        f"{name if name == b.norm else f'{name}: {b.norm}'}, eps {eps_text(b.eps)}"
+        f"{' pixels' if b.norm == 'l0' else ''}, {steps_text(b)}"
         for name, b in suite.budgets.items()
     ]
     facts = [

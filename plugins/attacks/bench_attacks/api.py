@@ -11,7 +11,7 @@ parameters with a default. A name, field or parameter that is removed or changes
 | the kinds of building block | `View`, `Loss`, `Term`, `Estimator`, `Preparation`, `Filter`, `StepRule`, `Tap`, `Surrogate`, `Stop`, `Goal` |
 | what they exchange | `Query`, `Answer`, `Passes`, `Outputs`, `TermInputs`, `RunState`, `StepRng` |
 | building blocks that others use | `ClassificationLoss`, `classification_loss`, `Momentum`, `Layer`, `Neighbours` |
-| tensors with one row for each image | `unit`, `mean_unit`, `mean_units`, `per_image`, `per_pixel`, `BALLS` |
+| tensors with one row for each image | `unit`, `mean_unit`, `mean_units`, `per_image`, `per_pixel`, `BALLS`, `LENGTHS` |
 | ensembles | `members_of` |
 
 bench's parts are public too: the function `NAME` of `bench_attacks.parts.NAME`, with the options that suites set. All
@@ -45,7 +45,7 @@ from .kinds import (
 )
 from .loss import ClassificationLoss, classification_loss
 from .members import members_of
-from .offsets import Neighbours, mean_units, per_pixel
+from .offsets import LENGTHS, Neighbours, mean_units, per_pixel
 from .parts.mi import Decay, Momentum
 from .rewiring import Depth
 from .run_state import RunState
@@ -53,9 +53,9 @@ from .step_rng import StepRng
 from .taps import Layer
 
 __all__ = [
-    "API_VERSION", "BALLS", "Answer", "ClassificationLoss", "Count", "Decay", "Depth", "Estimator", "Filter", "Goal",
-    "GradientAttack", "Layer", "Loss", "Momentum", "Neighbours", "Outputs", "Part", "Passes", "Preparation", "Query",
-    "RunState", "Share", "StepRng", "StepRule", "Stop", "Surrogate", "Tap", "Term", "TermInputs", "View", "WarmUp",
-    "classification_loss", "composed", "join", "mean_unit", "mean_units", "members_of", "per_image", "per_pixel",
-    "recipe", "unit",
+    "API_VERSION", "BALLS", "LENGTHS", "Answer", "ClassificationLoss", "Count", "Decay", "Depth", "Estimator",
+    "Filter", "Goal", "GradientAttack", "Layer", "Loss", "Momentum", "Neighbours", "Outputs", "Part", "Passes",
+    "Preparation", "Query", "RunState", "Share", "StepRng", "StepRule", "Stop", "Surrogate", "Tap", "Term",
+    "TermInputs", "View", "WarmUp", "classification_loss", "composed", "join", "mean_unit", "mean_units",
+    "members_of", "per_image", "per_pixel", "recipe", "unit",
 ]  # fmt: skip

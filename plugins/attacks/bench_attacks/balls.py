@@ -7,25 +7,34 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from .sparse import project_l0, project_l1, sample_l0, sample_l1, steepest_l1
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from bench_core.types import Norm
 
     from .step_rng import StepRng
 
 
 @dataclass(frozen=True)
 class Ball:
-    """The ball of one norm. Tensors are [n, c, h, w]; eps is in units of the image range.
+    """The ball of one norm. Tensors are [n, c, h, w]; eps is in units of the image range, in L0 a number of pixels.
 
     Attributes:
-        sample: (rng, like, eps) -> perturbations drawn uniformly from the ball, in the shape of `like`.
-        direction: (gradient) -> the steepest step of length 1; zero where the gradient is zero.
-        project: (delta, eps) -> the nearest perturbations inside the ball.
+        sample: (rng, images, eps) -> perturbations of images drawn uniformly from the ball.
+        direction: (gradient, images) -> the step of length 1 at images; zero where the gradient is zero. It is the
+            steepest one in L-inf and L2, and a sparse one in L1. In L0, where a step has no length, it is the gradient
+            with a mean absolute value of 1 (Croce and Hein, 2019).
+        project: (delta, eps, clean) -> the nearest perturbations inside the ball; in L1 and L0, of those with which the
+            clean images stay in [0, 1].
+
+    The `images` and the `clean` ones may be left out. In L1 and L0 the image range then counts for nothing.
     """
 
     sample: Callable[[StepRng, Tensor, float], Tensor]
-    direction: Callable[[Tensor], Tensor]
-    project: Callable[[Tensor, float], Tensor]
+    direction: Callable[..., Tensor]
+    project: Callable[..., Tensor]
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -52,6 +61,20 @@ def mean_unit(gradient: Tensor) -> Tensor:
     return scaled / mean.where(mean > 0, 1)
 
 
+def size_of(delta: Tensor, norm: Norm) -> Tensor:
+    """Return the norms [n] of perturbations [n, c, h, w]. L0 counts the pixels of which any channel changed."""
+    match norm:
+        case "linf":
+            return delta.flatten(1).abs().amax(1)
+        case "l2":
+            length: Tensor = delta.flatten(1).norm(dim=1)
+            return length
+        case "l1":
+            return delta.flatten(1).abs().sum(1)
+        case "l0":
+            return (delta != 0).any(1).flatten(1).sum(1).to(delta)
+
+
 def shrink(delta: Tensor, eps: float) -> Tensor:
     """Scale each perturbation whose Euclidean length is greater than `eps` to the length `eps`."""
     length = per_image(delta.flatten(1).norm(dim=1), delta)
@@ -70,7 +93,17 @@ def sample_l2(rng: StepRng, like: Tensor, eps: float) -> Tensor:
 
 BALLS = MappingProxyType(
     {
-        "linf": Ball(sample_linf, lambda gradient: gradient.sign(), lambda delta, eps: delta.clamp(-eps, eps)),
-        "l2": Ball(sample_l2, unit, shrink),
+        "linf": Ball(
+            sample_linf,
+            lambda gradient, _images=None: gradient.sign(),
+            lambda delta, eps, _clean=None: delta.clamp(-eps, eps),
+        ),
+        "l2": Ball(
+            sample_l2,
+            lambda gradient, _images=None: unit(gradient),
+            lambda delta, eps, _clean=None: shrink(delta, eps),
+        ),
+        "l1": Ball(sample_l1, steepest_l1, project_l1),
+        "l0": Ball(sample_l0, lambda gradient, _images=None: mean_unit(gradient), project_l0),
     }
 )

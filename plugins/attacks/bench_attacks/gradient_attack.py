@@ -213,6 +213,7 @@ class GradientAttack:
         rejections = [view.check(shape) for view in self.views] + [term.check(shape) for term in self.extras]
         rejections += [self.stop.check(self.budget)] if self.stop else []
         rejections += [self.step_rule.check(self.budget)] if self.step_rule else []
+        rejections.append(self._check_norm())
         if not self.clipped and self.steepest and self.step_size > self.budget.eps:
             found = f"found false, but the step of {self.step_size:g} leaves the ball of {self.budget.eps:g}"
             hint = "(try clip = true, or a budget whose steps x step_size is at most its eps)"
@@ -228,6 +229,16 @@ class GradientAttack:
             found = "found a part that mixes in features of other images, which have none for the loss"
             rejections.append(Rejection("layer", f"{found} (try the two parts in two attacks)"))
         return next(filter(None, rejections), None)
+
+    def _check_norm(self) -> Rejection | None:
+        """Return why the attack has no meaning in the norm of the budget, or None if it has one."""
+        norm, single = self.budget.norm, (self.estimator, self.preparation, self.step_rule, self.stop, self.goal)
+        blocks = (*self.views, *self.extras, *self.filters, *self.surrogates, *filter(None, single))
+        lengths = self.only_step is not None or any(norm not in getattr(block, "norms", (norm,)) for block in blocks)
+        if norm != "l0" or not lengths:
+            return None
+        found = "found l0, in which eps counts pixels, but this attack takes it for a length"
+        return Rejection("norm", f'{found} (try norm = "l1", or recipe = "pgd")')
 
     @property
     def resumable(self) -> bool:

@@ -4,6 +4,7 @@ A step of the loop: the *estimator* queries points; every point of a query goes 
 further *terms* are computed there, on a network that *surrogates* have changed; *filters* transform the estimated
 gradient; the *step rule* moves the image. A *preparation* runs once, before the first step.
 
+Any building block may have an attribute `norms`, the norms of the budgets for which it has a meaning; by default all.
 A building block is a frozen dataclass and stores nothing between steps. A kind with memory has `init`, which returns
 its state at the start of a run, and a pure method that returns its result with the next state, as in optax.
 """

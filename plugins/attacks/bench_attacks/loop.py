@@ -178,7 +178,7 @@ class Run:
             images, direction, size = pace.images, pace.direction, pace.size * (side != 0)
             moving, length = size > 0, per_image(size, images)
         zero_gradients = state.zero_gradients + (zero & moving)
-        step_direction, step_rule = self.ball.direction(direction) if attack.steepest else direction, None
+        step_direction, step_rule = self.ball.direction(direction, images) if attack.steepest else direction, None
         if attack.step_rule:
             move, step_rule = attack.step_rule.move(step_direction, length, state.step_rule, run)
         else:
@@ -192,7 +192,7 @@ class Run:
         if attack.stop:  # clip to the image range before projecting: shrinking to the sphere stays inside it
             ahead = ahead.clamp(0, 1).where(per_image(moving, images), images)
             moving = moving & ~attack.stop.reached(ahead - clean, attack.budget)
-        inside = clean + self.ball.project(ahead - clean, attack.budget.eps) if attack.clipped else ahead
+        inside = clean + self.ball.project(ahead - clean, attack.budget.eps, clean) if attack.clipped else ahead
         inside = inside.clamp(0, 1)
         if attack.goal:
             inside = inside.where(per_image(moving, images), images)  # projecting again could change the last bits

@@ -6,24 +6,29 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench_core.types import Norm
+
 from .balls import mean_unit, per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench_core.types import Norm
-
     from .run_state import RunState
+
+
+LENGTHS: tuple[Norm, ...] = ("linf", "l2", "l1")  # the norms in which eps is a length; in L0 it counts pixels
 
 
 def per_pixel(length: Tensor, norm: Norm, images: Tensor) -> Tensor:
     """Return how far perturbations of some lengths [n] in a norm move one pixel, [n, 1, 1, 1].
 
-    The papers have L-inf budgets, of which a length is that of each pixel. An L2 length is spread evenly over all
+    The papers have L-inf budgets, of which a length is that of each pixel. An L2 or L1 length is spread evenly over all
     pixels of the images [n, c, h, w]. Without this an offset of the length eps would be as far outside an L2 ball as
-    the image has pixels.
+    the image has pixels. The length of a step in L0 is that of a pixel.
     """
-    return per_image(length if norm == "linf" else length / math.sqrt(images[0].numel()), images)
+    values = images[0].numel()
+    share = {"linf": 1.0, "l2": math.sqrt(values), "l1": float(values), "l0": 1.0}[norm]
+    return per_image(length / share, images)
 
 
 def mean_units(gradients: Tensor) -> Tensor:
@@ -35,7 +40,7 @@ def mean_units(gradients: Tensor) -> Tensor:
 class Neighbours:
     """`count` points, drawn uniformly from a box around the image and not clipped to [0, 1].
 
-    The half side of the box is `radius` in L-inf. In L2 it is `radius / sqrt(c * h * w)`.
+    The half side of the box is `radius` in L-inf, `radius / sqrt(c * h * w)` in L2 and `radius / (c * h * w)` in L1.
     """
 
     count: int

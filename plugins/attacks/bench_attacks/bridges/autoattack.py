@@ -30,7 +30,7 @@ else:
 
 LIBRARY = "pyautoattack"
 BENCH_DEPENDS = (LIBRARY,)
-NORMS = {"linf": "Linf", "l2": "L2"}
+NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 STEPS = 100  # of APGD and FAB
 LEAST_CLASSES = {"apgd-dlr": 3, "apgd-t": 4}  # the DLR loss divides by a difference of the 1st and 3rd or 4th logit
 
@@ -74,6 +74,8 @@ class AutoAttack:
         """Return why the images or the budget cannot be used, or None if they can."""
         if self.budget.targeted:
             return Rejection("recipe", "autoattack cannot be targeted")
+        if self.budget.norm not in NORMS:
+            return Rejection("recipe", f"autoattack has no attacks in {self.budget.norm} (try sigma_zero)")
         in_l2 = "square" in self.names and self.budget.norm == "l2"
         return check_l2_square(shape) if in_l2 else None
 

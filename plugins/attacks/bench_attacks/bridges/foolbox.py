@@ -1,10 +1,11 @@
 """Attacks of foolbox, by their names in foolbox: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-The bridge offers DDN and the attacks whose names begin with L-inf or L2. It leaves out Brendel and Bethge's: that
-attack searches for adversarial starting points with noise, and stops without an error at the first batch with an image
-that noise does not fool. The budget sets the number of steps, the step size and the random start if the constructor has
-them; foolbox clips the result to the ball of eps. The attacks use the losses of the library, not the `loss` of the
-suite. They draw from the global generators, which the host seeds for each micro-batch.
+The bridge offers DDN and the attacks whose names begin with L-inf, L2 or L1; foolbox cannot bound its attacks in L0.
+It leaves out Brendel and Bethge's: that attack searches for adversarial starting points with noise, and stops without
+an error at the first batch with an image that noise does not fool. The budget sets the number of steps, the step size
+and the random start if the constructor has them; foolbox clips the result to the ball of eps. The attacks use the
+losses of the library, not the `loss` of the suite. They draw from the global generators, which the host seeds for
+each micro-batch.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ BENCH_DEPENDS = (LIBRARY,)
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('foolbox is not installed (try pip install "adversarial-bench[foolbox]")')
-NORMS = {"linf": ("Linf", "LInf"), "l2": ("L2", "DDN")}  # the beginnings of the attacks' names
+NORMS: Mapping[str, tuple[str, ...]] = {  # the beginnings of the attacks' names
+    "linf": ("Linf", "LInf"), "l2": ("L2", "DDN"), "l1": ("L1", "SparseL1"),
+}  # fmt: skip
 UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # the ends of names of attacks that reject or ignore a target
 INDEX = {
     name: described
@@ -97,7 +100,7 @@ class FoolboxAttack:
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
         """Return why the budget cannot be used, or None if it can."""
-        if not self.name.startswith(NORMS[self.budget.norm]):
+        if not self.name.startswith(NORMS.get(self.budget.norm, ())):
             norm = self.budget.norm
             return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
         if self.budget.targeted and self.name.endswith(UNTARGETED):

@@ -22,6 +22,7 @@ from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
+from ..balls import size_of
 from .estimates import autoattack_cost, torchattacks_cost
 from .options import parameters
 from .square import P_INIT, check_l2_square
@@ -169,6 +170,8 @@ class TorchattacksAttack:
                 return rejection
         if self.bounded and self.budget.norm == "l2" and self.budget.eps == 0:
             return Rejection("recipe", f"{self.name} divides by the length of the perturbation, and eps is 0")
+        if self.bounded and self.budget.norm not in NORMS:
+            return Rejection("recipe", f"{self.name} is bounded in another norm than the budget's {self.budget.norm}")
         norms = self.described["norms"]
         if self.bounded and norms and NORMS[self.budget.norm] not in norms:
             return Rejection("recipe", f"{self.name} is bounded in {norms}, the budget in {self.budget.norm}")
@@ -217,9 +220,8 @@ class TorchattacksAttack:
 
     def inside(self, adversarial: Tensor, clean: Tensor) -> Tensor:
         """Replace each image that is outside the ball by its clean image."""
-        delta = (adversarial - clean).flatten(1)
-        size = delta.abs().amax(1) if self.budget.norm == "linf" else delta.norm(dim=1)
-        return adversarial.where((size <= self.budget.eps).view(-1, 1, 1, 1), clean)
+        inside = size_of(adversarial - clean, self.budget.norm) <= self.budget.eps
+        return adversarial.where(inside.view(-1, 1, 1, 1), clean)
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,8 @@ class TransferAttack:
             return Rejection("recipe", "its constructor takes no epsilon, so no budget bounds it")
         if budget.targeted and "targeted" not in accepted:
             return Rejection("recipe", "it cannot be targeted")
-        if budget.norm != "linf" and "norm" not in accepted:
-            return Rejection("recipe", f'it has no norm, and the budget has "{budget.norm}" (try norm = "linf")')
+        if budget.norm not in NORMS or (budget.norm != "linf" and "norm" not in accepted):
+            return Rejection("recipe", f'it has no such norm as the budget\'s "{budget.norm}" (try norm = "linf")')
         if budget.norm == "l2" and budget.random_start and budget.eps == 0:
             return Rejection("recipe", "its random start divides by the length of the perturbation, and eps is 0")
         return None

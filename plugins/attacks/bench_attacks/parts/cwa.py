@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 
@@ -12,6 +12,7 @@ from ..balls import unit
 from ..compose import recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import LENGTHS
 from ..walk import Walk
 from .mi import Decay, Momentum
 
@@ -38,6 +39,7 @@ class CommonWeakness:
     inner_step: float
     decay: float
     walk: Walk
+    norms: ClassVar = LENGTHS
 
     def passes(self, _step: int, _members: int) -> Passes:
         return Passes(2)

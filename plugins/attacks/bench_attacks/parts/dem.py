@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
+from ..offsets import LENGTHS
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,7 @@ class LongerStep:
     """A step `factor` times as long as the budget's."""
 
     factor: float
+    norms: ClassVar = LENGTHS
 
     def check(self, _budget: Budget) -> None:
         return None

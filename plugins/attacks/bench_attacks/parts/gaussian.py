@@ -38,6 +38,9 @@ class GaussianNoise:
     cost: ClassVar[Cost] = Cost(0, 0)
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        if self.budget.norm in ("l1", "l0"):
+            found = f"found a budget in {self.budget.norm}, but Gaussian noise changes all pixels"
+            return Rejection("norm", f'{found} (try recipe = "noise")')
         if self.length is None or self.budget.norm != "l2" or self.length <= self.budget.eps:
             return None
         return Rejection("length", f"found {self.length:g}, more than the budget's eps {self.budget.eps:g}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Le
 
@@ -12,7 +12,7 @@ from ..balls import per_image, unit
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
-from ..offsets import Neighbours
+from ..offsets import LENGTHS, Neighbours
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Relevant:
     """
 
     neighbours: Neighbours
+    norms: ClassVar = LENGTHS
 
     def passes(self, _step: int, _members: int) -> Passes:
         return Passes(1 + self.neighbours.count)

@@ -48,8 +48,8 @@ class GuidedChange:
         for _ in range(self.steps):
             answer = yield Query(images[:, None], plain=True, loss=loss)
             direction, state = momentum.update(answer.gradients[:, 0], state, run)
-            moved = images + self.budget.step_size * ball.direction(direction)
-            images = (run.clean + ball.project(moved - run.clean, eps)).clamp(0, 1)
+            moved = images + self.budget.step_size * ball.direction(direction, images)
+            images = (run.clean + ball.project(moved - run.clean, eps, run.clean)).clamp(0, 1)
         answer = yield Query(torch.stack([run.clean, images], 1), backward=False, loss=loss)
         assert answer.features is not None
         return unit(answer.features[:, 1] - answer.features[:, 0])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
-from ..offsets import Neighbours, mean_units, per_pixel
+from ..offsets import LENGTHS, Neighbours, mean_units, per_pixel
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class FlatAround:
     neighbours: Neighbours
     radius: float
     inner_decay: float
+    norms: ClassVar = LENGTHS
 
     def passes(self, _step: int, _members: int) -> Passes:
         return Passes(self.neighbours.count)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
-from ..offsets import per_pixel
+from ..offsets import LENGTHS, per_pixel
 from ..sampling import Bounds, sampled
 from .dem import resized
 
@@ -79,6 +79,7 @@ class OperatedCopies:
     beta: float
     budget: Budget
     through: bool = True
+    norms: ClassVar = LENGTHS
 
     @property
     def count(self) -> int:

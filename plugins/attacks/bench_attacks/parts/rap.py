@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 
@@ -12,6 +12,7 @@ from ..balls import BALLS
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
+from ..offsets import LENGTHS
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,7 @@ class Reversed:
     step_size: float
     late: int
     norm: Norm
+    norms: ClassVar = LENGTHS
 
     def passes(self, step: int, _members: int) -> Passes:
         return Passes(1 + self.count if step > self.late else 1)
@@ -48,13 +50,13 @@ class Reversed:
         ball, reverse = BALLS[self.norm], torch.zeros_like(images)
 
         def inside(offset: Tensor) -> Tensor:
-            return (images + ball.project(offset, self.eps)).clamp(0, 1) - images
+            return (images + ball.project(offset, self.eps, images)).clamp(0, 1) - images
 
         if run.step > self.late:
             reverse = inside(ball.sample(run.rng, images, self.eps))
             for _ in range(self.count):
                 answer = yield Query((images + reverse)[:, None])
-                reverse = inside(reverse - self.step_size * ball.direction(answer.gradients[:, 0]))
+                reverse = inside(reverse - self.step_size * ball.direction(answer.gradients[:, 0], images + reverse))
         answer = yield Query((images + reverse)[:, None])
         return answer.gradients[:, 0], None
 

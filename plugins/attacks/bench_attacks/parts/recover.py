@@ -6,9 +6,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Streams
+from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
 from ..gradient_attack import GradientAttack
+from ..offsets import LENGTHS
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,13 @@ class Recover:
     """
 
     budget: Budget
+
+    def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
+        """Return why the budget cannot be used, or None if it can."""
+        if self.budget.norm in LENGTHS:
+            return None
+        found = f"found {self.budget.norm}, but the attack halves eps as a length"
+        return Rejection("norm", f'{found} (try norm = "l1")')
 
     @property
     def first_half(self) -> int:

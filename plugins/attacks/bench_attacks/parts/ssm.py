@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
 from ..compose import Count, Share, recipe
 from ..cosines import from_frequencies, to_frequencies
 from ..gradient_attack import GradientAttack
-from ..offsets import per_pixel
+from ..offsets import LENGTHS, per_pixel
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +37,7 @@ class SpectrumCopies:
     noise: float
     budget: Budget
     through: bool = False
+    norms: ClassVar = LENGTHS
 
     def check(self, _shape: tuple[int, int, int]) -> None:
         return None

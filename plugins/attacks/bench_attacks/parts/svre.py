@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..balls import mean_unit
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..messages import Answer, Passes, Query
-from ..offsets import per_pixel
+from ..offsets import LENGTHS, per_pixel
 from .mi import Decay, Momentum
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class VarianceReduced:
     decay: float
     eps: float
     norm: Norm
+    norms: ClassVar = LENGTHS
 
     def passes(self, _step: int, members: int) -> Passes:
         at_start = 2 if members > 1 else 1

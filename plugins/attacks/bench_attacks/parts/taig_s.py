@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..compose import Count, recipe
 from ..gradient_attack import GradientAttack
 from ..loss import ClassificationLoss
 from ..messages import Answer, Passes, Query
-from ..offsets import per_pixel
+from ..offsets import LENGTHS, per_pixel
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,7 @@ class AttributionPath:
     segments: int
     jitter: float
     norm: Norm
+    norms: ClassVar = LENGTHS
 
     @property
     def deviations(self) -> Mapping[str, str]:
