@@ -146,6 +146,7 @@ def run(
             save_complete_rounds(rounds, registry, stopped)
             raise
     scorer = replace(scorer, clean=clean.jobs, clean_rows=clean.rows, clean_reasons=clean.reasons)
+    scorer = replace(scorer, notes=clean.accuracy_notes())
     result = scorer.score(attack_arrays, attack_reasons, rounds.images if rounds.stopped else scorer.images)
     save(result, scorer, registry)
     if on_round is not None:

@@ -22,6 +22,7 @@ from .resolve_models import ModelResolver, missing_weights
 from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
 from .uses import NEEDS, AttackUse, MetricUse
 
+SMALL = 1000  # images of a dataset that is always classified as a whole
 AttackKey = tuple[str, str, str]  # attack, source, budget
 
 
@@ -40,6 +41,7 @@ class ResolvedSuite:
         uses: The metrics, without what depends on the images (see `metrics`).
         models: The models by label.
         weights: The files that each model is loaded from, by its label.
+        costs: What one image costs each model, by its label (see `ModelRecipe.cost`).
         attacks: The attacks by the labels of attack, source and budget.
         images: The dataset; None if it is not on this machine, for the reason `data_missing`.
         precision_reason: Why `--precision auto` has chosen the number type of the attacks' gradients; empty without it.
@@ -53,6 +55,7 @@ class ResolvedSuite:
     uses: list[MetricUse] = field(default_factory=list)
     models: dict[str, ModelSpec] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
+    costs: dict[str, float | None] = field(default_factory=dict)
     attacks: dict[AttackKey, AttackUse] = field(default_factory=dict)
     data: DatasetSpec | None = None
     images: Images | None = None
@@ -86,7 +89,28 @@ class ResolvedSuite:
         gradients = [f"the attacks' gradients: {self.precision}"] if worth_noting else []
         of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
         images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
-        return (*gradients, *images, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
+        return (*gradients, *images, *self._left_out, *(f"{label}: {n}" for label, notes in of_metrics for n in notes))
+
+    @property
+    def _left_out(self) -> list[str]:
+        """Say which metrics a run with a limit computes on fewer images than the suite asks for."""
+        if self.images is None or self.classifies_all or not self._over_all:
+            return []
+        total = len(self.images.labels)
+        return [f"{', '.join(self._over_all)}: over the attacked images, not all {total:,}, because of --limit"]
+
+    @property
+    def _over_all(self) -> list[str]:
+        return [use.label for use in self.uses if not use.needs_attack and use.over == "all"]
+
+    @property
+    def classifies_all(self) -> bool:
+        """Whether the run classifies the whole dataset: if it is small, or if a metric over all of it is asked for.
+
+        A run with a limit is a trial, and asks for no metric over a dataset that is not small.
+        """
+        assert self.images is not None
+        return len(self.images.labels) <= SMALL or (self.limit is None and bool(self._over_all))
 
     @property
     def count(self) -> int:
@@ -133,7 +157,7 @@ def resolve(
     resolved.precision_reason = precision_reason
     models = ModelResolver(suite, registry)
     models.resolve_all()
-    resolved.models, resolved.weights = models.models, models.weights
+    resolved.models, resolved.weights, resolved.costs = models.models, models.weights, models.costs
     faults = [*_resolve_metrics(resolved), *models.faults, *_resolve_attacks(resolved)]
     faults += output_faults(suite, resolved.metrics_by_label)
     faults += _only_faults(resolved)

