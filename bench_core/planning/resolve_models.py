@@ -16,7 +16,7 @@ from .specs import ModelSpec
 
 @dataclass
 class ModelResolver:
-    """Resolves labels to models. After `resolve_all`, `models`, `weights` and `costs` are by label, and `faults` has all faults.
+    """Resolves labels to models. After `resolve_all`, what is known of them is by label, and `faults` has all faults.
 
     A model may appear several times, on its own and as a part of others; its faults are listed once.
     """

@@ -98,7 +98,7 @@ def look(resolved: ResolvedSuite, classify: Classify) -> list[int] | None:
 
 
 def cheapest_first(resolved: ResolvedSuite) -> list[str]:
-    """Return the models that choose images by the cost of an image; those of unknown cost last, in the suite's order."""
+    """Return the models that choose images by their cost; those of unknown cost last, in the suite's order."""
     costs = {model: resolved.costs.get(model) for model in resolved.suite.choosing_models}
     return sorted(costs, key=lambda model: math.inf if costs[model] is None else costs[model] or 0.0)
 

@@ -31,7 +31,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[int]]]:
-    """Record each task: its kind, its model (of clean images), and the positions of its images."""
+    """Record each task: its kind, its models, and the positions of its images."""
     seen: list[tuple[str, str, list[int]]] = []
     original = Inline.run
 
@@ -93,13 +93,11 @@ def test_a_limit_shows_no_image_to_a_network_that_the_selection_does_not_need(
     small = run(suite, out=tmp_path / "small", registry=registry, executor="inline", limit=LIMIT)
     selected = list(small.selected)
     assert 0 < len(selected) <= LIMIT
-    looked = [(model, images) for kind, model, images in shown if kind == "clean"]
-    first, second = ([i for model, images in looked if model == name for i in images] for name in "BA")
-    assert set(first) == set(range(selected[-1] + 1)), "the first network, up to the last selected image"
-    assert set(second) < set(first), "only what the first classifies correctly"
-    assert {i for model, images in looked if model == "C" for i in images} == set(selected), (
-        "a target, what is attacked"
-    )
+    looked = [(models, images) for kind, models, images in shown if kind == "clean"]
+    first, second, target = ({i for models, images in looked if name in models for i in images} for name in "BAC")
+    assert first == set(range(selected[-1] + 1)), "the first network, up to the last selected image"
+    assert second < first, "only what the first classifies correctly"
+    assert target == set(selected), "a target that chooses no images: those that are attacked"
     clean = {score.score.n for score in small.scores if score.metric == "clean.accuracy" and not score.void}
     assert clean == {len(selected)}
     assert any("clean: over the attacked images, not all 20" in note for note in small.notes)
