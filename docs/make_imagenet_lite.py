@@ -1,8 +1,9 @@
 """Run suites on the profile imagenet-lite and write docs/imagenet-lite.md.
 
-    python docs/make_imagenet_lite.py [--out DIR] [--workers N] [--page FILE] [SUITE ...]
+    python docs/make_imagenet_lite.py [--out DIR] [--workers N] [--page FILE] [--finished] [SUITE ...]
 
-If suites are named, the sections of the others stay as they are. Stored results of `bench run` are reused.
+If suites are named, the sections of the others stay as they are. Stored results of `bench run` are reused; with
+`--finished`, the folders of finished runs are read as they are and nothing is run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from bench_core import Result, load_suite, run
 from bench_core.progress import for_stream
+from bench_core.runs.load import load_run
 from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.tables.formats import render
@@ -70,11 +72,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--page", type=Path, default=HERE / "imagenet-lite.md")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--finished", action="store_true")
     given = parser.parse_args()
     sections = sections_of(given.page)
     for name in given.suites:
         started = time.monotonic()
-        result = run(load_suite(name, PROFILE), out=given.out, workers=given.workers, progress=for_stream())
+        if given.finished:
+            result = load_run(given.out / name / PROFILE)
+        else:
+            result = run(load_suite(name, PROFILE), out=given.out, workers=given.workers, progress=for_stream())
         sections[name] = section(result)
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
         known = [name for name in suites() if name in sections]
