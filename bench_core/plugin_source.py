@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,3 +40,14 @@ def source_digest(plugin: Any) -> str:
 def dependencies(plugin: Any) -> tuple[str, ...]:
     """Return names and versions of the distributions in `BENCH_DEPENDS`, on which the plugin's results depend."""
     return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))
+
+
+def installed_versions(distributions: Iterable[str]) -> list[str]:
+    """Return names and versions of distributions, without a version for those that are not installed."""
+    found = []
+    for name in distributions:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(name)
+    return found

@@ -39,11 +39,19 @@ class AttackRecipe:
 
 @dataclass(frozen=True)
 class MetricRecipe:
-    """Builds a metric: `build(**options) -> Metric`."""
+    """Builds a metric.
+
+    Attributes:
+        build: `build(**options) -> Metric`.
+        summary: One line for `bench plugins`.
+        examples: Options for `bench check`.
+        depends: The distributions on whose versions its rows depend.
+    """
 
     build: Callable[..., Metric]
     summary: str
     examples: Sequence[Json] = ()
+    depends: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from . import hookspecs
 from .code_digest import Untraceable, closure_digest
 from .digests import digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .plugin_source import check_api, dependencies, source_digest
+from .plugin_source import check_api, dependencies, installed_versions, source_digest
 from .suite.fields import Strict
 from .suite.options import Option, check_options, options_of, options_table
 from .types import API_OLDEST, Recipe
@@ -90,14 +90,15 @@ class Offer:
         """SHA-256 of all code that the recipe can run: a change of it makes stored results stale.
 
         It covers the modules of `build` and of the recipe's `parts` with everything that they import, or the complete
-        plugin if imports cannot be traced.
+        plugin if imports cannot be traced, and the versions of the distributions that the recipe or the plugin names.
         """
+        depends = installed_versions(getattr(self.recipe, "depends", ()))
         makers = [self.recipe.build, *getattr(self.recipe, "parts", ())]
         modules = {getattr(getattr(maker, "func", maker), "__module__", None) or "" for maker in makers}
         try:
-            return digest([closure_digest(sorted(modules)), *self.origin.depends])
+            return digest([closure_digest(sorted(modules)), *self.origin.depends, *depends])
         except Untraceable:
-            return self.origin.source
+            return digest([self.origin.source, *depends]) if depends else self.origin.source
 
     @property
     def made_of(self) -> tuple[str, ...]:

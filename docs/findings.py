@@ -53,6 +53,40 @@ FINDINGS: dict[str, list[Finding]] = {
         Finding("MI transfers best before its last step", 1, best_step_against_last("MI")),
         Finding("PGD transfers best before its last step", 1, best_step_against_last("PGD")),
     ],
+    "transfer_persistence": [
+        *(
+            Finding(
+                f"{attack} fools less often when its images were saved as JPEG at quality 50 (L-inf)",
+                1,
+                paired(
+                    "persistence.success",
+                    {"saved": "float"},
+                    {"saved": "JPEG 50"},
+                    attack=attack,
+                    budget="linf",
+                    relation="black-box",
+                ),
+            )
+            for attack in ("PGD", "TI", "IR")
+        ),
+        Finding(
+            "IR fools more often than PGD when both are saved as JPEG at quality 50",
+            1,
+            paired("persistence.success", {"attack": "IR"}, {"attack": "PGD"}, saved="JPEG 50", relation="black-box"),
+        ),
+        Finding(
+            "rounding to 8 bits makes images of PGD fool less often (L2)",
+            1,
+            paired(
+                "persistence.success",
+                {"saved": "float"},
+                {"saved": "8 bits"},
+                attack="PGD",
+                budget="l2",
+                relation="black-box",
+            ),
+        ),
+    ],
     "robustness_orders": [
         *(
             Finding(
@@ -214,6 +248,7 @@ SHOWN = {
     "transfer_fig3": ("main", "alone"),
     "transfer_fig5": ("main", "length"),
     "transfer_fig7": ("last_step",),
+    "transfer_persistence": ("main", "l2", "clean", "ssim", "colour", "length"),
     "robustness_orders": ("change", "change_reached", "interaction", "disentanglement", "reached"),
     "robustness_strength": ("main", "pearson"),
     "robustness_contexts": ("main", "low_chance", "high", "high_chance"),
@@ -238,6 +273,7 @@ IMAGES = {
     "transfer_fig3": 300,
     "transfer_fig5": 300,
     "transfer_fig7": 150,
+    "transfer_persistence": 300,
     "robustness_orders": 50,
     "robustness_strength": 100,
     "robustness_contexts": 50,

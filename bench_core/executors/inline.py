@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..errors import ContractError, NetworkFault, UsageError, raised
@@ -46,20 +46,25 @@ class Inline:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
+    @cached_property
+    def worker(self) -> Worker:
+        """Computes the tasks of every `run`, so that a network is built once."""
+        from ..worker.job import Worker
+
+        return Worker(self.registry)
+
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         import torch
 
         from ..worker.guard import set_deterministic
-        from ..worker.job import Worker
 
-        worker = Worker(self.registry)
         threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         try:
             queue = TaskQueue.of(tasks)
             for task in queue.drain():
-                yield attempt(worker, task, partial(queue.report, task.address))
+                yield attempt(self.worker, task, partial(queue.report, task.address))
         finally:
             torch.set_num_threads(threads)
             set_deterministic(deterministic, warn_only)

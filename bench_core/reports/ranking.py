@@ -143,6 +143,7 @@ def leaderboard_sheet(
         *([f"only images with {' and '.join(only)}"] if only else []),
         f"mean over {pairs}; forwards and backwards: passes through the source per image; front: the Pareto front, "
         "no other entry of the same budget is as good with as few passes",
+        f"adversarial images: {'of 8 bits, rounded inside the ball' if suite.quantise else 'floats'}",
         *map(_provenance, runs),
     ]
     return Sheet(f"{suite.title}: {by}s by {score}", columns, tuple(rows), tuple(notes), strong)

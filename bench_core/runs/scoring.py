@@ -11,6 +11,7 @@ from ..reserved import PREDICTED, RECORD
 from ..result import Result
 from ..scores.derived import derive
 from ..scores.only import Outcomes
+from ..scores.perturbations import perturbation_notes
 from ..scores.rows import RowSet, Voids
 from ..scores.scored import Scores
 from ..scores.summarise import summarise
@@ -105,6 +106,7 @@ def make_table(result: Result, entry: TableEntry) -> Table:
     if len(result.selected) < result.planned:
         why = "no comparison was left undecided" if result.decided_early else "run the suite again for the rest"
         notes.append(f"the first {len(result.selected)} of {result.planned} images ({why})")
+    notes += perturbation_notes(result.suite, shown, result.scores)
     warned = (line for line in flags(shown, result.warned) if line.startswith("W: "))
     return replace(table, notes=(*table.notes, *notes, *warned))
 

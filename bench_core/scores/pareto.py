@@ -1,4 +1,4 @@
-"""The cost of success in passes through the source, and the Pareto front of cost and value."""
+"""The cost of success, in passes through the source or in visibility, and the Pareto front of cost and value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ..reserved import RECORD
-from .scored import LabelledScore
+from .scored import LabelledScore, Scores
 
 AttackKey = tuple[str, ...]  # source, attack, budget
 
@@ -36,6 +36,20 @@ def attack_of(score: LabelledScore) -> AttackKey:
     """Return the source, attack and budget of a score."""
     labels = score.labels
     return labels.source or "", labels.attack or "", labels.budget or ""
+
+
+def costs(scores: Scores, name: str) -> dict[AttackKey, float]:
+    """Return the value of one score, METRIC.SCORE, for each source, attack and budget.
+
+    Raises ValueError if an attack has several values of it.
+    """
+    found: dict[AttackKey, float] = {}
+    for score in scores.select(name).valid():
+        key = attack_of(score)
+        if key in found:
+            raise ValueError(f"{name} has several values for {' '.join(filter(None, key))} (try one without a target)")
+        found[key] = score.score.value
+    return {key: value for key, value in found.items() if not math.isnan(value)}
 
 
 def passes(scores: Iterable[LabelledScore]) -> dict[AttackKey, float]:

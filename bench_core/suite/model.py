@@ -189,7 +189,8 @@ class Suite(Strict):
         loss: The loss that all attacks ascend.
         random_start: Whether all attacks start at the same random point of the ball instead of the image.
         targeted: Whether attacks aim at a class: the one that the dataset names, or else a random wrong one.
-        quantise: Whether adversarial images are rounded to 8 bits before they are checked and evaluated.
+        quantise: Whether adversarial images are rounded to what a file of 8 bits holds, inside the ball, before
+            they are checked, evaluated and shown.
         ensemble: What an ensemble averages over its members.
         budgets: The threat models, by label.
         attacks: The attacks, by label.

@@ -98,11 +98,15 @@ class SweepPlotEntry(CurvesPlotEntry):
 
 
 class ParetoPlotEntry(BasePlotEntry):
-    """Scores against their cost in passes, one line per label of `lines`, and the Pareto front.
+    """Scores against their cost, one line per label of `lines`, and the Pareto front.
 
-    A score per step (`transfer.at_step`) is drawn as a curve whose last step is at the full cost.
+    The cost is that in passes, or how visible an attack is. A score per step (`transfer.at_step`) is drawn as a curve
+    whose last step is at the full cost in passes.
 
     Attributes:
+        cost: The score that is an attack's cost, as METRIC.SCORE. Its passes by default.
+        cost_label: The name of the cost in the plot, with its unit. METRIC.SCORE by default.
+        cost_best: Whether the lowest or the highest cost is the best: the highest of `ssim.mean`.
         value_label: The name of the value in the plot, with its unit. METRIC.SCORE by default.
         lines: The labels of scores that distinguish the lines.
         mean_over: Labels of scores to average over; of targets, only black-box ones count.
@@ -110,6 +114,9 @@ class ParetoPlotEntry(BasePlotEntry):
     """
 
     kind: Literal["pareto"]
+    cost: Label | None = None
+    cost_label: str | None = None
+    cost_best: Literal["min", "max"] = "min"
     value_label: str | None = None
     lines: LabelList = Field(default=["attack"])
     mean_over: list[Label] = Field(default_factory=list)

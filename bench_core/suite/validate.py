@@ -11,7 +11,7 @@ from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
-from .plot_entries import HistogramPlotEntry, MapsPlotEntry, ScatterPlotEntry
+from .plot_entries import HistogramPlotEntry, MapsPlotEntry, ParetoPlotEntry, ScatterPlotEntry
 
 
 def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
@@ -196,6 +196,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         else:
             of_rows = isinstance(plot, HistogramPlotEntry | MapsPlotEntry)
             yield from _unknown_output(f"{key}.value", plot.value, rows if of_rows else all_scores)
+        if isinstance(plot, ParetoPlotEntry) and plot.cost is not None:
+            yield from _unknown_output(f"{key}.cost", plot.cost, scores)
         yield from _unknown_dimensions(key, plot.dimensions, suite, plot.value, all_scores)
 
 

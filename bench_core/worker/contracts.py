@@ -115,23 +115,3 @@ def perturbation_size(delta: Tensor, norm: str) -> Tensor:
     """Return the L-inf or L2 norms [n] of perturbations [n, c, h, w]."""
     flat = delta.flatten(1)
     return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
-
-
-def quantised(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
-    """Round images [n, c, h, w] to the 256 levels of an 8-bit file, and keep each image inside its ball.
-
-    In the L-inf ball every pixel takes the nearest level within eps. In the L2 ball an image is rounded to the nearest
-    levels or, if that leaves the ball, towards the clean image. If no level is within eps of a pixel, the pixel takes
-    its nearest level, and the check of the rounded images then finds it outside.
-    """
-    levels = (images * 255).round()
-    if budget.norm == "linf":
-        reach = budget.eps + TOLERANCE
-        lowest, highest = (255 * (clean - reach)).ceil(), (255 * (clean + reach)).floor()
-        inside = torch.minimum(torch.maximum(levels, lowest), highest)
-        return inside.where(lowest <= highest, levels).clamp(0, 255) / 255
-    outside = perturbation_size(levels / 255 - clean, "l2") > size_limit(budget)
-    inward = torch.where(images > clean, (images * 255).floor(), (images * 255).ceil())
-    nothing_between = (inward / 255 - clean) * (images - clean) <= 0  # as where the attack left a pixel unchanged
-    inward = torch.where(nothing_between, (clean * 255).round(), inward)
-    return levels.where(~outside.view(-1, *[1] * (clean.ndim - 1)), inward).clamp(0, 255) / 255

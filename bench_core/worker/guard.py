@@ -131,12 +131,17 @@ class TensorVersions:
     @classmethod
     def of(cls, model: nn.Module) -> TensorVersions:
         modules = list(model.modules())
-        changing = any(_own_changes.get(module) for module in modules)
-        tensors = [] if changing else [*model.named_parameters(), *model.named_buffers()]
+        if any(_own_changes.get(module) for module in modules):
+            return cls((), tuple(parameter.requires_grad for parameter in model.parameters()), ())
+        # one walk over the tensors, shared ones twice, since torch's named_parameters() and named_buffers() take longer
+        parameters = [
+            (name, each) for module in modules for name, each in module._parameters.items() if each is not None
+        ]
+        buffers = [(name, each) for module in modules for name, each in module._buffers.items() if each is not None]
         return cls(
-            () if changing else tuple(module.training for module in modules),
-            tuple(parameter.requires_grad for parameter in model.parameters()),
-            tuple((name, *_version(tensor)) for name, tensor in tensors),
+            tuple([module.training for module in modules]),
+            tuple([parameter.requires_grad for _, parameter in parameters]),
+            tuple([(name, *_version(tensor)) for name, tensor in (*parameters, *buffers)]),
         )
 
 

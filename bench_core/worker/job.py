@@ -17,12 +17,13 @@ from ..store import pack
 from ..types import Attack, Examples, Json, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
-from .contracts import check_images, check_logits, check_targets, perturbation_size, quantised
+from .contracts import check_images, check_logits, check_targets, perturbation_size
 from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
 from .observer import Arrays, Observer, checked_rows
+from .quantise import eight_bit, from_levels, unreachable
 from .rng_state import separate_streams
 from .streams import ImageStreams
 from .watch import Watches, watched
@@ -128,6 +129,8 @@ class Worker:
         self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
     ) -> Arrays:
         source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
+        if job.quantise:
+            _check_levels(job, examples.images)
         rng = ImageStreams(job.seed, examples.ids)
         examples = with_targets(examples, source, rng) if budget.targeted else replace(examples, targets=None)
         if budget.targeted and job.batch.targets is not None:
@@ -216,9 +219,20 @@ def _checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
     check_images(clean, produced, job.budget)
     if not job.quantise:
         return produced
-    rounded = quantised(clean, produced, job.budget)
+    rounded = from_levels(eight_bit(clean, produced, job.budget))
     check_images(clean, rounded, job.budget)
     return rounded
+
+
+def _check_levels(job: AttackJob, clean: Tensor) -> None:
+    """Raise UsageError if no 8-bit image is in the ball of one of the clean images."""
+    distances, budget = unreachable(clean, job.budget), job.budget
+    worst = int(distances.argmax())
+    if distances[worst] > 0:
+        image = f"image {job.batch.indices[worst] + 1} of the dataset, counted from 1"
+        found = f"{image}, is {distances[worst]:.4g} from the nearest image of 8 bits in {budget.norm}"
+        wrong = f"{found}, which leaves the ball of eps {budget.eps:.4g}"
+        raise UsageError(Fault("quantise", "", f"{wrong} (try images of 8 bits, a larger eps, or quantise = false)"))
 
 
 def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:

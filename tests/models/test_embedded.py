@@ -17,7 +17,6 @@ from bench_core.lean.thin_conv import ThinConv2d
 from bench_core.registry import Registry
 from bench_models.embedded import fashion_mnist, recipe, train
 from bench_models.embedded.architectures import ARCHITECTURES
-from bench_models.embedded.patches import PATCHES
 
 NAMES = recipe.names()
 PACKAGE_LIMIT = 12 * 2**20
@@ -30,7 +29,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_every_training_has_a_network() -> None:
-    assert set(NAMES) == set(train.TRAININGS) - set(PATCHES)  # the patch networks can be trained, and are not included
+    assert set(NAMES) == set(train.TRAININGS)
     kinds = [recipe.card(name)["training"]["kind"] for name in NAMES]
     assert kinds.count("adversarial") >= 2
     assert kinds.count("noise") == 1

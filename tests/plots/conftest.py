@@ -23,6 +23,8 @@ grid = 2
 recipe = "neighbour_interaction"
 grid = 2
 contexts = 2
+[metrics.size]
+recipe = "distances"
 [correlations.seen]
 x = "interaction.mean"
 y = "utility.utility"
@@ -75,6 +77,14 @@ images = 2
 name = "price"
 kind = "pareto"
 value = "transfer.at_step"
+panels = ["source"]
+mean_over = ["target"]
+format = "percent"
+[[plots]]
+name = "size"
+kind = "pareto"
+cost = "size.l2"
+value = "transfer.last"
 panels = ["source"]
 mean_over = ["target"]
 format = "percent"

@@ -70,6 +70,7 @@ def test_each_kind_states_the_number_of_images_and_its_intervals(result: Result,
         ("histogram", ["value_label"]),
         ("maps", ["value_label"]),
         ("price", ["value_label"]),
+        ("size", ["value_label", "cost_label"]),
     ],
 )
 def test_a_suite_can_name_the_axes(result: Result, registry: Registry, name: str, keys: list[str]) -> None:

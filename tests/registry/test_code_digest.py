@@ -1,5 +1,6 @@
 """A result is stale if the code that it depends on has changed, and not otherwise."""
 
+import importlib.metadata
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench_core import code_digest as closure
+from bench_core.plugin_source import installed_versions
 from bench_core.registry import discover
 
 FILES = {
@@ -70,6 +72,18 @@ def test_results_of_one_metric_do_not_depend_on_another():
     registry = discover()
     codes = {name: registry.find("metrics", name, "", "").code for name in ("transfer", "interaction", "pictures")}
     assert len(set(codes.values())) == len(codes)
+
+
+def test_a_metric_depends_on_the_versions_of_the_distributions_that_it_names(monkeypatch: pytest.MonkeyPatch):
+    def code() -> str:
+        return discover().find("metrics", "persistence", "", "").code
+
+    before, others = code(), discover().find("metrics", "transfer", "", "").code
+    versions = importlib.metadata.version
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0" if name == "pillow" else versions(name))
+    assert code() != before
+    assert discover().find("metrics", "transfer", "", "").code == others
+    assert installed_versions(["no-such-distribution"]) == ["no-such-distribution"]
 
 
 def test_a_recipe_that_cannot_be_traced_depends_on_its_whole_plugin():

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench_core import run
-from bench_core.plots.pareto import curve
-from bench_core.plots.series import grouped
+from bench_core.errors import UsageError
+from bench_core.plots import write_plots
+from bench_core.plots.pareto import curve, draw_front
+from bench_core.plots.series import Point, grouped
 from bench_core.reports.leaderboard import leaderboards, read_contributions
-from bench_core.scores.pareto import attack_of, front, passes
+from bench_core.scores.pareto import attack_of, costs, front, passes
 from bench_core.suite.plot_entries import ParetoPlotEntry
 from tests.properties import UNTIMED
 
@@ -73,3 +75,46 @@ def test_the_leaderboard_marks_the_pareto_front(result, registry) -> None:
     cost = [(row["forwards"] + row["backwards"], row["transfer.success"]) for row in rows]
     assert [row["front"] == "yes" for row in rows] == [place in front(cost) for place in range(len(rows))]
     assert {row["attack"]: row["front"] for row in rows}["N"] == "yes"  # it costs nothing
+
+
+SIZE = (
+    'clean = { recipe = "clean_accuracy" }',
+    'clean = { recipe = "clean_accuracy" }\nsize = { recipe = "distances" }',
+)
+PLOT = (
+    '[[plots]]\nname = "size"\nkind = "pareto"\ncost = "{cost}"\nvalue = "{value}"\nmean_over = ["source", "target"]\n'
+)
+
+
+def test_a_score_can_be_the_cost(registry, write_suite, tmp_path) -> None:
+    suite = write_suite(*BOTH, SIZE, append=PLOT.format(cost="size.l2", value="transfer.last"))
+    result = run(suite, out=tmp_path, registry=registry, executor="inline")
+    found = costs(result.scores, "size.l2")
+    assert found == {attack_of(score): score.score.value for score in result.scores.select("size.l2")}
+    last = [score for score in result.scores.select("transfer.last") if attack_of(score)[1] == "VR"]
+    (point,) = curve(last, result.suite.plots[0], found)
+    assert point.x == found["A", "VR", "linf"], "of the source A, whose score is in the mean"
+    assert {path.suffix for path in write_plots(result, registry)} == {".svg", ".png"}
+
+
+@pytest.mark.parametrize(
+    ("cost", "value", "message"),
+    [
+        ("size.l2", "transfer.at_step", "transfer.at_step of every step"),
+        ("transfer.last", "transfer.success", "several values"),
+        ("size.l3", "transfer.last", "size.l2"),
+    ],
+)
+def test_a_cost_that_does_not_fit_is_one_line(cost, value, message, registry, write_suite, tmp_path) -> None:
+    suite = write_suite(SIZE, append=PLOT.format(cost=cost, value=value))
+    with pytest.raises(UsageError, match=message):
+        write_plots(run(suite, out=tmp_path, registry=registry, executor="inline"), registry)
+
+
+def test_the_front_of_a_cost_that_is_best_high_runs_from_high_to_low() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    points = [Point(x, value, value, value, 1) for x, value in ((0.9, 0.2), (0.8, 0.5), (0.7, 0.4), (0.6, 0.9))]
+    assert list(draw_front(axes, points, "number", "max").get_xdata()) == [0.9, 0.8, 0.6, 0.6]
+    assert list(draw_front(axes, points, "number").get_xdata()) == [0.6, 0.9]

@@ -179,6 +179,8 @@ def test_its_plots_name_their_axes_in_words(name: str, profile: str) -> None:
     suite = load_suite(name, profile)
     for plot in suite.plots:
         keys = {"value_label", "x_label", "y_label"} & set(type(plot).model_fields)
+        if getattr(plot, "cost", None) is not None:
+            keys.add("cost_label")
         if getattr(plot, "x", None) in NAMED_ALREADY:
             keys.discard("x_label")
         labels = {key: getattr(plot, key) for key in keys}

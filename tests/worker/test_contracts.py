@@ -1,9 +1,12 @@
 """An attack that breaks its contract voids its cell, with the reason, and affects nothing after it."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
+from bench_core.errors import UsageError
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.run_suite import run
@@ -84,3 +87,16 @@ def test_eight_bit_images_stay_inside_the_ball(
     sizes = [row.arrays["linf"] for row in result.rows if row.metric == "attack"]
     assert sizes
     assert all(found * 255 == pytest.approx(size, abs=1e-3) for found in np.concatenate(sizes))
+
+
+def test_a_ball_without_an_image_of_8_bits_is_the_users_mistake(registry: Registry, write_suite, tmp_path) -> None:
+    registry.register(Grey(), Origin("grey", "tests", "1", "grey-source"))
+    suite = write_suite(
+        ("eps = 0.1", f"eps = {0.2 / 255}"),
+        ("step_size = 0.03", f"step_size = {0.1 / 255}"),
+        ('title = "toy"', 'title = "toy"\nquantise = true'),
+        ('kind = "toy_images"', 'kind = "grey"\nlevel = 100.4'),
+    )
+    with pytest.raises(UsageError) as raised:
+        run(suite, out=tmp_path, registry=registry, executor="inline")
+    assert re.search(r"quantise: image \d+ of the dataset, counted from 1, is 0.001569 from .*\(try", str(raised.value))

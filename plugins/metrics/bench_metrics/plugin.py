@@ -1,7 +1,8 @@
 """Offers every metric of this package: each module beside this one that has a `METRICS` mapping.
 
 A module's `METRICS` maps names of recipes to the classes that build them; `EXAMPLES`, which is optional, maps some of
-these names to options with which `bench check` takes less than a second.
+these names to options with which `bench check` takes less than a second; `DEPENDS`, which is optional too, to the
+distributions whose versions the rows depend on.
 """
 
 import importlib
@@ -36,11 +37,11 @@ def bench_metrics() -> Mapping[str, MetricRecipe]:
     recipes: dict[str, MetricRecipe] = {}
     modules: dict[str, str] = {}
     for module in metric_modules():
-        examples = getattr(module, "EXAMPLES", {})
+        examples, depends = getattr(module, "EXAMPLES", {}), getattr(module, "DEPENDS", {})
         for name, metric in module.METRICS.items():
             if name in recipes:
                 message = f"offered by both {modules[name]} and {module.__name__} (rename one)"
                 raise UsageError(Fault("plugins", f"metrics.{name}", message))
-            recipes[name] = MetricRecipe(metric, summary(metric), examples.get(name, ()))
+            recipes[name] = MetricRecipe(metric, summary(metric), examples.get(name, ()), depends.get(name, ()))
             modules[name] = module.__name__
     return recipes

@@ -19,7 +19,6 @@ from bench_attacks.gradient_attack import GradientAttack
 from bench_attacks.plugin import RECIPES
 from bench_core.logits import LOSSES
 from bench_core.types import Attack, Budget, Examples
-from bench_models.embedded.patches import vit
 from bench_models.embedded.recipe import FashionMnist1000, build
 from bench_models.ensemble import Ensemble
 
@@ -44,11 +43,9 @@ def ensemble() -> nn.Module:
 
 @cache
 def transformer() -> nn.Module:
-    """A vision transformer with random weights, for attacks on attention."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model: nn.Module = vit()
-    return model.double().eval().requires_grad_(False)
+    """The vision transformer, for attacks on attention."""
+    model: nn.Module = build("ViT").double()
+    return model
 
 
 def source(name: str, attack: Attack) -> nn.Module:
