@@ -58,13 +58,11 @@ class Block(nn.Module):
         layers |= {"bn1": norm(wide), "relu1": relu()}
         layers |= {"project_conv": nn.Conv2d(wide, out, 1, bias=False), "bn2": norm(out)}
         self.residual = stride == 1 and channels == out
-        setattr(self, "branch" if self.residual else "layers", nn.Sequential(layers))
+        self.add_module("branch" if self.residual else "layers", nn.Sequential(layers))
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.residual:
-            return features + self.branch(features)
-        out: Tensor = self.layers(features)
-        return out
+        out: Tensor = self.get_submodule("branch" if self.residual else "layers")(features)
+        return features + out if self.residual else out
 
 
 class EfficientNetLite(nn.Module):
