@@ -84,4 +84,4 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
         assert not any(cell.void for _, cells in table.rows for cell in cells), table.name
     assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
     page = run_page(result.folder, gallery=1)
-    assert all(table.title in page for table in result.tables if table.title)
+    assert page.count("<table") >= len(result.tables)
