@@ -109,8 +109,13 @@ class ResolvedSuite:
 
         A run with a limit is a trial, and asks for no metric over a dataset that is not small.
         """
+        return self.is_small or (self.limit is None and bool(self._over_all))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the dataset is so small that it is always classified as a whole."""
         assert self.images is not None
-        return len(self.images.labels) <= SMALL or (self.limit is None and bool(self._over_all))
+        return len(self.images.labels) <= SMALL
 
     @property
     def count(self) -> int:

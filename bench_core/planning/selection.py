@@ -66,8 +66,12 @@ def count_classified(predictions: Mapping[str, Sequence[int]]) -> int:
 
 
 def needs_no_predictions(resolved: ResolvedSuite) -> bool:
-    """Return whether the suite's rule admits every image, so that none is looked at first."""
-    return resolved.suite.images.rule == "all"
+    """Return whether no image is looked at first: the suite's rule admits every image.
+
+    A small dataset is classified first all the same, so that the results of the first rounds have its clean scores.
+    """
+    assert resolved.images is not None
+    return resolved.suite.images.rule == "all" and not resolved.is_small
 
 
 def look(resolved: ResolvedSuite, classify: Classify) -> list[int] | None:
