@@ -1,9 +1,11 @@
-"""What identifies a plugin's code: the API version it is made for, its source files, its dependencies."""
+"""What identifies a plugin: its distribution, the API version it is made for, its source files, its dependencies."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,8 +40,38 @@ def source_digest(plugin: Any) -> str:
 
 
 def dependencies(plugin: Any) -> tuple[str, ...]:
-    """Return names and versions of the distributions in `BENCH_DEPENDS`, on which the plugin's results depend."""
-    return tuple(f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ()))
+    """Return what else the plugin's results depend on.
+
+    These are names and versions of the distributions in `BENCH_DEPENDS`, and names and digests of the folders of
+    Python files in `BENCH_DEPENDS_ON_FOLDERS`, for code that is not installed.
+    """
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in getattr(plugin, "BENCH_DEPENDS", ())]
+    folders = getattr(plugin, "BENCH_DEPENDS_ON_FOLDERS", ())
+    return (*versions, *(f"{Path(folder).name} {folder_digest(Path(folder))}" for folder in folders))
+
+
+def is_own(point: importlib.metadata.EntryPoint) -> bool:
+    """Return whether an entry point is bench's own."""
+    return distribution_of(point)[0] == "adversarial-bench"
+
+
+def distribution_of(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return the name and the version of the distribution that has an entry point."""
+    return _name_and_version(point.dist) if point.dist else ("unknown", "0")
+
+
+@lru_cache(maxsize=256)
+def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    metadata = distribution.metadata  # parsed again at each access
+    return metadata["Name"], metadata["Version"]
+
+
+def skipped(point: importlib.metadata.EntryPoint, blocked: Collection[str]) -> str:
+    """Return the reason not to import a plugin; "" if there is none."""
+    if point.name in blocked or distribution_of(point)[0] in blocked:
+        return "blocked"
+    own_only = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
+    return "autoload is off" if own_only and not is_own(point) else ""
 
 
 def installed_versions(distributions: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import pluggy
@@ -15,7 +15,7 @@ from . import hookspecs
 from .code_digest import Untraceable, closure_digest
 from .digests import digest
 from .errors import Fault, UsageError, did_you_mean, stop_at_faults
-from .plugin_source import check_api, dependencies, installed_versions, source_digest
+from .plugin_source import check_api, dependencies, distribution_of, installed_versions, is_own, skipped, source_digest
 from .suite.fields import Strict
 from .suite.options import Option, check_options, options_of, options_table
 from .types import API_OLDEST, Recipe
@@ -262,39 +262,16 @@ def discover(blocked: Iterable[str] = ()) -> Registry:
     blocked = {*blocked, *filter(None, os.environ.get("BENCH_BLOCK_PLUGINS", "").split(","))}
     registry = Registry()
     points = importlib.metadata.entry_points(group=GROUP)
-    for point in sorted(points, key=lambda point: (not _is_own(point), point.name, point.value)):
-        reason = _skipped(point, blocked) or _load(point, registry)
+    for point in sorted(points, key=lambda point: (not is_own(point), point.name, point.value)):
+        reason = skipped(point, blocked) or _load(point, registry)
         if reason:
-            registry.unavailable.append(Unavailable(point.name, _distribution(point)[0], reason))
+            registry.unavailable.append(Unavailable(point.name, distribution_of(point)[0], reason))
     return registry
-
-
-def _is_own(point: importlib.metadata.EntryPoint) -> bool:
-    return _distribution(point)[0] == "adversarial-bench"
-
-
-def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """Return the name and the version of the distribution that has an entry point."""
-    return _name_and_version(point.dist) if point.dist else ("unknown", "0")
-
-
-@lru_cache(maxsize=256)
-def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    metadata = distribution.metadata  # parsed again at each access
-    return metadata["Name"], metadata["Version"]
-
-
-def _skipped(point: importlib.metadata.EntryPoint, blocked: Collection[str]) -> str:
-    """Return the reason not to import a plugin; "" if there is none."""
-    if point.name in blocked or _distribution(point)[0] in blocked:
-        return "blocked"
-    own_only = os.environ.get("BENCH_DISABLE_PLUGIN_AUTOLOAD") == "1"
-    return "autoload is off" if own_only and not _is_own(point) else ""
 
 
 def _load(point: importlib.metadata.EntryPoint, registry: Registry) -> str:
     """Import and register a plugin; return why that failed, or "". Raises UsageError if a recipe's name is taken."""
-    package, version = _distribution(point)
+    package, version = distribution_of(point)
     try:
         plugin = point.load()
         check_api(getattr(plugin, "BENCH_API_VERSION", API_OLDEST))

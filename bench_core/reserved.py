@@ -3,5 +3,9 @@
 RECORD = "attack"  # what is recorded of every attack: a metric's label in tables, a cell's key in the store
 RECORD_SCORES = ("linf", "l2", "forwards", "backwards", "zero_gradients", "reached", "fooled", "utility")
 CORRELATION_SCORES = ("pearson", "slope")
+CURVE_SCORES = ("worst", "area", "half_eps")
 PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
 EXAMINED = "host:sanity"  # what is examined in every model, for warnings
+# columns of scores.jsonl, and of the table `scores` of `bench query`, beside the labels
+SCORE_COLUMNS = ("run", "suite", "profile", "metric", "subset", "value", "low", "high", "n", "void")
+MISTAKEN = "host:preprocessing"  # what a model predicts if its preprocessing has a likely mistake

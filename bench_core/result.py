@@ -13,6 +13,7 @@ from .scores.rows import RowSet, Voids
 from .scores.scored import LabelledScore, Scores, covers
 from .scores.warnings import Warned
 from .suite.model import Suite
+from .types import Precision
 
 if TYPE_CHECKING:
     from .tables.decision import Decisions
@@ -38,6 +39,7 @@ class Result:
         restricted: The scores over the images with some outcomes only, for each table that has `only`.
         decisions: Which comparisons are decided, if the suite or the user asks for it.
         until_decided: Whether the run was to stop when no comparison is undecided.
+        precision: The number type of the attacks' gradients.
     """
 
     suite: Suite
@@ -54,6 +56,7 @@ class Result:
     restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
     decisions: Decisions | None = None
     until_decided: bool = False
+    precision: Precision = "float32"
 
     @property
     def decided_early(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,21 +129,22 @@ def run(
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
+    folder = out / safe_name(suite.name) / safe_name(suite.profile)
+    rounds: Rounds | None = None
     with closing(executor_instance):
-        clean = CleanImages(resolved, dispatcher)
-        selection = clean.select()
-        attacks = selected_jobs(resolved, selection)
-        folder = out / safe_name(suite.name) / safe_name(suite.profile)
-        scorer = Scorer(
-            resolved, folder, selection, published, clean.jobs, clean.rows, clean.reasons, attacks, warn,
-            until == DECIDED,
-        )  # fmt: skip
-        rounds = Rounds(scorer, on_round)
         try:
+            clean = CleanImages(resolved, dispatcher)
+            selection = clean.select()
+            attacks = selected_jobs(resolved, selection)
+            scorer = Scorer(
+                resolved, folder, selection, published, clean.jobs, clean.rows, clean.reasons, attacks, warn,
+                until == DECIDED,
+            )  # fmt: skip
+            rounds = Rounds(scorer, on_round)
             attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks, rounds)
             clean.finish()
         except (KeyboardInterrupt, Interrupted, Incomplete) as stopped:
-            save_complete_rounds(rounds, registry, stopped)
+            stopped.add_note(save_complete_rounds(folder, rounds, registry))
             raise
     scorer = replace(scorer, clean=clean.jobs, clean_rows=clean.rows, clean_reasons=clean.reasons)
     scorer = replace(scorer, notes=clean.accuracy_notes())
@@ -163,18 +164,30 @@ def save(result: Result, scorer: Scorer, registry: Registry) -> None:
         raise Incomplete(f"cannot write {result.folder}: {error.strerror or error}") from None
 
 
-def save_complete_rounds(rounds: Rounds, registry: Registry, stopped: BaseException) -> None:
-    """Write the result of the complete rounds of a run that was stopped, and add a note that says so to the exception.
+def save_complete_rounds(folder: Path, rounds: Rounds | None, registry: Registry) -> str:
+    """Write the result of the complete rounds of a run that was stopped. Return what its folder has then.
 
-    The folder is left alone if it has the same run with at least as many images.
+    The folder is left alone if no round is complete, or if it has the same run with at least as many images.
+
+    Args:
+        folder: The run's folder.
+        rounds: The rounds; None if the run was stopped before them.
+        registry: The plugins.
     """
+    if rounds is None or not rounds.images:
+        try:
+            earlier = read_record(folder)
+        except UsageError:
+            return f"finished results are stored, but no image is complete, so {folder} has no result yet"
+        return f"no image is complete, so {folder} still has the earlier result of {len(earlier.images.ids)} images"
     scorer = rounds.scorer
-    if not rounds.images or has_more_images(scorer, rounds.images):
-        return
-    with suppress(Incomplete):
+    if has_more_images(scorer, rounds.images):
+        return f"{folder} still has the earlier result of at least as many images"
+    try:
         save(rounds.result(), scorer, registry)
-        where = f"{scorer.folder} has the result of the first {rounds.images} of {scorer.images} images"
-        stopped.add_note(where)
+    except Incomplete as error:
+        return f"finished results are stored, but {error}"
+    return f"{folder} has the result of the first {rounds.images} of {scorer.images} images"
 
 
 def has_more_images(scorer: Scorer, images: int) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 SUFFIX = ".safetensors"
+STATE = "unfinished.state"
 ABANDONED_AFTER = 3600.0  # seconds; the process that wrote an older unfinished file is dead
 
 
@@ -37,6 +38,15 @@ class Store:
 
     def folder(self, address: str) -> Path:
         return self.root / address[:2] / address
+
+    def state_file(self, address: str) -> Path:
+        """Return the file in which a worker keeps the state of a long job until its result is stored."""
+        return self.folder(address) / STATE
+
+    def forget_state(self, address: str) -> None:
+        """Remove the state of a job that has a result or has failed: a new attempt starts from its beginning."""
+        with contextlib.suppress(OSError):
+            self.state_file(address).unlink()
 
     def put(self, address: str, bundle: bytes) -> None:
         """Write a bundle; it is on the disk when this returns. Raises OSError, for example if the disk is full."""

@@ -163,6 +163,7 @@ class Attack(Protocol):
     | `cost_for(networks) -> Cost` | the same for an ensemble of so many networks, in passes of all of them | `cost` |
     | `donors: int` | the number of clean images that it gets as the argument `donors: Examples` | 0 |
     | `asks_source: bool` | whether these must be called before the run | true with one of these |
+    | `resumable: bool` | whether it gets the argument `memory: Memory`, and can go on after any step | false |
     | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
     | `all_or_nothing: bool` | whether it returns an image that it does not fool unchanged | false |
     | `lowers_interaction: bool` | whether it lowers the interaction inside its perturbations | false |
@@ -174,6 +175,18 @@ class Attack(Protocol):
 
     def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
         """Yield the images [n, c, h, w] after each step. The last ones are the adversarial examples."""
+
+
+@dataclass
+class Memory:
+    """What a resumable attack needs to go on after the images that it yields. It sets `state` before each `yield`.
+
+    Attributes:
+        state: Nested tuples, lists and dictionaries of tensors, numbers and texts. If it is not None when the attack is
+            called, the attack goes on from there, and the next images that it yields are those of the following step.
+    """
+
+    state: Any = None
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,20 @@
 """Run the benchmarks and write `docs/performance.md`: `python -m benchmarks [NAME ...]`.
 
-The output of each script is kept under `results/benchmarks/`. A script with kept output runs again only if it is named,
-or with `--again`. Needs an idle machine.
+A script that is named runs, and its section is replaced; the other sections stay as they are. Needs an idle machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-OUTPUTS = ROOT / "results" / "benchmarks"
 SCRIPTS = {  # name -> title of its section, and what it measures
     "peak": (
         "The machine's peak",
@@ -142,13 +142,26 @@ def run(name: str) -> str:
     return done.stdout.strip("\n")
 
 
-def page(found: dict[str, str]) -> str:
-    """Return the page; `found` is the output of each script, by name."""
-    parts = ["# Performance", "", INTRODUCTION, ""]
-    for name, output in found.items():
-        title, about = SCRIPTS[name]
-        parts += [f"## {title}", "", about, "", f"`python -m benchmarks.{name}`", "", "```text", output, "```", ""]
-    return "\n".join(line.rstrip() for line in "\n".join(parts).splitlines()) + "\n"
+def section(name: str, output: str) -> str:
+    """Return the section of a script: its title, what it measures, the command and the output."""
+    title, about = SCRIPTS[name]
+    lines = f"## {title}\n\n{about}\n\n`python -m benchmarks.{name}`\n\n```text\n{output}\n```".splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def sections(page: str) -> dict[str, str]:
+    """Return the sections of a page by the names of the scripts that wrote them."""
+    found = {}
+    for text in re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]:
+        command = re.search(r"^`python -m benchmarks\.(\w+)", text, re.MULTILINE)
+        if command:
+            found[command[1]] = text.strip("\n")
+    return found
+
+
+def page(found: Mapping[str, str]) -> str:
+    """Return the page; `found` is the section of each script, by name."""
+    return "\n\n".join(["# Performance", INTRODUCTION, *(found[name] for name in SCRIPTS if name in found)]) + "\n"
 
 
 def main() -> None:
@@ -157,25 +170,18 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"scripts to run: {', '.join(SCRIPTS)} (default: those without kept output)",
+        help=f"scripts to run: {', '.join(SCRIPTS)} (default: those that the page lacks)",
     )
     parser.add_argument("--again", action="store_true", help="run all scripts again")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in SCRIPTS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)} (known: {', '.join(SCRIPTS)})")
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    found = {}
+    found = sections(PAGE.read_text(encoding="utf-8")) if PAGE.is_file() else {}
     for name in SCRIPTS:
-        kept = OUTPUTS / f"{name}.txt"
-        if not (ROOT / "benchmarks" / f"{name}.py").is_file():
-            print(f"{name}: no such script")
-            continue
-        if given.again or name in given.names or (not given.names and not kept.is_file()):
-            kept.write_text(run(name) + "\n", encoding="utf-8")
-        if kept.is_file():
-            found[name] = kept.read_text(encoding="utf-8").strip("\n")
-            PAGE.write_text(page(found), encoding="utf-8")
+        if given.again or name in given.names or (not given.names and name not in found):
+            found[name] = section(name, run(name))
+            PAGE.write_text(page(found), encoding="utf-8")  # after each, so that a later failure loses nothing
     print(f"{PAGE.relative_to(ROOT)}: {len(found)} of {len(SCRIPTS)} scripts")
 
 

@@ -8,6 +8,7 @@ STRENGTHS = [f"IR strength={value}" for value in ("0.25", "0.5", "1", "2", "4")]
 STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
 HIGH = ("0.9", "0.95", "1.0")
 DROPOUT = {"operation": "dropout 0.3"}
+DEFENCES = ("bits", "JPEG", "median", "TV", "noise", "resize")
 FINDINGS: dict[str, list[Finding]] = {
     "transfer_table1": [
         Finding("IR transfers better than PGD (L-inf)", 1, differences("main", ["IR"], norm="linf")),
@@ -146,6 +147,14 @@ FINDINGS: dict[str, list[Finding]] = {
             paired("orders.change", {"source": "PointNet2"}, {"source": "PointNet2-adv"}, order="1.0"),
         ),
     ],
+    "robust_curves": [
+        Finding(
+            f"the area under the curve is larger for {source}-adv than for {source}",
+            2,
+            paired("curve.area", {"source": f"{source}-adv"}, {"source": source}, attack="both"),
+        )
+        for source in STANDARD
+    ],
     "robust_accuracy": [
         Finding(
             "accuracy is lower under AutoAttack than under PGD",
@@ -160,6 +169,20 @@ FINDINGS: dict[str, list[Finding]] = {
             )
             for source in STANDARD
         ),
+    ],
+    "robust_defences": [
+        Finding(
+            f"an attack that knows the defence {name} leaves a lower accuracy than one on the network without it",
+            1,
+            paired(
+                "accuracy.accuracy",
+                {"source": "ResNet-S"},
+                {"source": f"adaptive {name}"},
+                target=name,
+                attack="worst of both",
+            ),
+        )
+        for name in DEFENCES
     ],
     "robustness_dropout": [
         Finding(
@@ -254,6 +277,8 @@ SHOWN = {
     "robustness_contexts": ("main", "low_chance", "high", "high_chance"),
     "robustness_pointcloud": ("main", "main_reached", "share", "reached", "clean"),
     "robust_accuracy": ("main", "clean", "cost"),
+    "robust_defences": ("main", "clean", "certified"),
+    "robust_curves": ("main", "half", "linf"),
     "robustness_dropout": ("main", "kept", "reached"),
     "robustness_recovery": ("main", "recoverable", "right"),
     "robustness_spectrum": ("main", "exact", "reached_only", "frequencies", "reached"),
@@ -279,6 +304,8 @@ IMAGES = {
     "robustness_contexts": 50,
     "robustness_pointcloud": 125,
     "robust_accuracy": 100,
+    "robust_defences": 100,
+    "robust_curves": 100,
     "robustness_dropout": 400,
     "robustness_recovery": 400,
     "robustness_spectrum": 200,

@@ -32,7 +32,14 @@ from bench_core.suite.model import (
     ModelEntry,
     Suite,
 )
-from bench_core.suite.outputs import CorrelationEntry, GateEntry, ReferenceEntry, TableEntry, WorstCaseEntry
+from bench_core.suite.outputs import (
+    CorrelationEntry,
+    CurveEntry,
+    GateEntry,
+    ReferenceEntry,
+    TableEntry,
+    WorstCaseEntry,
+)
 from bench_core.suite.plot_entries import BasePlotEntry, PlotEntry
 
 Table = type[BaseModel]
@@ -72,6 +79,7 @@ TABLES: dict[Table, str] = {
     ComputeEntry: "[compute]",
     WorstCaseEntry: "[worst_case.LABEL]",
     CorrelationEntry: "[correlations.LABEL]",
+    CurveEntry: "[security_curves.LABEL]",
     TableEntry: "[[tables]]",
     ReferenceEntry: "[tables.reference]",
     GateEntry: "[gate]",
@@ -99,6 +107,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "sources": '["VGG", ["ResNet-S", "DenseNet-S"]]',
         "targets": '["VGG", "SENet"]',
         "worst_case": '{ "any attack" = { value = "transfer.success" } }',
+        "security_curves": '{ curve = { value = "transfer.success" } }',
         "correlations": '{ together = { x = "interaction.mean", y = "utility.utility" } }',
         "tables": '[{ name = "main", rows = ["source"], columns = ["target"], value = "transfer.success" }]',
         "plots": '[{ name = "matrix", kind = "heatmap", value = "transfer.success" }]',
@@ -110,6 +119,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "eps": '"16/255"',
         "step_size": '"2/255"',
         "steps": "20",
+        "sweep": '{ eps = ["2/255", "4/255", "8/255"] }',
         "sources": '["VGG", "ResNet-S+DenseNet-S"]',
         "attacks": '["PGD"]',
     },
@@ -135,6 +145,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     },
     ComputeEntry: {"micro_batch": "50"},
     WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
+    CurveEntry: {"value": '"robust.accuracy"', "take": '"min"'},
     CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
     TableEntry: {
         "name": '"main"',

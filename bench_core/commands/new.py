@@ -14,7 +14,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 def new(
     kind: Annotated[
-        Literal["attack", "metric", "model"],
+        Literal["attack", "part", "metric", "model"],
         typer.Argument(metavar="KIND", show_default=False, help="The kind of plugin."),
     ],
     name: Annotated[
@@ -24,11 +24,12 @@ def new(
 ) -> None:
     """Create a package for a new plugin.
 
-    The package provides a small attack, metric or model to start from, and can be installed, checked and run at once.
+    The package provides a small attack, part of attacks, metric or model to start from. It can be installed, checked
+    and run at once.
     """
     from ..errors import one_line
 
-    module = module_name(name, f"{kind}s")
+    module = module_name(name, "attacks" if kind == "part" else f"{kind}s")
     folder = into / module.replace("_", "-")
     written = write_package(kind, module, folder)
     print("\n".join(one_line(str(path)) for path in written))

@@ -32,12 +32,14 @@ class Task:
         spec: The job as JSON.
         wanted: The keys of the cells to compute.
         limits: The time and memory that it may use.
+        state_file: Where a worker may keep the state of the job until it is computed; None if the store is not there.
     """
 
     address: str
     spec: Json
     wanted: tuple[str, ...]
     limits: Limits = NO_LIMITS
+    state_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Executor(Protocol):
 
     Optional members:
         close(): Stops workers that are kept between these calls. Called at the end of a run, even if it fails.
+        on_this_machine: True if its workers can write into the store's folder. Then long jobs can be resumed.
         limits: True if the executor enforces `Task.limits`. Without it, the host rejects a run with limits.
     """
 

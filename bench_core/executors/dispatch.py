@@ -135,7 +135,13 @@ class Dispatcher:
         passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
         # the most expensive of a round first, so that no worker starts an ensemble when nothing else is left
         tasks = [
-            Task(address, pending.merged(address).to_json(), tuple(wanted[address]), self.limits)
+            Task(
+                address,
+                pending.merged(address).to_json(),
+                tuple(wanted[address]),
+                self.limits,
+                self._state_file(address),
+            )
             for address in sorted(wanted, key=lambda address: (rounds.number[address], -passes[address]))
         ]
         claims = Claims(self.store)
@@ -152,6 +158,7 @@ class Dispatcher:
                 if outcome is None:
                     break
                 address = outcome.address
+                self.store.forget_state(address)
                 if self._keep(outcome, pending):
                     self._notify(pending, address)
                 else:
@@ -165,6 +172,10 @@ class Dispatcher:
                 if stopped():
                     return {address: outcome for address, outcome in failed.items() if rounds.has_completed(address)}
         return failed
+
+    def _state_file(self, address: str) -> str | None:
+        near = getattr(self.executor, "on_this_machine", False)
+        return str(self.store.state_file(address).absolute()) if near else None
 
     def _is_stored(self, task: Task) -> bool:
         return self.store.cells(task.address).issuperset(task.wanted)

@@ -25,7 +25,8 @@ def attempt(worker: Worker, task: Task, report: Callable[[float], None] = lambda
         report: Called with the share of the task that is done, at most a few times a second.
     """
     try:
-        return Outcome(task.address, worker.compute(task.spec, list(task.wanted), Throttled(report)))
+        bundle = worker.compute(task.spec, list(task.wanted), Throttled(report), task.state_file)
+        return Outcome(task.address, bundle)
     except UsageError as error:
         return Outcome(task.address, reason=str(error), usage=True)
     except NetworkFault as error:
@@ -42,6 +43,8 @@ class Inline:
     Args:
         registry: The plugins to compute with.
     """
+
+    on_this_machine = True
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

@@ -35,7 +35,7 @@ class Local:
         workers: The number of processes; by default as in `default_workers`.
     """
 
-    limits = True
+    limits = on_this_machine = True
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers
@@ -209,7 +209,8 @@ def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
 
 def encode(task: Task) -> bytes:
     """Return a task as a line of JSON. Raises TypeError or ValueError for a value that JSON cannot hold."""
-    return json.dumps({"address": task.address, "spec": task.spec, "wanted": task.wanted}).encode() + b"\n"
+    sent = {"address": task.address, "spec": task.spec, "wanted": task.wanted, "state_file": task.state_file}
+    return json.dumps(sent).encode() + b"\n"
 
 
 def exchange(

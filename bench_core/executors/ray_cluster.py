@@ -28,7 +28,8 @@ def import_ray() -> Any:
     """Return the module ray. Raises UsageError if it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.update(authentication())
+    if "ray" not in sys.modules:  # else it has read its mode, and a cluster that it starts must have the same
+        os.environ.update(authentication())
     try:
         import ray
     except ImportError as error:

@@ -161,7 +161,8 @@ def snapshot_of_run(path: Path, registry: Registry | None = None, name: str | No
     suite = result.suite
     gate = gate_of(suite)
     if not gate:
-        message = 'nothing is gated (try a line below [gate]: "transfer.success" = { better = "higher" })'
+        value = suite.tables[0].value if suite.tables else "transfer.success"
+        message = f'nothing is gated (try a section [gate] with the line "{value}" = {{ better = "higher" }})'
         raise UsageError(Fault(suite.file, "gate", message))
     scores = tuple(
         gated_score(score, record) for score in result.scores if any(covers(score.metric, value) for value in gate)

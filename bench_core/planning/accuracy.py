@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,34 +22,67 @@ LOWER = "it agrees if classes are counted one lower (try label_offset = 1 for a 
 HIGHER = "it agrees if classes are counted one higher (do the labels begin with 1?)"
 
 
-def accuracy_faults(
-    suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int], classes: int | None = None
-) -> list[Fault]:
-    """Return a fault for each network whose accuracy is not the expected one.
+NO_CAUSES: Mapping[str, str] = MappingProxyType({})
 
-    Accuracies are published for all classes, so images of less than half of them are not compared.
+
+def suspicious(
+    suite: Suite, predictions: Mapping[str, Sequence[int]], labels: Sequence[int], classes: int | None = None
+) -> list[str]:
+    """Return the labels of the networks whose preprocessing may be wrong; the arguments are those of `accuracy_faults`.
+
+    They miss their expected accuracy or, if none is expected, are near chance; the order of the classes is right.
+    """
+    truth = np.asarray(labels)
+    found = []
+    for label, classified in predictions.items():
+        predicted, expected = np.asarray(classified), suite.models[label].expected_accuracy
+        if expected is None:
+            wrong = cause_of_chance(predicted, truth) == GUESSING
+        else:
+            missed = is_compared(truth, classes) and not is_near(predicted == truth, expected)
+            lower = np.mean(predicted == truth) < expected
+            wrong = bool(missed and lower) and likely_cause(predicted, truth, expected) not in (LOWER, HIGHER)
+        found += [label] if wrong else []
+    return found
+
+
+def is_compared(truth: NDArray[np.int64], classes: int | None) -> bool:
+    """Return whether accuracies are compared: they are published for all classes, so at least half must occur."""
+    return classes is None or len(np.unique(truth)) >= classes / 2
+
+
+def accuracy_faults(
+    suite: Suite,
+    predictions: Mapping[str, Sequence[int]],
+    labels: Sequence[int],
+    classes: int | None = None,
+    mistakes: Mapping[str, str] = NO_CAUSES,
+) -> list[Fault]:
+    """Return a fault for each network whose accuracy is not the expected one, or whose preprocessing is mistaken.
 
     Args:
         suite: The suite, with the models' expected accuracies.
         predictions: Predicted classes of all clean images, by the models' labels.
         labels: True classes of these images.
         classes: Number of classes of the dataset; None if unknown.
+        mistakes: Mistakes that were found in the networks' preprocessing, by label.
 
     Returns:
         Faults that state the likely cause.
     """
     truth = np.asarray(labels)
     faults: list[Fault] = []
-    if classes is not None and len(np.unique(truth)) < classes / 2:
-        return faults
-    for label, found in predictions.items():
-        predicted = np.asarray(found)
-        expected = suite.models[label].expected_accuracy
-        if expected is None or is_near(predicted == truth, expected):
+    for label, classified in predictions.items():
+        predicted, expected = np.asarray(classified), suite.models[label].expected_accuracy
+        found = f"{np.mean(predicted == truth):.1%} of {len(truth)} clean images"
+        if expected is None and label in mistakes:
+            message = f"no better than guessing, right for {found}: {mistakes[label]}"
+            faults.append(Fault(suite.file, f"models.{label}", message))
+        if expected is None or not is_compared(truth, classes) or is_near(predicted == truth, expected):
             continue
-        message = f"expected {expected:.1%}, found {np.mean(predicted == truth):.1%} of {len(truth)} clean images"
-        cause = likely_cause(predicted, truth, expected)
-        faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", f"{message}: {cause}"))
+        cause = mistakes.get(label) or likely_cause(predicted, truth, expected)
+        message = f"expected {expected:.1%}, found {found}: {cause}"
+        faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", message))
     return faults
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from ..donors import donor_indices
 from ..errors import Fault, in_grey_levels
 from ..suite.model import Suite
 from ..types import Images
+from .uses import AttackUse
 
 NAMED = 3  # images that one fault names
 
@@ -15,6 +17,25 @@ NAMED = 3  # images that one fault names
 def data_faults(suite: Suite, images: Images) -> list[Fault]:
     """Return the faults of the budgets for images of this size, and of the dataset's target classes."""
     return [*_budget_faults(suite, images.shape), *_target_faults(suite, images)]
+
+
+def donor_faults(suite: Suite, attacks: Mapping[tuple[str, str, str], AttackUse], images: Images) -> list[Fault]:
+    """Return the faults of attacks that mix in images of other classes, if all that they may mix in have one class.
+
+    Args:
+        suite: The suite.
+        attacks: Its attacks, by label, source and budget.
+        images: The dataset.
+    """
+    counts = {label: use.donors for (label, _, _), use in attacks.items() if use.donors_of_other_classes}
+    faults = list[Fault]()
+    for label, count in counts.items():
+        classes = {int(images.labels[index]) for index in donor_indices(len(images.labels), count)}
+        if len(classes) == 1:
+            message = f"it mixes in images of other classes, but its {count} donors of the dataset have one class"
+            hint = "(try a dataset of several classes, or more donors)"
+            faults.append(Fault(suite.file, f"attacks.{label}", f"{message} {hint}"))
+    return faults
 
 
 def _budget_faults(suite: Suite, shape: Sequence[int]) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from typing import Any
 from ..types import Json
 from .accuracy import ENOUGH
 from .cost import Estimate
+from .dataset_share import classifies_all
 from .jobs import PlannedJob
 from .plan import Plan
 from .planner import FIRST_IMAGES, evaluations
@@ -69,7 +70,7 @@ def classified(resolved: ResolvedSuite) -> Json | None:
         return None
     total, checked = len(resolved.images.labels), any(m.expected_accuracy for m in resolved.suite.models.values())
     first = 0 if needs_no_predictions(resolved) else min(resolved.count, total)
-    if resolved.classifies_all:
+    if classifies_all(resolved):
         least = min(FIRST_IMAGES, total) if first or checked else 0
         return {"first": max(first, least), "all": total}
     return {"first": max(first, ENOUGH if checked and resolved.limit is None else 0), "all": None}

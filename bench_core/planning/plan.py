@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..reserved import PREDICTED
 from ..store import Store
+from .dataset_share import classifies_all
 from .jobs import Cell, PlannedJob
 from .planner import clean_jobs, look_jobs, selected_jobs
 from .resolve import ResolvedSuite
@@ -54,7 +55,7 @@ def make_plan(resolved: ResolvedSuite, store: Store) -> Plan:
     """Plan a run against a store. Until the clean predictions are stored, the selection is only of the right size."""
     if resolved.images is None:
         return Plan(resolved, None, [], {})
-    if resolved.classifies_all:
+    if classifies_all(resolved):
         clean = clean_jobs(resolved)
         stored = stored_cells(clean, store)
         predictions = _stored_predictions(clean, stored, store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import json
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,17 +13,17 @@ from functools import cached_property
 from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Offer, Registry
+from ..suite.decide import decided_table
 from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
 from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
-from .data_faults import data_faults
+from .data_faults import data_faults, donor_faults
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights
 from .specs import AttackSpec, DatasetSpec, Environment, MetricSpec, ModelSpec
 from .uses import NEEDS, AttackUse, MetricUse
 
-SMALL = 1000  # images of a dataset that is always classified as a whole
 AttackKey = tuple[str, str, str]  # attack, source, budget
 
 
@@ -89,33 +90,7 @@ class ResolvedSuite:
         gradients = [f"the attacks' gradients: {self.precision}"] if worth_noting else []
         of_metrics = [(use.label, getattr(use.metric, "notes", ())) for use in self.uses]
         images = [f"images: {note}" for note in getattr(self.images, "notes", ())]
-        return (*gradients, *images, *self._left_out, *(f"{label}: {n}" for label, notes in of_metrics for n in notes))
-
-    @property
-    def _left_out(self) -> list[str]:
-        """Say which metrics a run with a limit computes on fewer images than the suite asks for."""
-        if self.images is None or self.classifies_all or not self._over_all:
-            return []
-        total = len(self.images.labels)
-        return [f"{', '.join(self._over_all)}: over the attacked images, not all {total:,}, because of --limit"]
-
-    @property
-    def _over_all(self) -> list[str]:
-        return [use.label for use in self.uses if not use.needs_attack and use.over == "all"]
-
-    @property
-    def classifies_all(self) -> bool:
-        """Whether the run classifies the whole dataset: if it is small, or if a metric over all of it is asked for.
-
-        A run with a limit is a trial, and asks for no metric over a dataset that is not small.
-        """
-        return self.is_small or (self.limit is None and bool(self._over_all))
-
-    @property
-    def is_small(self) -> bool:
-        """Whether the dataset is so small that it is always classified as a whole."""
-        assert self.images is not None
-        return len(self.images.labels) <= SMALL
+        return (*gradients, *images, *left_out(self), *(f"{label}: {n}" for label, notes in of_metrics for n in notes))
 
     @property
     def count(self) -> int:
@@ -165,7 +140,7 @@ def resolve(
     resolved.models, resolved.weights, resolved.costs = models.models, models.weights, models.costs
     faults = [*_resolve_metrics(resolved), *models.faults, *_resolve_attacks(resolved)]
     faults += output_faults(suite, resolved.metrics_by_label)
-    faults += _only_faults(resolved)
+    faults += [*_only_faults(resolved), *_decide_faults(resolved)]
     faults += _open_data(resolved) if with_images else []
     stop_at_faults(faults)
     return resolved
@@ -203,6 +178,19 @@ def _only_faults(resolved: ResolvedSuite) -> Iterator[Fault]:
     for key, label in restricted.items():
         if label in without:
             yield Fault(suite.file, f"{key}.only", f'"{label}" observes clean images, not an attack (remove it)')
+
+
+def _decide_faults(resolved: ResolvedSuite) -> Iterator[Fault]:
+    """Find a table whose comparisons cannot be decided, because the suite has no targets to observe."""
+    suite = resolved.suite
+    table = decided_table(suite.decide, suite.tables) if suite.decide else None
+    of_targets = {use.label for use in resolved.uses if "target" in use.needs}
+    label = table.value.partition(".")[0] if table else ""
+    if table and label in of_targets and not suite.targets:
+        known = [model for model in suite.models if model not in suite.attacked_models] or list(suite.models)
+        hint = f" (try targets = {json.dumps(known[:2])})" if known else ""
+        message = f'found none, but the comparisons of "{table.name}" are of "{label}", which observes targets{hint}'
+        yield Fault(suite.file, "targets", message)
 
 
 def _on_data(use: MetricUse, images: Images) -> MetricUse:
@@ -246,6 +234,7 @@ def _resolve_attacks(resolved: ResolvedSuite) -> list[Fault]:
                     attack, "asks_source", hasattr(attack, "check_source") or hasattr(attack, "check_classes")
                 ),
                 donors=getattr(attack, "donors", 0),
+                donors_of_other_classes=getattr(attack, "donors_of_other_classes", False),
             )
     return list(dict.fromkeys(faults))
 
@@ -293,7 +282,7 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
         resolved.data_missing = "; ".join(fault.message for fault in error.faults)
         return []
     resolved.images = images
-    faults += data_faults(suite, images)
+    faults += [*data_faults(suite, images), *donor_faults(suite, resolved.attacks, images)]
     checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:

@@ -12,6 +12,7 @@ import numpy as np
 from ..digests import digest
 from ..errors import Fault, UsageError
 from .accuracy import cause_of_chance
+from .dataset_share import is_small
 from .resolve import ResolvedSuite
 
 Classify = Callable[[str, Sequence[int]], Mapping[int, int] | None]  # model, images -> their classes; None if unknown
@@ -71,7 +72,7 @@ def needs_no_predictions(resolved: ResolvedSuite) -> bool:
     A small dataset is classified first all the same, so that the results of the first rounds have its clean scores.
     """
     assert resolved.images is not None
-    return resolved.suite.images.rule == "all" and not resolved.is_small
+    return resolved.suite.images.rule == "all" and not is_small(resolved)
 
 
 def look(resolved: ResolvedSuite, classify: Classify) -> list[int] | None:

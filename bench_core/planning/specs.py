@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..digests import digest
-from ..reserved import EXAMINED, PREDICTED
+from ..reserved import EXAMINED, MISTAKEN, PREDICTED
 from ..types import Json, Precision
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -132,6 +132,7 @@ class MetricSpec:
 
 PREDICTION = MetricSpec(PREDICTED, {}, "")
 EXAMINATION = MetricSpec(EXAMINED, {}, "")
+MISTAKES = MetricSpec(MISTAKEN, {}, "")
 
 
 @dataclass(frozen=True)

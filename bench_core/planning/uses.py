@@ -59,6 +59,7 @@ class AttackUse:
         cost_assumed: Whether the cost is an estimate by the attack, or by the host if the attack declares none.
         deviations: Rules of `bench check` that the attack declares it cannot keep, and why.
         donors: The number of clean images that it may mix in, which are then part of its address.
+        donors_of_other_classes: Whether each image needs donors of another class than its own.
         checks_source: Whether it rejects some source networks, which only the network itself can show.
     """
 
@@ -71,6 +72,7 @@ class AttackUse:
     deviations: Mapping[str, str] = field(default_factory=dict)
     checks_source: bool = False
     donors: int = 0
+    donors_of_other_classes: bool = False
 
     def spec_on(self, images: Images) -> AttackSpec:
         """Return how a worker builds the attack, with the digest of the donors if it declares any."""

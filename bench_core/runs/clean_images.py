@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import Fault, Incomplete, stop_at_faults
 from ..executors.dispatch import Dispatcher, Reasons
+<<<<<<< HEAD
 from ..planning.accuracy import accuracy_faults, stand_for
+=======
+from ..planning.accuracy import accuracy_faults, suspicious
+>>>>>>> main
+from ..planning.dataset_share import classifies_all
 from ..planning.jobs import PlannedJob
 from ..planning.plan import CellRows, blocks_of, predicted_classes, predictions_of
 from ..planning.planner import CLEAN_BATCH, FIRST_IMAGES, clean_jobs, look_jobs
@@ -24,6 +29,7 @@ from ..planning.selection import (
 )
 from ..progress import Silent
 from ..reserved import PREDICTED
+from .preprocessing import likely_mistakes
 
 STAGE = "clean images"
 FIRST_BLOCKS = FIRST_IMAGES // CLEAN_BATCH
@@ -63,10 +69,11 @@ class CleanImages:
 
         Raises:
             Incomplete: The predictions of a model failed.
-            UsageError: No image is admitted, the suite pins another selection, or a model has another accuracy.
+            UsageError: No image is admitted, the suite pins another selection, a model has another accuracy, or its
+                preprocessing is mistaken.
         """
         self._check_accuracies()
-        if not self.resolved.classifies_all:
+        if not classifies_all(self.resolved):
             return self._look()
         while not suffices(self.resolved, self.predictions):
             self._classify(self._blocks_needed(), STAGE)
@@ -128,12 +135,13 @@ class CleanImages:
         del self.blocks[:count]
         self.jobs, self.rows, self.reasons = [*self.jobs, *jobs], {**self.rows, **rows}, {**self.reasons, **reasons}
 
+<<<<<<< HEAD
     def _check_accuracies(self) -> None:
         """Compare the accuracies of the models that have an expected one, before any attack.
 
         A trial with a limit shows no image to a network for this, unless it classifies the whole dataset anyway.
         """
-        models, whole = self.resolved.suite.models, self.resolved.classifies_all
+        models, whole = self.resolved.suite.models, classifies_all(self.resolved)
         expected = {label for label, model in models.items() if model.expected_accuracy is not None}
         if not expected & {*self.resolved.suite.all_models} or not (whole or self.resolved.limit is None):
             return
@@ -158,6 +166,17 @@ class CleanImages:
 def _images(blocks: Sequence[Sequence[PlannedJob]]) -> int:
     """Return the number of images of some blocks."""
     return sum(block[0].images for block in blocks)
+=======
+    def _check_accuracy(self) -> None:
+        images = self.resolved.images
+        assert images is not None
+        labels = images.labels[: count_classified(self.predictions)]
+        classes = getattr(images, "class_count", None)
+        known = (self.resolved.suite, self.predictions, labels, classes)
+        suspects = suspicious(*known)  # rare, so that a right network costs no further pass
+        mistakes = likely_mistakes(self.resolved, self.dispatcher, suspects) if suspects else {}
+        stop_at_faults(accuracy_faults(*known, mistakes))
+>>>>>>> main
 
 
 def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:

@@ -39,7 +39,7 @@ def load_result(folder: Path, registry: Registry | None = None, warn: bool = Tru
     images = record.images
     result = score_run(
         suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned,
-        record.until == DECIDED,
+        record.until == DECIDED, record.environment["dtype"],
     )  # fmt: skip
     return replace(result, notes=tuple(record.notes))
 

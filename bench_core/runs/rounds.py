@@ -86,7 +86,7 @@ class Scorer:
         result = score_run(
             suite, self.folder, sets, self.resolved.metrics_by_label, first.indices,
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
-            self.images, self.until_decided,
+            self.images, self.until_decided, self.resolved.environment.dtype,
         )  # fmt: skip
         return replace(result, notes=(*self.resolved.notes, *self.notes))
 

@@ -24,7 +24,7 @@ from ..tables.decision import Decisions
 from ..tables.pivot import pivot
 from ..tables.table import Table
 from ..tables.views import with_decisions
-from ..types import Metric
+from ..types import Metric, Precision
 
 PLAIN = "pgd"  # the attack whose success warnings compare with that of others
 
@@ -41,6 +41,7 @@ def score_run(
     warn: bool,
     planned: int | None = None,
     until_decided: bool = False,
+    precision: Precision = "float32",
 ) -> Result:
     """Compute everything that follows from the rows of a run.
 
@@ -56,6 +57,7 @@ def score_run(
         warn: Whether to look for warnings.
         planned: The number of images that the run was to attack; by default those that it attacked.
         until_decided: Whether the run was to stop when no comparison is undecided.
+        precision: The number type of the attacks' gradients.
     """
 
     def scored(rows: Sequence[RowSet], only: Sequence[str]) -> Scores:
@@ -71,6 +73,7 @@ def score_run(
     result = Result(
         suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published,
         planned=len(selected) if planned is None else planned, restricted=restricted, until_decided=until_decided,
+        precision=precision,
     )  # fmt: skip
     result = replace(result, decisions=decide_result(result, metrics))
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
@@ -103,9 +106,13 @@ def make_table(result: Result, entry: TableEntry) -> Table:
         table = with_decisions(table, decisions)
     shown = scores.select(entry.value, entry.where)
     notes = [_counted(result, entry, shown)] if entry.only else []
+    if not shown:
+        notes.append(f"nothing to show of {entry.value}{'' if result.suite.targets else ': the suite has no targets'}")
     if len(result.selected) < result.planned:
         why = "no comparison was left undecided" if result.decided_early else "run the suite again for the rest"
         notes.append(f"the first {len(result.selected)} of {result.planned} images ({why})")
+    if result.precision != "float32" and any(score.labels.attack for score in shown):
+        notes.append(f"the attacks' gradients were computed in {result.precision} (--precision)")
     notes += perturbation_notes(result.suite, shown, result.scores)
     warned = (line for line in flags(shown, result.warned) if line.startswith("W: "))
     return replace(table, notes=(*table.notes, *notes, *warned))

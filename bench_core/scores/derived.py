@@ -13,6 +13,7 @@ from ..statistics import mean, pearson, proportion, regression
 from ..suite.model import Suite
 from ..suite.outputs import CorrelationEntry, WorstCaseEntry
 from ..types import Score
+from .curves import security_curve
 from .images import Unpairable, joined
 from .labels import Labels
 from .scored import EVERY, LabelledScore, Scores, void_score
@@ -21,11 +22,14 @@ Pair = tuple[LabelledScore, LabelledScore]
 
 
 def derive(scores: Scores, suite: Suite) -> list[LabelledScore]:
-    """Return the derived scores that a suite asks for. Worst cases are not points of a correlation."""
+    """Return the derived scores that a suite asks for. Worst cases are not points of a correlation, but have curves."""
     varying = {"attack", *suite.swept}
     made: list[LabelledScore] = []
     for label, entry in suite.worst_case.items():
         made += worst_case(scores, label, entry, list(suite.attacks), varying)
+    with_worst = Scores([*scores, *made])
+    for label, curve in suite.security_curves.items():
+        made += security_curve(with_worst, label, curve)
     for label, correlated in suite.correlations.items():
         made += correlation(scores, label, correlated, varying)
     return made

@@ -9,8 +9,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from ..reserved import SCORE_COLUMNS
+
 FIXED = ("source", "attack", "budget", "target", "norm", "relation")
-_FIXED = frozenset(FIXED)
+_TAKEN = frozenset((*FIXED, *SCORE_COLUMNS))
 NO_LABELS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -25,7 +27,7 @@ class Relation(StrEnum):
 class Labels(Mapping[str, Any]):
     """The labels by which scores differ. As a mapping it holds the labels that are set: those of `FIXED`, then `extra`.
 
-    `extra` has the options that attacks sweep and the labels that metrics add, such as `step`.
+    `extra` has what attacks and budgets sweep and the labels that metrics add, such as `step`.
     """
 
     source: str | None = None
@@ -71,11 +73,15 @@ class Labels(Mapping[str, Any]):
         return Labels.of({name: value for name, value in self.items() if name not in names})
 
     def adding(self, labels: Mapping[str, Any]) -> Labels:
-        """Return these labels and those of a metric. Raises ValueError where a metric's label is one of `FIXED`."""
+        """Return these labels and those of a metric.
+
+        Raises:
+            ValueError: A metric's label is one of `FIXED`, a column of scores.jsonl, or an option that is swept.
+        """
         if not labels:
             return self
-        if not _FIXED.isdisjoint(labels):
-            taken = sorted(labels.keys() & set(FIXED))
+        taken = sorted(labels.keys() & {*_TAKEN, *self.extra})
+        if taken:
             raise ValueError(f"a metric adds the label {', '.join(taken)}, which bench itself sets")
         extra = {**self.extra, **labels}
         return Labels(self.source, self.attack, self.budget, self.target, self.norm, self.relation, extra)

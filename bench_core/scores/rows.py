@@ -39,7 +39,7 @@ class RowSet:
 
 
 def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], bool]) -> Complete:
-    """Return a function that completes the labels of a job's cell: norm, relation, and swept options.
+    """Return a function that completes the labels of a job's cell: norm, relation, and what attacks and budgets sweep.
 
     Args:
         suite: The suite that the jobs are of.
@@ -52,6 +52,7 @@ def complete_labels(suite: Suite, is_white_box: Callable[[Sequence[str], str], b
         added: dict[str, Any] = {}
         if given.budget is not None:
             added["norm"] = suite.budgets[given.budget].norm
+            added |= suite.budgets[given.budget].swept
         if given.source is not None and given.target is not None:
             white = is_white_box(members[given.source], given.target)
             added["relation"] = Relation.WHITE_BOX if white else Relation.BLACK_BOX

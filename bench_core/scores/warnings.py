@@ -34,6 +34,7 @@ class Warned:
         found: The numbers that it is based on.
         network: The network it is about, else empty.
         sources: The sources that this network is, or is a member of.
+        of_source: Whether it only concerns attacks on the network, such as a warning about its gradient.
         attacked: The source, attack and budget it is about.
     """
 
@@ -42,12 +43,14 @@ class Warned:
     network: str = ""
     sources: frozenset[str] = frozenset()
     attacked: Attacked = ("", "", "")
+    of_source: bool = False
 
     def concerns(self, score: LabelledScore) -> bool:
         """Return whether a score depends on what the warning is about."""
         if not self.network:
             return attacked(score.labels) == self.attacked
-        return score.labels.source in self.sources or score.labels.target == self.network
+        as_target = score.labels.target == self.network and not self.of_source
+        return score.labels.source in self.sources or as_target
 
     def __str__(self) -> str:
         source, attack, budget = self.attacked
@@ -115,6 +118,7 @@ NETWORKS = {
     "bfloat16": "the network answers in bfloat16, of which bench makes float32: it is less exact than others",
     "float64": "the network answers in float64, of which bench makes float32",
 }
+OF_GRADIENT = {"no_gradient", "zero_gradient", "saturated", "nan_gradient"}  # they do not concern scores as a target
 BATCH = "the network's answer for an image depends on the other images of the batch (batch statistics?)"
 
 
@@ -131,7 +135,8 @@ def _of_networks(rows: Sequence[RowSet], members: Mapping[str, Sequence[str]]) -
         for name, kind in NETWORKS.items():
             share = float(row.arrays.get(name, ~examined)[examined].mean())
             if share > 0:
-                yield Warned(kind, f"{100 * share:.0f}% of {examined.sum()} images", network, sources)
+                found = f"{100 * share:.0f}% of {examined.sum()} images"
+                yield Warned(kind, found, network, sources, of_source=name in OF_GRADIENT)
         gap = float(row.arrays.get("batch_gap", np.zeros(1)).max())
         if gap > 0:
             yield Warned(BATCH, f"alone, by up to {100 * gap:.2g}% of its largest logit", network, sources)
@@ -159,6 +164,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
         UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
+        BYPASSED: arrays.get("bypassed", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0) & ~may_stay,
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
     }
@@ -188,6 +194,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
 
 LOST = "loses success on its own source"
 UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
+BYPASSED = "ran layers of its source outside of a call (model.forward(x) in place of model(x)?), which are not counted"
 
 
 def _of_steps(scores: Iterable[LabelledScore]) -> Iterator[Warned]:

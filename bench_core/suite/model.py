@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import in_grey_levels
+from ..reserved import SCORE_COLUMNS
 from ..types import LossName, Norm
 from .decide import DecideEntry
-from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, GateEntry, Only, TableEntry, WorstCaseEntry
+from .fields import Label, Number, Strict, number
+from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
@@ -25,9 +27,11 @@ class BudgetEntry(Strict):
     Attributes:
         norm: The norm of the ball that the perturbation must stay in.
         eps: The radius of the ball, in units of the image range [0, 1]: of a pixel for `linf`, of the image's L2 norm
-            for `l2`.
-        step_size: The length of one step, in the same units.
+            for `l2`. A list stands for a sweep of eps.
+        step_size: The length of one step, in the same units, or in terms of eps, such as `"eps/8"`.
         steps: The number of steps.
+        sweep: Lists of values of `eps`, `step_size` or `steps`. It stands for one budget for each combination of
+            values, and each swept key becomes a label of the scores ([suites.md](suites.md#security-curves)).
         sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
             default.
         attacks: The attacks that the budget is used for. All by default.
@@ -37,8 +41,32 @@ class BudgetEntry(Strict):
     eps: Annotated[Number, Ge(0)]
     step_size: Annotated[Number, Ge(0)]
     steps: Annotated[int, Gt(0)]
+    # in a loaded suite, one value for each key: each budget of a sweep is a budget of its own
+    sweep: dict[Literal["eps", "step_size", "steps"], Annotated[list[int | float | str], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     sources: list[Label] | None = None
     attacks: list[Label] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def step_in_terms_of_eps(cls, entry: Any) -> Any:
+        if not isinstance(entry, dict) or "step_size" not in entry:
+            return entry
+        return {**entry, "step_size": in_terms_of_eps(entry["step_size"], entry.get("eps"))}
+
+    @model_validator(mode="after")
+    def swept_once(self) -> BudgetEntry:
+        for key, values in self.sweep.items():
+            eps = self.sweep.get("eps", [self.eps])[0]
+            if len(values) == 1 and number(in_terms_of_eps(values[0], eps)) != getattr(self, key):
+                raise ValueError(f"found {key} and also a sweep of it, expected one of the two")
+        return self
+
+    @property
+    def swept(self) -> dict[str, str]:
+        """The swept keys with their values as text: labels that distinguish the budgets of a sweep."""
+        return {key: str(values[0]) for key, values in self.sweep.items()}
 
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetEntry:
@@ -46,6 +74,11 @@ class BudgetEntry(Strict):
             if self.norm == "linf" and value > 1:
                 raise ValueError(in_grey_levels(name, value))
         return self
+
+
+def in_terms_of_eps(value: Any, eps: Any) -> Any:
+    """Return a text with `eps` replaced by its value; anything else unchanged."""
+    return re.sub(r"\beps\b", f"({eps})", value) if isinstance(value, str) else value
 
 
 class Open(BaseModel):
@@ -89,6 +122,9 @@ class AttackEntry(Open):
                 raise ValueError(
                     f'found "{option}" in the sweep, but it is also given as an option, or is a dimension of all scores'
                 )
+            if option in SCORE_COLUMNS:
+                hint = "(try an attack for each value)"
+                raise ValueError(f'found "{option}" in the sweep, but scores have a column of that name {hint}')
         return self
 
     @property
@@ -203,6 +239,7 @@ class Suite(Strict):
         targets: The labels of the networks that metrics evaluate on the adversarial images.
         worst_case: Additional rows with the worst value over attacks, by label.
         correlations: Correlations of two scores, by label.
+        security_curves: Summaries of a score's curve against eps, by label.
         tables: The tables that a run prints. The first is the main table.
         plots: The plots that `--plots` draws.
         gate: The scores that `bench compare` tests, by METRIC.SCORE ([ci.md](ci.md)). By default those of tables with
@@ -233,6 +270,7 @@ class Suite(Strict):
     targets: list[Label] = Field(default_factory=list)
     worst_case: dict[Label, WorstCaseEntry] = Field(default_factory=dict)
     correlations: dict[Label, CorrelationEntry] = Field(default_factory=dict)
+    security_curves: dict[Label, CurveEntry] = Field(default_factory=dict)
     tables: list[TableEntry] = Field(default_factory=list)
     plots: list[PlotEntry] = Field(default_factory=list)
     gate: dict[Label, GateEntry] = Field(default_factory=dict)
@@ -267,6 +305,11 @@ class Suite(Strict):
     def swept(self) -> list[str]:
         """The options that attacks sweep, which are labels of their scores."""
         return list(dict.fromkeys(option for attack in self.attacks.values() for option in attack.sweep))
+
+    @property
+    def swept_by_budgets(self) -> list[str]:
+        """The keys that budgets sweep, which are labels of their scores."""
+        return list(dict.fromkeys(key for budget in self.budgets.values() for key in budget.sweep))
 
 
 def members(source: str | list[str]) -> list[str]:

@@ -102,6 +102,24 @@ class CorrelationEntry(Strict):
     where: dict[Label, Label | int] = Field(default_factory=dict)
 
 
+class CurveEntry(Strict):
+    """`[security_curves.LABEL]`: a score's curve against eps, over the budgets of each sweep of eps.
+
+    An image counts at an eps with the worst value that the attack reached at this or a smaller eps of the sweep, since
+    an attack with the larger eps could have returned the same image. So the curve is monotone for every image. Tables
+    and plots show LABEL.worst for each eps; LABEL.area, the area under the curve divided by the largest eps; and
+    LABEL.half_eps, the eps at which half of the images are fooled, interpolated between those of the sweep.
+
+    Attributes:
+        value: The score, as METRIC.SCORE, with values from 0 to 1 for each image, such as `transfer.success`.
+        take: Whether the worst value is the largest or the smallest. The curve begins at the best value, 0 or 1, with
+            eps 0, unless the sweep has an eps of 0 itself.
+    """
+
+    value: Label
+    take: Literal["max", "min"] = "max"
+
+
 class GateEntry(Strict):
     """`[gate]`: one line per score, `"METRIC.SCORE" = { better = "higher" }`.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import Fault, did_you_mean, nearest
-from ..reserved import CORRELATION_SCORES, RECORD, RECORD_SCORES
+from ..reserved import CORRELATION_SCORES, CURVE_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
@@ -164,7 +164,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
     rows: dict[str, Outputs | None] = {label: _outputs(metrics.get(label), "rows") for label in suite.metrics}
     scores[RECORD] = rows[RECORD] = Outputs(RECORD_SCORES)
     correlations = {label: None if label in scores else Outputs(CORRELATION_SCORES) for label in suite.correlations}
-    all_scores = scores | correlations
+    curves = {label: None if label in scores else Outputs(CURVE_SCORES) for label in suite.security_curves}
+    all_scores = scores | correlations | curves
     for label, worst in suite.worst_case.items():
         yield from _unknown_output(f"worst_case.{label}.value", worst.value, scores)
     for label, pair in suite.correlations.items():
@@ -173,6 +174,12 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         for axis, value in (("x", pair.x), ("y", pair.y)):
             yield from _unknown_output(f"correlations.{label}.{axis}", value, scores)
             yield from _unknown_dimensions(f"correlations.{label}", pair.where, suite, value, scores)
+    for label, curve in suite.security_curves.items():
+        if label in scores or label in correlations:
+            yield f"security_curves.{label}", "is the label of a metric or a correlation as well"
+        if "eps" not in suite.swept_by_budgets:
+            yield f"security_curves.{label}", 'no budget sweeps eps (try eps = ["2/255", "4/255", "8/255"] in a budget)'
+        yield from _unknown_output(f"security_curves.{label}.value", curve.value, scores)
     for index, table in enumerate(suite.tables):
         key = f"tables.{index}"
         yield from _unknown_output(f"{key}.value", table.value, all_scores)
@@ -222,7 +229,7 @@ def _unknown_dimensions(
     """Yield a fault for each dimension that scores of `value` lack; if `value` is misspelt, that all scores lack."""
     label = value.partition(".")[0]
     sources = [offered[label]] if label in offered else list(offered.values())
-    known = {*COMMON_DIMENSIONS, *suite.swept}
+    known = {*COMMON_DIMENSIONS, *suite.swept, *suite.swept_by_budgets}
     for outputs in sources:
         if outputs is None:
             return

@@ -34,13 +34,36 @@ class Arranged:
 
         Empty if the row is its own baseline, or has none.
         """
+        other = self._baseline_of(row)
+        if other is None:
+            return []
+        return [(a, b) for a, b in self._black_box(row, other) if not (a.void or b.void)]
+
+    def why_unpaired(self, row: Key) -> str:
+        """Return why a row with a baseline has no pairs; "" if it has some, or if no score is void."""
+        other = self._baseline_of(row)
+        if other is None or self.pairs(row):
+            return ""
+        counted = {key: [score for score in self._scores(key) if not score.white_box] for key in (row, other)}
+        void = [" ".join(key) for key, scores in counted.items() if scores and all(score.void for score in scores)]
+        if void:
+            return f"{' and '.join(void)} {'has' if len(void) == 1 else 'have'} no value that is not void"
+        return "no column has a value in both" if any(s.void for scores in counted.values() for s in scores) else ""
+
+    def _scores(self, row: Key) -> list[LabelledScore]:
+        return [self.placed[row, column] for column in self.columns if (row, column) in self.placed]
+
+    def _baseline_of(self, row: Key) -> Key | None:
+        """Return the row that is another's baseline; None if it has none, or is its own."""
         baseline = self.table.baseline
         other = tuple(baseline.get(name, label) for name, label in zip(self.table.rows, row, strict=True))
-        if not baseline or other == row or other not in self.rows:
-            return []
+        return other if baseline and other != row and other in self.rows else None
+
+    def _black_box(self, row: Key, other: Key) -> list[Pair]:
+        """Return the scores of two rows for each column that both have and that is black-box in both."""
         placed = self.placed
         both = [(placed[row, c], placed[other, c]) for c in self.columns if (row, c) in placed and (other, c) in placed]
-        return [(a, b) for a, b in both if not (a.void or b.void or a.white_box or b.white_box)]
+        return [(a, b) for a, b in both if not (a.white_box or b.white_box)]
 
 
 def arrange(scores: Scores, table: TableEntry, where: str) -> Arranged:

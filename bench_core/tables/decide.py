@@ -76,9 +76,11 @@ def decide(
     arranged, earlier = arrange(scores, table, where), EarlierOnly(scores, by_step)
     compared, void = dict[Key, Compared](), dict[Key, str]()
     for row in arranged.rows:
-        pairs = arranged.pairs(row)
+        pairs, unpaired = arranged.pairs(row), arranged.why_unpaired(row)
         try:
-            if pairs:
+            if unpaired:
+                void[row] = unpaired
+            elif pairs:
                 compared[row] = compare(pairs, earlier, images)
         except Unpairable as error:
             void[row] = str(error)

@@ -10,8 +10,7 @@ from .sheet import interval_text, number
 from .table import Table, TableCell
 
 PLOT_WIDTH = 33  # characters
-LEAST_PLOT = 15  # a plot narrower than this says nothing
-NARROW = 60  # a line at most this wide has no plot
+LEAST_PLOT = 12  # a plot narrower than this says nothing
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
 
     Returns:
         A heading, a line for each comparison (its row, where its interval lies, its mean difference with its interval,
-        and whether it is decided), and the axis. Empty if no table has a baseline. A narrow line has no plot, and if
-        it has a decision, no interval.
+        and whether it is decided), and the axis. Empty if no table has a baseline. A line that is too narrow for the
+        plot has none, which the last line says; a still narrower one with a decision has no interval.
     """
     table = headline_table(tables)
     if table is None:
@@ -64,20 +63,20 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
     what = f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals"
     names, numbers = [row.name for row in rows], [_numbers(row.cell, table.percent) for row in rows]
     decisions = [f"  {row.cell.decision}" if row.cell.decision else "" for row in rows]
-    name_width, left = max(map(len, names)), width - max(map(len, names)) - max(map(len, decisions)) - 4
-    if any(decisions) and left + 2 < max(map(len, numbers)):  # the decision says more than the interval
+    name_width, with_interval = max(map(len, names)), max(map(len, numbers))
+    left = width - name_width - max(map(len, decisions)) - 4
+    if any(decisions) and left + 2 < with_interval:  # the decision says more than the interval
         numbers = [number(row.cell.value, table.percent, True) for row in rows]
-    number_width = max(map(len, numbers))
-    plot_width = min(PLOT_WIDTH, left - number_width) if any(decisions) else PLOT_WIDTH
-    plots = [""] * (len(rows) + 1)
-    if width > NARROW and plot_width >= LEAST_PLOT:
-        plots = _forest([row.cell for row in rows], table.percent, plot_width)
+    number_width, room = max(map(len, numbers)), left - with_interval
+    plots, note = [""] * (len(rows) + 1), [f"(no plot below {width + LEAST_PLOT - room} columns)"]
+    if room >= LEAST_PLOT:
+        plots, note = _forest([row.cell for row in rows], table.percent, min(PLOT_WIDTH, room)), []
     lines = [
         f"{name:<{name_width}}  {plot}{'  ' if plot else ''}{text:>{number_width}}{decision}"
         for name, plot, text, decision in zip(names, plots[1:], numbers, decisions, strict=True)
     ]
     axis = [f"{'':<{name_width}}  {plots[0]}"] if plots[0] else []
-    return [what, *lines, *axis]
+    return [what, *lines, *axis, *note]
 
 
 def _numbers(cell: TableCell, percent: bool) -> str:

@@ -14,7 +14,7 @@ from ..scores.images import Unpairable, difference, mean_interval, mean_of
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceEntry, TableEntry
-from .arrange import Key, Pair, arrange
+from .arrange import Arranged, Key, arrange
 from .table import Table, TableCell
 
 
@@ -41,7 +41,7 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
         if table.mean:
             cells.append(_mean(Scores(placed[row, c] for c in column_keys if (row, c) in placed)))
         if table.baseline:
-            cells.append(_difference(arranged.pairs(row), table))
+            cells.append(_difference(arranged, row))
         rows.append((row, cells))
     extra = ["mean"] * table.mean + [f"mean - {' '.join(table.baseline.values())}"] * bool(table.baseline)
     header = (*table.rows, *(" ".join(column) or table.value for column in column_keys), *extra)
@@ -85,14 +85,16 @@ def _mean(scores: Scores) -> TableCell:
     return TableCell(value, low, high, min(score.score.n for score in counted))
 
 
-def _difference(both: Sequence[Pair], table: TableEntry) -> TableCell:
+def _difference(arranged: Arranged, row: Key) -> TableCell:
     """Return the mean difference from the baseline row over the black-box columns of both, paired image by image.
 
     The two rows are paired column by column; different columns may be of different images (see `mean_interval`). The
-    cell is void where a column's two scores are not of the same images.
+    cell is void where a column's two scores are not of the same images, or where one of the rows is void.
     """
+    both, what = arranged.pairs(row), f"no difference from {' '.join(arranged.table.baseline.values())}"
     if not both:
-        return TableCell()
+        reason = arranged.why_unpaired(row)
+        return TableCell(void=reason and f"{what}: {reason}")
     try:
         ours, theirs = [a.per_image for a, _ in both], [b.per_image for _, b in both]
         if len({series.images for series in (*ours, *theirs)}) == 1:
@@ -103,7 +105,7 @@ def _difference(both: Sequence[Pair], table: TableEntry) -> TableCell:
         n = min(len(column.values) for column in differences)
         return TableCell(value, *mean_interval(differences), n, signed=True)
     except Unpairable as error:
-        return TableCell(void=f"no difference from {' '.join(table.baseline.values())}: {error}")
+        return TableCell(void=f"{what}: {error}")
 
 
 def _with_best(

@@ -32,55 +32,79 @@ class Block(nn.Module):
         return activated
 
 
-class ZeroGradient(nn.Module):
+class Seen:
+    """What a network has seen: the number of its calls, and the digests of their images.
+
+    A copy of the network shares it, because an attack may copy the network and attack the copy.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.inputs: list[bytes] = []
+
+    def __deepcopy__(self, _memo: Any) -> Seen:
+        return self
+
+
+class Watched(nn.Module):
+    """A network that counts its calls."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.seen = inner, Seen()
+        self.eval()
+
+    @property
+    def calls(self) -> int:
+        """The number of calls so far, of the network and its copies."""
+        return self.seen.calls
+
+
+class ZeroGradient(Watched):
     """A network with the logits of `inner`, whose gradient is exactly zero in the first calls that need a gradient.
 
     Attributes:
-        zeros: The number of calls with a gradient of zero.
-        calls: The number of calls so far that needed a gradient.
+        zeros: The number of calls with a gradient of zero. Only calls that need a gradient are counted.
     """
 
     def __init__(self, inner: nn.Module, zeros: float) -> None:
-        super().__init__()
-        self.inner, self.zeros, self.calls = inner, zeros, 0
-        self.eval()
+        super().__init__(inner)
+        self.zeros = zeros
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.inner(images)
         if not logits.requires_grad:
             return logits
-        self.calls += 1
+        self.seen.calls += 1
         return logits if self.calls > self.zeros else logits.detach() + 0 * logits
 
 
-class Failing(nn.Module):
+class Failing(Watched):
     """A network that raises at call number `at`."""
 
     def __init__(self, inner: nn.Module, at: int) -> None:
-        super().__init__()
-        self.inner, self.at, self.calls = inner, at, 0
-        self.eval()
+        super().__init__(inner)
+        self.at = at
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.inner(images)
-        self.calls += 1
+        self.seen.calls += 1
         if self.calls == self.at:
             raise RuntimeError("the network fails, on purpose")
         return logits
 
 
-class Recording(nn.Module):
+class Recording(Watched):
     """A network that records its calls and the digest of every input image."""
 
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner, self.calls = inner, 0
-        self.inputs: list[bytes] = []
-        self.eval()
+    @property
+    def inputs(self) -> list[bytes]:
+        """The digests of all images so far."""
+        return self.seen.inputs
 
     def forward(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        self.inputs += [hashlib.sha256(image.detach().cpu().numpy().tobytes()).digest() for image in images]
+        self.seen.calls += 1
+        self.seen.inputs += [hashlib.sha256(image.detach().cpu().numpy().tobytes()).digest() for image in images]
         logits: Tensor = self.inner(images)
         return logits
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ContractError
-from ..types import Attack, Examples
+from ..types import Attack, Examples, Memory
 from .guard import guarded
 from .instrument import PassCounter, contiguous_gradients
 from .streams import ImageStreams
@@ -54,6 +55,7 @@ class AttackRun:
         passes: The counter of passes through the source or its members.
         donors: The clean images that it may mix in, if it declares any.
         returned: The rows that the attack's generator returned.
+        memory: Where an attack that can be resumed keeps its state; None for another one.
     """
 
     attack: Attack
@@ -63,6 +65,7 @@ class AttackRun:
     passes: PassCounter
     donors: Examples | None = None
     returned: Mapping[str, Tensor] = field(default_factory=dict)
+    memory: Memory | None = None
 
     def steps(self) -> Iterator[Tensor]:
         """Yield the images [n, c, h, w] after each step.
@@ -85,9 +88,11 @@ class AttackRun:
                 raise ContractError("the attack changed its input images or labels in place")
 
     def start(self, given: Examples) -> Iterator[Tensor]:
-        """Call the attack on examples, with a copy of its donors if it declares any."""
-        mixed = {} if self.donors is None else {"donors": copied(self.donors)}
-        return self.attack(self.source, given, self.rng, **mixed)
+        """Call the attack on examples, with a copy of its donors if it declares any, and with its memory."""
+        more: dict[str, Any] = {} if self.donors is None else {"donors": copied(self.donors)}
+        if self.memory is not None:
+            more["memory"] = self.memory
+        return self.attack(self.source, given, self.rng, **more)
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
         """Yield an attack's images; count passes and enable gradients, contiguous ones, only while the attack runs."""

@@ -38,11 +38,12 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
 
     Returns:
         Rows [n], which are false or 0 for images that were not used. `examined`: the image was used; `softmax`: the
-        outputs are probabilities; `randomised`: a repeated forward differs; `no_gradient`: the network cannot be
-        differentiated; `zero_gradient`: the input gradient of the margin is zero; `saturated`: only that of the cross
-        entropy is zero, in float32; `nan_gradient`: one of them is NaN or infinite; `batch_gap`: see there; `float16`,
-        `bfloat16`, `float64`: the type of its answers, if it is not that of the images; `changes_images`: it writes
-        into its input; `changes_itself`: it changes its buffers, or other parts of itself, at every forward.
+        outputs are probabilities; `randomised`: a repeated forward differs, or would if the network did not repeat its
+        one random draw (`one_draw`); `no_gradient`: the network cannot be differentiated; `zero_gradient`: the input
+        gradient of the margin is zero; `saturated`: only that of the cross entropy is zero, in float32; `nan_gradient`:
+        one of them is NaN or infinite; `batch_gap`: see there; `float16`, `bfloat16`, `float64`: the type of its
+        answers, if it is not that of the images; `changes_images`: it writes into its input; `changes_itself`: it
+        changes its buffers, or other parts of itself, at every forward.
     """
     count = len(examples.labels)
     sample = examples.take(slice(0, min(EXAMINED_IMAGES, at_once(network, examples.images))))
@@ -53,17 +54,17 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
     examined = torch.ones_like(sample.labels, dtype=torch.bool)
     zero = {name: ~examined if size is None else size == 0 for name, size in gradients.items()}
     lost = [~examined if size is None else ~size.isfinite() for size in gradients.values()]
-    randomised = (torch.stack(repeated) - first).abs().amax((0, 2)) > TOLERANCE * first.abs().amax(1)
+    differs = (torch.stack(repeated) - first).abs().amax((0, 2)) > TOLERANCE * first.abs().amax(1)
     types = {name: dtype in noted.types for name, dtype in PRECISIONS.items() if dtype != sample.images.dtype}
     rows = {
         "examined": examined,
         "no_gradient": examined if gradients["margin"] is None else ~examined,
         "softmax": (first >= 0).all(1) & ((first.sum(1) - 1).abs() < 1e-3),
-        "randomised": randomised,
+        "randomised": differs | examined if getattr(network, "one_draw", False) else differs,
         "zero_gradient": zero["margin"],
         "saturated": zero["cross_entropy"] & ~zero["margin"],
         "nan_gradient": torch.stack(lost).any(0),
-        "batch_gap": batch_gap(network, sample.images, noted.types) * ~randomised,
+        "batch_gap": batch_gap(network, sample.images, noted.types) * ~differs,
         "changes_images": examined & noted.changed_images,
         "changes_itself": examined & bool(own_changes(network, sample.images[:1])),
         **{name: examined & answered for name, answered in types.items()},

@@ -57,6 +57,9 @@ class PassCounter:
     It also counts the gradients that arrive at the logits infinite or NaN, which only the attack's loss can cause. The
     count stays on the device until `check_losses`.
 
+    No hook sees a direct call of `network.forward`, but the network's layers run then outside of a call: `bypassed`
+    says whether one did, so that the count is too small.
+
     Args:
         networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
             and so does a call of a member alone. A call that another one makes is not counted.
@@ -65,6 +68,7 @@ class PassCounter:
     def __init__(self, *networks: nn.Module) -> None:
         self.networks = list(dict.fromkeys(networks))
         self.forwards = self.backwards = self.depth = 0
+        self.bypassed = False
         self.wrong_losses: Tensor | int = 0
         self.call = _Call()
 
@@ -98,6 +102,9 @@ class PassCounter:
         if logits.requires_grad:
             logits.register_hook(partial(self._count_backward, self.call))
 
+    def _layer(self, _module: nn.Module, _inputs: Any) -> None:
+        self.bypassed |= self.depth == 0
+
     def _count_backward(self, call: _Call, gradient: Tensor) -> None:
         self.backwards += len(gradient)
         call.counted = True
@@ -118,6 +125,9 @@ class PassCounter:
             for network in self.networks:
                 stack.callback(network.register_forward_pre_hook(self._enter).remove)
                 stack.callback(network.register_forward_hook(self._leave, always_call=True).remove)
+                for layer in network.children():
+                    if layer not in self.networks:
+                        stack.callback(layer.register_forward_pre_hook(self._layer).remove)
             yield
 
 

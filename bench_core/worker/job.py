@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
-from ..reserved import EXAMINED, PREDICTED, RECORD
+from ..reserved import EXAMINED, MISTAKEN, PREDICTED, RECORD
 from ..store import pack
-from ..types import Attack, Examples, Json, Rejection, Step
+from ..types import Attack, Examples, Json, Memory, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .contracts import check_images, check_logits, check_targets, perturbation_size
@@ -22,9 +23,11 @@ from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .loading import Loader
+from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
 from .quantise import eight_bit, from_levels, unreachable
-from .rng_state import separate_streams
+from .resume import Checkpoint, StateFile
+from .rng_state import is_randomised, separate_streams
 from .streams import ImageStreams
 from .watch import Watches, watched
 from .weights import weights_kept
@@ -38,7 +41,9 @@ class Worker:
     def __init__(self, registry: Registry) -> None:
         self.builder, self.loader = Builder(registry), Loader(registry)
 
-    def compute(self, spec: Json, wanted: list[str], report: Report = lambda _share: None) -> bytes:
+    def compute(
+        self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None
+    ) -> bytes:
         """Compute some cells of a job.
 
         Args:
@@ -46,6 +51,7 @@ class Worker:
             wanted: The keys of the cells.
             report: Called with the share of the job in [0, 1] that is done: after each step of an attack, and after
                 each metric of clean images.
+            state_file: Where the state of a long job is kept, and read if there is one; None to keep none.
 
         Returns:
             The arrays of the cells, packed for the store; none for a check of a source.
@@ -70,7 +76,9 @@ class Worker:
             ):
                 changing = [network for network in whole if own_changes(network, image)]
                 with weights_kept(each for each in named if not each.part and each.network not in changing):
-                    arrays = self._compute(parsed, examples, frozenset(wanted), watches, report)
+                    steady = not changing and not any(is_randomised(network, image) for network in whole)
+                    file = StateFile(Path(state_file), job.address(), wanted) if state_file and steady else None
+                    arrays = self._compute(parsed, examples, frozenset(wanted), watches, report, file)
             if changing:
                 self.builder.clear()  # so that the next job starts from the same network
             self.builder.evict(device)
@@ -82,13 +90,14 @@ class Worker:
             raise
 
     def _compute(
-        self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
-    ) -> Arrays:
+        self, job: Job | SourceCheck, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report,
+        file: StateFile | None,
+    ) -> Arrays:  # fmt: skip
         match job:
             case CleanJob():
                 return self._clean(job, examples, wanted, watches, report)
             case AttackJob():
-                return self._attack(job, examples, wanted, watches, report)
+                return self._attack(job, examples, wanted, watches, report, file)
             case SourceCheck(job=checked):
                 source = self.builder.source(checked, checked.environment.dtype)
                 self._accepted_attack(checked, source, examples)
@@ -118,6 +127,11 @@ class Worker:
                 rows = checked_rows(examine(networks[observation.target], examples), len(examples.ids))
                 watches.forget(networks[observation.target])  # what was found is in the rows
                 arrays |= _named(observation.key, rows)
+            elif observation.metric.recipe == MISTAKEN:
+                network = networks[observation.target]
+                rows = checked_rows(predictions_if_changed(network, examples.images), len(examples.ids))
+                watches.forget(network)  # it may answer with NaN outside [0, 1]
+                arrays |= _named(observation.key, rows)
             else:
                 observer = self._observer(job, observation.key, observation.metric, examples, target=target)
                 observer.images(examples)
@@ -126,8 +140,9 @@ class Worker:
         return arrays
 
     def _attack(
-        self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report
-    ) -> Arrays:
+        self, job: AttackJob, examples: Examples, wanted: frozenset[str], watches: Watches, report: Report,
+        file: StateFile | None,
+    ) -> Arrays:  # fmt: skip
         source, budget = self.builder.source(job, "float32"), job.budget  # float32 for targets and diagnostics
         if job.quantise:
             _check_levels(job, examples.images)
@@ -150,10 +165,13 @@ class Worker:
         counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
         pool = getattr(attack, "donors", 0)
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors)
+        steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False)
+        memory = Memory() if steady else None
+        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors, memory=memory)
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
-        images: Tensor | None = None
-        for index, produced in enumerate(run.steps(), 1):
+        checkpoint = Checkpoint(file, run, diagnostics, observers)
+        done, images = checkpoint.restore()
+        for index, produced in enumerate(run.steps(), done + 1):
             watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
             run.passes.check_losses()
             images = _checked_images(job, examples.images, produced)
@@ -161,6 +179,7 @@ class Worker:
             for observer in observers:
                 observer.step(Step(index, images), examples)
             report(min(1.0, index / budget.steps))
+            checkpoint.step(index, images)
         if images is None:
             raise ContractError("the attack returned no images")
         arrays: Arrays = {}
@@ -238,6 +257,7 @@ def _check_levels(job: AttackJob, clean: Tensor) -> None:
 def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:
     """Return the rows that the host records of every attack.
 
+    `bypassed`: layers of the source ran outside of its calls.
     `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
     """
     count, delta = len(images), images - run.examples.images
@@ -248,6 +268,7 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
     return {
         "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
+        **({"bypassed": torch.ones(count, dtype=torch.bool)} if run.passes.bypassed else {}),
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         "linf": perturbation_size(delta, "linf"),

@@ -13,8 +13,8 @@ from bench_core.commands.check import summary
 from bench_core.testing import RULES
 from bench_core.types import Examples, Model
 
+from .ascent import Ascent, recipe, usual
 from .offering import verdicts
-from .test_wrong_attacks import Ascent, recipe, usual
 
 
 def three_channels_only(attack: Ascent, model: Model, images: Tensor, examples: Examples) -> Tensor:

@@ -20,8 +20,8 @@ from bench_core.testing import RULES, Verdict, applicable, judge, offers, subjec
 from bench_core.testing.reference import like, rules_like
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
+from .ascent import Ascent, last, length, usual
 from .offering import offering, verdicts
-from .test_wrong_attacks import Ascent, last, length, usual
 
 GRID = {"grid": 4, "samples": 3, "cells": 5}
 

@@ -16,7 +16,8 @@ from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin
 from bench_core.testing import pytest_plugin
 from bench_core.types import AttackRecipe
-from tests.conformance.test_wrong_attacks import Ascent, one_mask_of_the_first
+from tests.conformance.ascent import Ascent
+from tests.conformance.test_wrong_attacks import one_mask_of_the_first
 
 class Frank(Ascent):
     deviations = {"batch_independence": "one mask for all"}

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 
+from .ascent import Ascent, last, recipe, usual
 from .offering import verdicts
-from .test_wrong_attacks import Ascent, last, recipe, usual
 
 
 def not_holding(wrong: AttackRecipe, rules: Collection[str] = ()) -> list[str]:

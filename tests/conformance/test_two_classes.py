@@ -12,8 +12,8 @@ from bench_core.registry import Registry
 from bench_core.testing import RULES, judge, network, offers, subjects
 from bench_core.types import Budget, Examples, MetricRecipe, Model
 
+from .ascent import Ascent, recipe, usual
 from .offering import verdicts
-from .test_wrong_attacks import Ascent, recipe, usual
 from .test_wrong_metrics_and_models import metric
 
 RULE = {"two_classes"}

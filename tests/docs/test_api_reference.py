@@ -1,4 +1,4 @@
-"""The command in docs/plugins.md generates the API reference, and version 1 of the API is complete."""
+"""The command in docs/plugins.md generates the API reference; version 1 of the API and of its parts is complete."""
 
 import dataclasses
 import inspect
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench_attacks import api
 from bench_core import hookspecs, testing, types
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
@@ -23,12 +24,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = [sys.executable, "-m", "pdoc", *shlex.split(command)]
     process = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
-    return folder / "site" / "bench_core"
+    return folder / "site"
 
 
 def test_the_reference_has_every_public_name(site: Path) -> None:
-    for module in (types, hookspecs, testing):
-        text = (site / f"{module.__name__.split('.')[-1]}.html").read_text()
+    for module in (types, hookspecs, testing, api):
+        text = site.joinpath(*module.__name__.split(".")).with_suffix(".html").read_text()
         names = getattr(module, "__all__", None) or [
             name
             for name, member in vars(module).items()
@@ -75,3 +76,56 @@ def test_version_1_of_the_api_is_complete() -> None:
     assert set(testing.__all__) >= KIT
     for method in ("take", "normal", "uniform", "subsets"):
         assert hasattr(types.Streams, method)
+
+
+PARTS = {  # the fields and methods of version 1, beside the names; removing or changing one needs a new API_VERSION
+    "GradientAttack": "budget loss views pooling loss_weight extras tap preparation estimator filters surrogates "
+    "warm_up step_rule stop goal only_step steepest clipped donors "
+    "add_term add_views with_donors with_filters with_surrogates set_once",
+    "WarmUp": "steps scale",
+    "Query": "points plain backward at_tap loss data member weights separately",
+    "Answer": "gradients values member_values logits features",
+    "Outputs": "logits features data",
+    "TermInputs": "delta image points clean",
+    "Passes": "objective plain forwards plus",
+    "RunState": "clean rng step_size momentum gradient members step donors",
+    "StepRng": "uniform normal",
+    "View": "count through check apply",
+    "Loss": "value",
+    "Term": "count uses_image uses_clean check points value",
+    "Estimator": "passes init estimate",
+    "Preparation": "passes prepare",
+    "Filter": "init update",
+    "StepRule": "check init move",
+    "Tap": "check module",
+    "Surrogate": "forwards check apply",
+    "Stop": "check reached",
+    "Goal": "uses_clean side report",
+    "Momentum": "decay normalise init update",
+    "ClassificationLoss": "name value",
+    "Layer": "layer check module",
+    "Neighbours": "offsets",
+}
+FUNCTIONS = {
+    "recipe": "part small", "composed": "summary parts small", "join": "recipes", "unit": "gradient",
+    "mean_unit": "gradient", "mean_units": "gradients", "per_image": "values like", "per_pixel": "length norm images",
+    "members_of": "model", "classification_loss": "loss logits examples",
+}  # fmt: skip
+VALUES = {"API_VERSION", "BALLS", "Count", "Decay", "Depth", "Part", "Share"}
+
+
+def test_version_1_of_the_parts_api_is_complete() -> None:
+    assert api.API_VERSION == types.API_VERSION == 1
+    assert set(api.__all__) == {*PARTS, *FUNCTIONS, *VALUES}
+    for name, members in PARTS.items():
+        offered = getattr(api, name)
+        fields = {field.name for field in dataclasses.fields(offered)} if dataclasses.is_dataclass(offered) else set()
+        missing = set(members.split()) - fields - set(dir(offered))
+        assert not missing, f"{name}: {missing}"
+        if getattr(offered, "_is_protocol", False):
+            members_now = {each for each in vars(offered) if not each.startswith("_")}
+            assert members_now <= set(members.split()), f"{name} requires more, which parts of version 1 do not have"
+    for name, parameters in FUNCTIONS.items():
+        assert list(inspect.signature(getattr(api, name)).parameters) == parameters.split()
+    listed = re.findall(r"`(\w+)`", (api.__doc__ or "").partition("bench's parts")[0])
+    assert set(api.__all__) - set(listed) == {"API_VERSION"}

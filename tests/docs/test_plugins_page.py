@@ -151,7 +151,7 @@ def test_the_page_lists_the_parameters_that_a_metric_can_ask_for() -> None:
     assert sorted(listed) == sorted(NEEDS)
 
 
-@pytest.mark.parametrize("kind", ["attack", "metric", "model"])
+@pytest.mark.parametrize("kind", ["attack", "part", "metric", "model"])
 def test_a_package_from_bench_new_is_complete(kind: str, registry: Registry, tmp_path: Path, monkeypatch) -> None:
     name = f"my_written_{kind}"
     folder = tmp_path / name.replace("_", "-")

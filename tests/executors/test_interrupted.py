@@ -15,7 +15,10 @@ from tests.faults.installed import HANGING, install
 
 from .processes import wait_until, workers_of
 
-INTERRUPTED = "bench: interrupted; finished results are stored, run the same command to continue"
+INTERRUPTED = (
+    "bench: interrupted; finished results are stored, but no image is complete, so {} has no result yet, run the same "
+    "command to continue"
+)
 CASES = [
     ("local", signal.SIGKILL, -signal.SIGKILL),
     ("local", signal.SIGINT, 130),
@@ -67,7 +70,7 @@ def test_a_stopped_run_leaves_no_orphan_and_continues_where_it_stopped(
     assert out == ""
     assert "Traceback" not in errors
     if signal_sent != signal.SIGKILL:
-        assert errors.splitlines()[-1] == INTERRUPTED
+        assert errors.splitlines()[-1] == INTERRUPTED.format(cut / "toy" / "toy")
     assert bool(workers) == (executor != "inline")
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 

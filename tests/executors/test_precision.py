@@ -125,6 +125,9 @@ def test_the_record_names_what_was_chosen(
     note = f"the attacks' gradients: {record.environment['precision']}"
     assert [note] == record.notes == [*result.notes] == [*load_result(result.folder, registry).notes]
     assert ("--precision bfloat16" in record.reproduce) == (chosen == "bfloat16")
+    shown = f"the attacks' gradients were computed in {chosen} (--precision)"
+    for found in (result, load_result(result.folder, registry)):
+        assert (shown in found.tables[0].notes) == (chosen != "float32")
     named = run(write_suite(), out=tmp_path / "named", precision=chosen, **options)
     rows = [(tmp_path / name).rglob("rows.safetensors") for name in ("auto", "named")]
     assert [path.read_bytes() for path in rows[0]] == [path.read_bytes() for path in rows[1]]

@@ -15,7 +15,7 @@ import pytest
 from bench_core.errors import UsageError
 from bench_core.executors import ray_cluster
 from bench_core.executors.ray import Ray
-from bench_core.executors.ray_cluster import Request, authentication, connect, probe
+from bench_core.executors.ray_cluster import Request, authentication, connect, import_ray, probe
 from bench_core.registry import Registry
 
 from .processes import PATIENCE
@@ -50,6 +50,13 @@ def test_a_token_is_sent_if_there_is_one(home: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "1")
         assert authentication() == {"RAY_AUTH_MODE": "token"}
         monkeypatch.delenv(name)
+
+
+def test_the_mode_of_ray_is_left_alone_once_it_is_imported(home: Path) -> None:
+    """As in a notebook: a cluster that it starts would else want a token that the driver does not send."""
+    keep_token(home, "1")
+    assert import_ray() is ray
+    assert "RAY_AUTH_MODE" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,9 @@ def test_a_gate_on_an_unknown_score_is_a_fault_of_the_suite(write_suite, registr
 
 
 def test_a_suite_without_a_gate_gates_what_its_tables_mark_as_best(write_suite, registry, tmp_path: Path) -> None:
-    plain = run(load_suite(write_suite()), out=tmp_path / "a", executor="inline", registry=registry)
-    with pytest.raises(UsageError, match="nothing is gated"):
+    last = ('value = "transfer.success"', 'value = "transfer.last"')
+    plain = run(load_suite(write_suite(last)), out=tmp_path / "a", executor="inline", registry=registry)
+    with pytest.raises(UsageError, match=r'nothing is gated .*the line "transfer.last" = \{ better = "higher" \}'):
         snapshot_of_run(plain.folder)
     marked = load_suite(write_suite(('format = "percent"', 'format = "percent"\nbest = "min"')))
     gated = snapshot_of_run(run(marked, out=tmp_path / "b", executor="inline", registry=registry).folder)

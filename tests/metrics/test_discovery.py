@@ -30,8 +30,8 @@ class Brightness:
     def __init__(self, power: int = 1) -> None:
         self.power = power
 
-METRICS = {"brightness": Brightness}
-EXAMPLES = {"brightness": [{"power": 2}]}
+METRIC = Brightness
+EXAMPLES = [{"power": 2}]
 """
 
 
@@ -60,12 +60,11 @@ def test_a_new_file_is_offered_and_changes_no_other_metrics_digest(package: Path
     assert not after["torch"], "plugins are listed without torch"
 
 
-def test_two_files_that_offer_one_name_are_an_error(package: Path) -> None:
-    (package / "brightness.py").write_text(METRIC.replace('{"brightness"', '{"transfer"'))
+def test_a_file_without_a_metric_is_one_line(package: Path) -> None:
+    (package / "brightness.py").write_text("x = 1")
     process = listed(package)
     assert process.returncode != 0
-    message = "metrics.transfer: offered by both bench_metrics.brightness and bench_metrics.transfer (rename one)"
-    assert message in process.stderr
+    assert "bench_metrics.brightness: METRIC: found none (try METRIC = CLASS)" in process.stderr
 
 
 def test_the_code_of_every_metric_can_be_traced() -> None:

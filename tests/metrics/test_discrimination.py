@@ -12,10 +12,10 @@ from bench_core.worker.streams import ImageStreams
 from bench_metrics.coalitions.games import CellGame, all_coalitions
 from bench_metrics.coalitions.image_games import log_prob
 from bench_metrics.coalitions.shapley import pairwise_by_order
-from bench_metrics.discrimination import auroc, fisher
 from bench_metrics.order_separation import OrderSeparation
 from bench_metrics.rank_interaction import RankInteraction, cut_to_rank, kept_rank
 from bench_metrics.shapley_detection import ShapleyDetection
+from bench_metrics.shared.discrimination import auroc, fisher
 from bench_metrics.spectrum import SpectrumSeparation, radial_magnitude
 from tests.toys import toy_network
 

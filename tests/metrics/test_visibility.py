@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bench_core.types import Examples
 from bench_metrics.ciede2000 import ColourDifference, ciede2000
-from bench_metrics.colour import lab
 from bench_metrics.distances import Distances
 from bench_metrics.lpips import PerceptualSimilarity, network
 from bench_metrics.psnr import PeakSignalToNoise
+from bench_metrics.shared.colour import lab
 from bench_metrics.ssim import StructuralSimilarity
 
 skimage_color = pytest.importorskip("skimage.color")

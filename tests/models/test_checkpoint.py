@@ -11,11 +11,12 @@ from torch import nn
 
 from bench_core.errors import UsageError
 from bench_models.libraries import checkpoint
+from bench_models.libraries import torchvision as torchvision_models
 from bench_models.libraries.torchvision import construct
 from bench_models.libraries.weights import read_checkpoint
 
 from .conftest import Caches
-from .stand_ins import Harm, with_random_statistics
+from .stand_ins import Harm, put_torchvision, with_random_statistics
 
 CLASSES = 10
 
@@ -49,6 +50,28 @@ def test_a_plain_state_dict_is_loaded_with_the_given_preprocessing(network, cach
     torch.testing.assert_close(load_and_run(tmp_path / "a.pt", **PLAIN), expected(network), atol=1e-4, rtol=1e-4)
     shifted = load_and_run(tmp_path / "a.pt", mean=[0.5] * 3, std=[0.5] * 3)
     torch.testing.assert_close(shifted, expected(network, 0.5, 0.5), atol=1e-4, rtol=1e-4)
+
+
+def spoilt(network: nn.Module) -> nn.Module:
+    """Rewrite a network into one with another function."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+            module.bias.data += 1
+    return network
+
+
+def test_a_network_that_a_rewrite_would_change_stays_as_it_is(
+    network, caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("rewrite", "verify"):
+        monkeypatch.setattr(f"bench_core.lean.{module}.rewrite", spoilt)
+    torch.save(network.state_dict(), tmp_path / "a.pt")
+    torch.testing.assert_close(load_and_run(tmp_path / "a.pt", **PLAIN), expected(network), atol=1e-4, rtol=1e-4)
+    plain = put_torchvision(caches.torch, "squeezenet1_1")
+    inputs = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        built = torchvision_models.build("squeezenet1_1", "IMAGENET1K_V1")
+        assert torch.equal(built.network(inputs), plain(inputs))
 
 
 def test_a_checkpoint_of_the_robustness_library_is_loaded(network, caches: Caches, tmp_path: Path) -> None:

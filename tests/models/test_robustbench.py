@@ -18,6 +18,7 @@ from bench_models.libraries.robustbench_import import robustbench
 
 from .conftest import Caches
 from .stand_ins import Harm, with_random_statistics
+from .test_checkpoint import spoilt
 
 NAMES = ["Standard", "Carmon2019Unlabeled", "Wong2020Fast"]
 
@@ -55,6 +56,19 @@ def test_an_entry_is_loaded_from_its_file(name: str, caches: Caches, tmp_path: P
         from_checkpoint = checkpoint.build(f"robustbench:cifar10/Linf/{name}", file, prefix=prefix, classes=10)
         assert torch.allclose(from_checkpoint(images), expected, atol=1e-4 * scale)
     assert len(robustbench_models.identity(name, folder=str(tmp_path))["weights"][0]) == 64
+
+
+def test_an_entry_that_a_rewrite_would_change_stays_as_it_is(
+    caches: Caches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("rewrite", "verify"):
+        monkeypatch.setattr(f"bench_core.lean.{module}.rewrite", spoilt)
+    plain = entry("Wong2020Fast")
+    put(tmp_path, "Wong2020Fast", plain.state_dict())
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        built = robustbench_models.build("Wong2020Fast", folder=str(tmp_path))
+        torch.testing.assert_close(built(images), plain(images), atol=1e-4, rtol=1e-4)
 
 
 def test_a_pickle_that_would_run_code_is_refused(caches: Caches, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench_core.executors.onednn import Execution
+from benchmarks import __main__ as main
 from benchmarks import ir_samples
-from benchmarks.__main__ import ROOT, SCRIPTS, page
+from benchmarks.__main__ import ROOT, SCRIPTS, page, section, sections
 from benchmarks.side_by_side import compared, in_turns, quartiles
 
 SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "kernels", "large"}  # which scripts import
@@ -54,12 +56,30 @@ def test_every_script_is_on_the_page_or_is_known_not_to_be() -> None:
 
 
 def test_the_page_has_every_output_under_its_claim() -> None:
-    text = page({"peak": "114 GFLOP/s  \n", "store": "10 ms"})
+    text = page({"peak": section("peak", "114 GFLOP/s  \n"), "store": section("store", "10 ms")})
     assert (
         f"## The machine's peak\n\n{SCRIPTS['peak'][1]}\n\n`python -m benchmarks.peak`\n\n```text\n114 GFLOP/s\n"
         in text
     )
     assert "## The store" in text
+
+
+def test_a_script_that_runs_again_replaces_its_section_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = main.PAGE.read_text(encoding="utf-8")
+    assert set(sections(before)) <= set(SCRIPTS)
+    assert page(sections(before)) == before, "reading and writing the page changes nothing"
+    copy = tmp_path / "performance.md"
+    copy.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(main, "ROOT", tmp_path)
+    monkeypatch.setattr(main, "PAGE", copy)
+    monkeypatch.setattr(main, "run", lambda name: f"new {name}")
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "table1", "start_up"])
+    main.main()
+    after = sections(copy.read_text(encoding="utf-8"))
+    kept = {name: text for name, text in sections(before).items() if name not in ("table1", "start_up")}
+    assert after == {**kept, **{name: section(name, f"new {name}") for name in ("table1", "start_up")}}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from bench_core import load_suite, run
 from bench_core.executors import Outcome, Task
 from bench_core.executors.inline import Inline
-from bench_core.planning import resolve
+from bench_core.planning import dataset_share
 from bench_core.planning.plan import make_plan
 from bench_core.planning.selection import cheapest_first, look
 from bench_core.registry import Registry
@@ -26,7 +26,7 @@ BY_ALL = ('rule = "all"\n', 'rule = "correct_by_all"\nmodels = ["B", "A"]\n')
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a dataset of any size be one that is not classified as a whole without need."""
-    monkeypatch.setattr(resolve, "SMALL", 0)
+    monkeypatch.setattr(dataset_share, "SMALL", 0)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_limit_shows_no_image_to_a_network_that_the_selection_does_not_need(
     clean = {score.score.n for score in small.scores if score.metric == "clean.accuracy" and not score.void}
     assert clean == {len(selected)}
     assert any("clean: over the attacked images, not all 20" in note for note in small.notes)
-    monkeypatch.setattr(resolve, "SMALL", 1000)
+    monkeypatch.setattr(dataset_share, "SMALL", 1000)
     assert run(suite, out=tmp_path / "all", registry=registry, executor="inline", limit=LIMIT).selected == tuple(
         selected
     )
@@ -156,6 +156,6 @@ def test_an_expected_accuracy_is_not_compared_in_a_trial(
 def test_the_plan_says_how_many_images_are_classified_first_and_in_all(
     changes, small: int, limit: int | None, line: str, registry: Registry, write_suite, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(resolve, "SMALL", small)
+    monkeypatch.setattr(dataset_share, "SMALL", small)
     resolved = resolve_suite(load_suite(write_suite(*changes)), registry, limit=limit)
     assert line in plan_text(make_plan(resolved, Store(tmp_path / "store")))

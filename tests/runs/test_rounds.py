@@ -1,6 +1,7 @@
 """Rounds: after each, all that the suite asks for is known of further images; a stopped run keeps the complete ones."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -130,8 +131,25 @@ def test_a_run_that_is_stopped_early_leaves_a_folder_with_more_images_alone(
     kept = [path for path in (tmp_path / "store").rglob("*.safetensors") if path.stat().st_size]
     for path in kept[: len(kept) // 2]:
         path.unlink()
-    stop_after(1, suite, tmp_path, registry, monkeypatch, KeyboardInterrupt)
+    stopped = stop_after(1, suite, tmp_path, registry, monkeypatch, KeyboardInterrupt)
+    assert f"{whole.folder} still has the earlier result of" in stopped.__notes__[0]
     assert texts(whole.folder) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Incomplete])
+def test_a_run_that_is_stopped_before_its_first_round_says_what_its_folder_has(
+    error: type[BaseException], suite: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = stop_after(1, suite, tmp_path, registry, monkeypatch, error)  # while clean images are classified
+    folder = tmp_path / "toy" / "toy"
+    nothing = f"finished results are stored, but no image is complete, so {folder} has no result yet"
+    assert stopped.__notes__ == [nothing]
+    run(suite, out=tmp_path, registry=registry, executor="inline", limit=10)
+    before = texts(folder)
+    shutil.rmtree(tmp_path / "store")
+    stopped = stop_after(1, suite, tmp_path, registry, monkeypatch, error)
+    assert stopped.__notes__ == [f"no image is complete, so {folder} still has the earlier result of 10 images"]
+    assert texts(folder) == before
 
 
 def test_the_command_line_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Labels as a mapping, and the one definition of which scores a name and labels select."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,10 @@ def test_a_metric_may_not_change_bench_s_own_labels() -> None:
     assert FULL.adding({"order": "1"})["order"] == "1"
     with pytest.raises(ValueError, match="target"):
         FULL.adding({"target": "other"})
+    swept = replace(FULL, extra={"samples": "4"})
+    for label in ("metric", "value", "low", "high", "n", "void", "subset", "run", "suite", "profile", "samples"):
+        with pytest.raises(ValueError, match=f"adds the label {label}, which bench itself sets"):
+            swept.adding({label: "1"})
     from bench_core.scores.images import ImageSet
     from bench_core.scores.rows import RowSet
 

@@ -154,6 +154,22 @@ def test_a_leaderboard_ranks_what_the_first_table_shows(write_suite, registry: R
     assert "only images with attack.reached" not in named.notes
 
 
+@pytest.mark.parametrize("baseline", ["PGD", "Far"])
+def test_a_difference_without_values_names_the_row_that_is_void(
+    baseline: str, write_suite, registry: Registry, tmp_path: Path
+) -> None:
+    two = (UNTIL[0], f'{UNTIL[1]}\n"Far" = {{ recipe = "until_utility", utility = 50 }}')
+    table = first_table(f'only = "attack.reached"\nbaseline = {{ attack = "{baseline}" }}')
+    suite = load_suite(write_suite(two, table, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]')))
+    result = run(suite, out=tmp_path, executor="inline", registry=registry)
+    (shown,) = (table for table in result.tables if table.name == "first")
+    differences = {attack: cells[-1].void for (_, attack), cells in shown.rows}
+    other = "Far" if baseline == "PGD" else "PGD"
+    reason = f"no difference from {baseline}: A Far has no value that is not void"
+    assert differences == {baseline: "", other: reason}
+    assert f"void: {reason}" in shown.notes
+
+
 def test_attacks_that_reached_other_images_are_not_ranked(write_suite, registry: Registry, tmp_path: Path) -> None:
     two = (UNTIL[0], f'{UNTIL[1]}\n"Far" = {{ recipe = "until_utility", utility = 0.35, tolerance = 0.05 }}')
     table = first_table('best = "max"\nonly = "attack.reached"')

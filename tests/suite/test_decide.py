@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from bench_core import UsageError, load_suite
+from bench_core import UsageError, load_suite, run
 from bench_core.registry import Registry
 from bench_core.run_suite import resolve_suite
 from bench_core.suite.decide import DecideEntry, decided_table, with_decision
@@ -79,6 +80,25 @@ def test_a_suite_without_a_baseline_has_nothing_to_decide(write_suite: WriteSuit
     with pytest.raises(UsageError) as caught:
         with_decision(load_suite(write_suite()), "decided", None, None)
     assert str(caught.value).endswith(f"--until decided: {message}")
+
+
+@pytest.mark.parametrize("append", ["[decide]\n", ""])
+def test_a_suite_without_targets_cannot_decide_what_is_observed_on_them(
+    append: str, write_suite: WriteSuite, registry: Registry, tmp_path: Path
+) -> None:
+    file = write_suite(
+        BASELINE, ('sources = ["A", ["A", "B"]]', 'sources = ["A"]'), ('targets = ["A", "B"]\n', ""), append=append
+    )
+    message = (
+        'targets: found none, but the comparisons of "main" are of "transfer", which observes targets '
+        '(try targets = ["B"])'
+    )
+    with pytest.raises(UsageError) as caught:
+        run(file, registry=registry, executor="inline", out=tmp_path, until=None if append else "decided")
+    assert message in str(caught.value)
+    if not append:
+        result = run(file, registry=registry, executor="inline", out=tmp_path)
+        assert "nothing to show of transfer.success: the suite has no targets" in result.tables[0].notes
 
 
 @pytest.mark.parametrize(

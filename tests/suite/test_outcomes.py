@@ -73,6 +73,7 @@ def test_swept_values_are_options_and_labels(registry: Registry, write_suite, tm
             'found "strength" in the sweep, but it',
         ),
         ("sweep = { strength =", "sweep = { source =", 'found "source" in the sweep'),
+        ("sweep = { strength =", "sweep = { n =", 'found "n" in the sweep, but scores have a column of that name'),
         ('[0, "1/2", 4]', "[]", "attacks.IR.sweep.strength"),
         ('[0, "1/2", 4]', "[-1]", "attacks.IR strength=-1.strength"),
         ('value = "seen.pearson"', 'value = "seen.r"', "expected one of seen.pearson, seen.slope"),

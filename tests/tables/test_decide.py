@@ -160,6 +160,7 @@ def test_what_cannot_be_compared_is_void_with_its_reason_and_does_not_stop_a_run
     reasons = {decision.labels[1]: decision.reason for decision in decisions.each}
     assert reasons == {
         "IR": "the values are of different images (200 and 400)", "MI": "some values are outside [0, 1]", "TI": "",
+        "X": "A X has no value that is not void",
     }  # fmt: skip
     assert decided([plain, other]).ended_at is None
     assert decided([plain]).counts() == "nothing to decide"

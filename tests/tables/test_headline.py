@@ -34,7 +34,9 @@ def test_the_first_table_with_a_comparison_makes_the_headline() -> None:
 def test_a_line_has_the_difference_and_its_interval_in_points() -> None:
     title, *lines = headline([table(GAPS)], width=40)
     assert title == "A title: mean - PGD over black-box targets, in percentage points, with 95% intervals"
+    *lines, note = lines
     assert lines == ["SENet   +12.0 [+8.0, +15.0]", "ResNet    +3.1 [+1.0, +5.2]", "VGG       -2.0 [-5.0, +1.0]"]
+    assert note == "(no plot below 41 columns)"
     assert "points" not in headline([table(GAPS, percent=False)])[0]
 
 
@@ -55,6 +57,17 @@ def test_intervals_lie_along_one_axis_from_the_lowest_to_the_highest_end() -> No
     assert axis[start + place(0.0)] == "0"
 
 
+@pytest.mark.parametrize(("width", "columns"), [(40, 0), (41, 12), (60, 31), (61, 32), (62, 33), (200, 33)])
+def test_the_plot_is_as_wide_as_there_is_room_or_a_line_says_from_which_width(width: int, columns: int) -> None:
+    _title, *lines, last = headline([table(GAPS)], width)
+    assert all(len(line) <= width for line in [*lines, last])
+    assert any("●" in line for line in lines) == (columns > 0)
+    if columns:
+        assert len(last.rstrip()) == len("ResNet") + 2 + columns
+    else:
+        assert last == "(no plot below 41 columns)"
+
+
 @pytest.mark.parametrize("gap", [(0.0, 0.0, 0.0), (0.1, math.nan, math.nan)])
 def test_a_difference_without_spread_or_interval_is_a_point(gap: tuple[float, float, float]) -> None:
     _, line, _ = headline([table({"IR": gap})], width=100)
@@ -71,7 +84,7 @@ def with_decisions(shown: Table) -> Table:
     return replace(shown, rows=rows)
 
 
-@pytest.mark.parametrize("width", [40, 48, 66, 80, 100, 200])
+@pytest.mark.parametrize("width", [40, 48, 63, 64, 66, 80, 100, 200])
 def test_decisions_stand_at_the_end_of_lines_that_fit(width: int) -> None:
     _, *lines = headline([with_decisions(table(GAPS))], width)
     for name, decision in (("SENet", "tied at 88"), ("ResNet", "decided at 106"), ("VGG", "undecided, ~1200 more")):
@@ -79,7 +92,8 @@ def test_decisions_stand_at_the_end_of_lines_that_fit(width: int) -> None:
         assert line.endswith(f"  {decision}")
     assert all(len(line) <= width for line in lines)
     assert any("[" in line for line in lines) == (width >= 48 + 8), "the interval is left out of a narrow line"
-    assert any("●" in line for line in lines) == (width > 66 + 8)
+    assert any("●" in line for line in lines) == (width >= 64)
+    assert lines[-1].startswith("(no plot below 64 columns)") == (width < 64)
 
 
 def test_a_table_with_decisions_makes_the_headline() -> None:

@@ -1,9 +1,11 @@
-"""Two third-party packages, installed by pip: found, checked, run, blocked, and broken on purpose."""
+"""Three third-party packages, installed by pip: found, checked, run, blocked, and broken on purpose."""
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,14 +21,15 @@ from bench_core.registry import discover
 from bench_core.testing import offers
 
 HERE = Path(__file__).parent
-PACKAGES = ("acme-topk", "acme-flips")
-MODULES = ("acme_topk", "acme_flips")
+PACKAGES = ("acme-topk", "acme-flips", "acme-part")
+MODULES = ("acme_topk", "acme_flips", "acme_part")
 SUITE = """
 title = "Somebody else's attack and metric"
 profiles = ["embedded"]
 [attacks]
 "PGD"  = { recipe = "pgd" }
 "TopK" = { recipe = "acme_topk", share = 0.25 }
+"Part+MI" = { parts = ["acme_part", "mi"], keep = 0.25, decay = 0.5 }
 [metrics]
 flips = { recipe = "acme_flips" }
 [on.embedded]
@@ -121,7 +124,9 @@ def test_they_are_found_with_version_options_and_digest(bench: Bench) -> None:
     assert (flips["kind"], flips["version"]) == ("metrics", "0.3.1")
 
 
-@pytest.mark.parametrize(("package", "passed"), [("acme-topk", "23 passed"), ("acme_flips", "11 passed")])
+@pytest.mark.parametrize(
+    ("package", "passed"), [("acme-topk", "23 passed"), ("acme_flips", "11 passed"), ("acme-part", "23 passed")]
+)
 def test_they_keep_every_rule(bench: Bench, package: str, passed: str) -> None:
     done = bench("check", package)
     assert done.returncode == 0, done.stdout
@@ -138,6 +143,29 @@ def test_they_run_in_a_suite_by_worker_processes(target: Path, tmp_path: Path) -
     assert "TopK" in done.stdout
     record = (tmp_path / "results" / "acme" / "embedded" / "run.json").read_text()
     assert "acme-topk" in record, "the record names the package and its version"
+
+
+def test_a_part_of_a_third_party_combines_with_those_of_bench(bench: Bench, tmp_path: Path) -> None:
+    done = bench("run", "acme.toml", "--executor", "inline", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert "Part+MI" in done.stdout
+    Path("acme.toml").write_text(SUITE.replace("keep = 0.25", "keep = 1"))
+    refused = bench("plan", "acme.toml")
+    assert refused.returncode == 2
+    assert "attacks.Part+MI.keep" in refused.stderr or 'attacks."Part+MI".keep' in refused.stderr
+    Path("acme.toml").write_text(SUITE.replace('["acme_part", "mi"]', '["acme_part", "acme_topk"]'))
+    refused = bench("plan", "acme.toml")
+    assert "these attacks cannot be combined: acme_part, acme_topk" in refused.stderr
+
+
+def test_third_parties_import_only_what_is_public() -> None:
+    page = (HERE.parents[1] / "docs" / "plugins.md").read_text()
+    public = set(re.findall(r"^\| `((?:bench_core|bench_attacks)\.\w+)` \|", page, flags=re.MULTILINE))
+    for name in MODULES:
+        (file,) = HERE.rglob(f"{name}/__init__.py")
+        nodes = ast.walk(ast.parse(file.read_text()))
+        imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+        assert {module for module in imported if module.startswith("bench_")} <= public, name
 
 
 def test_a_blocked_plugin_is_named_where_it_is_missing(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import torch
 from bench_attacks.donors import Donors
 from bench_attacks.step_rng import StepRng
 from bench_core.donors import donor_indices, donors_digest
+from bench_core.errors import UsageError
 from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import first_images
 from bench_core.registry import Registry
@@ -71,6 +72,14 @@ def test_only_attacks_with_donors_have_them_in_their_address(registry: Registry,
     before, after = (addresses(registry, suite, moved) for moved in (False, True))
     assert before["PGD"] == after["PGD"]
     assert before["Admix"] != after["Admix"]
+
+
+def test_a_dataset_of_one_class_is_refused_before_a_run(registry: Registry, write_suite, monkeypatch) -> None:
+    monkeypatch.setattr("tests.toys.CLASSES", 1)
+    reason = "attacks.Admix: it mixes in images of other classes, but its 5 donors of the dataset have one class"
+    with pytest.raises(UsageError, match=reason):
+        resolve_suite(load_suite(write_suite(SUITE)), registry=registry)
+    resolve_suite(load_suite(write_suite()), registry=registry)
 
 
 def test_a_suite_runs_an_attack_with_donors(registry: Registry, write_suite, tmp_path) -> None:

@@ -34,6 +34,7 @@ EXEMPT = {
     "bench_core.files": "computes the digests of weights, which are in the address, and finds folders",
     "bench_core.hookspecs": "marks hooks",
     "bench_core.lazy": "imports torch",
+    "bench_core.recipe_files": "finds files; a recipe's digest covers its module",
     "bench_core.library_index": "lists what libraries offer; what is chosen is in the address",
     "bench_core.planning": "an empty package",
     "bench_core.planning.jobs": "reads a job, every field of which is in the address or in the cells' keys",

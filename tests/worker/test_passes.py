@@ -34,8 +34,16 @@ CALLS: Mapping[str, tuple[Call, float]] = {  # and the passes through a single n
     "a copy": (lambda model, images: copy.deepcopy(model)(images), 1),
     "a gradient": (lambda model, images: model(images.requires_grad_(True)).sum().backward(), 1),
     "none": (lambda model, images: None, 0),
-    "forward": (lambda model, images: model.forward(images), 0),  # which no hook sees
+    "forward": (lambda model, images: model.forward(images), 0),  # which no hook of the network sees
 }
+
+
+def forward_beside_a_call(model: Model, images: Tensor) -> None:
+    model(images)
+    model.forward(images)
+
+
+CALLS = {**CALLS, "forward beside a call": (forward_beside_a_call, 1)}
 
 
 class Calling:
@@ -78,13 +86,15 @@ def suite(registry: Registry, write_suite: Callable[..., str]) -> Callable[[str]
 def test_every_call_of_a_network_is_counted(how: str, passes: float, suite, registry, tmp_path: Path) -> None:
     result = run(suite(f'how = "{how}"'), out=tmp_path, registry=registry, executor="inline")
     assert result.complete, result.voids
-    sources = {"A": 1, "A+B": 2, "P": 2} if how != "forward" else {"A": 1}  # an ensemble's forward calls its members
+    sources = {"A": 1, "A+B": 2, "P": 2} if "forward" not in how else {"A": 1}  # an ensemble's calls its members
     for source, networks in sources.items():
         rows = result.arrays("attack", source=source)
         assert np.all(rows["forwards"] == passes * networks), source
         assert np.all(rows["backwards"] == (how == "a gradient") * networks), source
     flagged = {warning.attacked[0] for warning in result.warned if "without a counted pass" in warning.kind}
     assert flagged == (set(sources) if passes == 0 else set())
+    around = {warning.attacked[0] for warning in result.warned if "outside of a call" in warning.kind}
+    assert around == ({"A"} if "forward" in how else set())
 
 
 def test_an_attack_that_declares_that_it_needs_no_pass_is_not_flagged(suite, registry, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ else:
 
 
 class Recorder:
-    """A context that records the outputs of a layer, with their graph.
+    """A context that records the features at a tap, with their graph: the outputs of its module, or the inputs.
 
     The network goes on with a copy of the features, so that layers that overwrite their inputs do not change them.
 
@@ -33,7 +33,13 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         if self.tap is not None:
-            self.handle = self.tap.module(self.model).register_forward_hook(self._record)
+            module = self.tap.module(self.model)
+            before = getattr(self.tap, "of_input", False)
+            self.handle = (
+                module.register_forward_pre_hook(self._record_input)
+                if before
+                else module.register_forward_hook(self._record)
+            )
         return self
 
     def __exit__(
@@ -48,6 +54,9 @@ class Recorder:
         features = output.detach().requires_grad_() if self.cut else output
         self.recorded.append(features)
         return features.clone()
+
+    def _record_input(self, module: Any, inputs: Any) -> Any:
+        return (self._record(module, None, inputs[0]), *inputs[1:])
 
     def features(self, inputs: int, shape: tuple[int, ...]) -> Tensor | None:
         """Return the features [*shape, ...] of all inputs, in their order, or None without a tap.

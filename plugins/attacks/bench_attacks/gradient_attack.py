@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench_core.types import Budget, Cost, Examples, Rejection, Streams
+from bench_core.types import Budget, Cost, Examples, Memory, Rejection, Streams
 
 from .donors import Donors
 from .estimation import AT_IMAGE
@@ -194,9 +194,10 @@ class GradientAttack:
 
     @property
     def deviations(self) -> dict[str, str]:
-        """The rules of `bench check` that the attack cannot follow, with the reasons. An estimator may declare some."""
+        """The rules of `bench check` that it cannot follow, with reasons; estimators and preparations declare some."""
         without_loss = {} if self.loss else dict.fromkeys(("ascent", "targeted"), "it does not ascend the loss")
-        return {**without_loss, **getattr(self.estimator, "deviations", {})}
+        computing = (self.estimator, self.preparation)
+        return without_loss | {rule: why for each in computing for rule, why in getattr(each, "deviations", {}).items()}
 
     @property
     def lowers_interaction(self) -> bool:
@@ -229,6 +230,16 @@ class GradientAttack:
         return next(filter(None, rejections), None)
 
     @property
+    def resumable(self) -> bool:
+        """Whether a run can go on after any step: everything that changes from step to step is in its state."""
+        return True
+
+    @property
+    def donors_of_other_classes(self) -> bool:
+        """Whether each image needs donors of another class than its own."""
+        return self.donors > 0
+
+    @property
     def asks_source(self) -> bool:
         """Whether `check_source` may reject a network."""
         return bool(self.surrogates) or self.tap is not None
@@ -242,7 +253,12 @@ class GradientAttack:
         return next(filter(None, rejections), None)
 
     def __call__(
-        self, model: Model, examples: Examples, rng: Streams, donors: Examples | None = None
+        self,
+        model: Model,
+        examples: Examples,
+        rng: Streams,
+        donors: Examples | None = None,
+        memory: Memory | None = None,
     ) -> Generator[Tensor, None, dict[str, Tensor]]:
         """Yield the images [n, c, h, w] after each step.
 
@@ -251,10 +267,11 @@ class GradientAttack:
             examples: The clean images, labels and targets.
             rng: The random streams of the images.
             donors: Clean images with labels, if the attack declares `donors`.
+            memory: Where the state is kept after each step, and where the run goes on if it has one.
 
         Returns:
             `zero_gradients` [n], the number of steps at which the gradient was zero; with a stop or a goal, `reached`
             bool [n]; and any other per-image results of the goal.
         """
         pool = None if donors is None or not self.donors else Donors.of(donors, examples)
-        return (yield from Run(self, model, examples, rng, pool).steps())
+        return (yield from Run(self, model, examples, rng, pool).steps(memory))

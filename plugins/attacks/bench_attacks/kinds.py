@@ -129,13 +129,16 @@ class StepRule(Protocol):
 
 
 class Tap(Protocol):
-    """An inner layer of the network, whose features a loss or a query uses."""
+    """An inner layer of the network, whose features a loss or a query uses.
+
+    They are the outputs of a module; with the attribute `of_input = True`, its inputs.
+    """
 
     def check(self, model: Model) -> Rejection | None:
         """Return why a network has no such layer, or None if it has one."""
 
     def module(self, model: Model) -> nn.Module:
-        """Return the module whose output are the features. Raises ValueError if there is none."""
+        """Return the module that has the features. Raises ValueError if there is none."""
 
 
 class Surrogate(Protocol):

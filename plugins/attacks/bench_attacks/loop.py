@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bench_core.types import Examples, Streams
+from bench_core.types import Examples, Memory, Streams
 
 from .balls import BALLS, Ball, per_image
 from .donors import Donors
@@ -15,6 +15,7 @@ from .estimation import run_queries
 from .members import combined, members_of, plain_logits, plain_member_logits
 from .messages import Answer, Passes, Query
 from .pacing import Pace
+from .packing import packed, unpacked
 from .run_state import RunState
 from .step_rng import StepRng
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from .gradient_attack import GradientAttack
 else:
     from bench_core.lazy import torch
+
+
+ONCE = ("clean_logits", "prepared")  # what a run computes once, and counts as passes
 
 
 @dataclass(frozen=True)
@@ -62,24 +66,37 @@ class Run:
     streams: Streams
     donors: Donors | None
 
-    def steps(self) -> Generator[Tensor, None, dict[str, Tensor]]:
-        """Yield the images after each step, and return the rows of the report."""
-        attack, state = self.attack, self.init()
-        if attack.warm_up:
-            start, length = state, attack.step_size * attack.warm_up.scale
-            state = replace(state, pace=Pace.init(state.images, length))
-            for step in range(-attack.warm_up.steps, 0):
-                state = self.update(state, step, length)
-            state = replace(state, images=start.images, pace=start.pace, zero_gradients=start.zero_gradients)
-        for step in range(1, attack.steps + 1):
+    def steps(self, memory: Memory | None = None) -> Generator[Tensor, None, dict[str, Tensor]]:
+        """Yield the images after each step, and return the rows of the report. Go on from a memory's state."""
+        attack, memory = self.attack, memory or Memory()
+        done, state = (0, self.warmed_up(self.init())) if memory.state is None else self.restored(memory.state)
+        for step in range(done + 1, attack.steps + 1):
             if state.moving.any():
                 state = self.update(state, step, attack.step_size)
+            memory.state = step, packed(state), {name: vars(self).get(name) for name in ONCE}
             yield state.images
         report = {"zero_gradients": state.zero_gradients} | ({"reached": ~state.moving} if attack.stop else {})
         if attack.goal:
             logits = plain_logits(self.model, state.images)
             report |= attack.goal.report(logits, self.combined_clean_logits, self.examples)
         return report
+
+    def warmed_up(self, start: State) -> State:
+        """Return a state after the steps of the warm-up, if there is one."""
+        warm_up = self.attack.warm_up
+        if warm_up is None:
+            return start
+        length = self.attack.step_size * warm_up.scale
+        state = replace(start, pace=Pace.init(start.images, length))
+        for step in range(-warm_up.steps, 0):
+            state = self.update(state, step, length)
+        return replace(state, images=start.images, pace=start.pace, zero_gradients=start.zero_gradients)
+
+    def restored(self, kept: tuple[int, Any, dict[str, Any]]) -> tuple[int, State]:
+        """Return the number of steps that are done, and the state. What was computed once is not computed again."""
+        step, values, once = kept
+        vars(self).update({name: value for name, value in once.items() if value is not None})
+        return step, unpacked(values, self.init())
 
     @property
     def ball(self) -> Ball:

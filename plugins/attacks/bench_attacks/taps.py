@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bench_core.types import Rejection
 
@@ -49,6 +49,28 @@ class Layer:
         if not found:
             raise ValueError(f"layer: {type(model).__name__} has no layers that are recognised (try a layer's name)")
         return found[max(1, math.ceil(self.layer * len(found) - 1e-9)) - 1]
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """The input of the last fully connected layer, from which the logits are computed."""
+
+    of_input: ClassVar[bool] = True
+
+    def check(self, model: Model) -> Rejection | None:
+        """Return why a network has no such layer, or None if it has one."""
+        try:
+            self.module(model)
+        except ValueError as error:
+            return Rejection.of(str(error))
+        return None
+
+    def module(self, model: Model) -> nn.Module:
+        """Return the layer. Raises ValueError if there is none."""
+        layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+        if not layers:
+            raise ValueError(f'calibration: {type(model).__name__} has no fully connected layer (try "margin")')
+        return layers[-1]
 
 
 def named(model: Model, name: str) -> nn.Module:

@@ -174,5 +174,5 @@ class CertifiedAccuracy:
         return (target, self.sigma) if own is None else (target.base, own)  # type: ignore[return-value]
 
 
-METRICS = {"certified": CertifiedAccuracy}
-EXAMPLES = {"certified": [{"sigma": 0.25, "n0": 10, "n": 20}]}
+METRIC = CertifiedAccuracy
+EXAMPLES = [{"sigma": 0.25, "n0": 10, "n": 20}]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench_core.statistics import mean
 
-from .colour import as_rgb, lab, picture_fault
+from .shared.colour import as_rgb, lab, picture_fault
 
 if TYPE_CHECKING:
     import torch
@@ -96,4 +96,4 @@ class ColourDifference:
         yield mean("largest", rows["largest"])
 
 
-METRICS = {"ciede2000": ColourDifference}
+METRIC = ColourDifference

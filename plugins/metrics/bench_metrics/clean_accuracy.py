@@ -27,4 +27,4 @@ class CleanAccuracy:
         yield proportion("accuracy", rows["correct"])
 
 
-METRICS = {"clean_accuracy": CleanAccuracy}
+METRIC = CleanAccuracy

@@ -122,5 +122,5 @@ class ContextMaps:
             yield mean(name, np.sqrt(np.square(np.asarray(rows[row], np.float64)).mean(1)))
 
 
-METRICS = {"context_maps": ContextMaps}
-EXAMPLES = {"context_maps": [{"grid": 4, "pairs": 4, "contexts": 2}]}
+METRIC = ContextMaps
+EXAMPLES = [{"grid": 4, "pairs": 4, "contexts": 2}]

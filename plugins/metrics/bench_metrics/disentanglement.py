@@ -158,5 +158,5 @@ class Disentanglement:
             yield Score("different_contexts", count, count, count, len(rows["corrected"]), labels)
 
 
-METRICS = {"disentanglement": Disentanglement}
-EXAMPLES = {"disentanglement": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}]}
+METRIC = Disentanglement
+EXAMPLES = [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}]

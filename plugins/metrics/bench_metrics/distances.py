@@ -41,4 +41,4 @@ class Distances:
             yield mean(name, rows[name])
 
 
-METRICS = {"distances": Distances}
+METRIC = Distances

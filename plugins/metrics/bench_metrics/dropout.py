@@ -159,4 +159,4 @@ class DropoutCorrection:
             yield proportion("kept", rows["kept"][:, index], {"operation": operation})
 
 
-METRICS = {"dropout": DropoutCorrection}
+METRIC = DropoutCorrection

@@ -14,7 +14,7 @@ from bench_core.statistics import mean
 
 from .coalitions.image_games import perturbation_game
 from .coalitions.shapley import interaction_sums
-from .sampling_error import sampling_error
+from .shared.sampling_error import sampling_error
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,5 +70,5 @@ class Interaction:
         yield sampling_error(np.sqrt(variance))
 
 
-METRICS = {"interaction": Interaction}
-EXAMPLES = {"interaction": [{}, {"grid": 4, "cells": 5}]}
+METRIC = Interaction
+EXAMPLES = [{}, {"grid": 4, "cells": 5}]

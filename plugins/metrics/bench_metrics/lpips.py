@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench_core.statistics import mean
 
-from .colour import as_rgb, picture_fault
+from .shared.colour import as_rgb, picture_fault
 
 if TYPE_CHECKING:
     import torch
@@ -66,5 +66,5 @@ class PerceptualSimilarity:
         yield mean("mean", rows["mean"])
 
 
-METRICS = {"lpips": PerceptualSimilarity}
-DEPENDS = {"lpips": ("lpips", "torchvision")}
+METRIC = PerceptualSimilarity
+DEPENDS = ("lpips", "torchvision")

@@ -15,7 +15,7 @@ from bench_core.statistics import mean
 from .coalitions.image_games import perturbation_game
 from .coalitions.pairs import neighbours
 from .coalitions.shapley import sampled_interactions
-from .sampling_error import sampling_error
+from .shared.sampling_error import sampling_error
 
 if TYPE_CHECKING:
     import torch
@@ -70,5 +70,5 @@ class NeighbourInteraction:
         yield sampling_error(rows["mean_error"])
 
 
-METRICS = {"neighbour_interaction": NeighbourInteraction}
-EXAMPLES = {"neighbour_interaction": [{"grid": 4, "contexts": 2}]}
+METRIC = NeighbourInteraction
+EXAMPLES = [{"grid": 4, "contexts": 2}]

@@ -14,7 +14,7 @@ from .coalitions.image_games import BaselineName, ClassName, OutputName, baselin
 from .coalitions.mean_interaction import Effort, mean_interaction
 from .coalitions.orders import Rounding, context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
-from .order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
+from .shared.order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,5 +94,5 @@ class OrderInteraction:
         return scores_by_order(rows, self.orders, self.grid**2, self.rounding)
 
 
-METRICS = {"order_interaction": OrderInteraction}
-EXAMPLES = {"order_interaction": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}]}
+METRIC = OrderInteraction
+EXAMPLES = [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3, "contexts": 2}]

@@ -15,7 +15,7 @@ from .coalitions.image_games import BaselineName, baseline, image_game
 from .coalitions.mean_interaction import Effort, mean_interaction
 from .coalitions.orders import Rounding, context_sizes, orders_fault
 from .coalitions.pairs import Among, pairs_among
-from .discrimination import auroc, fisher
+from .shared.discrimination import auroc, fisher
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,5 +81,5 @@ class OrderSeparation:
             yield auroc(clean, adversarial, labels)
 
 
-METRICS = {"order_separation": OrderSeparation}
-EXAMPLES = {"order_separation": [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3}]}
+METRIC = OrderSeparation
+EXAMPLES = [{"grid": 4, "orders": [0.1, 0.5, 0.9], "pairs": 3}]

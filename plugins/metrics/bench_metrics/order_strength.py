@@ -109,5 +109,5 @@ def _pearson(iterations: list[int], changes: list[NDArray[np.float64]], labels: 
     return Score("pearson", float(r[-1]), float(low), float(high), len(changes[0]), labels)
 
 
-METRICS = {"order_strength": OrderStrength}
-EXAMPLES = {"order_strength": [{"grid": 4, "orders": [0.5], "iterations": [1, 3], "pairs": 3}]}
+METRIC = OrderStrength
+EXAMPLES = [{"grid": 4, "orders": [0.5], "iterations": [1, 3], "pairs": 3}]

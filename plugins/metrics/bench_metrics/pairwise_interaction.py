@@ -14,7 +14,7 @@ from bench_core.statistics import mean
 
 from .coalitions.image_games import perturbation_game
 from .coalitions.shapley import ENUMERABLE, pairwise_interactions, sampled_interactions
-from .sampling_error import sampling_error
+from .shared.sampling_error import sampling_error
 
 if TYPE_CHECKING:
     import torch
@@ -71,5 +71,5 @@ class PairwiseInteraction:
         yield sampling_error(np.sqrt(np.square(rows["standard_error"]).mean(1) / rows["standard_error"].shape[1]))
 
 
-METRICS = {"pairwise_interaction": PairwiseInteraction}
-EXAMPLES = {"pairwise_interaction": [{"grid": 2}, {"pairs": 3, "contexts": 4}]}
+METRIC = PairwiseInteraction
+EXAMPLES = [{"grid": 2}, {"pairs": 3, "contexts": 4}]

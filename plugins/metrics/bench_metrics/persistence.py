@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from bench_core.statistics import proportion
 
-from .colour import picture_fault
+from .shared.colour import picture_fault
 
 if TYPE_CHECKING:
     import torch
@@ -131,6 +131,6 @@ class Persistence:
             yield proportion("clean", rows["clean"][:, index], {"saved": way})
 
 
-METRICS = {"persistence": Persistence}
-EXAMPLES = {"persistence": [{}, {"jpeg": [90]}]}
-DEPENDS = {"persistence": ("pillow",)}
+METRIC = Persistence
+EXAMPLES = [{}, {"jpeg": [90]}]
+DEPENDS = ("pillow",)

@@ -29,4 +29,4 @@ class Pictures:
         return iter(())
 
 
-METRICS = {"pictures": Pictures}
+METRIC = Pictures

@@ -31,4 +31,4 @@ class Predictions:
         return iter(())
 
 
-METRICS = {"predictions": Predictions}
+METRIC = Predictions

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench_core.statistics import mean, proportion
 
-from .colour import picture_fault
+from .shared.colour import picture_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,4 +57,4 @@ class PeakSignalToNoise:
         yield proportion("unchanged", np.isinf(rows["ratio"])[known], images=known)
 
 
-METRICS = {"psnr": PeakSignalToNoise}
+METRIC = PeakSignalToNoise

@@ -115,5 +115,5 @@ class RankInteraction:
                 yield mean("change", cut[:, 0] - cut[:, 1], labels)
 
 
-METRICS = {"rank_interaction": RankInteraction}
-EXAMPLES = {"rank_interaction": [{"grid": 4, "ranks": [1.0, 0.25], "orders": [0.1, 0.5, 0.9], "pairs": 3}]}
+METRIC = RankInteraction
+EXAMPLES = [{"grid": 4, "ranks": [1.0, 0.25], "orders": [0.1, 0.5, 0.9], "pairs": 3}]

@@ -46,4 +46,4 @@ class Recovery:
             yield mean("at_step", distance[:, index], {"step": index + 1})
 
 
-METRICS = {"recovery": Recovery}
+METRIC = Recovery

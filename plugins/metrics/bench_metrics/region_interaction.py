@@ -14,7 +14,7 @@ from .coalitions.image_games import OUTPUTS, ClassName, OutputName, game_classes
 from .coalitions.mean_interaction import Effort, mean_interaction
 from .coalitions.orders import context_sizes, orders_fault
 from .coalitions.region_games import RegionGame
-from .order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
+from .shared.order_scores import IMAGES, LABELS, PAIRS, ROWS, SCORES, rows_of, scores_by_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,5 +78,5 @@ class RegionInteraction:
         return scores_by_order(rows, self.orders, self.regions)
 
 
-METRICS = {"region_interaction": RegionInteraction}
-EXAMPLES = {"region_interaction": [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}]}
+METRIC = RegionInteraction
+EXAMPLES = [{"regions": 8, "orders": [0, 3, 6], "pairs": 3}]

@@ -33,4 +33,4 @@ class RobustAccuracy:
         yield proportion("clean", rows["clean"])
 
 
-METRICS = {"robust_accuracy": RobustAccuracy}
+METRIC = RobustAccuracy

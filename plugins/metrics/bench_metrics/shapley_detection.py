@@ -16,7 +16,7 @@ from bench_core.grid import grid_fault
 from .coalitions.image_games import BaselineName, OutputName, baseline, image_game
 from .coalitions.orders import context_sizes, distinct_contexts, orders_fault
 from .coalitions.teams import shapley_values
-from .discrimination import auroc
+from .shared.discrimination import auroc
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,5 +95,5 @@ class ShapleyDetection:
                 yield auroc(clean, adversarial, {"order": f"{order}", "statistic": name})
 
 
-METRICS = {"shapley_detection": ShapleyDetection}
-EXAMPLES = {"shapley_detection": [{"grid": 4, "orders": [0.0, 0.5, 1.0], "contexts": 2}]}
+METRIC = ShapleyDetection
+EXAMPLES = [{"grid": 4, "orders": [0.0, 0.5, 1.0], "contexts": 2}]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench_core.statistics import mean
 
-from .discrimination import auroc, fisher
+from .shared.discrimination import auroc, fisher
 
 if TYPE_CHECKING:
     import torch
@@ -65,4 +65,4 @@ class SpectrumSeparation:
             yield mean("magnitude", adversarial, labels | {"images": "adversarial"})
 
 
-METRICS = {"spectrum": SpectrumSeparation}
+METRIC = SpectrumSeparation

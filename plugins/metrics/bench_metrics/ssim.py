@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench_core.statistics import mean
 
-from .colour import picture_fault
+from .shared.colour import picture_fault
 
 if TYPE_CHECKING:
     import torch
@@ -76,4 +76,4 @@ class StructuralSimilarity:
         yield mean("mean", rows["mean"])
 
 
-METRICS = {"ssim": StructuralSimilarity}
+METRIC = StructuralSimilarity

@@ -57,4 +57,4 @@ class TransferSuccess:
             yield proportion("at_step", fooled[:, index], {"step": index + 1})
 
 
-METRICS = {"transfer": TransferSuccess}
+METRIC = TransferSuccess

@@ -28,4 +28,4 @@ class TransferUtility:
         yield mean("utility", rows["utility"])
 
 
-METRICS = {"transfer_utility": TransferUtility}
+METRIC = TransferUtility

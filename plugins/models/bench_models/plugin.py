@@ -3,17 +3,19 @@
 A new model is a module with `build(**options)` and `identity(**options)` (see `bench_core.types.ModelRecipe`) and an
 entry below; a new dataset is a class with `ids`, `labels`, `shape` and `load` (`bench_core.types.Images`). Torch is
 imported when a network is built, not when it is described. `libraries/timm.py` and `libraries/robustbench.py` are
-separate plugins, because these libraries may be missing.
+separate plugins, because these libraries may be missing. A defence is a file in `defences/`, found by itself.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import composites
+from . import composites, defences
 from .datasets.cifar import cifar10, cifar100
 from .datasets.imagefolder import ImageFolder
 from .datasets.imagelist import ImageList
@@ -82,7 +84,14 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             made_of=("base",),
             examples=[{"base": NOISE_RESNET, "sigma": 0.25, "n": 4}],
         ),
+        **defence_recipes(),
     }
+
+
+def defence_recipes() -> Mapping[str, ModelRecipe]:
+    """Return the `RECIPE` of each file in defences/, as `defended:FILE`."""
+    names = [module.name for module in pkgutil.iter_modules(defences.__path__)]
+    return {f"defended:{name}": importlib.import_module(f"{defences.__name__}.{name}").RECIPE for name in names}
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import relu
@@ -102,3 +103,20 @@ def test_bfa() -> None:
 
     options = {"layer": "block1", "fits": 4, "fit_stretch": 0.2, "decay": 0.9}
     follows("bfa", transcription, model=MODEL, shape=SHAPE, **options)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_ila(decay: float) -> None:
+    def transcription(one: One) -> Iterator[Tensor]:
+        guide = One(one.clean, one.clean, one.given, MODEL, one.limits, None)
+        momentum = torch.zeros_like(one.clean)
+        for _ in range(3):
+            momentum = decay * momentum + mean_unit(guide.gradient(guide.image))
+            guide.move(momentum)
+        at_clean = below(one.clean)
+        change = below(guide.image) - at_clean
+        while True:
+            yield slope(lambda at: ((below(at) - at_clean) * change).sum(), one.image)
+
+    options = {"layer": "block1", "guide_steps": 3, "guide_decay": decay}
+    follows("ila", transcription, model=MODEL, shape=SHAPE, **options)

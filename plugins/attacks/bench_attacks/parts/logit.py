@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Gt
 
 from ..compose import Count, Share, recipe
 from ..gradient_attack import GradientAttack
+from ..kinds import Loss
 from ..loss import ClassificationLoss
 from .di import di
 from .mi import Decay, Momentum
 from .ti import ti
 
-if TYPE_CHECKING:
-    from bench_core.types import LossName
-
 
 def transferred(
-    attack: GradientAttack, loss: LossName, probability: float, resize: float, kernel: int, decay: float
+    attack: GradientAttack, loss: Loss, probability: float, resize: float, kernel: int, decay: float
 ) -> GradientAttack:
     """Return the attack with a loss, input diversity, a smoothed gradient and a momentum of gradients as they are."""
-    attack = ti(
-        di(attack.set_once(loss=ClassificationLoss(loss)), probability=probability, resize=resize), kernel=kernel
-    )
+    attack = ti(di(attack.set_once(loss=loss), probability=probability, resize=resize), kernel=kernel)
     return attack.with_filters(*attack.filters, Momentum(decay, "none"))
 
 
@@ -44,7 +40,7 @@ def logit(
         kernel: The side of the kernel in pixels, odd, as in `ti`.
         decay: The decay of the momentum.
     """
-    return transferred(attack, "logit", probability, resize, kernel, decay)
+    return transferred(attack, ClassificationLoss("logit"), probability, resize, kernel, decay)
 
 
 RECIPE = recipe(logit)

@@ -83,11 +83,10 @@ def build(
     Raises:
         UsageError: The file is missing, has another digest, is refused, or does not fit.
     """
-    from bench_core.lean import lean
-
     from .entries import load_entries
     from .normalisation import check_normalisation
     from .preprocessing import Preprocessed, WithoutFirst
+    from .verified import lean_on_probe
     from .weights import read_checkpoint, state_dict_of
 
     (path,) = existing_paths(files(file))
@@ -104,7 +103,9 @@ def build(
         return f'(try architecture = "{likely}")' if likely else "(another architecture?)"
 
     load_entries(network, weights, path, prefix, hint, "(classes? label_offset = 1?)")
-    classifier = WithoutFirst(lean(network), label_offset) if label_offset else lean(network)
+    of_robustbench = 224 if ":imagenet/" in architecture else 32
+    network = lean_on_probe(network, side or (preset["side"] if preset else of_robustbench))
+    classifier = WithoutFirst(network, label_offset) if label_offset else network
     if preset is None:
         return classifier
     check_normalisation(constants, preset, given, path)

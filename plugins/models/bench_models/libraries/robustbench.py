@@ -29,6 +29,7 @@ if not any(importlib.metadata.distributions(name="robustbench")):
 
 Dataset = Literal["cifar10", "cifar100", "imagenet"]
 Threat = Literal["Linf", "L2", "corruptions"]
+SIDES: Mapping[Dataset, int] = {"cifar10": 32, "cifar100": 32, "imagenet": 224}
 
 
 def identity(
@@ -99,10 +100,9 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
     """
     from torch.serialization import safe_globals
 
-    from bench_core.lean import lean
-
     from .every_entry import every_entry_loaded
     from .robustbench_import import robustbench
+    from .verified import lean_on_probe
     from .weights import safe_types, weights_error
 
     paths = existing_paths(files(name, dataset, threat, folder))
@@ -112,7 +112,7 @@ def build(name: str, dataset: Dataset = "cifar10", threat: Threat = "Linf", fold
             model: Model = library.load_model(name, folder, dataset, threat)
         except (pickle.UnpicklingError, EOFError, KeyError, RuntimeError) as error:
             raise weights_error(paths[0], error) from None
-    return lean(model)
+    return lean_on_probe(model, SIDES[dataset])
 
 
 @hookimpl

@@ -89,8 +89,8 @@ def build(name: str, interpolation: Literal["bilinear", "bicubic"] | None = None
     """
     import timm
 
-    from bench_core.lean import lean
-
+    from .preprocessing import preset_of
+    from .verified import lean_on_probe
     from .weights import read_checkpoint, state_dict_of, weights_error
 
     (file,) = existing_paths(files(name))
@@ -99,7 +99,7 @@ def build(name: str, interpolation: Literal["bilinear", "bicubic"] | None = None
         network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except (KeyError, RuntimeError) as error:  # raised by timm's renaming of entries, or by torch
         raise weights_error(file, error) from None
-    return preprocessed(lean(network), interpolation)
+    return preprocessed(lean_on_probe(network, preset_of(network)["side"]), interpolation)
 
 
 def preprocessed(network: nn.Module, interpolation: str | None = None) -> Model:

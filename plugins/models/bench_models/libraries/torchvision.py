@@ -63,10 +63,9 @@ def build(name: str, weights: str, interpolation: Literal["bilinear", "bicubic"]
     """
     from torchvision.models import get_model_weights
 
-    from bench_core.lean import lean
-
     from .entries import load_entries
     from .preprocessing import Preprocessed
+    from .verified import lean_on_probe
     from .weights import read_checkpoint, state_dict_of
 
     (file,) = existing_paths(files(name, weights))
@@ -74,7 +73,9 @@ def build(name: str, weights: str, interpolation: Literal["bilinear", "bicubic"]
     side = preset.crop_size[0]
     network = construct(name, side)
     load_entries(network, with_current_names(state_dict_of(read_checkpoint(file), file)), file)
-    return Preprocessed(lean(network), preset.mean, preset.std, side, interpolation or preset.interpolation.value)
+    return Preprocessed(
+        lean_on_probe(network, side), preset.mean, preset.std, side, interpolation or preset.interpolation.value
+    )
 
 
 def construct(name: str, side: int = 224, **options: Any) -> nn.Module:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench_core.statistics import bootstrap_means, mean
 from bench_core.types import Score
 
-from .coalitions.orders import Rounding, context_sizes
+from ..coalitions.orders import Rounding, context_sizes
 from .sampling_error import sampling_error
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bench_core.types import Rows
 
-    from .coalitions.estimates import Estimate
+    from ..coalitions.estimates import Estimate
 
 PAIRS = 100  # per image and order, by default
 IMAGES = ("clean", "adversarial")
