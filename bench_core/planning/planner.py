@@ -54,7 +54,6 @@ def clean_jobs(resolved: ResolvedSuite, selection: Selection | None = None) -> l
     return jobs
 
 
-<<<<<<< HEAD
 def look_jobs(resolved: ResolvedSuite, model: str, indices: Sequence[int]) -> list[PlannedJob]:
     """Return the jobs that find which class a model predicts for some images of the dataset."""
     predictions = [(PREDICTION.recipe, PREDICTION, 1.0)]
@@ -63,7 +62,8 @@ def look_jobs(resolved: ResolvedSuite, model: str, indices: Sequence[int]) -> li
 
 def _clean_batches(resolved: ResolvedSuite, indices: Sequence[int]) -> list[Batch]:
     return batches(resolved, indices, max(resolved.suite.compute.micro_batch, CLEAN_BATCH))
-=======
+
+
 def preprocessing_jobs(resolved: ResolvedSuite, models: Sequence[str], count: int) -> list[PlannedJob]:
     """Return a job for each of some models: its predictions for the first images under likely mistakes."""
     assert resolved.images is not None
@@ -71,7 +71,6 @@ def preprocessing_jobs(resolved: ResolvedSuite, models: Sequence[str], count: in
     metrics = [(MISTAKES.recipe, MISTAKES, 1.0)]
     parts = batches(resolved, indices, count)
     return [job for model in models for job in _clean_jobs(resolved, parts, model, metrics)]
->>>>>>> main
 
 
 def selected_jobs(resolved: ResolvedSuite, selection: Selection) -> list[PlannedJob]:

@@ -18,6 +18,7 @@ from ..suite.model import AttackEntry, Suite, members, source_label
 from ..suite.validate import output_faults
 from ..types import Attack, Budget, Cost, Images, Metric, Precision, Rejection, WeightsFile
 from .data_faults import data_faults, donor_faults
+from .dataset_share import left_out
 from .host_digest import host_digest
 from .lookup import find_with_options, planned_options
 from .resolve_models import ModelResolver, missing_weights

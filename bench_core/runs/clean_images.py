@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ..errors import Fault, Incomplete, stop_at_faults
+from ..errors import Incomplete, stop_at_faults
 from ..executors.dispatch import Dispatcher, Reasons
-<<<<<<< HEAD
-from ..planning.accuracy import accuracy_faults, stand_for
-=======
-from ..planning.accuracy import accuracy_faults, suspicious
->>>>>>> main
+from ..planning.accuracy import accuracy_faults, stand_for, suspicious
 from ..planning.dataset_share import classifies_all
 from ..planning.jobs import PlannedJob
 from ..planning.plan import CellRows, blocks_of, predicted_classes, predictions_of
@@ -29,6 +25,7 @@ from ..planning.selection import (
 )
 from ..progress import Silent
 from ..reserved import PREDICTED
+from ..suite.model import Suite
 from .preprocessing import likely_mistakes
 
 STAGE = "clean images"
@@ -77,6 +74,7 @@ class CleanImages:
             return self._look()
         while not suffices(self.resolved, self.predictions):
             self._classify(self._blocks_needed(), STAGE)
+        self._stop_at_accuracies(self.jobs, self.rows)
         return select(self.resolved, self.predictions)
 
     def finish(self) -> None:
@@ -87,7 +85,10 @@ class CleanImages:
 
     def accuracy_notes(self) -> list[str]:
         """Return a note for each model whose accuracy over all images is not the expected one."""
-        return [f"{fault.key}: {fault.message}" for fault in self._accuracy_faults(self.jobs, self.rows)]
+        if not classifies_all(self.resolved):
+            return []
+        faults = accuracy_faults(*self._classified(self.jobs, self.rows))
+        return [f"{fault.key}: {fault.message}" for fault in faults]
 
     @property
     def predictions(self) -> dict[str, list[int]]:
@@ -135,7 +136,6 @@ class CleanImages:
         del self.blocks[:count]
         self.jobs, self.rows, self.reasons = [*self.jobs, *jobs], {**self.rows, **rows}, {**self.reasons, **reasons}
 
-<<<<<<< HEAD
     def _check_accuracies(self) -> None:
         """Compare the accuracies of the models that have an expected one, before any attack.
 
@@ -153,30 +153,33 @@ class CleanImages:
             jobs = [job for block in self.blocks[:count] for job in block if job.labels["target"] in expected]
             rows, reasons = self.dispatcher.compute(f"{STAGE}, expected accuracies", jobs)
             stop_without_predictions(jobs, reasons)
-        stop_at_faults(self._accuracy_faults(jobs, rows))
+        self._stop_at_accuracies(jobs, rows)
 
-    def _accuracy_faults(self, jobs: Sequence[PlannedJob], rows: CellRows) -> list[Fault]:
-        predictions, known = predictions_of(jobs, rows), _images(blocks_of(jobs))
-        if not stand_for(self.labels, known):
-            return []
-        classes = getattr(self.resolved.images, "class_count", None)
-        return accuracy_faults(self.resolved.suite, predictions, self.labels[:known], classes)
+    def _stop_at_accuracies(self, jobs: Sequence[PlannedJob], rows: CellRows) -> None:
+        """Raise UsageError if a model has another accuracy than expected, or a mistake in its preprocessing."""
+        known = self._classified(jobs, rows)
+        if not known[2]:
+            return
+        suspects = suspicious(*known)  # rare, so that a right network costs no further pass
+        mistakes = likely_mistakes(self.resolved, self.dispatcher, suspects) if suspects else {}
+        stop_at_faults(accuracy_faults(*known, mistakes))
+
+    def _classified(
+        self, jobs: Sequence[PlannedJob], rows: CellRows
+    ) -> tuple[Suite, dict[str, list[int]], Sequence[int], int | None]:
+        """Return the suite, the predictions of jobs over the first images, their labels, and the number of classes."""
+        labels = self.labels[: _images(blocks_of(jobs))]
+        return (
+            self.resolved.suite,
+            predictions_of(jobs, rows),
+            labels,
+            getattr(self.resolved.images, "class_count", None),
+        )
 
 
 def _images(blocks: Sequence[Sequence[PlannedJob]]) -> int:
     """Return the number of images of some blocks."""
     return sum(block[0].images for block in blocks)
-=======
-    def _check_accuracy(self) -> None:
-        images = self.resolved.images
-        assert images is not None
-        labels = images.labels[: count_classified(self.predictions)]
-        classes = getattr(images, "class_count", None)
-        known = (self.resolved.suite, self.predictions, labels, classes)
-        suspects = suspicious(*known)  # rare, so that a right network costs no further pass
-        mistakes = likely_mistakes(self.resolved, self.dispatcher, suspects) if suspects else {}
-        stop_at_faults(accuracy_faults(*known, mistakes))
->>>>>>> main
 
 
 def stop_without_predictions(jobs: Sequence[PlannedJob], reasons: Reasons) -> None:
