@@ -91,6 +91,8 @@ class ModelRecipe:
         examples: Options for `bench check`.
         card: `card(**options)` returns what is known of the model: `shape` (c, h, w), `classes`, and `accuracy` on the
             first 1,000 images of the dataset `data`.
+        cost: `cost(**options)` returns the multiply-adds for one image in billions, or None. Where clean images are
+            looked at to select some, the cheapest network sees them first.
     """
 
     build: Callable[..., Model]
@@ -100,6 +102,7 @@ class ModelRecipe:
     files: Callable[..., Sequence[WeightsFile]] | None = None
     examples: Sequence[Json] = ()
     card: Callable[..., Json] | None = None
+    cost: Callable[..., float | None] | None = None
 
 
 @dataclass(frozen=True)

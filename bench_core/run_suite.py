@@ -148,6 +148,7 @@ def run(
             stopped.add_note(save_complete_rounds(folder, rounds, registry))
             raise
     scorer = replace(scorer, clean=clean.jobs, clean_rows=clean.rows, clean_reasons=clean.reasons)
+    scorer = replace(scorer, notes=clean.accuracy_notes())
     result = scorer.score(attack_arrays, attack_reasons, rounds.images if rounds.stopped else scorer.images)
     save(result, scorer, registry)
     if on_round is not None:

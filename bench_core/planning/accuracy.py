@@ -15,6 +15,8 @@ from ..suite.model import Suite
 Z = 3.29  # quantile of a 99.9% interval: one in a thousand correct networks is rejected
 COMPETENT = 0.5  # accuracies below this, and not above guessing, are near chance; for two classes 0.1 above guessing
 ALLOWANCE = 0.01  # the expected accuracy may have been measured with another JPEG decoder or resizing
+ENOUGH = 1000  # images; an interval of a 99.9% level is then 3 to 5 points wide on each side
+MIXED = 0.9  # of the classes that a random sample has
 GUESSING = "other weights, another normalisation, or another order of the classes"
 LOWER = "it agrees if classes are counted one lower (try label_offset = 1 for a checkpoint)"
 HIGHER = "it agrees if classes are counted one higher (do the labels begin with 1?)"
@@ -82,6 +84,22 @@ def accuracy_faults(
         message = f"expected {expected:.1%}, found {found}: {cause}"
         faults.append(Fault(suite.file, f"models.{label}.expected_accuracy", message))
     return faults
+
+
+def stand_for(labels: Sequence[int], count: int) -> bool:
+    """Return whether a dataset's first images are enough to compare accuracies with those expected over all.
+
+    They are 1,000 or more, and mix the classes as a random sample does: some datasets are sorted by class.
+
+    Args:
+        labels: The classes of all images.
+        count: The number of the first images.
+    """
+    if count >= len(labels):
+        return True
+    _, sizes = np.unique(np.asarray(labels), return_counts=True)
+    expected = float(np.sum(1 - (1 - sizes / len(labels)) ** count))  # classes in a random sample
+    return count >= ENOUGH and len(np.unique(np.asarray(labels[:count]))) >= MIXED * expected
 
 
 def cause_of_chance(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> str | None:

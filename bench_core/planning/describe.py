@@ -6,10 +6,14 @@ from collections import defaultdict
 from typing import Any
 
 from ..types import Json
+from .accuracy import ENOUGH
 from .cost import Estimate
+from .dataset_share import classifies_all
 from .jobs import AttackJob, PlannedJob
 from .plan import Plan
-from .planner import evaluations
+from .planner import FIRST_IMAGES, evaluations
+from .resolve import ResolvedSuite
+from .selection import needs_no_predictions
 from .weights import fetch_command
 
 GROUPS = ("source", "attack", "budget")
@@ -35,6 +39,7 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
             for label, files in resolved.missing_weights.items() for file in files
         ],
         "fetch": fetch_command(resolved.suite),
+        "classified": classified(resolved),
         "selection": plan.selection.digest if plan.selection else None,
         "selected": len(plan.selection.ids) if plan.selection else resolved.count,
         "jobs": len(plan.jobs),
@@ -56,6 +61,18 @@ def plan_record(plan: Plan, estimate: Estimate | None = None) -> Json:
             "unknown": estimate.voids,
         },
     }  # fmt: skip
+
+
+def classified(resolved: ResolvedSuite) -> Json | None:
+    """Return how many clean images are classified: before the attacks at least, and in all at most; None if unknown."""
+    if resolved.images is None:
+        return None
+    total, checked = len(resolved.images.labels), any(m.expected_accuracy for m in resolved.suite.models.values())
+    first = 0 if needs_no_predictions(resolved) else min(resolved.count, total)
+    if classifies_all(resolved):
+        least = min(FIRST_IMAGES, total) if first or checked else 0
+        return {"first": max(first, least), "all": total}
+    return {"first": max(first, ENOUGH if checked and resolved.limit is None else 0), "all": None}
 
 
 def grouped(plan: Plan, estimate: Estimate | None) -> list[Group]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..reserved import PREDICTED
 from ..store import Store
+from .dataset_share import classifies_all
 from .jobs import Cell, PlannedJob
-from .planner import clean_jobs, selected_jobs
+from .planner import clean_jobs, look_jobs, selected_jobs
 from .resolve import ResolvedSuite
-from .selection import Selection, first_images, select, suffices
+from .selection import Selection, first_images, look, select, selection_of, suffices
 
 CellRows = dict[str, dict[str, dict[str, NDArray[Any]]]]  # address -> cell -> row -> array
 
@@ -54,12 +55,39 @@ def make_plan(resolved: ResolvedSuite, store: Store) -> Plan:
     """Plan a run against a store. Until the clean predictions are stored, the selection is only of the right size."""
     if resolved.images is None:
         return Plan(resolved, None, [], {})
-    clean = clean_jobs(resolved)
-    stored = stored_cells(clean, store)
-    predictions = _stored_predictions(clean, stored, store)
-    selection = select(resolved, predictions) if suffices(resolved, predictions) else None
+    if classifies_all(resolved):
+        clean = clean_jobs(resolved)
+        stored = stored_cells(clean, store)
+        predictions = _stored_predictions(clean, stored, store)
+        selection = select(resolved, predictions) if suffices(resolved, predictions) else None
+    else:
+        selection = _looked_at(resolved, store)
+        clean = clean_jobs(resolved, selection or first_images(resolved))
+        stored = stored_cells(clean, store)
     selected = selected_jobs(resolved, selection or first_images(resolved), estimated=selection is None)
     return Plan(resolved, selection, clean + selected, stored | stored_cells(selected, store))
+
+
+def _looked_at(resolved: ResolvedSuite, store: Store) -> Selection | None:
+    """Return the selection, if the store has the predictions that it needs."""
+
+    def classify(model: str, indices: Sequence[int]) -> dict[int, int] | None:
+        jobs = look_jobs(resolved, model, indices)
+        rows = {job.address: store.get(job.address) for job in jobs}
+        known = all(cell.key in rows[job.address] for job, cell in _predictions(jobs))
+        return predicted_classes(jobs, rows) if known else None
+
+    found = look(resolved, classify)
+    return selection_of(resolved, found, {}) if found else None
+
+
+def predicted_classes(jobs: Sequence[PlannedJob], rows: CellRows) -> dict[int, int]:
+    """Return the class that the model of some jobs predicts for each of their images, by its position."""
+    return {
+        index: int(predicted)
+        for job, cell in _predictions(jobs)
+        for index, predicted in zip(job.job.batch.indices, rows[job.address][cell.key]["predicted"], strict=True)
+    }
 
 
 def blocks_of(jobs: Sequence[PlannedJob]) -> list[list[PlannedJob]]:

@@ -14,6 +14,7 @@ from .specs import EXAMINATION, MISTAKES, PREDICTION, MetricSpec, kept_images
 from .uses import AttackUse, GivenUse
 
 CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
+FIRST_IMAGES = 1000  # classified in any case, so that several workers start and load the networks at once
 
 
 def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[Batch]:
@@ -35,12 +36,16 @@ def batches(resolved: ResolvedSuite, indices: Sequence[int], size: int) -> list[
     ]
 
 
-def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
-    """Return the jobs over the whole dataset: every model's predictions, and the metrics that need no attack."""
+def clean_jobs(resolved: ResolvedSuite, selection: Selection | None = None) -> list[PlannedJob]:
+    """Return the jobs that need no attack: every model's predictions, and the metrics over all images.
+
+    Args:
+        resolved: The suite, with its images.
+        selection: The images that stand for the dataset if the run does not classify all of it; by default it does.
+    """
     if resolved.images is None:
         return []
-    size = max(resolved.suite.compute.micro_batch, CLEAN_BATCH)
-    parts = batches(resolved, range(len(resolved.images.ids)), size)
+    parts = _clean_batches(resolved, range(len(resolved.images.ids)) if selection is None else selection.indices)
     jobs: list[PlannedJob] = []
     for model in resolved.suite.all_models:
         metrics = [(PREDICTION.recipe, PREDICTION, 1.0), *_clean_metrics(resolved, model, "all")]
@@ -48,6 +53,16 @@ def clean_jobs(resolved: ResolvedSuite) -> list[PlannedJob]:
         jobs += _clean_jobs(resolved, parts[:1], model, [examination, *metrics])
         jobs += _clean_jobs(resolved, parts[1:], model, metrics, first=1)
     return jobs
+
+
+def look_jobs(resolved: ResolvedSuite, model: str, indices: Sequence[int]) -> list[PlannedJob]:
+    """Return the jobs that find which class a model predicts for some images of the dataset."""
+    predictions = [(PREDICTION.recipe, PREDICTION, 1.0)]
+    return list(_clean_jobs(resolved, _clean_batches(resolved, indices), model, predictions))
+
+
+def _clean_batches(resolved: ResolvedSuite, indices: Sequence[int]) -> list[Batch]:
+    return batches(resolved, indices, max(resolved.suite.compute.micro_batch, CLEAN_BATCH))
 
 
 def preprocessing_jobs(resolved: ResolvedSuite, models: Sequence[str], count: int) -> list[PlannedJob]:

@@ -19,6 +19,7 @@ from ..suite.validate import output_faults
 from ..types import Images, Metric, Precision, Rejection, WeightsFile
 from .budgets import whole_budget
 from .data_faults import data_faults, donor_faults
+from .dataset_share import left_out
 from .host_digest import host_digest
 from .lookup import find_with_options
 from .resolve_attacks import AttackKey, AttackResolver
@@ -43,6 +44,7 @@ class ResolvedSuite:
         uses: The metrics, without what depends on the images (see `metrics`).
         models: The models by label.
         weights: The files that each model is loaded from, by its label.
+        costs: What one image costs each model, by its label (see `ModelRecipe.cost`).
         attacks: The attacks by the labels of attack, source and budget.
         given: The images that were attacked elsewhere.
         images: The dataset; None if it is not on this machine, for the reason `data_missing`.
@@ -57,6 +59,7 @@ class ResolvedSuite:
     uses: list[MetricUse] = field(default_factory=list)
     models: dict[str, ModelSpec] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
+    costs: dict[str, float | None] = field(default_factory=dict)
     attacks: dict[AttackKey, AttackUse] = field(default_factory=dict)
     given: list[GivenUse] = field(default_factory=list)
     data: DatasetSpec | None = None
@@ -96,7 +99,8 @@ class ResolvedSuite:
             for use in self.given
             for note in use.notes
         ]
-        return (*gradients, *images, *given, *(f"{label}: {note}" for label, notes in of_metrics for note in notes))
+        metrics = [f"{label}: {note}" for label, notes in of_metrics for note in notes]
+        return (*gradients, *images, *left_out(self), *given, *metrics)
 
     @property
     def count(self) -> int:
@@ -135,7 +139,7 @@ def resolve(
     resolved.precision_reason = precision_reason
     models = ModelResolver(suite, registry)
     models.resolve_all()
-    resolved.models, resolved.weights = models.models, models.weights
+    resolved.models, resolved.weights, resolved.costs = models.models, models.weights, models.costs
     attacks = AttackResolver(suite, registry, models.models)
     attacks.resolve_all()
     resolved.attacks = attacks.uses

@@ -16,7 +16,7 @@ from .specs import ModelSpec
 
 @dataclass
 class ModelResolver:
-    """Resolves labels to models. After `resolve_all`, `models` and `weights` are by label, and `faults` has all faults.
+    """Resolves labels to models. After `resolve_all`, what is known of them is by label, and `faults` has all faults.
 
     A model may appear several times, on its own and as a part of others; its faults are listed once.
     """
@@ -25,6 +25,7 @@ class ModelResolver:
     registry: Registry
     models: dict[str, ModelSpec] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
+    costs: dict[str, float | None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def resolve_all(self) -> None:
@@ -55,6 +56,7 @@ class ModelResolver:
         try:
             identity = dict(recipe.identity(**arguments))
             self.weights[label] = recipe.files(**arguments) if recipe.files else []
+            self.costs[label] = recipe.cost(**arguments) if recipe.cost else None
         except UsageError as error:
             self.faults += [
                 Fault(self.suite.file, f"{key}.{fault.key}".rstrip("."), fault.message) for fault in error.faults

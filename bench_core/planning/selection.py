@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,11 @@ import numpy as np
 from ..digests import digest
 from ..errors import Fault, UsageError
 from .accuracy import cause_of_chance
+from .dataset_share import is_small
 from .resolve import ResolvedSuite
+
+Classify = Callable[[str, Sequence[int]], Mapping[int, int] | None]  # model, images -> their classes; None if unknown
+Shown = Mapping[str, tuple[Sequence[int], Sequence[int]]]  # model -> predicted and true classes of images
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ def admitted(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) 
     """
     assert resolved.images is not None
     models, known = resolved.suite.choosing_models, count_classified(predictions)
+    if needs_no_predictions(resolved):
+        known = len(resolved.images.labels)
     return [
         index
         for index, label in enumerate(resolved.images.labels[:known])
@@ -59,10 +66,52 @@ def count_classified(predictions: Mapping[str, Sequence[int]]) -> int:
     return min(map(len, predictions.values()), default=0)
 
 
+def needs_no_predictions(resolved: ResolvedSuite) -> bool:
+    """Return whether no image is looked at first: the suite's rule admits every image.
+
+    A small dataset is classified first all the same, so that the results of the first rounds have its clean scores.
+    """
+    assert resolved.images is not None
+    return resolved.suite.images.rule == "all" and not is_small(resolved)
+
+
+def look(resolved: ResolvedSuite, classify: Classify) -> list[int] | None:
+    """Find the positions of the images to attack, showing to each network no image that the selection does not need.
+
+    The selection has the first images that the suite's rule admits, so as many as are missing from it are looked at
+    together. Each network sees those that all cheaper networks classify correctly.
+
+    Args:
+        resolved: The suite, with its images.
+        classify: Returns the classes that a model predicts for some images; None if they are unknown.
+
+    Returns:
+        The positions; None if a prediction is unknown.
+    """
+    assert resolved.images is not None
+    labels, order, found, seen = resolved.images.labels, cheapest_first(resolved), list[int](), 0
+    while len(found) < resolved.count and seen < len(labels):
+        left = list(range(seen, min(seen + resolved.count - len(found), len(labels))))
+        seen += len(left)
+        for model in order:
+            predicted = classify(model, left) if left else {}
+            if predicted is None:
+                return None
+            left = [index for index in left if predicted[index] == labels[index]]
+        found += left
+    return found
+
+
+def cheapest_first(resolved: ResolvedSuite) -> list[str]:
+    """Return the models that choose images by their cost; those of unknown cost last, in the suite's order."""
+    costs = {model: resolved.costs.get(model) for model in resolved.suite.choosing_models}
+    return sorted(costs, key=lambda model: math.inf if costs[model] is None else costs[model] or 0.0)
+
+
 def suffices(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) -> bool:
     """Return whether enough images are classified to select those to attack."""
     assert resolved.images is not None
-    all_classified = count_classified(predictions) == len(resolved.images.ids)
+    all_classified = count_classified(predictions) == len(resolved.images.labels)
     return all_classified or len(admitted(resolved, predictions)) >= resolved.count
 
 
@@ -79,14 +128,26 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
         UsageError: if no image is admitted, or the list has another digest than the one that the suite pins.
     """
     assert resolved.images is not None
+    labels = resolved.images.labels
+    shown = {model: (predictions[model], labels) for model in resolved.suite.choosing_models}
+    return selection_of(resolved, admitted(resolved, predictions)[: resolved.count], shown)
+
+
+def selection_of(resolved: ResolvedSuite, found: Sequence[int], shown: Shown) -> Selection:
+    """Return the selection of some images, after the checks of `select`.
+
+    Args:
+        resolved: The suite, with its images.
+        found: The positions of the images.
+        shown: The predicted and the true classes of the images that each model was shown, for the error.
+    """
+    assert resolved.images is not None
     suite, images = resolved.suite, resolved.images
-    models = suite.choosing_models
-    indices = tuple(admitted(resolved, predictions)[: resolved.count])
-    selection = Selection(indices, tuple(images.ids[i] for i in indices))
-    if not indices:
+    selection = Selection(tuple(found), tuple(images.ids[i] for i in found))
+    if not found:
         reason = "the dataset has no image to attack"
-        if models and len(images.labels):
-            reason = _nothing_in_common(models, predictions, images.labels)
+        if shown and len(images.labels):
+            reason = _nothing_in_common(shown)
         raise UsageError(Fault(suite.file, "images.rule", reason))
     pinned = suite.images.digest
     if pinned and resolved.limit is None and selection.digest != pinned:
@@ -95,12 +156,12 @@ def select(resolved: ResolvedSuite, predictions: Mapping[str, Sequence[int]]) ->
     return selection
 
 
-def _nothing_in_common(models: Sequence[str], predictions: Mapping[str, Sequence[int]], labels: Sequence[int]) -> str:
+def _nothing_in_common(shown: Shown) -> str:
     """Return why no image is classified correctly by every model: the accuracy of each, and what is wrong with it."""
-    truth = np.asarray(labels)
-    found = []
-    for model in models:
-        predicted = np.asarray(predictions[model])
+    found, most = [], max(len(labels) for _, labels in shown.values())
+    for model, (classes, labels) in shown.items():
+        predicted, truth = np.asarray(classes), np.asarray(labels)
         cause = cause_of_chance(predicted, truth)
-        found.append(f"{model} {np.mean(predicted == truth):.1%}{f' ({cause})' if cause else ''}")
-    return f"no image is classified correctly by every model: of {len(truth)} images, {', '.join(found)}"
+        fewer = f" of {len(truth)} that the others classify correctly" if len(truth) < most else ""
+        found.append(f"{model} {np.mean(predicted == truth):.1%}{fewer}{f' ({cause})' if cause else ''}")
+    return f"no image is classified correctly by every model: of {most} images, {', '.join(found)}"

@@ -36,7 +36,8 @@ def plan_sheet(record: Json) -> Sheet:
 
     rows = tuple(tuple(row(group)) for group in record["groups"])
     intro = (
-        f"profile {record['profile']}, {len(record['models'])} models", images_line(record), *missing_weights(record)
+        f"profile {record['profile']}, {len(record['models'])} models", images_line(record), *classified_line(record),
+        *missing_weights(record),
     )  # fmt: skip
     return Sheet(record["title"], tuple(columns), rows, tuple(notes(record)), intro=intro)
 
@@ -48,6 +49,21 @@ def images_line(record: Json) -> str:
     if record["selection"]:
         return f"images: {record['selected']} selected of {record['images']}, list {record['selection'][:12]}"
     return f"images: up to {record['selected']} of {record['images']}, selected once the clean images are classified"
+
+
+def classified_line(record: Json) -> Iterator[str]:
+    """Yield how many clean images are classified before the attacks, and how many in all."""
+    if record["classified"] is None:
+        return
+    first, everything = record["classified"]["first"], record["classified"]["all"]
+    if everything is None:
+        before = f"at least {first:,}" if first else "none"
+        yield f"clean images: {before} of {record['images']:,} looked at before the attacks, then only those attacked"
+    elif first >= everything:
+        yield f"clean images: all {everything:,} classified before the attacks"
+    else:
+        before = f"at least {first:,}" if first else "none"
+        yield f"clean images: {before} of {everything:,} classified before the attacks, the rest after them"
 
 
 def missing_weights(record: Json) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Scorer:
         attacks: The jobs over the selected images.
         warn: Whether to look for warnings.
         until_decided: Whether the run stops when no comparison is undecided.
+        notes: What a reader must know of the run, besides the notes of the suite.
     """
 
     resolved: ResolvedSuite
@@ -46,6 +47,7 @@ class Scorer:
     attacks: Sequence[PlannedJob]
     warn: bool
     until_decided: bool = False
+    notes: Sequence[str] = ()
 
     @cached_property
     def clean_sets(self) -> list[RowSet]:
@@ -86,7 +88,7 @@ class Scorer:
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
             self.images, self.until_decided, self.resolved.environment.dtype,
         )  # fmt: skip
-        return replace(result, notes=self.resolved.notes)
+        return replace(result, notes=(*self.resolved.notes, *self.notes))
 
     def record(self, result: Result) -> RunRecord:
         """Return the record of a result."""

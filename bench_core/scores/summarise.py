@@ -66,11 +66,13 @@ def correct_by_target(
     rows: Sequence[RowSet], selected: Sequence[int], truth: Sequence[int]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return which of the attacked images each target classifies correctly, bool [n]."""
-    return {
-        row.labels.target: row.arrays["predicted"][list(selected)] == np.asarray(truth)
-        for row in rows
-        if row.metric == PREDICTED and not row.void and row.labels.target is not None
-    }
+    correct = {}
+    for row in rows:
+        if row.metric == PREDICTED and not row.void and row.labels.target is not None:
+            places = {int(index): place for place, index in enumerate(row.images.indices)}
+            predicted = row.arrays["predicted"][[places[index] for index in selected]]
+            correct[row.labels.target] = predicted == np.asarray(truth)
+    return correct
 
 
 def _record(arrays: Mapping[str, NDArray[Any]]) -> Iterator[Score]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..batches import at_once
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .guard import own_changes
@@ -31,7 +32,9 @@ PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": t
 
 
 def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
-    """Examine a network on the first images of a batch.
+    """Examine a network on the first images of a batch, no more than it is attacked with at once.
+
+    All of them are passed at once, with their gradients, so 32 images of 224 pixels would take gigabytes.
 
     Returns:
         Rows [n], which are false or 0 for images that were not used. `examined`: the image was used; `softmax`: the
@@ -42,7 +45,8 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
         answers, if it is not that of the images; `changes_images`: it writes into its input; `changes_itself`: it
         changes its buffers, or other parts of itself, at every forward.
     """
-    count, sample = len(examples.labels), examples.take(slice(0, EXAMINED_IMAGES))
+    count = len(examples.labels)
+    sample = examples.take(slice(0, min(EXAMINED_IMAGES, at_once(network, examples.images))))
     with noting(network) as noted:
         first = network(sample.images)
     repeated = [network(sample.images) for _ in range(REPEATS if is_randomised(network, sample.images[:1]) else 1)]
@@ -128,6 +132,8 @@ def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor |
         images = examples.images.clone().requires_grad_(True)
         try:
             (gradient,) = torch.autograd.grad(LOSSES[name](network(images), examples.labels).sum(), images)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, NotImplementedError, TypeError, ValueError):
             return None
     return gradient.flatten(1).abs().amax(1)

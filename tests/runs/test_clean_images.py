@@ -22,6 +22,7 @@ from bench_core.store import Store
 
 IMAGES, BLOCK, COUNT = 20, 2, 4
 CORRECT = ('rule = "all"\n', 'rule = "correct_by_all"\nmodels = ["A"]\n')
+BY_TARGET = ('rule = "all"', 'rule = "correct_by_target"')
 SMALL = (("count = 12", f"count = {COUNT}"), ("micro_batch = 5", f"micro_batch = {BLOCK}"))
 
 
@@ -58,7 +59,7 @@ def files(result: Result) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in result.folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("rule", [CORRECT, ('rule = "all"', 'rule = "correct_by_target"'), ("seed = 1", "seed = 3")])
+@pytest.mark.parametrize("rule", [CORRECT, BY_TARGET, ("seed = 1", "seed = 3")])
 def test_the_selection_and_all_files_are_those_of_a_run_that_classifies_everything_first(
     rule: tuple[str, str], registry: Registry, write_suite, tmp_path: Path, monkeypatch, kinds: list[str]
 ) -> None:
@@ -97,11 +98,11 @@ def test_a_prefix_that_suffices_selects_what_all_predictions_do(registry: Regist
 def test_no_more_blocks_are_classified_than_are_likely_to_be_needed(
     registry: Registry, write_suite, tmp_path: Path, kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a rule, the first images are selected, so their blocks suffice. The fewest are a constant."""
+    """This rule selects the first images, so their blocks suffice. The fewest are a constant."""
     for fewest, expected in ((1, math.ceil(COUNT / BLOCK)), (5, 5), (1000, IMAGES // BLOCK)):
         monkeypatch.setattr(clean_images, "FIRST_BLOCKS", fewest)
         kinds.clear()
-        run(write_suite(*SMALL), out=tmp_path / str(fewest), registry=registry, executor="inline")
+        run(write_suite(BY_TARGET, *SMALL), out=tmp_path / str(fewest), registry=registry, executor="inline")
         assert kinds.index("attack") == expected
 
 
@@ -118,7 +119,7 @@ def test_rounds_have_the_clean_scores_of_the_images_that_are_classified(
     registry: Registry, write_suite, tmp_path: Path
 ) -> None:
     seen: list[Result] = []
-    run(write_suite(*SMALL), out=tmp_path, registry=registry, executor="inline", on_round=seen.append)
+    run(write_suite(BY_TARGET, *SMALL), out=tmp_path, registry=registry, executor="inline", on_round=seen.append)
     counted = [
         {score.score.n for score in result.scores if score.metric == "clean.accuracy" and score.labels["target"] == "A"}
         for result in seen

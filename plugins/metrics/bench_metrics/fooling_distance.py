@@ -90,4 +90,4 @@ def median(name: str, values: NDArray[np.float64]) -> Score:
 
 
 METRIC = FoolingDistance
-EXAMPLES = {"fooling_distance": ({"norm": "l2"}, {"norm": "l0"})}
+EXAMPLES = [{"norm": "l2"}, {"norm": "l0"}]

@@ -21,6 +21,8 @@ from .datasets.imagefolder import ImageFolder
 from .datasets.imagelist import ImageList
 from .datasets.npz import NpzImages
 from .embedded import recipe as embedded
+from .imagenet_lite import recipe as imagenet_lite
+from .imagenet_lite.samples import Samples
 from .libraries import checkpoint, torchvision
 from .pointclouds import recipe as pointclouds
 from .pointclouds.modelnet import ModelNet
@@ -54,12 +56,19 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             torchvision.identity,
             "Torchvision's networks, from its own cache.",
             files=torchvision.files,
+            cost=torchvision.cost,
         ),
         "checkpoint": ModelRecipe(
             checkpoint.build,
             checkpoint.identity,
             "An architecture of torchvision, timm or robustbench with weights from a file.",
             files=checkpoint.files,
+        ),
+        "efficientnet-lite": ModelRecipe(
+            imagenet_lite.build,
+            imagenet_lite.identity,
+            "EfficientNet-Lite 0 to 2 on ImageNet, from installed packages (extra imagenet-lite).",
+            cost=imagenet_lite.cost,
         ),
         "ensemble": ModelRecipe(
             composites.build_ensemble,
@@ -94,6 +103,9 @@ def bench_datasets() -> Mapping[str, DataRecipe]:
         "imagefolder": DataRecipe(ImageFolder, "One folder of images per class, such as ImageNet's validation set."),
         "imagelist": DataRecipe(ImageList, "Images with a CSV list of their labels, such as the NeurIPS 2017 set."),
         "npz": DataRecipe(NpzImages, "Images and labels of a NumPy file."),
+        "foolbox:imagenet": DataRecipe(
+            Samples, "20 photographs of ImageNet that foolbox brings (extra imagenet-lite)."
+        ),
         "torchvision:CIFAR10": DataRecipe(cifar10, "CIFAR-10's test images, as torchvision keeps them."),
         "torchvision:CIFAR100": DataRecipe(cifar100, "CIFAR-100's test images, as torchvision keeps them."),
     }

@@ -20,17 +20,19 @@ class Published:
         url: Address of a file that torch's own downloader caches; empty where `repository` is given.
         size: Size in bytes, to three digits of a megabyte, where known.
         repository: Repository of the Hugging Face hub.
+        cost: Multiply-adds for one image in billions, where known.
     """
 
     url: str = ""
     size: int | None = None
     repository: str = ""
+    cost: float | None = None
 
 
 def torchvision_networks() -> dict[str, dict[str, Published]]:
     """Return the published weights of each classification network, by the names of their enum."""
     return {
-        name: {enum: Published(url, size) for enum, (url, size) in weights.items()}
+        name: {enum: Published(url, size, cost=cost) for enum, (url, size, cost) in weights.items()}
         for name, weights in _networks("torchvision").items()
     }
 

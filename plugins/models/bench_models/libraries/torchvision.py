@@ -32,6 +32,11 @@ def files(name: str, weights: str, **_options: Any) -> Sequence[WeightsFile]:
     return [cached_by_torch(published.url, published.size)]
 
 
+def cost(name: str, weights: str, **_options: Any) -> float | None:
+    """Return the multiply-adds for an image in billions, as torchvision states them."""
+    return find_weights(name, weights).cost
+
+
 def find_weights(name: str, enum: str) -> Published:
     """Return the weights that an enum names. Raises UsageError with the nearest known name."""
     networks = torchvision_networks()

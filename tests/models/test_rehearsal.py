@@ -1,0 +1,87 @@
+"""Every suite on its profile `imagenet`, through to tables, plots and the report: random weights in the libraries' own
+caches, and a folder of made pictures. Nothing is true about the numbers; everything that could break, runs.
+
+Slow; one suite at a time: `python -m pytest -m slow tests/models/test_rehearsal.py -k transfer_table4`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_core import load_suite, run
+from bench_core.plots import write_plots
+from bench_core.registry import Registry
+from bench_core.reports.page.page import run_page
+from bench_core.suite.find import own_suites
+from bench_core.suite.merge import read_toml
+from bench_core.suite.model import Suite
+
+from .conftest import Caches
+from .stand_ins import put_pictures
+from .test_profiles import put
+
+PROFILE = "imagenet"
+CLASSES = dict.fromkeys(("n01440764", "n02123045", "n04254777", "n15075141"), 8)
+# The smallest values of options that only cost time, by the kind of recipe.
+CHEAP = {
+    "attacks": {"samples": 2, "copies": 2},
+    "metrics": {"pairs": 2, "contexts": 2, "cells": 2, "n": 8, "n0": 4},
+}
+FEWER = {
+    "transfer_fig2": ("metrics.neighbours.grid=4",),
+    "robustness_detection": ("metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]"),
+    "robustness_smoothing": ("metrics.certified.radii=[0.0]",),
+    "robustness_strength": ("budgets.linf.steps=32",),
+}
+SUITES = [name for name, path in own_suites().items() if PROFILE in read_toml(path)["profiles"]]
+
+
+def shortened(suite: Suite, registry: Registry) -> list[str]:
+    """Return overrides with which a suite keeps its networks, attacks and metrics, and costs little."""
+    raw, overrides = read_toml(own_suites()[suite.name]), ['images.rule="all"', 'images.models="sources"']
+    overrides += [f"budgets.{label}.steps=2" for label in suite.budgets]
+    for kind, cheap in CHEAP.items():
+        common, own = raw.get(kind, {}), raw["on"][PROFILE].get(kind, {})
+        for label in {**common, **own}:
+            recipe = {**common.get(label, {}), **own.get(label, {})}["recipe"]
+            offer = registry.find(kind, recipe, "", "")
+            options = {option.name for option in offer.options}
+            overrides += [f'{kind}."{label}".{name}={value}' for name, value in cheap.items() if name in options]
+    return [*overrides, *FEWER.get(suite.name, ())]
+
+
+def weights_of(suite: Suite) -> dict[str, dict[str, Any]]:
+    """Return the entries of the models whose files are needed, as the profile has them."""
+    entries = read_toml(own_suites()[suite.name].parent / "profiles" / f"{PROFILE}.toml")["models"]
+    bases = {suite.models[label].options.get("base", label) for label in suite.all_models}
+    return {
+        label: {key: value for key, value in entries[label].items() if key != "expected_accuracy"} for label in bases
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_runs_on_stand_ins_of_imagenet(
+    name: str,
+    caches: Caches,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: Registry,
+) -> None:
+    pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    put_pictures(tmp_path / "val", CLASSES, (320, 260), ".JPEG")
+    overrides = [*shortened(load_suite(name, PROFILE), installed), f'data.root="{tmp_path / "val"}"']
+    suite = load_suite(name, PROFILE, overrides)
+    for entry in weights_of(suite).values():
+        put(entry, caches, tmp_path)
+    result = run(suite, out=tmp_path / "out", registry=installed, limit=4, workers=1)
+    assert result.complete
+    assert len(result.selected) == 4
+    for table in result.tables:
+        assert table.rows, table.name
+        assert not any(cell.void for _, cells in table.rows for cell in cells), table.name
+    assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
+    page = run_page(result.folder, gallery=1)
+    assert page.count("<table") >= len(result.tables)
