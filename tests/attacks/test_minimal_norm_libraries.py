@@ -1,4 +1,7 @@
-"""Minimal-norm attacks give the distances of adversarial-library and of foolbox, on the same network and images."""
+"""Minimal-norm attacks give the distances of adversarial-library and of foolbox, on the same network and images.
+
+Install the former with `pip install --no-deps adv-lib`: visdom, which it depends on, cannot be built with new setuptools.
+"""
 
 import sys
 import types

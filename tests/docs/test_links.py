@@ -43,9 +43,9 @@ def test_relative_links_lead_to_files_and_headings_of_the_repository(page: Path)
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=name)
-def test_addresses_on_the_web_are_those_of_papers(page: Path) -> None:
+def test_addresses_on_the_web_are_those_of_papers_and_code(page: Path) -> None:
     found = re.findall(r"https?://([^/\s)>\"'`]+)", page.read_text())
-    assert set(found) <= {"arxiv.org"}
+    assert set(found) <= {"arxiv.org", "github.com"}
 
 
 def test_links_are_found() -> None:
