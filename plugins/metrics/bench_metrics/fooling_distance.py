@@ -41,8 +41,8 @@ class FoolingDistance:
 
     def observe(self, clean: Examples, adversarial: Tensor, target: Model) -> Mapping[str, Tensor]:
         distance = size(adversarial - clean.images, self.norm)
-        distance = torch.zeros_like(distance).where(fooled(target(clean.images), clean), distance)
-        return {"distance": distance.where(fooled(target(adversarial), clean) | (distance == 0), torch.inf)}
+        distance = distance.where(fooled(target(adversarial), clean), torch.inf)
+        return {"distance": torch.zeros_like(distance).where(fooled(target(clean.images), clean), distance)}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         distances = rows["distance"].astype(np.float64)
