@@ -31,6 +31,12 @@ def test_rows_are_the_distance_zero_or_infinite(norm: str, size: float) -> None:
     assert rows["distance"].tolist() == pytest.approx([size, math.inf, 0], rel=1e-6)
 
 
+def test_an_image_that_the_attack_left_alone_is_not_fooled() -> None:
+    given = Examples(CLEAN, LABELS, tuple("abc"))
+    rows = FoolingDistance("l2").observe(given, CLEAN, Brightness())
+    assert rows["distance"].tolist() == [math.inf, math.inf, 0]
+
+
 def test_a_target_class_must_be_reached() -> None:
     given = Examples(CLEAN, LABELS, tuple("abc"), torch.tensor([1, 1, 0]))
     rows = FoolingDistance("linf").observe(given, MOVED, Brightness())
