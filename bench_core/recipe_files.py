@@ -48,7 +48,7 @@ class RecipeFiles(Mapping[str, T], Generic[T]):
         path = f"{self.package.__name__}.{name}"
         try:
             module = importlib.import_module(path)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(Fault(path, "", f"cannot be imported: {type(error).__name__}: {error}")) from error
         if not hasattr(module, self.attribute):
             raise UsageError(Fault(path, self.attribute, f"found none (try {self.hint})"))

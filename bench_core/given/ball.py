@@ -7,11 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..types import Budget
+from ..types import Budget, Norm
 
 TOLERANCE = 1e-5  # as in worker/contracts.py
 LEVELS = 255
+CHANGED = 1e-6  # less is rounding
 SURE = 0.01  # levels by which a difference is more than the rounding of float32
+
+
+def _size(delta: NDArray[np.float32], norm: Norm) -> float:
+    """Return the norm of a perturbation [c, h, w]; in l0, the number of pixels of which any channel changed."""
+    match norm:
+        case "linf":
+            return float(np.abs(delta).max())
+        case "l2":
+            return float(np.sqrt(np.square(delta, dtype=float).sum()))
+        case "l1":
+            return float(np.abs(delta).sum(dtype=float))
+        case "l0":
+            return float((np.abs(delta) > CHANGED).any(0).sum())
 
 
 @dataclass
@@ -37,9 +51,7 @@ class Excess:
     def add(self, name: str, clean: NDArray[np.float32], image: NDArray[np.float32]) -> None:
         """Compare an image [c, h, w] in [0, 1] with its clean image."""
         delta = image - clean
-        size = float(
-            np.abs(delta).max() if self.budget.norm == "linf" else np.sqrt(np.square(delta, dtype=float).sum())
-        )
+        size = _size(delta, self.budget.norm)
         self.worst = max(self.worst, size)
         self.lowest = max(self.lowest, -LEVELS * float(delta.min()))
         self.highest = max(self.highest, LEVELS * float(delta.max()))
@@ -50,6 +62,8 @@ class Excess:
     @property
     def rounding(self) -> str:
         """How the levels were rounded, if that is why images are outside; "" if the reason is unknown."""
+        if self.budget.norm in ("l1", "l0"):
+            return ""
         if self.budget.norm == "l2":
             shift = float(np.mean(self.shift)) if self.shift else 0.0
             if 0.25 < abs(shift) < 0.75:

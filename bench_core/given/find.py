@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import Fault, UsageError, stop_at_faults
 from ..types import Budget, Images
 from .ball import LEVELS, Excess
-from .listing import Listing, Row, list_images
+from .listing import Listing, Row, is_row, list_images
 from .places import Place, Reader, image_digest
 from .png import Unusable
 
@@ -79,6 +79,9 @@ def open_given(
             except Unusable as error:
                 problems[str(error)].append(str(row.place))
                 continue
+            except IndexError:
+                problems["has no such row"].append(str(row.place))
+                continue
             digests[index] = image_digest(image)
             if row.digest and row.digest != digests[index]:
                 problems[f"differs from its digest in {listing.listed} (changed after it was exported)"].append(
@@ -119,9 +122,13 @@ def _outside(excess: Excess, count: int, root: Path, project: bool) -> Iterator[
     unit = "/255" if scale == LEVELS else ""
     found = f"up to {excess.worst * scale:.4g}{unit}, eps {eps * scale:.4g}{unit}"
     reason = f": {excess.rounding}" if excess.rounding else ""
+    hint = "" if norm in ("l1", "l0") else " (--project moves them inside)"
     many = f"{len(excess.outside)} of {count} images are outside the {norm} ball ({found}){reason}"
+    if project and norm in ("l1", "l0"):
+        message = f"{many}, and images can be moved only into an l2 or a linf ball (try images inside it)"
+        raise UsageError(Fault(_where(root, excess.outside), "", message))
     if not project:
-        raise UsageError(Fault(_where(root, excess.outside), "", f"{many} (--project moves them inside)"))
+        raise UsageError(Fault(_where(root, excess.outside), "", f"{many}{hint}"))
     yield f"{many}; they were projected into it"
 
 
@@ -138,7 +145,7 @@ def _matched(listing: Listing, images: Images) -> dict[int, Row]:
         if row.clean:
             index = of_clean.get(row.clean)
         elif row.name:
-            index = int(row.name) if by_position and row.name.isdecimal() else unique.get(row.name)
+            index = int(row.name) if by_position and is_row(row.name) else unique.get(row.name)
         else:
             index = position
         if index is None or index >= len(names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +125,9 @@ def _listed(rows: Sequence[Mapping[str, str]], root: Path, table: Path) -> Itera
         file, where = row[column], f"{table}"
         found = _find_file(root, row.get("folder", ""), file)
         if not found:
-            faults.append(Fault(where, "", f"lists {file or 'an image without a name'}, which {root} does not have"))
+            faults.append(
+                Fault(where, "", f"lists {file[:200] or 'an image without a name'}, which {root} does not have")
+            )
             continue
         numbers: dict[str, int | None] = {}
         for kind, columns in (("label", LABELS), ("target", TARGETS)):
@@ -132,12 +135,21 @@ def _listed(rows: Sequence[Mapping[str, str]], root: Path, table: Path) -> Itera
                 numbers[kind] = _class(row, columns)
             except ValueError as error:
                 faults.append(Fault(where, file, str(error)))
-        place = Place(found, "images", int(row["row"])) if row.get("row", "").isdecimal() else Place(found)
+        number = row.get("row", "")
+        if number and not is_row(number):
+            faults.append(Fault(where, file, f'row is "{number[:40]}", which is no row of a file'))
+            continue
+        place = Place(found, "images", int(number)) if number else Place(found)
         yield Row(
             place, Path(found).stem, row.get("clean_sha256", ""), numbers.get("label"), numbers.get("target"),
             row.get("sha256", ""),
         )  # fmt: skip
     stop_at_faults(faults)
+
+
+def is_row(text: str) -> bool:
+    """Return whether a text is a number that a row can have."""
+    return text.isdecimal() and len(text) < 10
 
 
 def _class(row: Mapping[str, str], columns: Mapping[str, int]) -> int | None:
@@ -157,8 +169,9 @@ def _find_file(root: Path, folder: str, name: str) -> str:
     for base in dict.fromkeys([folder, "", "images"]):
         for candidate in (name, f"{name}.png"):
             path = root / base / candidate
-            if name and path.is_file() and path.resolve().is_relative_to(inside):
-                return path.relative_to(root).as_posix()
+            with contextlib.suppress(OSError):  # as of a name that is too long
+                if name and path.is_file() and path.resolve().is_relative_to(inside):
+                    return path.relative_to(root).as_posix()
         if folder:
             break
     return ""

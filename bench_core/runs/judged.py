@@ -8,12 +8,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from ..errors import Fault, UsageError
 from ..given.listing import find_list, read_list
 from ..registry import Registry
 from ..reserved import RECORD
 from ..suite.exchange import ELSEWHERE, GivenEntry
+from ..suite.faults import faults_of
 from ..suite.load import command
 from ..suite.model import MetricEntry, Suite
 from ..suite.outputs import NO_OUTPUTS, TableEntry
@@ -62,6 +66,14 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
     return suite.model_copy(update={**NO_OUTPUTS, "attacks": {}, **kept, "budgets": budgets})
 
 
+def _entry(list_of: Path, **values: Any) -> GivenEntry:
+    """Return the entry of some rows of a list. Raises UsageError where the list lacks a name."""
+    try:
+        return GivenEntry(**values)
+    except ValidationError as error:
+        raise UsageError(*faults_of(error, GivenEntry, str(list_of))) from None
+
+
 def _entries(root: Path, origin: Origin) -> Iterator[tuple[str, GivenEntry]]:
     """Yield the images of each attack that an exported list names; of any other list or file, all images as one."""
     table = find_list(root) if root.is_dir() else None
@@ -84,8 +96,8 @@ def _entries(root: Path, origin: Origin) -> Iterator[tuple[str, GivenEntry]]:
         attack = where["attack"] if steps[group[:-1]] == 1 else f"{where['attack']} step {where['step']}"
         yield (
             " ".join(group)[:120],
-            GivenEntry(
-                root=path, attack=attack, source=origin.source or where["source"],
+            _entry(
+                root, root=path, attack=attack, source=origin.source or where["source"],
                 budget=origin.budget or where["budget"], where=where, project=origin.project,
             ),
         )  # fmt: skip

@@ -128,12 +128,11 @@ def _half(
 ) -> LabelledScore:
     """Return the score of the eps at which half of the images are fooled, with its 95% bootstrap interval over images.
 
-    The interval is infinite above if the curve stays on one side of one half in 2.5% of the resamples.
+    The eps is infinite if the curve does not reach one half, and the end of the interval if it does not in 2.5% of the
+    resamples.
     """
     name, count = f"{label}.half_eps", len(images)
     value = crossing(eps, values.mean(1), take) if count else math.inf
-    if math.isinf(value):
-        return void_score(name, labels, f"fewer than half of the images are fooled up to eps {eps[-1]:.4g}")
     resampled = np.stack([bootstrap_means(row) for row in values])  # the same resamples of images at each eps
     ends = np.quantile([crossing(eps, curve, take) for curve in resampled.T], [0.025, 0.975], method="inverted_cdf")
     return LabelledScore(name, labels, Score("half_eps", value, float(ends[0]), float(ends[1]), count), images=images)

@@ -60,12 +60,9 @@ def _with_eps_swept(entry: Any) -> Any:
 def _with_values(entry: Any) -> Any:
     """Return an expanded budget with the values of its sweep. A key that is also set is kept, and validation fails."""
     sweep = entry.get("sweep") if isinstance(entry, Mapping) else None
-    if not isinstance(sweep, Mapping) or any(key in entry for key in sweep):
+    if not isinstance(sweep, Mapping):
         return entry
-    return {
-        **entry,
-        **{key: values[0] for key, values in sweep.items() if isinstance(values, list) and len(values) == 1},
-    }
+    return {**{key: values[0] for key, values in sweep.items() if isinstance(values, list) and values}, **entry}
 
 
 def _with_members(entry: Any, members: Mapping[str, list[str]]) -> Any:

@@ -192,7 +192,7 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         if table.reference and not (Path(suite.file).parent / table.reference.file).is_file():
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
     for value in suite.gate:
-        yield from _unknown_output(f"gate.{value}", value, scores)
+        yield from _unknown_output(f"gate.{value}", value, scores | curves)
     if suite.decide is not None:
         yield from decide_faults(suite.decide, suite.tables)
     names = [plot.name for plot in suite.plots]

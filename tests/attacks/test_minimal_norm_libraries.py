@@ -1,6 +1,6 @@
 """Minimal-norm attacks give the distances of adversarial-library and of foolbox, on the same network and images.
 
-Install the former with `pip install --no-deps adv-lib`: visdom, which it depends on, cannot be built with new setuptools.
+`pip install --no-deps adv-lib` installs the former: visdom, on which it depends, cannot be built with new setuptools.
 """
 
 import sys

@@ -94,11 +94,12 @@ def test_half_eps_is_where_the_mean_curve_is_one_half() -> None:
     assert half.low < half.value <= half.high
 
 
-def test_half_eps_is_void_where_half_are_never_fooled() -> None:
+def test_half_eps_is_infinite_where_half_are_never_fooled() -> None:
     values = np.zeros((4, 10))
     values[3, :4] = 1
-    void = by_name(scores(values))["curve.half_eps", None].void
-    assert void == "fewer than half of the images are fooled up to eps 1"
+    half = by_name(scores(values))["curve.half_eps", None]
+    assert half.void is None
+    assert (half.score.value, half.score.high) == (math.inf, math.inf)
 
 
 def test_the_upper_end_of_half_eps_is_infinite_where_resamples_do_not_reach_half() -> None:
