@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .types import Attack, Images, Metric, Model
+    from .types import Attack, Images, Metric, Model, Norm
 
 Json = Mapping[str, Any]
 
@@ -28,6 +28,7 @@ class AttackRecipe:
         join: Combines recipes into one: a suite's `parts = ["mi", "ir"]` builds `join([mi, ir])`. Only recipes with the
             same `join` can be combined.
         examples: Options for `bench check`.
+        norms: The norms of the budgets with which `bench check` tries it.
     """
 
     build: Callable[..., Attack]
@@ -35,6 +36,7 @@ class AttackRecipe:
     parts: tuple[Any, ...] = ()
     join: Callable[[Sequence[AttackRecipe]], AttackRecipe] | None = None
     examples: Sequence[Json] = ()
+    norms: Sequence[Norm] = ("linf", "l2")
 
 
 @dataclass(frozen=True)

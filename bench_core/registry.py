@@ -23,7 +23,7 @@ from .types import API_OLDEST, Recipe
 GROUP = "bench"
 KINDS = ("attacks", "metrics", "models", "datasets", "executors")
 TAKEN: Mapping[str, Collection[str]] = {  # the keys of a suite's entry that are no options of its recipe
-    "attacks": ("recipe", "parts", "by_source", "sweep"),
+    "attacks": ("recipe", "parts", "category", "by_source", "sweep"),
     "metrics": ("recipe", "over", "models", "only"),
     "models": ("recipe", "expected_accuracy"),
     "datasets": ("kind",),
@@ -204,7 +204,8 @@ class Registry:
         if offer:
             return offer
         hint = did_you_mean(name, self.names(kind), f"bench plugins {kind}")
-        broken = "".join(f"; plugin {plugin.plugin} is unavailable: {plugin.reason}" for plugin in self.unavailable)
+        possible = [plugin for plugin in self.unavailable if _may_offer(plugin, name)]
+        broken = "".join(f"; plugin {plugin.plugin} is unavailable: {plugin.reason}" for plugin in possible)
         raise UsageError(Fault(where, key, f'unknown {kind[:-1]} "{name}" {hint}{broken}'))
 
     def compose(self, names: Sequence[str], where: str, key: str) -> Offer:
@@ -231,6 +232,11 @@ class Registry:
             raise UsageError(Fault(where, key, str(error))) from None
         name = "+".join(names)
         return Offer("attacks", name, {name: recipe}, offers[0].origin)
+
+
+def _may_offer(plugin: Unavailable, name: str) -> bool:
+    """Return whether an unavailable plugin may have a recipe: one of bench has the names that begin with its own."""
+    return plugin.package != "adversarial-bench" or name.partition(":")[0] == plugin.plugin
 
 
 def new_manager() -> pluggy.PluginManager:

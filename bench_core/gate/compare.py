@@ -167,6 +167,8 @@ def _differing(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
             yield key, old, new
         return
     for name in dict.fromkeys([*old, *new]):
+        if (name in old) != (name in new) and (old.get(name) or new.get(name)) in (None, {}, []):
+            continue  # an empty value of a key that a record of an earlier version does not have
         yield from _differing(f"{key}.{name}", old.get(name), new.get(name))
 
 

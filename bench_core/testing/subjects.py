@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Offer, Registry
-from ..types import Json, Norm
+from ..types import Json
 from . import attacks, datasets, metrics, models
 from .attack_case import AttackCase
 from .verdicts import Broken, Rule, Rules, Skipped, Status, Verdict
@@ -98,7 +98,7 @@ def subjects(registry: Registry, found: Iterable[Offer], given: Mapping[str, Any
 def trials(registry: Registry, offer: Offer, options: Json) -> Iterator[Subject]:
     """Yield the subjects of one recipe with checked options: an attack under each norm, anything else once."""
     if offer.kind == "attacks":
-        yield from (AttackCase(offer, options, norm) for norm in get_args(Norm))
+        yield from (AttackCase(offer, options, norm) for norm in getattr(offer.recipe, "norms", ("linf", "l2")))
     elif offer.kind == "metrics":
         yield metrics.MetricCase(offer, options)
     elif offer.kind == "models":

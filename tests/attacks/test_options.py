@@ -15,7 +15,15 @@ from .scene import budget, build, cases, examples, network_for, run
 SHAPE = (1, 6, 6)
 CASES = cases()
 SMALL = {"grid": 3, "cells": 3, "samples": 3, "copies": 4, "kernel": 5}  # as `scene.build` has them
-OTHER = {"grid": 2, "kernel": 7, "layer": 0.75, "gamma": 0.2, "smooths": "objective", "utility": 0.1}
+OTHER = {
+    "grid": 2,
+    "kernel": 7,
+    "layer": 0.75,
+    "gamma": 0.2,
+    "smooths": "objective",
+    "utility": 0.1,
+    "calibration": "angle",
+}
 ELSEWHERE = {  # options that need another network, term or budget, and have tests of their own
     *(("sgm", option) for option in ("projections", "normalise")),
     *(("sgm_ir", option) for option in ("projections", "normalise")),

@@ -89,7 +89,8 @@ def test_an_ensemble_and_an_unknown_layer_are_rejected_before_the_run(registry, 
     assert attack.check_source(network()) is None  # type: ignore[attr-defined]
     rejection = attack.check_source(Ensemble([network(), network(1, 1)], "logits"))  # type: ignore[attr-defined]
     assert "try a single source" in str(rejection)
-    suite = write_suite(('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "fia", layer = "nowhere" }'))
+    single = ('sources = ["A", ["A", "B"]]', 'sources = ["A"]')
+    suite = write_suite(('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "fia", layer = "nowhere" }'), single)
     with pytest.raises(UsageError, match="no layer ends with"):
         run_suite(suite, out=tmp_path, registry=registry, executor="inline")
 

@@ -93,5 +93,7 @@ def carlini_wagner(
 
 
 RECIPE = AttackRecipe(
-    carlini_wagner, "The smallest L2 perturbation, weighed against the margin (Carlini and Wagner, 2017)."
+    carlini_wagner,
+    "The smallest L2 perturbation, weighed against the margin (Carlini and Wagner, 2017).",
+    norms=CarliniWagner.norms,
 )

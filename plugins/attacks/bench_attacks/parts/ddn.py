@@ -67,5 +67,7 @@ def ddn(
 
 
 RECIPE = AttackRecipe(
-    ddn, "The smallest L2 perturbation, on a sphere whose radius shrinks and grows (Rony et al., 2019)."
+    ddn,
+    "The smallest L2 perturbation, on a sphere whose radius shrinks and grows (Rony et al., 2019).",
+    norms=DecoupledNorm.norms,
 )

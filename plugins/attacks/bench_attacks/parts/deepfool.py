@@ -93,5 +93,7 @@ def deepfool(
 
 
 RECIPE = AttackRecipe(
-    deepfool, "The nearest boundary of the linearised network, in L2 or L-inf (Moosavi-Dezfooli et al., 2016)."
+    deepfool,
+    "The nearest boundary of the linearised network, in L2 or L-inf (Moosavi-Dezfooli et al., 2016).",
+    norms=DeepFool.norms,
 )

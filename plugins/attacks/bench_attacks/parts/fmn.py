@@ -102,5 +102,7 @@ def fmn(
 
 
 RECIPE = AttackRecipe(
-    fmn, "The smallest perturbation in any norm, on a ball whose radius shrinks and grows (Pintor et al., 2021)."
+    fmn,
+    "The smallest perturbation in any norm, on a ball whose radius shrinks and grows (Pintor et al., 2021).",
+    norms=FastMinimumNorm.norms,
 )

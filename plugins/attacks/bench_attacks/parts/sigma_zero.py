@@ -71,4 +71,8 @@ def sigma_zero(
     return MinimalNorm(budget, SigmaZero(step_size, sigma, threshold, adapt))
 
 
-RECIPE = AttackRecipe(sigma_zero, "The fewest changed pixels, by a smooth L0 norm and a threshold (Cina et al., 2025).")
+RECIPE = AttackRecipe(
+    sigma_zero,
+    "The fewest changed pixels, by a smooth L0 norm and a threshold (Cina et al., 2025).",
+    norms=SigmaZero.norms,
+)
