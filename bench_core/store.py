@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -124,3 +125,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def store_of_run(folder: Path) -> Iterator[Store]:
+    """Open the store beside a run's folder; a temporary one if the folder was moved away from its store."""
+    beside = folder.resolve().parent.parent / "store"
+    if beside.is_dir():
+        yield Store(beside)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Store(Path(temporary))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from ..reserved import KEPT, RECORD
 from ..result import Result
 from ..runs.load import build_metrics, load_result
 from ..runs.record import RunRecord, read_record
-from ..store import Store
+from ..store import Store, store_of_run
 from .files import Target, file_names
 from .groups import Group, Request, find_groups, group_jobs, narrowed
 from .layout import Layout, Pictures
@@ -86,7 +84,7 @@ def export(
     names = file_names([every[index] for index in selection.indices[:count]])
     target = Target(to, _mark(planned, groups, request, count))
     layout = Layout(target, resolved, selection.first(count), names, request)
-    with _store_of(folder) as store:
+    with store_of_run(folder) as store:
         stored = stored_cells(planned, store)
         if any(cell.key not in stored[job.address] for job in planned for cell in job.cells):
             stop_at_faults(missing_faults(resolved.suite, resolved.missing_weights))
@@ -120,17 +118,6 @@ def _mark(jobs: Sequence[PlannedJob], groups: Sequence[Group], request: Request,
         "jobs": list(dict.fromkeys(job.address for job in jobs)),
     }
     return json.dumps(facts, indent=1) + "\n"
-
-
-@contextmanager
-def _store_of(folder: Path) -> Iterator[Store]:
-    """Open the store beside a run's folder; a temporary one if the folder was moved away from its store."""
-    beside = folder.resolve().parent.parent / "store"
-    if beside.is_dir():
-        yield Store(beside)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Store(Path(temporary))
 
 
 def _write(

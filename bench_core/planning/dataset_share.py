@@ -25,7 +25,7 @@ def classifies_all(resolved: ResolvedSuite) -> bool:
 
 
 def left_out(resolved: ResolvedSuite) -> list[str]:
-    """Say which metrics a run with a limit computes on fewer images than the suite asks for."""
+    """Return a note if a run with a limit computes metrics on fewer images than the suite asks for."""
     over_all = _over_all(resolved)
     if resolved.images is None or classifies_all(resolved) or not over_all:
         return []

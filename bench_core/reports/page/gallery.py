@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +30,7 @@ from ...registry import Registry
 from ...result import Result
 from ...runs.record import RunRecord
 from ...scores.rows import RowSet, complete_labels, gather
-from ...store import Store
+from ...store import store_of_run
 from ...suite.model import MetricEntry, Suite, source_label
 from ...suite.outputs import NO_OUTPUTS
 from .clouds import picture
@@ -157,7 +155,7 @@ def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Pa
     jobs = selected_jobs(resolved, selection)
     attacks = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
     jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in attacks[:MOST_ROWS]]
-    with _store(folder) as store:
+    with store_of_run(folder) as store:
         results, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
     rows = gather(
         jobs, results, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices
@@ -166,17 +164,6 @@ def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Pa
     shown = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in attacks[:MOST_ROWS])
     lossy = max(images.shape[1:]) > LARGEST_PNG and not is_cloud(images.shape)
     return Gallery(source_label(suite.sources[0]), shown, max(0, len(attacks) - MOST_ROWS), lossy)
-
-
-@contextmanager
-def _store(folder: Path) -> Iterator[Store]:
-    """Open the store beside a run's folder; a temporary one if the folder was moved away from its store."""
-    beside = folder.resolve().parent.parent / "store"
-    if beside.is_dir():
-        yield Store(beside)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Store(Path(temporary))
 
 
 def _row(attack: str, budget: str, rows: Sequence[RowSet], indices: Sequence[int], labels: Sequence[int]) -> GalleryRow:

@@ -7,7 +7,7 @@ MobileNets and transformers, and in plain stacks each convolution with the norma
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,11 +35,7 @@ class Layer:
 
     def check(self, model: Model) -> Rejection | None:
         """Return why a network has no such layer, or None if it has one."""
-        try:
-            self.module(model)
-        except ValueError as error:
-            return Rejection.of(str(error))
-        return None
+        return rejected(self.module, model)
 
     def module(self, model: Model) -> nn.Module:
         """Return the module whose output are the features. Raises ValueError if there is none."""
@@ -59,11 +55,7 @@ class HeadInput:
 
     def check(self, model: Model) -> Rejection | None:
         """Return why a network has no such layer, or None if it has one."""
-        try:
-            self.module(model)
-        except ValueError as error:
-            return Rejection.of(str(error))
-        return None
+        return rejected(self.module, model)
 
     def module(self, model: Model) -> nn.Module:
         """Return the layer. Raises ValueError if there is none."""
@@ -71,6 +63,15 @@ class HeadInput:
         if not layers:
             raise ValueError(f'calibration: {type(model).__name__} has no fully connected layer (try "margin")')
         return layers[-1]
+
+
+def rejected(module: Callable[[Model], nn.Module], model: Model) -> Rejection | None:
+    """Return the reason for which `module` raises ValueError on a network, or None if it does not."""
+    try:
+        module(model)
+    except ValueError as error:
+        return Rejection.of(str(error))
+    return None
 
 
 def named(model: Model, name: str) -> nn.Module:

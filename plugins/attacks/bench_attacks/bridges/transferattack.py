@@ -68,7 +68,7 @@ class TransferAttack:
     Attributes:
         name: Its name in the collection.
         budget: The norm, eps, steps, and whether it is targeted.
-        model_name: The name of the network that it is told, for attacks that know networks by name.
+        model_name: The name of the network that it receives, for attacks that know networks by name.
         options: Further arguments of its constructor.
         source: Its source.
     """

@@ -102,7 +102,7 @@ def construct(source: AttackSource, model: nn.Module, model_name: str, arguments
     Args:
         source: The attack.
         model: The network, or an ensemble with `members`.
-        model_name: The name of the network that the attack is told.
+        model_name: The name of the network that the attack receives.
         arguments: The other arguments of its constructor.
     """
     attack_class = load(source)
