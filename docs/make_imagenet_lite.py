@@ -53,8 +53,8 @@ suites about secured networks show one side of their comparison.
   network trained with noise), `robust_accuracy` (about secured networks; AutoAttack is another extra),
   `robustness_pointcloud`.
 
-`bench run transfer_table1 --profile imagenet-lite --plots` took 316 s of processor time, plots included, on a machine
-with a load of 30 to 45; that is 158 s for two idle processors.
+`bench run transfer_table1 --profile imagenet-lite --plots` took 316 s of processor time, plots included, while
+other work ran on the machine. Two processors with nothing else to do would share it, in 158 s.
 
 `python docs/make_imagenet_lite.py{arguments}` wrote the tables below, each the first one of its suite. N is the
 number of attacked images; intervals are of 95%.

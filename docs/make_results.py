@@ -2,9 +2,10 @@
 
     python docs/make_results.py [--out DIR] [--limit N] [--workers N] [--page FILE] [SUITE ...]
 
-Each suite attacks as many images as `findings.IMAGES` states, at least its own number. The first of them are the same,
-so results of `bench run` are reused. If suites are named, the sections of the others stay as they are. All numbers and
-verdicts are computed: a finding shows where the 95% intervals of its differences lie on the predicted side of zero.
+Each suite attacks as many images as `page_settings.IMAGES` states, at least its own number. The first of them are the
+same, so results of `bench run` are reused. If suites are named, the sections of the others stay as they are. All
+numbers and verdicts are computed: a finding shows where the 95% intervals of its differences lie on the predicted side
+of zero.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from page_settings import IMAGES, NOTES, SHOWN
+
 from bench_core import Result, load_suite, run
 from bench_core.plots import write_plots
 from bench_core.progress import for_stream
 from bench_core.tables.formats import render
 from bench_core.tables.sheet import Style
 from evidence import Evidence, Finding
-from findings import FINDINGS, IMAGES, NOTES, SHOWN
+from findings import FINDINGS
 
 HERE = Path(__file__).parent
 

@@ -51,9 +51,14 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
         registry: The installed plugins.
 
     Raises:
-        UsageError: The list cannot be read, or no metric of the suite can judge the images.
+        UsageError: There are no images or they are of an unknown budget, the list cannot be read, or no metric of the
+            suite can judge the images.
     """
+    if not root.exists():
+        raise UsageError(Fault(str(root), "", "no such file or folder"))
     given = dict(_entries(root, origin))
+    if len(suite.budgets) > 1 and any(entry.budget is None for entry in given.values()):
+        raise UsageError(Fault("--budget", "", f"missing (the suite has {', '.join(suite.budgets)})"))
     metrics = {label: entry for label, entry in suite.metrics.items() if not _needs_source(suite, label, registry)}
     if not any(_judges(suite, label, registry) for label in metrics):
         message = "no metric judges adversarial images without the network that was attacked (try one with transfer)"

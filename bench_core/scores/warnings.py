@@ -13,6 +13,7 @@ from ..planning.accuracy import cause_of_chance
 from ..reserved import EXAMINED, PREDICTED, RECORD
 from ..statistics import surely_positive
 from ..suite.budget import BudgetEntry
+from ..suite.sweeps import without_eps
 from .images import Unpairable, difference
 from .labels import Labels
 from .rows import Arrays, RowSet
@@ -48,7 +49,9 @@ class Warned:
     def concerns(self, score: LabelledScore) -> bool:
         """Return whether a score depends on what the warning is about."""
         if not self.network:
-            return attacked(score.labels) == self.attacked
+            source, attack, budget = self.attacked
+            of_curve = (source, attack, without_eps(budget))  # the area under a curve is of all budgets of its sweep
+            return attacked(score.labels) in ({self.attacked} if "eps" in score.labels else {self.attacked, of_curve})
         as_target = score.labels.target == self.network and not self.of_source
         return score.labels.source in self.sources or as_target
 

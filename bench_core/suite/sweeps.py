@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import product
 from typing import Any
@@ -10,6 +11,11 @@ from typing import Any
 def swept_label(label: str, chosen: Mapping[str, Any]) -> str:
     """Return the label of one attack or budget of a sweep, such as `relaxed c=0.1 p=2`."""
     return label + "".join(f" {option}={value}" for option, value in chosen.items())
+
+
+def without_eps(label: str) -> str:
+    """Return the label of a budget of a sweep without its eps: that of the curve on which it is a point."""
+    return re.sub(r" eps=\S+", "", label, count=1)
 
 
 def expand_sweeps(suite: Mapping[str, Any]) -> dict[str, Any]:

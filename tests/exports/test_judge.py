@@ -1,11 +1,7 @@
-"""Images made elsewhere are matched, checked and judged; every mistake about them is one line."""
+"""Images made elsewhere are matched, checked and judged."""
 
 import csv
-import io
 import json
-import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +16,10 @@ from bench_core.registry import Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.runs.judged import Origin
 from bench_core.runs.load import load_result
-from bench_core.suite.load import load_suite
 from bench_core.worker import contracts
-from tests.attacks.scene import network
 
-from .small import COUNT, L2, LINF, PGD, EightBit, export_small, judge_small, run_small, write_suite
-
-EPS = 16
-
-
-def perturbed(seed: int = 0, channels: int = 1) -> np.ndarray:
-    """Return levels [n, c, h, w] inside the L-inf ball of 16 levels."""
-    clean = np.rint(255 * EightBit(channels).pixels).astype(int)
-    moves = np.random.default_rng(seed).integers(-EPS, EPS + 1, clean.shape)
-    return (clean + moves).clip(0, 255).astype(np.uint8)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(out, "png")
-    return out.getvalue()
-
-
-def folder_of(tmp_path: Path, images: np.ndarray, name: Callable[[int], str] = "{:05d}.png".format) -> Path:
-    root = tmp_path / "theirs"
-    root.mkdir()
-    for place, image in enumerate(images):
-        (root / name(place)).write_bytes(png(image))
-    return root
-
-
-def outcomes(images: np.ndarray, seed: int = 1) -> list[bool]:
-    """Return whether network B is fooled, from the images themselves."""
-    values = images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images
-    predicted = network(images.shape[1], seed).float()(torch.from_numpy(values)).argmax(1)
-    return (predicted.numpy() != EightBit(images.shape[1]).labels).tolist()
-
-
-def fooled(result: Any) -> list[bool]:
-    (row,) = [row for row in result.rows if row.metric == "transfer" and row.labels.target == "B"]
-    return row.arrays["fooled"][:, 0].tolist()
+from .made import EPS, folder_of, fooled, outcomes, perturbed
+from .small import COUNT, LINF, PGD, EightBit, export_small, judge_small, run_small, write_suite
 
 
 def test_a_folder_of_png_files_is_judged_by_their_names(registry: Registry, tmp_path: Path) -> None:
@@ -172,90 +132,6 @@ def test_how_levels_were_rounded_is_recognised(norm: str, change: Any, expected:
     assert ball.TOLERANCE == contracts.TOLERANCE
 
 
-def table(text: str) -> Callable[[Path], None]:
-    return lambda root: (root / "labels.csv").write_text(text) and None
-
-
-def replaced(name: str, content: bytes) -> Callable[[Path], None]:
-    return lambda root: (root / name).write_bytes(content) and None
-
-
-def encoded(pixels: np.ndarray, kind: str = "png", **options: Any) -> bytes:
-    out = io.BytesIO()
-    image = Image.fromarray(pixels)
-    for name in ("mode", "palette"):
-        if name in options:
-            image = image.convert(options.pop(name))
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-FLAT = np.full((6, 6), 100, np.uint8)
-WRONG: list[tuple[Callable[[Path], Any], str]] = [
-    (lambda root: (root / "00002.png").unlink(), "lacks 1 of the 6 images that the suite attacks; the first is"),
-    (replaced("2.png", encoded(FLAT)), "00002.png and 2.png are both image 00002 of the dataset"),
-    (replaced("00002.png", encoded(np.full((6, 7), 1, np.uint8))), "has 7 x 6 pixels, the dataset's images have 6 x 6"),
-    (replaced("00002.png", encoded(FLAT, "jpeg")), "is JPEG-compressed, which changes every pixel"),
-    (replaced("00002.png", encoded(FLAT, mode="P")), "has a palette"),
-    (replaced("00002.png", encoded(FLAT.astype(np.uint16) * 257)), "has 16 bits per channel"),
-    (replaced("00002.png", encoded(FLAT, mode="LA")), "has an alpha channel"),
-    (replaced("00002.png", encoded(FLAT, mode="RGBA")), "has an alpha channel"),
-    (replaced("00002.png", encoded(FLAT, mode="RGB")), "has 3 channels, the dataset's images have 1"),
-    (replaced("00002.png", encoded(FLAT, mode="1")), "has 1 bits per channel"),
-    (replaced("00002.png", encoded(FLAT, transparency=3)), "has transparent pixels"),
-    (replaced("00002.png", encoded(FLAT, icc_profile=b"x" * 200)), "has a colour profile"),
-    (replaced("00002.png", b""), "is empty"),
-    (replaced("00002.png", b"<html>"), "is no PNG file"),
-    (replaced("00002.png", encoded(FLAT)[:-20]), "is cut off"),
-    (replaced("00002.png", encoded(FLAT, "bmp")), "is a BMP file"),
-    (replaced("00009.png", encoded(FLAT)), "no image of the dataset matches"),
-    (replaced("other.png", encoded(FLAT)), "no image of the dataset matches"),
-    (table("filename,label\n00009.png,1\n"), "lists 00009.png, which"),
-    (table("filename,label\n../secret.png,1\n"), "lists ../secret.png, which"),
-    (table("label\n1\n"), "no column with names"),
-    (table("filename,label\n00000.png,many\n"), 'label is "many", which is no number of a class'),
-    (table("filename,label\n00000.png,1,2\n"), "more values than there are columns"),
-    (table("filename,filename\n00000.png,1\n"), "found the column twice"),
-    (table("filename,label\n"), "lists no images"),
-    (lambda root: [path.unlink() for path in root.iterdir()], "has no PNG files"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("harm", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
-def test_every_mistake_is_one_line_and_nothing_is_written(
-    harm: Callable[[Path], Any], message: str, registry: Registry, tmp_path: Path
-) -> None:
-    root = folder_of(tmp_path, perturbed())
-    harm(root)
-    with pytest.raises(UsageError) as caught:
-        judge_small(write_suite(tmp_path), root, registry, tmp_path / "out")
-    lines = str(caught.value).splitlines()
-    assert len(lines) == 1
-    assert message in lines[0]
-    assert not list((tmp_path / "out").glob("small*"))
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"adv": np.zeros((6, 1, 6, 7), np.uint8)}, "the images have the shape (1, 6, 7), the dataset's (1, 6, 6)"),
-        ({"adv": np.full((6, 1, 6, 6), 200.0)}, "not in [0, 1] (grey levels?"),
-        ({"adv": np.full((6, 1, 6, 6), -1.0)}, "not in [0, 1] (normalised images?"),
-        ({"adv": np.full((6, 1, 6, 6), np.nan)}, "found NaN or infinity"),
-        ({"adv": np.zeros((6, 1, 6, 6), np.int64)}, "the type is int64"),
-        ({"adv": np.zeros((6, 1, 6, 6), np.uint8), "labels": np.zeros(5, int)}, "found the shape (5,) for 6 images"),
-        ({"a": np.zeros((6, 1, 6, 6)), "b": np.zeros((6, 1, 6, 6))}, "no array of images; found a (6, 1, 6, 6), b"),
-        ({"adv": np.array([None, 1])}, "cannot read"),
-    ],
-)
-def test_wrong_arrays_are_one_line(arrays: Any, message: str, registry: Registry, tmp_path: Path) -> None:
-    np.savez(tmp_path / "theirs.npz", **arrays)
-    with pytest.raises(UsageError) as caught:
-        judge_small(write_suite(tmp_path), tmp_path / "theirs.npz", registry, tmp_path / "out")
-    assert message in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 def test_classes_that_differ_and_changed_files_are_found(registry: Registry, tmp_path: Path) -> None:
     path = write_suite(tmp_path)
     ours = run_small(path, registry, tmp_path / "out")
@@ -271,13 +147,6 @@ def test_classes_that_differ_and_changed_files_are_found(registry: Registry, tmp
     (root / "labels.csv").write_text("filename,label\n" + "\n".join(lines) + "\n")
     with pytest.raises(UsageError, match=r"are its classes counted from 1\?"):
         judge_small(path, root, registry, tmp_path / "out")
-
-
-def test_two_budgets_must_be_told_apart(registry: Registry, tmp_path: Path) -> None:
-    root, path = folder_of(tmp_path, perturbed()), write_suite(tmp_path, LINF + L2 + PGD)
-    with pytest.raises(UsageError, match=r"given.theirs.budget: missing \(the suite has linf, l2\)"):
-        judge_small(path, root, registry, tmp_path / "out")
-    assert fooled(judge_small(path, root, registry, tmp_path / "out", Origin(budget="linf"))) == outcomes(perturbed())
 
 
 def test_a_second_time_nothing_is_computed(registry: Registry, tmp_path: Path, monkeypatch) -> None:
@@ -297,12 +166,6 @@ def test_given_images_stand_beside_attacks_in_a_suite(registry: Registry, tmp_pa
     result = run_small(write_suite(tmp_path, more, change=compared), registry, tmp_path / "out")
     assert [key[1] for key, _ in result.tables[0].rows] == ["PGD", "MI", "Theirs"]
     assert result.arrays("transfer", attack="Theirs", target="B")["fooled"][:, 0].tolist() == outcomes(perturbed())
-
-
-def test_a_suite_that_names_another_budget_is_one_line(tmp_path: Path) -> None:
-    more = f'{LINF}{PGD}[given."Theirs"]\nroot = "x"\nbudget = "linfty"\n'
-    with pytest.raises(UsageError, match=r'given\.Theirs\.budget: unknown name "linfty" \(did you mean "linf"\?\)'):
-        load_suite(write_suite(tmp_path, more))
 
 
 def test_floats_of_a_quantising_suite_are_rounded_and_it_says_so(registry: Registry, tmp_path: Path) -> None:
@@ -329,60 +192,6 @@ def test_only_the_images_that_the_suite_selects_must_be_given(registry: Registry
     (root / f"{selected[-1]:05d}.png").unlink()
     with pytest.raises(UsageError, match=f"lacks 1 of the {len(selected)} images that the suite attacks"):
         judge_small(path, root, registry, tmp_path / "other")
-
-
-def fuzzed(content: bytes, draw: np.random.Generator) -> bytes:
-    """Return the bytes of a file, mangled in one of several ways."""
-    place = int(draw.integers(len(content)))
-    other = bytes(draw.integers(0, 256, int(draw.integers(1, 30)), dtype=np.uint8))
-    kind = int(draw.integers(7))
-    flipped = bytes([content[place] ^ (1 << int(draw.integers(8)))])
-    return [
-        content[:place], content[:place] + flipped + content[place + 1 :], other, content[:place] + other,
-        content[:place] + other + content[place:], content[place:], content[:place] + content[place + 9 :],
-    ][kind]  # fmt: skip
-
-
-def test_200_mangled_files_are_one_line_each_and_nothing_is_written(registry: Registry, tmp_path: Path) -> None:
-    draw, path = np.random.default_rng(0), write_suite(tmp_path)
-    root, images = folder_of(tmp_path, perturbed()), perturbed()
-    kinds = {
-        "png": png, "jpeg": lambda image: encoded(image[0], "jpeg"),
-        "palette": lambda image: encoded(image[0], mode="P"), "16 bits": lambda image: encoded(image[0] * np.uint16(7)),
-    }  # fmt: skip
-    refused: list[str] = []
-    for number in range(200):
-        place, kind = int(draw.integers(COUNT)), str(draw.choice(list(kinds), p=[0.7, 0.1, 0.1, 0.1]))
-        file = root / f"{place:05d}.png"
-        whole = file.read_bytes()
-        file.write_bytes(fuzzed(kinds[kind](images[place]), draw))
-        try:
-            result = judge_small(path, root, registry, tmp_path / "out")
-            assert fooled(result) == outcomes(images), number  # only what stands after the end was mangled
-        except UsageError as error:
-            refused.append(str(error))
-        else:
-            shutil.rmtree(tmp_path / "out")
-        assert not (tmp_path / "out").exists()
-        file.write_bytes(whole)
-    assert len(refused) > 190
-    assert all(len(line.splitlines()) == 1 and re.search(r"0000\d\.png: ", line) for line in refused)
-
-
-def test_the_command_prints_one_line_and_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from bench_core.cli import app, guard
-
-    for words in (
-        ["judge", str(tmp_path / "none"), "--suite", "transfer_table2"],
-        ["export", str(tmp_path / "none"), "--to", str(tmp_path / "to")],
-    ):
-        call = [*words, "--out", str(tmp_path / "out")] if words[0] == "judge" else words
-        assert guard(lambda call=call: app(call, prog_name="bench", standalone_mode=False), False) == 2  # type: ignore[misc]
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert len(captured.err.splitlines()) == 1
-        assert "Traceback" not in captured.err
-    assert not (tmp_path / "to").exists()
 
 
 def test_the_list_of_an_export_is_a_csv_file_of_transferattack(registry: Registry, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bench_core.scores.curves import area, crossing, security_curve, with_start,
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.scored import LabelledScore, Scores, void_score
+from bench_core.scores.warnings import Warned
 from bench_core.statistics import proportion
 from bench_core.suite.outputs import CurveEntry
 from bench_core.suite.sweeps import expand_sweeps
@@ -181,3 +182,15 @@ def test_a_mistake_names_the_key(registry: Registry, write_suite, tmp_path, old:
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(UsageError, match=message.replace(".", r"\.")):
         run(load_suite(str(path)), out=tmp_path, registry=registry, executor="inline")
+
+
+def test_a_warning_of_a_swept_budget_concerns_its_curve_and_no_other() -> None:
+    warned = Warned("still climbing", attacked=("A", "X", "linf eps=1/8 steps=5"))
+    common = {"source": "A", "attack": "X"}
+    concerned = {
+        budget: warned.concerns(void_score("curve.area", Labels.of({**common, "budget": budget}), ""))
+        for budget in ("linf steps=5", "linf steps=9", "l2", "linf")
+    }
+    assert concerned == {"linf steps=5": True, "linf steps=9": False, "l2": False, "linf": False}
+    point = Labels.of({**common, "budget": "linf steps=5", "eps": "1/4"})
+    assert not warned.concerns(void_score("curve.worst", point, ""))
