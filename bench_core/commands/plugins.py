@@ -8,6 +8,7 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,6 +49,8 @@ def plugins(
 
     registry = discover(block or ())
     check_kind(registry, kind, name)
+    if name is None:
+        registry = without_broken(registry)
     offers = select(registry, kind, name, search)
     exact = kind is not None and name is not None and (kind, name) in registry.offers
     unavailable = registry.unavailable if name is None and search is None else []
@@ -97,6 +100,24 @@ def select(registry: Registry, kind: str | None, name: str | None, search: str |
         if not offers:
             raise UsageError(Fault("--search", "", f'nothing matches "{search}"'))
     return offers
+
+
+def without_broken(registry: Registry) -> Registry:
+    """Return a registry without the recipes whose files cannot be imported, which are listed as unavailable."""
+    from ..errors import UsageError
+    from ..registry import Unavailable
+
+    kept, broken = {}, list(registry.unavailable)
+    for key, offer in registry.offers.items():
+        try:
+            offer.recipe.summary  # noqa: B018 - imports the recipe's file
+            kept[key] = offer
+        except UsageError as error:
+            broken.append(Unavailable(offer.name, offer.origin.package, "; ".join(map(str, error.faults))))
+        except AttributeError:
+            reason = f"its recipe is {type(offer.recipe).__name__}, not a recipe of {offer.kind}"
+            broken.append(Unavailable(offer.name, offer.origin.package, reason))
+    return replace(registry, offers=kept, unavailable=broken)
 
 
 def group_of(offer: Offer) -> str:

@@ -120,15 +120,24 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path, befor
     [
         ("x = 1\n", "RECIPE: found none (try RECIPE = recipe(PART))"),
         ("import nowhere_to_be_found\n", "cannot be imported: ModuleNotFoundError"),
+        ("raise SystemExit(7)\n", "cannot be imported: SystemExit"),
     ],
 )
-def test_a_file_without_a_recipe_is_one_line(package: Path, text: str, found: str) -> None:
+def test_a_file_without_a_recipe_is_one_line_and_hides_no_other(package: Path, text: str, found: str) -> None:
     (package / "parts" / "mine.py").write_text(text)
-    process = run_python("from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins']; main()")
-    assert process.returncode == 2
-    assert "bench_attacks.parts.mine" in process.stderr
-    assert found in process.stderr
-    assert "Traceback" not in process.stderr
+    command = "from bench_core.cli import main; import sys; sys.argv = ['bench', 'plugins', *{}]; main()"
+    named = run_python(command.format(["attacks", "mine"]))
+    assert named.returncode == 2
+    assert "bench_attacks.parts.mine" in named.stderr
+    assert found in named.stderr
+    assert "Traceback" not in named.stderr
+    listed = run_python(command.format(["attacks"]))
+    assert listed.returncode == 0
+    assert "\n  mi " in listed.stdout
+    (line,) = [
+        line for line in listed.stdout.splitlines() if line.startswith("unavailable: mine (adversarial-bench): ")
+    ]
+    assert found in line
 
 
 IMPORTED = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from ..defence_recipe import defence
 
@@ -45,7 +45,7 @@ def mirrored(length: int, side: int, device: torch.device) -> Tensor:
     return torch.minimum(position, 2 * length - 1 - position)
 
 
-def build(base: Any, side: Annotated[int, Ge(2)] = 3, adaptive: bool = False) -> Model:
+def build(base: Any, side: Annotated[int, Ge(2), Le(15)] = 3, adaptive: bool = False) -> Model:
     """Blur images by a median filter before a network (Xu et al., 2018; arXiv:1704.01155).
 
     Args:
