@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..norms import CHANGED, size_limit
 from ..types import Budget, Norm
 
-TOLERANCE = 1e-5  # as in worker/contracts.py
 LEVELS = 255
-CHANGED = 1e-6  # less is rounding
 SURE = 0.01  # levels by which a difference is more than the rounding of float32
 
 
-def _size(delta: NDArray[np.float32], norm: Norm) -> float:
-    """Return the norm of a perturbation [c, h, w]; in l0, the number of pixels of which any channel changed."""
+def size_of(delta: NDArray[np.float32], norm: Norm) -> float:
+    """Return the norm of a perturbation [c, h, w], as `norms.perturbation_size` does with torch."""
     match norm:
         case "linf":
             return float(np.abs(delta).max())
@@ -51,11 +50,11 @@ class Excess:
     def add(self, name: str, clean: NDArray[np.float32], image: NDArray[np.float32]) -> None:
         """Compare an image [c, h, w] in [0, 1] with its clean image."""
         delta = image - clean
-        size = _size(delta, self.budget.norm)
+        size = size_of(delta, self.budget.norm)
         self.worst = max(self.worst, size)
         self.lowest = max(self.lowest, -LEVELS * float(delta.min()))
         self.highest = max(self.highest, LEVELS * float(delta.max()))
-        if size > self.budget.eps + TOLERANCE * max(1.0, self.budget.eps):
+        if size > size_limit(self.budget):
             self.outside.append(name)
             self.shift.append(LEVELS * float(delta.mean()))
 
