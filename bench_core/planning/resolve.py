@@ -224,7 +224,7 @@ def _open_data(resolved: ResolvedSuite, of_models: Mapping[str, ShapeCheck]) -> 
         return []
     resolved.images = images
     faults += [*data_faults(suite, images), *donor_faults(suite, resolved.attacks, images)]
-    checks = [(f"models.{label}", check) for label, check in of_models.items()]
+    checks: list[tuple[str, ShapeCheck | None]] = [(f"models.{label}", check) for label, check in of_models.items()]
     checks += [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:

@@ -17,10 +17,8 @@ from ..suite.outputs import ReferenceEntry, TableEntry
 from .arrange import Arranged, Key, arrange
 from .table import Table, TableCell
 
-WHITE_BOX = (
-    "° white-box: the target shares weights with the source (the same network, a member of it, or a defence of it); "
-    "not in the mean"
-)
+SHARED = "the target shares weights with the source (the same network, a member of it, or a defence of it)"
+WHITE_BOX = f"° white-box: {SHARED}; not in the mean"
 
 
 def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, where: str) -> Table:
@@ -137,9 +135,7 @@ def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: T
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []
     cells = [cell for _, row in rows for cell in row]
     if any(cell.white_box for cell in cells):
-        notes.append(
-            "° white-box: the target shares weights with the source (the same network, a member of it, or a defence of it); not in the mean"
-        )
+        notes.append(WHITE_BOX)
     if any(cell.reference is not None for cell in cells):
         notes.append("(published value in brackets)")
     if table.baseline:

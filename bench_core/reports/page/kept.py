@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...given.find import GivenImages
 from ...given.places import Place, image_digest
@@ -54,7 +56,7 @@ def with_kept_images(
 
 def _kept(jobs: Sequence[PlannedJob], indices: Sequence[int], store: Store, file: Path) -> GivenImages | None:
     """Write the kept images of some jobs to a file; None if the images of one of the positions are not kept."""
-    images, targets = {}, {}
+    images, targets = dict[int, NDArray[Any]](), dict[int, int]()
     for job in jobs:
         rows = store.get(job.address, [LAST]).get(LAST, {})
         kept = rows.get("levels", rows.get("images"))
