@@ -231,3 +231,21 @@ def test_the_list_of_an_export_is_a_csv_file_of_transferattack(registry: Registr
     rows = list(csv.DictReader((tmp_path / "images" / "labels.csv").open(newline="")))
     assert {"filename", "label", "targeted_label"} <= rows[0].keys()
     assert all((tmp_path / "images" / "images" / row["filename"]).is_file() for row in rows)
+
+
+def test_a_suite_of_curves_shows_the_score_of_the_given_images(registry: Registry, tmp_path: Path) -> None:
+    sweep = '[budgets.linf]\nnorm = "linf"\neps = ["4/255", "16/255"]\nstep_size = "eps/3"\nsteps = 3\n'
+    curve = '[security_curves.curve]\nvalue = "transfer.last"\n'
+    old = 'columns = ["target"]\nvalue = "transfer.last"\nbest = "max"'
+    new = 'columns = ["target"]\nvalue = "curve.area"\n'
+    new += '[[tables]]\nname = "worst"\nrows = ["attack", "eps"]\ncolumns = ["target"]\nvalue = "curve.worst"'
+    path = write_suite(tmp_path, PGD + sweep + curve, change=lambda text: text.replace(old, new, 1))
+    with pytest.raises(UsageError, match=r"--budget: missing \(the suite has linf eps=4/255, linf eps=16/255\)"):
+        judge_small(path, folder_of(tmp_path, perturbed()), registry, tmp_path / "out")
+    origin = Origin(budget="linf eps=16/255")
+    result = judge_small(path, tmp_path / "theirs", registry, tmp_path / "out", origin)
+    (table,) = result.tables
+    assert table.title == "transfer.last of the given images, at their eps"
+    values = {score.labels.target: score.score.value for score in result.scores if score.metric == "transfer.last"}
+    assert values["B"] == pytest.approx(np.mean(outcomes(perturbed())))
+    assert sorted(cell.value for _, cells in table.rows for cell in cells) == sorted(values.values())
