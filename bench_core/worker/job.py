@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ContractError, Fault, NetworkFault, UsageError
+from ..norms import perturbation_size
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
@@ -20,7 +21,7 @@ from ..types import Attack, Examples, Json, Memory, Norm, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
-from .contracts import check_images, check_logits, check_targets, perturbation_size
+from .contracts import check_images, check_logits, check_targets
 from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_attacks.balls import size_of
+from bench_core.norms import perturbation_size
 from bench_core.types import Norm
 
 from .scene import budget, build, examples, network, run
@@ -30,7 +30,7 @@ def ours(name: str, norm: Norm, steps: int = STEPS, **options: Any) -> list[floa
 def away(images: Tensor, norm: Norm) -> list[float]:
     """Return the distances, infinite for images that do not fool the network."""
     fooled = MODEL(images).argmax(1) != GIVEN.labels
-    distances: list[float] = size_of(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
+    distances: list[float] = perturbation_size(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
     return distances
 
 
