@@ -38,8 +38,19 @@ COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
 }  # fmt: skip
 
 
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"bench {__version__}")
+        raise typer.Exit
+
+
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, then exit.", callback=print_version, is_eager=True)
+    ] = False,
 ) -> None:
     pass  # `main` reads --debug itself, since it is accepted at any position; declared here for `--help`
 
