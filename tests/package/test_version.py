@@ -76,9 +76,9 @@ def test_a_source_distribution_keeps_its_version(project: Path, tmp_path: Path) 
 
 
 def test_the_command_line_and_the_package_state_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as stopped:
         main(["--version"])
-    assert exit.value.code == 0
+    assert stopped.value.code == 0
     assert capsys.readouterr().out == f"bench {bench_core.__version__}\n"
 
 
