@@ -13,11 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
+from .commands.badge import badge
 from .commands.baseline import app as baseline
 from .commands.check import check
 from .commands.compare import compare
 from .commands.export import export
 from .commands.fetch import fetch
+from .commands.init import init
 from .commands.judge import judge
 from .commands.leaderboard import leaderboard
 from .commands.new import new
@@ -34,7 +36,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
-    "baseline": baseline, "export": export, "judge": judge,
+    "baseline": baseline, "export": export, "judge": judge, "badge": badge,
+    "init": init,
 }  # fmt: skip
 
 

@@ -52,6 +52,15 @@ def test_code_and_weights_identify_it_and_are_listed(folder: Path) -> None:
     assert len({str(first), str(second), str(python_file.identity(**options))}) == 3
 
 
+def test_random_weights_are_refused_as_every_worker_would_draw_its_own(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"returns other weights at every call \(try weights = FILE"):
+        python_file.build(f"{folder}/net.py:build")
+    (folder / "net.py").write_text(
+        "import torch\n" + SOURCE.replace("return nn", "torch.manual_seed(0)\n    return nn")
+    )
+    assert python_file.build(f"{folder}/net.py:build")
+
+
 @pytest.mark.parametrize(
     ("file", "message"),
     [

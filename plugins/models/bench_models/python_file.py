@@ -122,5 +122,21 @@ def build(file: str, weights: str = "", sha256: str = "", key: str = "", prefix:
         sha256: Expected digest of the weights, if any.
         key: Dotted path of the state dict in the file of weights; by default it is found under the usual names.
         prefix: Beginning of the entries that are loaded, which is removed from their names.
+
+    Raises:
+        UsageError: A file is not what it should be, or the function returns another network at every call.
     """
-    return load_network(file, weights, sha256, key, prefix).eval().requires_grad_(False)
+    network = load_network(file, weights, sha256, key, prefix)
+    if not weights:
+        check_same(network, call_function(*split_file(file)), file)
+    return network.eval().requires_grad_(False)
+
+
+def check_same(network: nn.Module, again: nn.Module, file: str) -> None:
+    """Raise UsageError if two networks of one function have other weights: each worker would attack its own."""
+    import torch
+
+    pairs = zip(network.state_dict().values(), again.state_dict().values(), strict=False)
+    if not all(first.shape == second.shape and torch.equal(first, second) for first, second in pairs):
+        message = f"{file} returns other weights at every call (try weights = FILE, or load them in the function)"
+        raise UsageError(Fault("", "file", message))

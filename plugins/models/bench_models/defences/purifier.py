@@ -14,6 +14,7 @@ from ..python_file import files, identity, load_network
 if TYPE_CHECKING:
     from bench_core.types import Model
 
+
 def build(
     base: Any,
     file: str,
