@@ -4,7 +4,6 @@ The network is made: it classifies images by the nearest of a few templates, and
 `gh`, `curl` and `pip` are stand-ins that write down how they were called.
 """
 
-import json
 import os
 import re
 import stat
