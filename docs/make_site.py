@@ -1,7 +1,8 @@
 """Build the documentation as a site: `python docs/make_site.py [--to DIR]`, with the extra `docs`.
 
-The pages of docs/ and of the repository, a gallery of all suites, and the reference of the public API are written to one
-folder, which opens from disk and loads nothing from elsewhere. A warning of Sphinx or a link that leads nowhere fails.
+The pages of docs/ and of the repository, a gallery of all suites, and the reference of the public API are written to
+one folder, which opens from disk and loads nothing from elsewhere. A warning of Sphinx or a link that leads nowhere
+fails.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def stage(folder: Path) -> None:
         (folder / page.name).write_text(text if page.stem in listed else f"---\norphan: true\n---\n\n{text}", "utf-8")
     for name in ("conf.py", "index.md"):
         shutil.copy(DOCS / "sphinx" / name, folder)
+    shutil.copy(ROOT / "CITATION.cff", folder)
     shutil.copytree(DOCS / "results", folder / "results")
     (folder / "gallery.md").write_text(gallery(), encoding="utf-8")
 

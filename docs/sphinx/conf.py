@@ -1,7 +1,8 @@
 """Settings of the documentation site. `python docs/make_site.py` stages the pages and calls Sphinx with them.
 
-Sphinx with Furo, and not Material for MkDocs: MkDocs 1 has had no release since 2024, and Material has announced the end of
-its maintenance. Sphinx, Furo and MyST are released regularly, and bench needs nothing that only Material has.
+Sphinx with Furo, and not Material for MkDocs: Material has announced its end of life
+(github.com/squidfunk/mkdocs-material, issue 8523), and its successor has no stable release yet. Sphinx, Furo and MyST
+are released regularly, and bench needs nothing that only Material has.
 """
 
 import importlib.metadata
@@ -13,7 +14,7 @@ version = release
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
-# links to anchors that are written as HTML, and to the API reference, which Sphinx does not know; make_site.py checks them
+# links to anchors in HTML and to the API reference, which Sphinx does not know; make_site.py checks them
 suppress_warnings = ["myst.xref_missing", "myst.header"]
 exclude_patterns: list[str] = []
 

@@ -1,8 +1,8 @@
 """Every command in the documentation runs, or the page says why the tests do not run it; all of them are well formed.
 
-A block of shell commands runs as written, in a folder of its page with the suites that the page names. Three programs are
-stand-ins: `bench` attacks at most five images, `pip` installs a local package without the network, and `pdoc` is that of
-this environment.
+A block of shell commands runs as written, in a folder of its page with the suites that the page names. Three programs
+are stand-ins: `bench` attacks at most five images, `pip` installs a local package without the network, and `pdoc` is
+that of this environment.
 """
 
 import os
