@@ -27,6 +27,7 @@ from .commands.query import query
 from .commands.report import report
 from .commands.run import run
 from .commands.show import show
+from .commands.site import site
 from .commands.submit_check import submit_check
 from .commands.suites import suites
 from .commands.verify import verify
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
     "baseline": baseline, "export": export, "judge": judge, "verify": verify, "submit-check": submit_check,
+    "site": site,
 }  # fmt: skip
 
 
