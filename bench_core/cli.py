@@ -30,7 +30,10 @@ from .commands.query import query
 from .commands.report import report
 from .commands.run import run
 from .commands.show import show
+from .commands.site import site
+from .commands.submit_check import submit_check
 from .commands.suites import suites
+from .commands.verify import verify
 from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -38,6 +41,7 @@ COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
     "baseline": baseline, "export": export, "judge": judge, "badge": badge, "init": init, "publish": publish,
+    "verify": verify, "submit-check": submit_check, "site": site,
 }  # fmt: skip
 
 
