@@ -63,8 +63,8 @@ def ila(
     With `f` the features at the layer, `x` the clean image and `x'` the result of the first attack, it ascends the
     projection `<f(x_t) - f(x), f(x') - f(x)>`, without momentum. The first attack, the guide, has the eps and the step
     of the budget and starts at the clean image: it is MI-FGSM, or I-FGSM with `guide_decay = 0`. The paper refines the
-    result of any attack. The authors choose the layer for each network; common re-implementations take the middle one.
-    The authors' code and re-implementations divide by a norm over the batch, which changes no step.
+    result of any attack. The authors choose the layer for each network; TransferAttack takes the middle one. Both
+    divide by a norm over the batch, which changes no step.
 
     Args:
         attack: The attack.
