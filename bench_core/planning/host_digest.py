@@ -9,7 +9,7 @@ from ..digests import digest, folder_digest
 
 HERE = Path(__file__).parents[1]
 FOLDERS = ("worker", "lean")
-SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_mean", "donors")
+SHARED = ("types", "rejection", "queries", "statistics", "grid", "clouds", "logits", "batches", "data_mean", "donors")
 
 
 def host_files() -> tuple[Path, ...]:
