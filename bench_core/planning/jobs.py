@@ -16,7 +16,6 @@ from ..digests import digest
 from ..types import Budget, Json
 from .specs import AttackSpec, DatasetSpec, Environment, GivenSpec, MetricSpec, ModelSpec
 
-
 LIMITS = ("access", "queries")  # fields of a budget
 
 

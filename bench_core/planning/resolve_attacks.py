@@ -113,7 +113,7 @@ def used(attack: Attack, spec: AttackSpec, budget: Budget, source: Source) -> At
         budget,
         cost_of(attack, source.members),
         getattr(attack, "check", None),
-        getattr(attack, "global_seed", False),
+        getattr(attack, "global_seed", False) and budget.queries is None,  # else it attacks one image at a time
         source.networks,
         cost_assumed=not hasattr(attack, "cost") or "cost" in deviations,
         deviations=deviations,

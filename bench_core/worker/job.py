@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json

@@ -130,17 +130,19 @@ def bars(side: int, drawn: Tensor) -> Tensor:
     lower = -peaks(side - side // 2, side)
     pair = torch.cat([upper, lower]).to(drawn)
     pair = pair / pair.norm()
-    return pair.T.where(per_image(drawn > 0.5, pair[None, None]), pair)
+    placed: Tensor = pair.T.where(per_image(drawn > 0.5, pair[None, None]), pair)
+    return placed
 
 
 def peaks(height: int, width: int) -> Tensor:
-    """Return a bar [height, width] of length 1 that is highest in its middle: nested rectangles (eq. 4 of the paper)."""
-    bar = torch.zeros(height, width, dtype=torch.float64)
+    """Return a bar [height, width] of length 1 that is highest in its middle, made of nested rectangles."""
+    bar: Tensor = torch.zeros(height, width, dtype=torch.float64)
     middle = (height // 2, width // 2)
     for ring in range(max(height, width) // 2 + 1):
         top, left = max(middle[0] - ring, 0), max(middle[1] - ring, 0)
         bar[top : middle[0] + ring + 1, left : middle[1] + ring + 1] += 1 / (ring + 1) ** 2
-    return bar / bar.norm()
+    bar /= bar.norm()
+    return bar
 
 
 def l2_shape_fault(shape: tuple[int, int, int]) -> Rejection | None:

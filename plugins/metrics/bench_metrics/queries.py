@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -52,10 +52,7 @@ class QueryCount:
         fooled = fooled_at > 0
         for number in sorted(set(self.at)):
             if number <= limits.max():
-                score = proportion("success", fooled & (fooled_at <= number))
-                yield Score(
-                    "success", score.value, score.low, score.high, score.n, {"queries": number}, score.per_image
-                )
+                yield replace(proportion("success", fooled & (fooled_at <= number)), labels={"queries": number})
         yield median("median", np.where(fooled, fooled_at, math.inf))
         yield mean("mean", fooled_at[fooled], images=fooled)
         yield mean("limited_mean", np.where(fooled, fooled_at, limits))

@@ -1,4 +1,4 @@
-"""GFCS, gradient first, coimage second: queries along the gradients of surrogates (Lord et al., 2022; arXiv:2203.08725)."""
+"""GFCS, gradient first, coimage second (Lord et al., 2022; arXiv:2203.08725): queries along surrogates' gradients."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -64,7 +63,7 @@ class Square:
 def share_of_pixels(first: float, iteration: int, iterations: int) -> float:
     """Return the share p of the pixels that a square covers: `first`, halved as often as the schedule says."""
     of_ten_thousand = int(iteration / iterations * 10000)
-    return first / 2 ** sum(of_ten_thousand > at for at in HALVED_AT)
+    return first * 0.5 ** sum(of_ten_thousand > at for at in HALVED_AT)
 
 
 def square(budget: Budget, p: Annotated[float, Gt(0), Le(1)] = 0.8) -> Square:
