@@ -47,6 +47,10 @@ class QueriedNetwork(nn.Module):
         self.images, self.answering = examples.images.clone(), False
         self.eval()
 
+    def __deepcopy__(self, _memo: Any) -> QueriedNetwork:
+        """Return the network itself, so that queries of a copy that an attack makes are counted."""
+        return self
+
     @property
     def surrogate(self) -> nn.Module:
         """The network that the attacker has in full, if the source has one beside it."""
