@@ -23,6 +23,7 @@ from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.instrument import PassCounter
 from bench_core.worker.queried import QueriedNetwork, QueriedRun
 from bench_core.worker.streams import ImageStreams
+from tests.commands.test_cli import GOOD
 
 MODEL = network()
 GIVEN = examples(MODEL, (1, 12, 12))
@@ -172,22 +173,28 @@ def test_an_attack_that_needs_gradients_is_refused_before_the_run(write_suite, r
         ('access = "labels"', r"budgets\.linf: found access = \"labels\" without a limit \(try queries = 1000\)"),
         (f"{SCORES}\npasses = 9", r"budgets\.linf: found passes and also queries"),
         ('access = "logits"\nqueries = 3', r"budgets\.linf\.access: "),
-        (f"{SCORES}\n[metrics.q]\nrecipe = 'queries'\n[budgets.other]\nnorm = 'linf'\neps = 0.1\nsteps = 2\n"
-         "step_size = 0.1", r"metrics\.q: counts queries, but budgets\.other gives gradients"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_together_is_one_line(new: str, message: str, write_suite, registry: Registry) -> None:
     suite = write_suite(('norm = "linf"\neps = 0.1', f'norm = "linf"\neps = 0.1\n{new}'), SQUARE)
     with pytest.raises(UsageError, match=message):
         resolve_suite(load_suite(suite), registry)
 
 
-def test_executors_count_alike(write_suite, registry: Registry, tmp_path: Path) -> None:
-    suite = load_suite(with_queries(write_suite, SQUARE))
+def test_the_metric_needs_budgets_that_count(write_suite, registry: Registry) -> None:
+    suite = write_suite(SQUARE, append="\n[metrics.q]\nrecipe = 'queries'\n")
+    with pytest.raises(UsageError, match=r"metrics\.q: counts queries, but budgets\.linf gives gradients"):
+        resolve_suite(load_suite(suite), registry)
+
+
+def test_executors_count_alike(tmp_path: Path) -> None:
+    text = GOOD.replace('recipe = "pgd"', 'recipe = "square"').replace("steps = 2", SCORES)
+    text = text.replace('"IR" = { recipe = "ir", grid = 14, samples = 1, cells = 8 }', '"SimBA" = { recipe = "simba" }')
+    suite = tmp_path / "small.toml"
+    suite.write_text(text)
     found = []
     for executor, workers in (("inline", None), ("local", 2)):
-        out = tmp_path / executor
-        result = run(suite, out=out, registry=registry, executor=executor, workers=workers)
+        result = run(str(suite), out=tmp_path / executor, executor=executor, workers=workers)
         assert result.complete
         scores = [score for score in result.scores if score.metric in ("attack.queries", "attack.forwards")]
         assert scores
