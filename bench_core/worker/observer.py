@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ContractError
+from ..queries import Queries
 from ..types import Examples, Metric, Step
 from .guard import TensorVersions, differing
 
@@ -46,10 +47,10 @@ class Observer:
         if self.stepwise:
             self._collect(len(clean.labels), clean=clean, step=step, adversarial=step.images)
 
-    def end(self, adversarial: Tensor, clean: Examples) -> None:
+    def end(self, adversarial: Tensor, clean: Examples, queries: Queries | None = None) -> None:
         """Observe the last images of an attack, if the metric does not observe every step."""
         if not self.stepwise:
-            self._collect(len(clean.labels), clean=clean, adversarial=adversarial)
+            self._collect(len(clean.labels), clean=clean, adversarial=adversarial, queries=queries)
 
     def images(self, clean: Examples) -> None:
         """Observe clean images."""
@@ -112,6 +113,8 @@ def tensors_of(value: Any) -> list[Tensor]:
             return [tensor for tensor in (value.images, value.labels, value.targets) if tensor is not None]
         case Step():
             return [value.images]
+        case Queries():
+            return [value.fooled_at, value.spent]
     return []
 
 
