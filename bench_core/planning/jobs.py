@@ -89,7 +89,10 @@ class CleanJob:
 
 @dataclass(frozen=True)
 class AttackJob:
-    """An attack on a source, and the observations of it. `members` are labels in `models`, several for an ensemble."""
+    """An attack on a source, and the observations of it.
+
+    `members` are labels in `models`, several for an ensemble. `passes` is the limit at which the attack is stopped.
+    """
 
     batch: Batch
     models: Mapping[str, ModelSpec]
@@ -102,6 +105,7 @@ class AttackJob:
     members: tuple[str, ...]
     combine: str
     quantise: bool
+    passes: int | None = None
 
     def address(self) -> str:
         source = {
@@ -114,6 +118,7 @@ class AttackJob:
             "budget": asdict(self.budget),
             "source": source,
             "quantise": self.quantise,
+            **({} if self.passes is None else {"passes": self.passes}),
         }
         return digest({**_addressed(self), **own})
 
@@ -124,6 +129,7 @@ class AttackJob:
             "members": list(self.members),
             "combine": self.combine,
             "quantise": self.quantise,
+            "passes": self.passes,
         }
         return {"kind": "attack", **_common_json(self), **own}
 
@@ -221,6 +227,7 @@ def job_from_json(given: Json) -> Job | SourceCheck:
         members=tuple(given["members"]),
         combine=given["combine"],
         quantise=given["quantise"],
+        passes=given["passes"],
     )
     return SourceCheck(job) if given["kind"] == "source_check" else job
 

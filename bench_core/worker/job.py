@@ -28,6 +28,7 @@ from .kept import KeptImages
 from .loading import Loader
 from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
+from .pass_limit import PassLimit
 from .quantise import eight_bit, from_levels
 from .resume import Checkpoint, StateFile
 from .rng_state import is_randomised, separate_streams
@@ -177,7 +178,10 @@ class Worker:
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
         steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False)
         memory = Memory() if steady else None
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors, memory=memory)
+        searches = getattr(attack, "all_or_nothing", False)
+        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
+        passes = PassCounter(*counted, limit=limit)
+        run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
@@ -270,12 +274,17 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
 
     `bypassed`: layers of the source ran outside of its calls.
     `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
+    `stopped`: the attack was stopped at the limit of its passes.
     """
     count, delta = len(images), images - run.examples.images
     declared = getattr(run.attack, "cost", None)
     free = declared is not None and not any(declared.total(diagnostics.budget.steps))
     passes = run.passes.forwards or free
     all_or_nothing = getattr(run.attack, "all_or_nothing", False)
+    limit = run.limit
+    share = {name: torch.full((count,), getattr(run.passes, name) / count) for name in ("forwards", "backwards")}
+    if limit is not None:
+        share = {"forwards": limit.forwards.float(), "backwards": limit.backwards.float(), "stopped": limit.over}
     return {
         "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
@@ -283,8 +292,7 @@ def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> d
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         **_sizes(delta),
-        "forwards": torch.full((count,), run.passes.forwards / count),
-        "backwards": torch.full((count,), run.passes.backwards / count),
+        **share,
     }
 
 
