@@ -4,6 +4,7 @@ RECORD = "attack"  # what is recorded of every attack: a metric's label in table
 RECORD_SCORES = ("linf", "l2", "l1", "l0", "forwards", "backwards", "zero_gradients", "reached", "fooled", "utility")
 CORRELATION_SCORES = ("pearson", "slope")
 CURVE_SCORES = ("worst", "area", "half_eps")
+OPTIMALITY_SCORES = ("gap", "local", "global")
 PREDICTED = "host:prediction"  # the classes that every model predicts for the clean images
 KEPT = "host:images"  # the images of one step of an attack, kept in the store
 EXAMINED = "host:sanity"  # what is examined in every model, for warnings
