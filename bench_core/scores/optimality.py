@@ -128,7 +128,9 @@ def _optimal(name: str, labels: Labels, attacks: Sequence[_Attack]) -> LabelledS
     """
     count = len(attacks[0].images)
     pairs = [attack.parts for attack in attacks]
-    if not count or any(room_of.sum() == 0 for _, room_of in pairs):
+    if any(np.isin(np.minimum(attack.best, attack.eps), (0, attack.eps)).all() for attack in attacks):
+        return void_score(name, labels, "no attack fools an image within eps")
+    if any(room_of.sum() == 0 for _, room_of in pairs):
         return void_score(name, labels, "the best distances of all images are equal")
     value = float(np.mean([1 - gaps.sum() / room_of.sum() for gaps, room_of in pairs]))
     with np.errstate(invalid="ignore", divide="ignore"):

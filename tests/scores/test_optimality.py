@@ -157,6 +157,8 @@ def test_a_network_whose_rows_are_void_or_unknown_has_a_reason(suite: Suite) -> 
     assert scored(rows, suite)["best.*", "None", "A"].void == "no envelope: some distances are unknown"
     rows = rows_of({("A", "near"): [1.0, 1.0], ("A", "far"): [1.5, 1.0]})
     assert scored(rows, suite)["best.local", "far", "A"].void == "the best distances of all images are equal"
+    rows = rows_of({("A", "near"): [0.0, math.inf]})
+    assert scored(rows, suite)["best.local", "near", "A"].void == "no attack fools an image within eps"
 
 
 def test_a_run_has_a_table_of_optimality(write_suite, registry: Registry, tmp_path: Path) -> None:
@@ -178,7 +180,8 @@ value = "best.global"
 """
     sources = ('["A", ["A", "B"]]', '["A", "B"]')
     budget = ('norm = "linf"\neps = 0.1', 'norm = "l2"\neps = 4\npasses = 40')
-    suite = write_suite(attacks, metric, sources, budget, ("steps = 4", "steps = 100"), append=appended)
+    steps, other = ("steps = 4", "steps = 100"), ("seed = 2", "seed = 30")  # which can be fooled
+    suite = write_suite(attacks, metric, sources, budget, steps, other, append=appended)
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
     assert result.complete, [score.void for score in result.scores if score.void]
     local = result.scores.select("best.local")
