@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import Fault, did_you_mean, nearest
-from ..reserved import CORRELATION_SCORES, CURVE_SCORES, OPTIMALITY_SCORES, RECORD, RECORD_SCORES
+from ..reserved import CORRELATION_SCORES, CURVE_SCORES, NOT_GATED, OPTIMALITY_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
@@ -198,6 +198,10 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
     for value in suite.gate:
         yield from _unknown_output(f"gate.{value}", value, scores | curves | optimal)
+        label, _, name = value.partition(".")
+        if label in {**suite.security_curves, **suite.optimality} and name in NOT_GATED:
+            hint = f"(try {label}.{NOT_GATED[name]})"
+            yield f"gate.{value}", f"has no value for each image, by which the gate compares two runs {hint}"
     if suite.decide is not None:
         yield from decide_faults(suite.decide, suite.tables)
     names = [plot.name for plot in suite.plots]

@@ -85,6 +85,7 @@ def bridged() -> Registry:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_it_keeps_every_rule_that_it_does_not_declare(name: str, bridged: Registry) -> None:
     checks = [(one, rule) for one in subjects(bridged, offers(bridged, f"adv_lib:{name}")) for rule in applicable(one)]
