@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from ..errors import ContractError, Fault, NetworkFault, UsageError
-from ..norms import perturbation_size
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
 from ..registry import Registry
@@ -27,6 +26,7 @@ from .kept import KeptImages
 from .loading import Loader
 from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
+from .pass_limit import PassLimit
 from .quantise import eight_bit, from_levels
 from .queried import QueriedRun
 from .record import record_of, sizes_of
@@ -178,7 +178,10 @@ class Worker:
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
         steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False) and not limited
         memory = Memory() if steady else None
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors, memory=memory)
+        searches = getattr(attack, "all_or_nothing", False)
+        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
+        passes = PassCounter(*counted, limit=limit)
+        run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
