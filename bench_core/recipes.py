@@ -1,4 +1,6 @@
-"""Recipes: plugins offer them to build attacks, metrics, models, datasets and executors. Import them from `types`.
+"""Recipes: plugins offer them to build attacks, metrics, models, datasets, executors and publishers.
+
+Import `PublisherRecipe` from `publishing` and the others from `types`.
 
 The parameters of `build` are the options that a suite may set; their types, bounds and defaults are read from the
 signature. `bench check` builds a recipe with each of its `examples`, which are options; without examples, it builds it
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .run_views import Publisher
     from .types import Attack, Images, Metric, Model, Norm, Rejection
 
 Json = Mapping[str, Any]
@@ -137,4 +140,19 @@ class ExecutorRecipe:
     examples: Sequence[Json] = ()
 
 
-Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe
+@dataclass(frozen=True)
+class PublisherRecipe:
+    """Builds a publisher, which `bench publish --to` hands a finished run to.
+
+    Attributes:
+        build: `build(**options) -> Publisher`.
+        summary: One line for `bench plugins`.
+        examples: Options with which it can be built.
+    """
+
+    build: Callable[..., Publisher]
+    summary: str
+    examples: Sequence[Json] = ()
+
+
+Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe | PublisherRecipe

@@ -23,6 +23,7 @@ from .data_faults import data_faults, donor_faults
 from .dataset_share import left_out
 from .host_digest import host_digest
 from .lookup import find_with_options
+from .query_faults import query_faults
 from .resolve_attacks import AttackKey, AttackResolver
 from .resolve_given import resolve_given
 from .resolve_models import ModelResolver, ShapeCheck, missing_weights
@@ -146,7 +147,7 @@ def resolve(
     resolved.attacks = attacks.uses
     faults = [*_resolve_metrics(resolved), *models.faults, *attacks.faults]
     faults += output_faults(suite, resolved.metrics_by_label)
-    faults += [*_only_faults(resolved), *_decide_faults(resolved)]
+    faults += [*_only_faults(resolved), *_decide_faults(resolved), *query_faults(suite, resolved.uses)]
     faults += _open_data(resolved, models.checks) if with_images else []
     stop_at_faults(at_overrides(suite, faults))
     if resolved.images is not None:

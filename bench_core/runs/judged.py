@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import Fault, UsageError
+from ..files import safe_name
 from ..given.listing import find_list, read_list
 from ..registry import Registry
 from ..reserved import RECORD
@@ -21,7 +22,6 @@ from ..suite.faults import faults_of
 from ..suite.load import command
 from ..suite.model import MetricEntry, Suite
 from ..suite.outputs import NO_OUTPUTS, TableEntry
-from .folder import safe_name
 from .load import build_metrics
 
 GROUP = ("source", "attack", "budget", "step")  # columns of an exported list whose values distinguish attacks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -11,18 +10,17 @@ import numpy as np
 
 from bench_core.norms import perturbation_size
 from bench_core.statistics import mean, proportion
-from bench_core.types import Norm, Score
+from bench_core.types import Norm
+
+from .shared.median import median
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from bench_core.types import Examples, Model, Rows
+    from bench_core.types import Examples, Model, Rows, Score
 else:
     from bench_core.lazy import torch
-
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -56,20 +54,6 @@ def fooled(logits: Tensor, examples: Examples) -> Tensor:
     """Return which images have the target class, or without one a wrong class, bool [n]."""
     predicted = logits.argmax(1)
     return predicted != examples.labels if examples.targets is None else predicted == examples.targets
-
-
-def median(name: str, values: NDArray[np.float64]) -> Score:
-    """Return the median of values, of which some may be infinite, as it may be then.
-
-    Its 95% interval is between the order statistics whose ranks are quantiles of Binomial(n, 1/2), in its normal form.
-    """
-    count, ordered = len(values), np.sort(values)
-    if not count:
-        return Score(name, math.nan, math.nan, math.nan, 0)
-    half = Z95 * math.sqrt(count) / 2
-    low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
-    middle = float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return Score(name, middle, float(ordered[low]), float(ordered[high]), count)
 
 
 METRIC = FoolingDistance

@@ -21,9 +21,9 @@ from annotated_types import Ge
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
 from bench_core.norms import perturbation_size
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
+from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
-from .estimates import autoattack_cost, torchattacks_cost
+from .estimates import BLACK_BOX, autoattack_cost, torchattacks_cost
 from .options import parameters
 from .square import P_INIT, check_l2_square
 
@@ -126,6 +126,11 @@ class TorchattacksAttack:
     options: Mapping[str, Any]
     described: Json
     global_seed: ClassVar[bool] = True
+
+    @property
+    def access(self) -> Access:
+        """The least that the attack needs of the network."""
+        return "scores" if self.name in BLACK_BOX else "gradients"
 
     @property
     def accepted(self) -> set[str]:
