@@ -30,7 +30,7 @@ from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
 from .suite.decide import DECIDED, with_decision
-from .suite.load import load_suite, with_images
+from .suite.load import at_overrides, load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
 
@@ -122,7 +122,7 @@ def run(
     )
     missing = missing_faults(suite, resolved.missing_weights)
     if resolved.images is None:
-        raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
+        raise UsageError(*missing, *at_overrides(suite, [Fault(suite.file, "data", resolved.data_missing)]))
     stop_at_faults(missing)
     if limits and not getattr(executor_instance, "limits", False):
         message = f'"{executor}" cannot limit the time or memory of a job (try local)'
