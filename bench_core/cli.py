@@ -25,19 +25,23 @@ from .commands.leaderboard import leaderboard
 from .commands.new import new
 from .commands.plan import plan
 from .commands.plugins import plugins
+from .commands.publish import publish
 from .commands.query import query
 from .commands.report import report
 from .commands.run import run
 from .commands.show import show
+from .commands.site import site
+from .commands.submit_check import submit_check
 from .commands.suites import suites
+from .commands.verify import verify
 from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
-    "baseline": baseline, "export": export, "judge": judge, "badge": badge,
-    "init": init,
+    "baseline": baseline, "export": export, "judge": judge, "badge": badge, "init": init, "publish": publish,
+    "verify": verify, "submit-check": submit_check, "site": site,
 }  # fmt: skip
 
 

@@ -83,6 +83,13 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             made_of=("members",),
             examples=[{"members": [RESNET, NOISE_RESNET], "combine": combine} for combine in COMBINATIONS],
         ),
+        "with_surrogate": ModelRecipe(
+            composites.build_with_surrogate,
+            composites.surrogate_identity,
+            "A network beside which an attacker has another one in full (attack gfcs).",
+            made_of=("base", "surrogate"),
+            examples=[{"base": RESNET, "surrogate": NOISE_RESNET}],
+        ),
         "smoothed": ModelRecipe(
             composites.build_smoothed,
             composites.smoothed_identity,
