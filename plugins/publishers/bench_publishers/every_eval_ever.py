@@ -1,4 +1,4 @@
-"""Every Eval Ever: a JSON file for each network, in the layout of its datastore (github.com/evaleval/every_eval_ever)."""
+"""Every Eval Ever (github.com/evaleval/every_eval_ever): a JSON file for each network, in its datastore's layout."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class EveryEvalEver:
             "evaluation_name": score.name,
             "source_data": {
                 "dataset_name": str(data["kind"]), "source_type": "other",
-                "additional_details": {"dataset_digest": facts["dataset"]["digest"], "images": facts["images"]["digest"]},
+                "additional_details": {
+                    "dataset_digest": facts["dataset"]["digest"], "images_digest": facts["images"]["digest"],
+                },
             },
             "metric_config": {
                 "evaluation_description": f"{run.title}: {score.setting}" if score.setting else str(run.title),

@@ -1,8 +1,9 @@
-"""Hugging Face: `.eval_results/*.yaml`, and a model card with `model-index` metadata. Files only; nothing is uploaded."""
+"""Hugging Face: `.eval_results/*.yaml`, and model cards with `model-index` metadata. Nothing is uploaded."""
 
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,17 +100,21 @@ class ModelCards:
         """Return entries of `model-index`; the interval and N are beside the value."""
         from huggingface_hub import EvalResult
 
-        data = run.facts["suite"]["data"]
+        dataset = self.dataset or str(run.facts["suite"]["data"]["kind"])
         return [
             EvalResult(
-                task_type=TASK, dataset_type=self.dataset or str(data["kind"]), dataset_name=self.dataset or str(data["kind"]),
-                metric_type=score.metric, metric_name=score.name, metric_value=score.value,
-                metric_args={"n": score.n, "interval_95": [score.low, score.high] if score.low == score.low else None,
-                             **score.labels},
-                source_name=source_of(run), source_url=None,
+                task_type=TASK, dataset_type=dataset, dataset_name=dataset, metric_type=score.metric,
+                metric_name=score.name, metric_value=score.value, metric_args=arguments(score),
+                source_name=source_of(run),
             )
             for score in scores
         ]  # fmt: skip
+
+
+def arguments(score: NetworkScore) -> dict[str, Any]:
+    """Return what `model-index` has beside a value: its setting, N, and interval."""
+    interval = {} if math.isnan(score.low) else {"interval_95": [score.low, score.high]}
+    return {**score.labels, "n": score.n, **interval}
 
 
 def source_of(run: RunView) -> str:
