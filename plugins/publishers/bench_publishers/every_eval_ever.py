@@ -92,12 +92,12 @@ class EveryEvalEver:
             uncertainty["confidence_interval"] = {"lower": score.low, "upper": score.high, "confidence_level": 0.95}
         data, facts = run.facts["suite"]["data"], run.facts
         return {
-            "evaluation_result_id": safe_name(score.name),
+            "evaluation_result_id": score.slug,
             "evaluation_name": score.name,
             "source_data": {
                 "dataset_name": str(data["kind"]), "source_type": "other",
                 "additional_details": {
-                    "dataset_digest": facts["dataset"]["digest"], "images_digest": facts["images"]["digest"],
+                    "dataset_digest": facts["dataset"]["digest"], "attacked_images_digest": facts["images"]["digest"],
                 },
             },
             "metric_config": {

@@ -40,7 +40,12 @@ class WeightsAndBiases:
             project=self.project, name=f"{run.name}/{run.profile}", dir=self.to, mode=self.mode, settings=settings,
             config=config_of(run), job_type="bench",
         )  # fmt: skip
-        logged.log({f"tables/{table.name}": wandb.Table(columns=columns_of(table), data=rows_of(table)) for table in run.tables})
+        logged.log(
+            {
+                f"tables/{table.name}": wandb.Table(columns=columns_of(table), data=rows_of(table))
+                for table in run.tables
+            }
+        )
         logged.summary.update(summary(run))
         folder = logged.settings.sync_dir
         logged.finish(exit_code=0 if run.complete else 1)
