@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import UsageError
+    from .notebook import with_plugins
     from .result import Result
     from .run_suite import run
     from .runs.load import load_result
     from .suite.load import load_suite
     from .suite.model import Suite
 
-__all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]
+__all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run", "with_plugins"]
 
 _MODULES = {
     "Result": ".result",
@@ -20,6 +21,7 @@ _MODULES = {
     "load_result": ".runs.load",
     "load_suite": ".suite.load",
     "run": ".run_suite",
+    "with_plugins": ".notebook",
 }
 
 

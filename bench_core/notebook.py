@@ -1,4 +1,7 @@
-"""What `run` shows in a notebook: the stages as bars, and the first table so far. HTML only, no terminal codes."""
+"""Notebooks: plugins that are a file beside the notebook, and what `run` shows below a cell.
+
+A run shows its stages as bars and the first table so far, as HTML without terminal codes.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .plugin_source import dependencies, source_digest
 from .progress import Advance
+from .registry import Origin, Registry, discover
 from .tables.shown import ShownTable
 
 if TYPE_CHECKING:
@@ -23,6 +30,26 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def with_plugins(*modules: ModuleType) -> Registry:
+    """Return the installed plugins and those of modules that need not be installed.
+
+    Worker processes do not know these modules: pass the registry to `run` with `executor="inline"`. After a change of a
+    module, reload it and call this again.
+
+    Args:
+        *modules: Modules with functions that `hookimpl` marks.
+
+    Raises:
+        UsageError: Two plugins offer the same name.
+    """
+    registry = discover()
+    for module in modules:
+        name = module.__name__
+        origin = Origin(name, name, "not installed", partial(source_digest, module), dependencies(module))
+        registry.register(module, origin)
+    return registry
 
 
 class NotebookView:

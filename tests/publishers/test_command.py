@@ -26,13 +26,13 @@ def bench(capsys: pytest.CaptureFixture[str]):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "--to", "every-eval-evr"], 'bench: --to: unknown publisher "every-eval-evr" (did you mean "every-'),
+        (["nowhere", "--to", "every-eval-evr"], 'bench: --to: unknown publisher "every-eval-evr" (did you mean "e'),
         (["nowhere", "--to", "every-eval-ever"], "bench: --to every-eval-ever: organisation: missing"),
         (
             ["nowhere", "--to", "every-eval-ever", "--set", "organisation=L", "--set", "developer=l"],
             "bench: nowhere/run.json: not the record of a run (No such file or directory)",
         ),
-        (["nowhere", "--to", "every-eval-ever", "--set", "developer"], "bench: --set: developer: not of the form key=value"),
+        (["nowhere", "--to", "every-eval-ever", "--set", "to"], "bench: --set: to: not of the form key=value"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_line(bench, arguments: list[str], message: str) -> None:

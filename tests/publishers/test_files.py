@@ -122,7 +122,7 @@ def test_publishing_again_replaces_the_file(publish, monkeypatch: pytest.MonkeyP
     [
         ("every-eval-ever", EEE | {"higher": [], "lower": []}, "higher, lower: name the scores of which"),
         ("every-eval-ever", EEE | {"lower": [CLEAN]}, "clean.accuracy is in both"),
-        ("every-eval-ever", EEE | {"higher": ["clean.acuracy"]}, r'higher: unknown score "clean.acuracy" \(did you mean'),
+        ("every-eval-ever", EEE | {"higher": ["clean.acuracy"]}, r'higher: unknown score "clean.acuracy" \(did you'),
         ("model-card", {"network": "C"}, 'network: unknown network "C" .known: A, B.'),
         ("model-card", {"scores": ["x"]}, 'scores: unknown score "x"'),
     ],

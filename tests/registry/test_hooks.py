@@ -9,8 +9,8 @@ from bench_attacks.plugin import RECIPES
 from bench_core import hookspecs, run
 from bench_core.executors.inline import Inline
 from bench_core.hookspecs import hookimpl
-from bench_core.registry import Origin, Registry
 from bench_core.publishing import PublisherRecipe
+from bench_core.registry import Origin, Registry
 from bench_core.result import Result
 from bench_core.runs.finished import load_finished
 from bench_core.tables.formats import PLAIN, find_format
@@ -81,7 +81,11 @@ class Plugin:
     @hookimpl
     def bench_publishers(self):
         build = self.record("bench_publishers", lambda: self)
-        return {"my_publisher": PublisherRecipe(lambda: build(), "a publisher")}
+
+        def my_publisher():
+            return build()
+
+        return {"my_publisher": PublisherRecipe(my_publisher, "a publisher")}
 
     def publish(self, run):
         self.events.append(("published", run.facts["seed"]))

@@ -44,7 +44,7 @@ class EveryEvalEver:
             message = (
                 f"{both[0]} is in both" if both else "name the scores of which a higher or a lower value is better"
             )
-            hint = "(try --set 'higher=[\"clean.accuracy\"]' or --set 'lower=[\"transfer.final\"]')"
+            hint = "(try --set 'higher=[\"clean.accuracy\"]' or --set 'lower=[\"transfer.success\"]')"
             raise UsageError(Fault("--set", "higher, lower", f"{message} {hint}"))
         scores = [*scores_of_networks(run, "higher", self.higher)] if self.higher else []
         scores += scores_of_networks(run, "lower", self.lower) if self.lower else []
