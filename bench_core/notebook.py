@@ -14,6 +14,8 @@ from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .code_digest import forget
+from .digests import folder_digest
 from .plugin_source import dependencies, source_digest
 from .progress import Advance
 from .registry import Origin, Registry, discover
@@ -44,6 +46,8 @@ def with_plugins(*modules: ModuleType) -> Registry:
     Raises:
         UsageError: Two plugins offer the same name.
     """
+    forget()
+    folder_digest.cache_clear()
     registry = discover()
     for module in modules:
         name = module.__name__

@@ -155,7 +155,7 @@ def test_the_name_of_a_stage_is_no_markup(display: Display) -> None:
 
 def test_a_mistake_in_a_notebook_is_a_line_and_no_traceback() -> None:
     with pytest.raises(UsageError) as raised:
-        load_result(Path("nowhere"))
+        load_result("nowhere")
     assert raised.value._render_traceback_() == [f"bench: {raised.value}"]
 
 
