@@ -30,7 +30,9 @@ def test_one_changed_job_is_found_with_the_share_that_is_drawn() -> None:
 @pytest.mark.parametrize(("seen", "drawn", "total"), [(0, 5, 20), (0, 20, 20), (3, 10, 60), (7, 7, 30), (0, 59, 1000)])
 def test_the_bound_is_the_largest_number_that_such_a_sample_may_come_from(seen: int, drawn: int, total: int) -> None:
     possible = range(seen, total - (drawn - seen) + 1)
-    assert most_missed(seen, drawn, total) == max(k for k in possible if at_most(seen, k, drawn, total) >= Fraction(1, 20))
+    assert most_missed(seen, drawn, total) == max(
+        k for k in possible if at_most(seen, k, drawn, total) >= Fraction(1, 20)
+    )
 
 
 def test_the_bound_holds_in_95_of_100_samples() -> None:
