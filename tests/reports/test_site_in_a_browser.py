@@ -1,4 +1,4 @@
-"""The site in a real browser: accessible by axe-core's rules, on phone and desk, light and dark, and without requests."""
+"""The site in a real browser: accessible by axe-core's rules on phone and desk, light and dark; no requests."""
 
 import json
 import os
