@@ -102,7 +102,7 @@ def attack_list(suites: Mapping[str, Suite]) -> str:
         "",
         f"*Passes* are forwards and backwards of one image in {STEPS} steps, and what is computed once before them, through",
         "each network of the source. *Parts* are what a suite names to get the attack: a single recipe, or several that are",
-        "combined (`parts = [\"di\", \"mi\"]`). *Categories* say which idea an attack has: how gradients are accumulated",
+        'combined (`parts = ["di", "mi"]`). *Categories* say which idea an attack has: how gradients are accumulated',
         "(momentum), where they are computed (neighbours of the image, paths to it, transformed views of it), of what",
         "(features, losses), or on which network (changed networks, attention, ensembles).",
         "",
