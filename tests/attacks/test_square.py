@@ -50,7 +50,7 @@ class OneImage:
         return best if value > 0 else self.clean
 
     def stripes(self) -> Tensor:
-        c, h, w = self.clean.shape
+        c, _, w = self.clean.shape
         drawn, image = self.drawn("square stripes", 0, c, 1, w), self.clean.clone()
         for channel in range(c):
             for column in range(w):
@@ -94,8 +94,7 @@ class OneImage:
         side = min(side + 1 if side % 2 == 0 else side, min(h, w) if min(h, w) % 2 else min(h, w) - 1)
         places = [int(float(number) * (room - side)) for number, room in zip(drawn[:4], (h, w, h, w), strict=True)]
         first, second = (
-            (slice(None), slice(top, top + side), slice(left, left + side))
-            for top, left in (places[:2], places[2:])
+            (slice(None), slice(top, top + side), slice(left, left + side)) for top, left in (places[:2], places[2:])
         )
         both = torch.zeros_like(delta)
         both[first] = both[second] = 1
