@@ -65,7 +65,8 @@ class Watched(nn.Module):
     @property
     def surrogate(self) -> nn.Module:
         """The surrogate that the inner network may have."""
-        surrogate: nn.Module = self.inner.surrogate
+        surrogate = self.inner.surrogate
+        assert isinstance(surrogate, nn.Module)
         return surrogate
 
 
