@@ -27,6 +27,8 @@ class BudgetEntry(Strict):
         passes: The most forwards and backwards together for one image, through all networks of the source. An attack
             gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
             proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
+            The host counts, and stops an attack that needs more than it declares at its last pass
+            ([suites.md](suites.md#equal-passes)).
         sweep: Lists of values of `eps`, `step_size` or `steps`. It stands for one budget for each combination of
             values, and each swept key becomes a label of the scores ([suites.md](suites.md#security-curves)).
         sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by

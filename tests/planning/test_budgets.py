@@ -1,8 +1,8 @@
 """A budget that limits the passes: the steps that each attack gets, their length, and who is refused."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
