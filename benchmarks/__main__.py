@@ -1,6 +1,7 @@
 """Run the benchmarks and write `docs/performance.md`: `python -m benchmarks [NAME ...]`.
 
 A script that is named runs, and its section is replaced; the other sections stay as they are. Needs an idle machine.
+`python -m benchmarks gpu` measures a GPU and writes a page for it; its `--help` says how.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ INTRODUCTION = """\
 All measurements are from a CPU; none is from a GPU. On a GPU, the same code moves networks and images to the device,
 gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with `--precision
 bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these code paths on a CPU
-with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU."""
+with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU; `python -m benchmarks
+gpu` measures one ([gpu.md](gpu.md))."""
 
 
 def run(name: str) -> str:
@@ -168,6 +170,11 @@ def page(found: Mapping[str, str]) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks.gpu.command import main as measure_gpu
+
+        measure_gpu(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "names",
