@@ -14,6 +14,7 @@ from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
 from .executors.dispatch import Dispatcher
 from .executors.precision import PrecisionChoice, find_precision
+from .files import safe_name
 from .planning.plan import make_plan
 from .planning.planner import selected_jobs
 from .planning.recipe_faults import recipe_faults
@@ -23,7 +24,6 @@ from .progress import Progress, Silent
 from .registry import Registry, discover
 from .result import Result
 from .runs.clean_images import CleanImages
-from .runs.folder import safe_name
 from .runs.judged import is_judged, judged_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer

@@ -102,3 +102,7 @@ Intervals = Annotated[bool, typer.Option("--ci", help="Print 95% confidence inte
 NoWarnings = Annotated[bool, typer.Option("--no-warnings", help="Do not print warnings.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots as SVG and PNG in the folder of the run.")]
 Baselines = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="The folder of baselines.")]
+TrustPaths = Annotated[
+    bool,
+    typer.Option("--trust-paths", help="Open the files that the run names, wherever they are. For runs you trust."),
+]

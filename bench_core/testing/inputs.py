@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,12 @@ class Watched(nn.Module):
     def calls(self) -> int:
         """The number of calls so far, of the network and its copies."""
         return self.seen.calls
+
+    @property
+    def surrogate(self) -> nn.Module:
+        """The surrogate that the inner network may have."""
+        surrogate: Any = self.inner.surrogate
+        return cast(nn.Module, surrogate)
 
 
 class ZeroGradient(Watched):
