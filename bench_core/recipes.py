@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .run_views import Publisher
-    from .types import Attack, Images, Metric, Model, Norm
+    from .types import Attack, Images, Metric, Model, Norm, Rejection
 
 Json = Mapping[str, Any]
 
@@ -98,6 +98,8 @@ class ModelRecipe:
             first 1,000 images of the dataset `data`.
         cost: `cost(**options)` returns the multiply-adds for one image in billions, or None. Where clean images are
             looked at to select some, the cheapest network sees them first.
+        check: `check(shape)` returns why images of shape (c, h, w) cannot be classified, as text or `Rejection`, or
+            None. It is called with the dataset's shape before anything is computed.
     """
 
     build: Callable[..., Model]
@@ -108,6 +110,7 @@ class ModelRecipe:
     examples: Sequence[Json] = ()
     card: Callable[..., Json] | None = None
     cost: Callable[..., float | None] | None = None
+    check: Callable[[tuple[int, int, int]], Rejection | str | None] | None = None
 
 
 @dataclass(frozen=True)

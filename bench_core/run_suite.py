@@ -31,7 +31,7 @@ from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
 from .suite.decide import DECIDED, with_decision
-from .suite.load import load_suite, with_images
+from .suite.load import at_overrides, load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
 
@@ -71,6 +71,7 @@ def run(
     registry: Registry | None = None,
     progress: Progress | None = None,
     limits: Limits = NO_LIMITS,
+    memory: int | None = None,
     strict: bool = False,
     warn: bool = True,
     until: str | None = None,
@@ -95,6 +96,7 @@ def run(
         registry: The plugins; by default all that are installed.
         progress: Where progress is shown; by default below the cell of a notebook, and elsewhere nowhere.
         limits: Time and memory that a job may take before it is void.
+        memory: The bytes that a worker may take. Fewer images are computed at once, so that it takes no more.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
         until: "decided" to stop when no comparison of a table with its baseline is undecided (`suite.decide`). The
@@ -124,13 +126,13 @@ def run(
     )
     missing = missing_faults(suite, resolved.missing_weights)
     if resolved.images is None:
-        raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
+        raise UsageError(*missing, *at_overrides(suite, [Fault(suite.file, "data", resolved.data_missing)]))
     stop_at_faults(missing)
     if limits and not getattr(executor_instance, "limits", False):
         message = f'"{executor}" cannot limit the time or memory of a job (try local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
-    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict)
+    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict, memory)
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = [name for name in PROJECT["optional-dependencies"] if name not in ("test", "check", "docs")]
+EXTRAS = [name for name in PROJECT["optional-dependencies"] if name not in ("test", "check", "docs", "release")]
 NOT_IN_ALL = {"all", "mlflow"}  # mlflow needs a later requests than torchattacks can have
 PLUGINS = {
     name for name in EXTRAS if name in PROJECT["entry-points"]["bench"]
