@@ -28,7 +28,7 @@ NAMED = re.compile(r"^Save this as `(\S+\.toml)`:\n\n```toml\n(.*?)^```", re.M |
 NOT_RUN = "not run here: "
 STAND_INS = {
     "bench": "#!/bin/sh\n"
-    'case "$1 $2" in run\\ transfer_table1|plan\\ transfer_table1) set -- "$@" '
+    'case "$*" in *--profile*) ;; run\\ transfer_table1*|plan\\ transfer_table1*) set -- "$@" '
     """--set 'sources=["VGG"]' --set 'targets=["ResNet-L"]' --set 'images.models=["VGG"]' --set attacks.IR.samples=1 """
     "--set budgets.linf.steps=3 --set budgets.l2.steps=3;; esac\n"
     'case "$1 $2" in run\\ transfer_table1) set -- "$@" --limit 5;; esac\n'
