@@ -16,6 +16,8 @@ from ..digests import digest
 from ..types import Budget, Json
 from .specs import AttackSpec, DatasetSpec, Environment, GivenSpec, MetricSpec, ModelSpec
 
+LIMITS = ("access", "queries")  # fields of a budget
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -89,7 +91,10 @@ class CleanJob:
 
 @dataclass(frozen=True)
 class AttackJob:
-    """An attack on a source, and the observations of it. `members` are labels in `models`, several for an ensemble."""
+    """An attack on a source, and the observations of it.
+
+    `members` are labels in `models`, several for an ensemble. `passes` is the limit at which the attack is stopped.
+    """
 
     batch: Batch
     models: Mapping[str, ModelSpec]
@@ -102,6 +107,7 @@ class AttackJob:
     members: tuple[str, ...]
     combine: str
     quantise: bool
+    passes: int | None = None
 
     def address(self) -> str:
         source = {
@@ -111,9 +117,10 @@ class AttackJob:
         own = {
             "targets": None if self.batch.targets is None else list(self.batch.targets),
             "attack": self.attack.to_json(),
-            "budget": asdict(self.budget),
+            "budget": _addressed_budget(self.budget),
             "source": source,
             "quantise": self.quantise,
+            **({} if self.passes is None else {"passes": self.passes}),
         }
         return digest({**_addressed(self), **own})
 
@@ -124,6 +131,7 @@ class AttackJob:
             "members": list(self.members),
             "combine": self.combine,
             "quantise": self.quantise,
+            "passes": self.passes,
         }
         return {"kind": "attack", **_common_json(self), **own}
 
@@ -146,7 +154,7 @@ class GivenJob:
             "targets": None if self.batch.targets is None else list(self.batch.targets),
             "given": list(self.given.digests),
             "rounded": self.given.rounded,
-            "budget": asdict(self.budget),
+            "budget": _addressed_budget(self.budget),
         }
         return digest({**_addressed(self), **own})
 
@@ -189,6 +197,12 @@ def _addressed(job: Job) -> dict[str, Any]:
     }
 
 
+def _addressed_budget(budget: Budget) -> Json:
+    """Return a budget as JSON; what limits queries only where it does, so that it changed no other address."""
+    given = asdict(budget)
+    return given if budget.queries is not None else {key: given[key] for key in given if key not in LIMITS}
+
+
 def _common_json(job: Job) -> dict[str, Any]:
     return {
         "batch": job.batch.to_json(),
@@ -221,6 +235,7 @@ def job_from_json(given: Json) -> Job | SourceCheck:
         members=tuple(given["members"]),
         combine=given["combine"],
         quantise=given["quantise"],
+        passes=given["passes"],
     )
     return SourceCheck(job) if given["kind"] == "source_check" else job
 

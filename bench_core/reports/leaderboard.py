@@ -23,7 +23,7 @@ from ..runs.load import load_result
 from ..runs.record import RunRecord, read_record
 from ..scores.images import Unpairable
 from ..scores.labels import Relation
-from ..scores.pareto import AttackKey, attack_of
+from ..scores.pareto import AttackKey, attack_of, attacks_behind
 from ..scores.scored import LabelledScore, Scores
 from ..scores.warnings import flags
 from ..suite.model import Suite
@@ -219,7 +219,7 @@ def entries_of(
                 raise UsageError(Fault("--score", "", message))
     for (name, budget), pairs in groups.items():
         used = Scores(pairs.values())
-        attacks = {attack_of(scored) for scored in used}
+        attacks = set(attacks_behind(used, run.record.suite.budgets))
         flagged = [*used, *(scored for scored in scores if scored.labels.attack and attack_of(scored) in attacks)]
         cost = _passes(scores, attacks, "forwards"), _passes(scores, attacks, "backwards")
         values, images = np.empty(0), tuple[str, ...]()

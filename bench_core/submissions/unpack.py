@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..errors import Fault, UsageError, stop_at_faults
-from ..runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, safe_name
+from ..files import safe_name
+from ..runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE
 from .archive import Archive
 
 MIB = 2**20
