@@ -122,7 +122,7 @@ def notes(suites: Mapping[str, Suite]) -> str:
         "## Notes on the attacks",
         "",
         "Options, choices and differences from the papers, their authors' code and TransferAttack, from the",
-        "documentation of each attack (`bench plugins attacks NAME`). Names in `code` are recipes and options of bench.",
+        "documentation of each attack (`bench plugins attacks NAME`). Names in `code` are bench's recipes and options.",
         "",
         "What several notes say: `unit(g)` scales a gradient g so that the mean of its absolute values is 1.",
         "A *batch mate* is another image that happens to be attacked in the same batch; in bench, no result",
