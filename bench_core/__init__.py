@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .suite.load import load_suite
     from .suite.model import Suite
 
+    __version__: str
+
 __all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]
 
 _MODULES = {
@@ -25,6 +27,10 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Import a name of the API at its first use, so that commands and workers load only what they need."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("adversarial-bench")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name], __name__), name)

@@ -21,7 +21,7 @@ from .suite.options import Option, check_options, options_of, options_table
 from .types import API_OLDEST, Recipe
 
 GROUP = "bench"
-KINDS = ("attacks", "metrics", "models", "datasets", "executors")
+KINDS = ("attacks", "metrics", "models", "datasets", "executors", "publishers")
 TAKEN: Mapping[str, Collection[str]] = {  # the keys of a suite's entry that are no options of its recipe
     "attacks": ("recipe", "parts", "category", "by_source", "sweep"),
     "metrics": ("recipe", "over", "models", "only"),

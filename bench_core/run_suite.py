@@ -14,6 +14,7 @@ from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
 from .executors.dispatch import Dispatcher
 from .executors.precision import PrecisionChoice, find_precision
+from .files import safe_name
 from .planning.plan import make_plan
 from .planning.planner import selected_jobs
 from .planning.recipe_faults import recipe_faults
@@ -23,7 +24,6 @@ from .progress import Progress, Silent
 from .registry import Registry, discover
 from .result import Result
 from .runs.clean_images import CleanImages
-from .runs.folder import safe_name
 from .runs.judged import is_judged, judged_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
@@ -70,6 +70,7 @@ def run(
     registry: Registry | None = None,
     progress: Progress | None = None,
     limits: Limits = NO_LIMITS,
+    memory: int | None = None,
     strict: bool = False,
     warn: bool = True,
     until: str | None = None,
@@ -94,6 +95,7 @@ def run(
         registry: The plugins; by default all that are installed.
         progress: Where progress is shown; by default nowhere.
         limits: Time and memory that a job may take before it is void.
+        memory: The bytes that a worker may take. Fewer images are computed at once, so that it takes no more.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
         until: "decided" to stop when no comparison of a table with its baseline is undecided (`suite.decide`). The
@@ -126,7 +128,7 @@ def run(
         message = f'"{executor}" cannot limit the time or memory of a job (try local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
-    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict)
+    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict, memory)
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))

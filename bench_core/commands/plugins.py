@@ -24,7 +24,7 @@ NAME_WIDTH = 22
 def plugins(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="List only attacks, metrics, models, datasets or executors."),
+        typer.Argument(metavar="KIND", help="List only attacks, metrics, models, datasets, executors or publishers."),
     ] = None,
     name: Annotated[
         str | None,

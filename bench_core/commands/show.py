@@ -61,7 +61,8 @@ def folder_by_name(suite: str, profile: str | None, out: Path) -> Path:
     The last needs no suite file. Without a profile, it must have run with a single one.
     """
     from ..errors import UsageError
-    from ..runs.folder import find_runs, safe_name
+    from ..files import safe_name
+    from ..runs.folder import find_runs
     from ..suite.load import load_suite
 
     try:

@@ -91,7 +91,10 @@ class CleanJob:
 
 @dataclass(frozen=True)
 class AttackJob:
-    """An attack on a source, and the observations of it. `members` are labels in `models`, several for an ensemble."""
+    """An attack on a source, and the observations of it.
+
+    `members` are labels in `models`, several for an ensemble. `passes` is the limit at which the attack is stopped.
+    """
 
     batch: Batch
     models: Mapping[str, ModelSpec]
@@ -104,6 +107,7 @@ class AttackJob:
     members: tuple[str, ...]
     combine: str
     quantise: bool
+    passes: int | None = None
 
     def address(self) -> str:
         source = {
@@ -116,6 +120,7 @@ class AttackJob:
             "budget": _addressed_budget(self.budget),
             "source": source,
             "quantise": self.quantise,
+            **({} if self.passes is None else {"passes": self.passes}),
         }
         return digest({**_addressed(self), **own})
 
@@ -126,6 +131,7 @@ class AttackJob:
             "members": list(self.members),
             "combine": self.combine,
             "quantise": self.quantise,
+            "passes": self.passes,
         }
         return {"kind": "attack", **_common_json(self), **own}
 
@@ -229,6 +235,7 @@ def job_from_json(given: Json) -> Job | SourceCheck:
         members=tuple(given["members"]),
         combine=given["combine"],
         quantise=given["quantise"],
+        passes=given["passes"],
     )
     return SourceCheck(job) if given["kind"] == "source_check" else job
 

@@ -191,7 +191,7 @@ def _attack_jobs(
         seen = keeping if number * suite.compute.micro_batch < suite.keep.images else observed
         job = AttackJob(
             part, models, seen.observations, suite.seed, resolved.environment, resolved.host,
-            spec, budget, tuple(source), suite.ensemble, suite.quantise,
+            spec, budget, tuple(source), suite.ensemble, suite.quantise, suite.budgets[labels["budget"]].passes,
         )  # fmt: skip
         cost = (forwards * len(part), backwards * len(part))
         yield PlannedJob(job, seen.cells, labels, cost, metrics * len(part), use.checks_source, number)

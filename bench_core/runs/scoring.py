@@ -63,7 +63,7 @@ def score_run(
     def scored(rows: Sequence[RowSet], only: Sequence[str]) -> Scores:
         by_metric = {label: [*metric.only, *only] for label, metric in suite.metrics.items()} | {RECORD: only}
         summarised = summarise(rows, metrics, suite.images.rule, selected, truth, by_metric)
-        derived = [replace(score, only=score.only or tuple(only)) for score in derive(Scores(summarised), suite)]
+        derived = [replace(score, only=score.only or tuple(only)) for score in derive(Scores(summarised), suite, rows)]
         return Scores([*summarised, *derived])
 
     scores = scored(rows, ())

@@ -16,13 +16,21 @@ from ..types import Score
 from .curves import security_curve
 from .images import Unpairable, joined
 from .labels import Labels
+from .optimality import optimality
+from .rows import RowSet
 from .scored import EVERY, LabelledScore, Scores, void_score
 
 Pair = tuple[LabelledScore, LabelledScore]
 
 
-def derive(scores: Scores, suite: Suite) -> list[LabelledScore]:
-    """Return the derived scores that a suite asks for. Worst cases are not points of a correlation, but have curves."""
+def derive(scores: Scores, suite: Suite, rows: Sequence[RowSet] = ()) -> list[LabelledScore]:
+    """Return the derived scores that a suite asks for. Worst cases are not points of a correlation, but have curves.
+
+    Args:
+        scores: The scores of a run.
+        suite: The suite.
+        rows: The rows of the run, of which optimality is computed.
+    """
     varying = {"attack", *suite.attack_labels}
     made: list[LabelledScore] = []
     for label, entry in suite.worst_case.items():
@@ -30,6 +38,8 @@ def derive(scores: Scores, suite: Suite) -> list[LabelledScore]:
     with_worst = Scores([*scores, *made])
     for label, curve in suite.security_curves.items():
         made += security_curve(with_worst, label, curve)
+    for label, optimal in suite.optimality.items():
+        made += optimality(rows, label, optimal, suite, {*varying, "budget", *suite.swept_by_budgets})
     for label, correlated in suite.correlations.items():
         made += correlation(scores, label, correlated, varying)
     return made

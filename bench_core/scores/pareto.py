@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..reserved import RECORD
+from ..suite.sweeps import without_eps
 from .scored import LabelledScore, Scores
 
 AttackKey = tuple[str, ...]  # source, attack, budget
@@ -36,6 +37,25 @@ def attack_of(score: LabelledScore) -> AttackKey:
     """Return the source, attack and budget of a score."""
     labels = score.labels
     return labels.source or "", labels.attack or "", labels.budget or ""
+
+
+def attacks_behind(scores: Iterable[LabelledScore], budgets: Collection[str]) -> list[AttackKey]:
+    """Return the source, attack and budget of each attack that some scores depend on, each once.
+
+    The area under a curve and its `half_eps` have the label of the sweep for a budget: they depend on all its budgets.
+
+    Args:
+        scores: The scores. Those without an attack are left out.
+        budgets: The labels of the suite's budgets.
+    """
+    found: dict[AttackKey, None] = {}
+    for score in scores:
+        if not score.labels.attack:
+            continue
+        source, attack, budget = attack_of(score)
+        swept = [label for label in budgets if without_eps(label) == budget] if budget not in budgets else [budget]
+        found |= dict.fromkeys((source, attack, label) for label in swept)
+    return list(found)
 
 
 def costs(scores: Scores, name: str) -> dict[AttackKey, float]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..reserved import RECORD
 from ..suite.budget import BudgetEntry
 from ..suite.model import Suite
-from .pareto import AttackKey, attack_of, costs
+from .pareto import AttackKey, attacks_behind, costs
 from .scored import LabelledScore, Scores
 
 EIGHT_BITS = "adversarial images of 8 bits: every value is of images rounded to levels inside the ball (quantise)"
@@ -23,11 +23,11 @@ def perturbation_notes(suite: Suite, shown: Sequence[LabelledScore], scores: Sco
         shown: The scores of the table.
         scores: All scores of the run.
     """
-    attacked = dict.fromkeys(attack_of(score) for score in shown if score.labels.attack)
+    attacked = attacks_behind(shown, suite.budgets)
     if attacked and suite.quantise:
         yield EIGHT_BITS
     if not all(score.metric.partition(".")[0] == RECORD for score in shown):
-        yield from unequal_lengths(suite.budgets, list(attacked), costs(scores, f"{RECORD}.l2"))
+        yield from unequal_lengths(suite.budgets, attacked, costs(scores, f"{RECORD}.l2"))
 
 
 def unequal_lengths(

@@ -169,6 +169,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
     counted = {
         "met a gradient of zero": arrays.get("zero_gradients", np.zeros(1)) > 0,
         UNCOUNTED: arrays.get("uncounted", np.zeros(1)) > 0,
+        STOPPED: arrays.get("stopped", np.zeros(1)) > 0,
         BYPASSED: arrays.get("bypassed", np.zeros(1)) > 0,
         "left images unchanged": (arrays["linf"] == 0) & (budget.eps > 0) & ~may_stay,
         "did not reach its own goal": arrays.get("reached", np.ones(1)) == 0,
@@ -200,6 +201,7 @@ def _of_record(arrays: Arrays, budget: BudgetEntry) -> Iterator[tuple[str, str]]
 GIVEN = "images given, not attacked here"
 LOST = "loses success on its own source"
 UNCOUNTED = "changed images without a counted pass through its source, so its cost is unknown"
+STOPPED = "was stopped when it had spent the budget's passes: what it had found until then counts"
 BYPASSED = "ran layers of its source outside of a call (model.forward(x) in place of model(x)?), which are not counted"
 
 

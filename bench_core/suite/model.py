@@ -13,7 +13,7 @@ from .budget import BudgetEntry
 from .decide import DecideEntry
 from .exchange import GivenEntry, KeepEntry
 from .fields import Label, Number, Strict
-from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, TableEntry, WorstCaseEntry
+from .outputs import CorrelationEntry, CurveEntry, GateEntry, Only, OptimalityEntry, TableEntry, WorstCaseEntry
 from .plot_entries import PlotEntry
 
 SourceName = Label | Annotated[list[Label], Field(min_length=1)]
@@ -190,6 +190,7 @@ class Suite(Strict):
         worst_case: Additional rows with the worst value over attacks, by label.
         correlations: Correlations of two scores, by label.
         security_curves: Summaries of a score's curve against eps, by label.
+        optimality: How near each attack comes to the best one on each image, by label.
         tables: The tables that a run prints. The first is the main table.
         plots: The plots that `--plots` draws.
         gate: The scores that `bench compare` tests, by METRIC.SCORE ([ci.md](ci.md)). By default those of tables with
@@ -223,6 +224,7 @@ class Suite(Strict):
     worst_case: dict[Label, WorstCaseEntry] = Field(default_factory=dict)
     correlations: dict[Label, CorrelationEntry] = Field(default_factory=dict)
     security_curves: dict[Label, CurveEntry] = Field(default_factory=dict)
+    optimality: dict[Label, OptimalityEntry] = Field(default_factory=dict)
     tables: list[TableEntry] = Field(default_factory=list)
     plots: list[PlotEntry] = Field(default_factory=list)
     gate: dict[Label, GateEntry] = Field(default_factory=dict)

@@ -13,7 +13,8 @@ from .fields import Label, Number, Strict
 
 # the keys of a suite that show or derive scores, without a value: for a suite that computes only a part of another
 NO_OUTPUTS: Mapping[str, Any] = MappingProxyType({
-    "worst_case": {}, "correlations": {}, "security_curves": {}, "tables": [], "plots": [], "gate": {}, "decide": None,
+    "worst_case": {}, "correlations": {}, "security_curves": {}, "optimality": {},
+    "tables": [], "plots": [], "gate": {}, "decide": None,
 })  # fmt: skip
 LabelList = Annotated[list[Label], Field(min_length=1)]
 
@@ -124,6 +125,23 @@ class CurveEntry(Strict):
 
     value: Label
     take: Literal["max", "min"] = "max"
+
+
+class OptimalityEntry(Strict):
+    """`[optimality.LABEL]`: how near each attack comes to the best one on each image, as AttackBench defines it.
+
+    The best distance of an image is the least that any attack of the run reached on this network in this norm. Tables
+    show LABEL.gap, the area between an attack's curve of robust accuracy against eps and that of the best distances,
+    up to the budget's eps, in units of the norm; LABEL.local, 1 minus that area divided by the area that an attack
+    would have that fools nothing, up to the largest best distance, so that 1 is the best on every image; and
+    LABEL.global, the mean of LABEL.local over networks, which has neither source nor target.
+
+    Attributes:
+        value: The rows with the distance of each image, as METRIC.ROW, such as those of `fooling_distance`. Where the
+            metric has an option `norm`, only budgets of this norm count.
+    """
+
+    value: Label
 
 
 class GateEntry(Strict):

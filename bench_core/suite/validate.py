@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import Fault, did_you_mean, nearest
-from ..reserved import CORRELATION_SCORES, CURVE_SCORES, RECORD, RECORD_SCORES
+from ..reserved import CORRELATION_SCORES, CURVE_SCORES, NOT_GATED, OPTIMALITY_SCORES, RECORD, RECORD_SCORES
 from ..types import Metric
 from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
@@ -169,7 +169,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
     scores[RECORD] = rows[RECORD] = Outputs(RECORD_SCORES)
     correlations = {label: None if label in scores else Outputs(CORRELATION_SCORES) for label in suite.correlations}
     curves = {label: None if label in scores else Outputs(CURVE_SCORES) for label in suite.security_curves}
-    all_scores = scores | correlations | curves
+    optimal = {label: None if label in scores else Outputs(OPTIMALITY_SCORES) for label in suite.optimality}
+    all_scores = scores | correlations | curves | optimal
     for label, worst in suite.worst_case.items():
         yield from _unknown_output(f"worst_case.{label}.value", worst.value, scores)
     for label, pair in suite.correlations.items():
@@ -184,6 +185,10 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         if "eps" not in suite.swept_by_budgets:
             yield f"security_curves.{label}", 'no budget sweeps eps (try eps = ["2/255", "4/255", "8/255"] in a budget)'
         yield from _unknown_output(f"security_curves.{label}.value", curve.value, scores)
+    for label, entry in suite.optimality.items():
+        if label in scores or label in correlations or label in curves:
+            yield f"optimality.{label}", "is the label of a metric, a correlation or a curve as well"
+        yield from _unknown_output(f"optimality.{label}.value", entry.value, rows)
     for index, table in enumerate(suite.tables):
         key = f"tables.{index}"
         yield from _unknown_output(f"{key}.value", table.value, all_scores)
@@ -192,7 +197,11 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         if table.reference and not (Path(suite.file).parent / table.reference.file).is_file():
             yield f"{key}.reference.file", f"no such file: {table.reference.file}"
     for value in suite.gate:
-        yield from _unknown_output(f"gate.{value}", value, scores | curves)
+        yield from _unknown_output(f"gate.{value}", value, scores | curves | optimal)
+        label, _, name = value.partition(".")
+        if label in {**suite.security_curves, **suite.optimality} and name in NOT_GATED:
+            hint = f"(try {label}.{NOT_GATED[name]})"
+            yield f"gate.{value}", f"has no value for each image, by which the gate compares two runs {hint}"
     if suite.decide is not None:
         yield from decide_faults(suite.decide, suite.tables)
     names = [plot.name for plot in suite.plots]

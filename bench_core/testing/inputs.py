@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -65,9 +65,8 @@ class Watched(nn.Module):
     @property
     def surrogate(self) -> nn.Module:
         """The surrogate that the inner network may have."""
-        surrogate = self.inner.surrogate
-        assert isinstance(surrogate, nn.Module)
-        return surrogate
+        surrogate: Any = self.inner.surrogate
+        return cast(nn.Module, surrogate)
 
 
 class ZeroGradient(Watched):

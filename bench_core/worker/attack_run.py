@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import ContractError
 from ..types import Attack, Examples, Memory
 from .guard import guarded
 from .instrument import PassCounter, contiguous_gradients
+from .pass_limit import PassesSpent, PassLimit
 from .streams import ImageStreams
 
 
@@ -56,6 +58,7 @@ class AttackRun:
         donors: The clean images that it may mix in, if it declares any.
         returned: The rows that the attack's generator returned.
         memory: Where an attack that can be resumed keeps its state; None for another one.
+        limit: The limit of its passes, which the counter enforces; None for none.
     """
 
     attack: Attack
@@ -66,6 +69,7 @@ class AttackRun:
     donors: Examples | None = None
     returned: Mapping[str, Tensor] = field(default_factory=dict)
     memory: Memory | None = None
+    limit: PassLimit | None = None
 
     def steps(self) -> Iterator[Tensor]:
         """Yield the images [n, c, h, w] after each step.
@@ -95,15 +99,34 @@ class AttackRun:
         return self.attack(self.source, given, self.rng, **more)
 
     def _advance(self, generator: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Yield an attack's images; count passes and enable gradients, contiguous ones, only while the attack runs."""
+        """Yield an attack's images; count passes and enable gradients, contiguous ones, only while the attack runs.
+
+        An attack that has spent its passes is stopped, and what it had found until then is yielded.
+        """
+        limit, last = self.limit, None
         while True:
-            with self.passes.counting(), contiguous_gradients(self.source), torch.enable_grad():
-                try:
+            try:
+                with self.passes.counting(), contiguous_gradients(self.source), torch.enable_grad(), self.observed():
                     images = next(generator)
-                except StopIteration as end:
-                    self.returned = end.value or {}
-                    return
+            except StopIteration as end:
+                self.returned = end.value or {}
+                return
+            except PassesSpent:
+                if limit is not None and (last is None or limit.searches):
+                    yield limit.result(last)
+                return
             if images is None:
                 return
             # a copy, because the attack may go on in the tensor that it yielded
-            yield images.detach().clone() if isinstance(images, Tensor) else images
+            last = images.detach().clone() if isinstance(images, Tensor) else images
+            yield limit.result(last) if limit is not None and isinstance(last, Tensor) else last
+
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """Show the points that the attack asks the source about to the limit."""
+        handle = None if self.limit is None else self.source.register_forward_hook(self.limit.observe)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                handle.remove()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batches import at_once
+from ..batches import at_once, batched_forward
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .guard import own_changes
@@ -153,7 +153,7 @@ class AttackDiagnostics:
 
     def attack_margin(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            logits = self.source(images)
+            logits = batched_forward(self.source, images)
         targets = self.examples.targets
         return margin(logits, self.examples.labels) if targets is None else -margin(logits, targets)
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batches import batched_forward
+from ..batches import batched_forward, recomputing
 from ..errors import ContractError
+from .pass_limit import PassLimit
 from .watch import not_finite
 
 
@@ -44,9 +45,15 @@ class CachedForward(nn.Module):
 
 
 class _Call:
-    """A call of a network: whether the gradient of its logits was counted and has not reached its images yet."""
+    """A call of a network.
+
+    Attributes:
+        counted: Whether the gradient of its logits was counted and has not reached its images yet.
+        owners: The image that each of its rows is made from, if passes are limited.
+    """
 
     counted = False
+    owners: Tensor | None = None
 
 
 class PassCounter:
@@ -63,10 +70,11 @@ class PassCounter:
     Args:
         networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
             and so does a call of a member alone. A call that another one makes is not counted.
+        limit: The limit of the passes, which refuses those beyond it before they are computed; None for none.
     """
 
-    def __init__(self, *networks: nn.Module) -> None:
-        self.networks = list(dict.fromkeys(networks))
+    def __init__(self, *networks: nn.Module, limit: PassLimit | None = None) -> None:
+        self.networks, self.limit = list(dict.fromkeys(networks)), limit
         self.forwards = self.backwards = self.depth = 0
         self.bypassed = False
         self.wrong_losses: Tensor | int = 0
@@ -81,6 +89,8 @@ class PassCounter:
         if self.depth > 1:
             return None
         self.call = _Call()
+        if self.limit is not None and inputs and isinstance(inputs[0], Tensor):
+            self.call.owners = self.limit.forward(inputs[0])
         if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
             return None
         images, call = inputs[0].view_as(inputs[0]), self.call  # a hook on the attack's tensor would remain
@@ -89,6 +99,7 @@ class PassCounter:
             if call.counted:
                 call.counted = False  # by the gradient of the logits, in this backward pass
             else:
+                self._spend_backward(call)
                 self.backwards += len(gradient)
 
         images.register_hook(arrives)
@@ -96,7 +107,7 @@ class PassCounter:
 
     def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
         self.depth -= 1
-        if self.depth or not isinstance(logits, Tensor):
+        if self.depth or recomputing() or not isinstance(logits, Tensor):
             return
         self.forwards += len(logits)
         if logits.requires_grad:
@@ -105,7 +116,12 @@ class PassCounter:
     def _layer(self, _module: nn.Module, _inputs: Any) -> None:
         self.bypassed |= self.depth == 0
 
+    def _spend_backward(self, call: _Call) -> None:
+        if self.limit is not None and call.owners is not None:
+            self.limit.backward(call.owners)
+
     def _count_backward(self, call: _Call, gradient: Tensor) -> None:
+        self._spend_backward(call)
         self.backwards += len(gradient)
         call.counted = True
         if not torch._C._functorch.is_functorch_wrapped_tensor(gradient):  # a transform of torch.func hides the values

@@ -24,8 +24,10 @@ from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .kept import KeptImages
 from .loading import Loader
+from .memory import within
 from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
+from .pass_limit import PassLimit
 from .quantise import eight_bit, from_levels
 from .queried import QueriedRun
 from .record import record_of, sizes_of
@@ -45,16 +47,17 @@ class Worker:
         self.builder, self.loader = Builder(registry), Loader(registry)
 
     def compute(
-        self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None
-    ) -> bytes:
+        self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None,
+        memory: int | None = None,
+    ) -> bytes:  # fmt: skip
         """Compute some cells of a job.
 
         Args:
             spec: The job, as its `to_json` returns it.
             wanted: The keys of the cells.
-            report: Called with the share of the job in [0, 1] that is done: after each step of an attack, and after
-                each metric of clean images.
+            report: Called with the share of the job in [0, 1] that is done: after each step or clean metric.
             state_file: Where the state of a long job is kept, and read if there is one; None to keep none.
+            memory: The bytes that this process may take; None for no limit.
 
         Returns:
             The arrays of the cells, packed for the store; none for a check of a source.
@@ -72,7 +75,9 @@ class Worker:
             needed = labels_needed(job, wanted)
             named = self.builder.named({label: job.models[label] for label in needed}, device)
             whole, image = [each.network for each in named if not each.part], examples.images[:1]
+            self.builder.make_room(named, memory)
             with (
+                within(memory, named, getattr(job, "members", ()), examples.images),
                 torch.no_grad(),
                 watched(named) as watches,
                 separate_streams(whole, image, batch_seed(examples, job.seed)),
@@ -177,7 +182,10 @@ class Worker:
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
         steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False) and not limited
         memory = Memory() if steady else None
-        run = AttackRun(attack, attacked, examples, rng, PassCounter(*counted), donors, memory=memory)
+        searches = getattr(attack, "all_or_nothing", False)
+        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
+        passes = PassCounter(*counted, limit=limit)
+        run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()

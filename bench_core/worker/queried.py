@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ContractError
+from ..norms import TOLERANCE, perturbation_size, size_limit
 from ..queries import Queries, QueriesSpent
 from ..types import Budget, Examples
 from .attack_run import AttackRun
-from .contracts import TOLERANCE, check_images, perturbation_size, size_limit
+from .contracts import check_images
 from .guard import guarded
 
 

@@ -119,6 +119,8 @@ class Checkpoint:
         self.run.memory.state = state.attack
         passes = self.run.passes
         passes.forwards, passes.backwards, passes.bypassed = state.passes
+        if self.run.limit is not None:
+            self.run.limit.restore(passes.forwards, passes.backwards)
         self.diagnostics.before = state.before
         for observer in self.observers:
             rows = state.observed[observer.key]

@@ -71,7 +71,7 @@ def ddn(way: Way, steps: int, gamma: float = 0.05) -> float:
 
 def fmn(way: Way, steps: int) -> float:
     delta, found = torch.zeros_like(way.clean), False
-    radius = 1.0 if way.norm == "l0" else math.inf
+    radius = 1.0 if way.norm == "l0" else 0.0
     furthest = SIZES[way.norm](torch.maximum(way.clean, 1 - way.clean))
     for step in range(steps):
         lead, gradient, fooled = way.look(way.clean + delta, way.margin)
@@ -85,7 +85,8 @@ def fmn(way: Way, steps: int) -> float:
             radius = min(radius * (1 - gamma), way.best)
         else:
             dual = {"linf": gradient.abs().sum(), "l2": gradient.norm(), "l1": gradient.abs().max()}[way.norm].item()
-            radius = radius * (1 + gamma) if found else SIZES[way.norm](delta) + abs(lead) / dual
+            estimate = 0.0 if found else SIZES[way.norm](delta) + abs(lead) / dual
+            radius = max(radius * (1 + gamma), estimate)
         radius = min(radius, furthest)
         delta = nearest(delta + alpha * gradient / gradient.norm(), radius, way.norm)
         delta = (way.clean + delta).clamp(0, 1) - way.clean

@@ -3,6 +3,7 @@
 `pip install --no-deps adv-lib` installs the former: visdom, on which it depends, cannot be built with new setuptools.
 """
 
+import importlib
 import sys
 import types
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_attacks.balls import size_of
-from bench_core.types import Norm
+from bench_core.norms import perturbation_size
+from bench_core.types import Examples, Norm
+from bench_models.embedded.recipe import FashionMnist1000
+from bench_models.embedded.recipe import build as embedded
 
 from .scene import budget, build, examples, network, run
 
@@ -30,7 +33,7 @@ def ours(name: str, norm: Norm, steps: int = STEPS, **options: Any) -> list[floa
 def away(images: Tensor, norm: Norm) -> list[float]:
     """Return the distances, infinite for images that do not fool the network."""
     fooled = MODEL(images).argmax(1) != GIVEN.labels
-    distances: list[float] = size_of(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
+    distances: list[float] = perturbation_size(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
     return distances
 
 
@@ -53,7 +56,7 @@ def test_ddn(library: Any) -> None:
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
 def test_fmn(norm: Norm, library: Any) -> None:
     theirs = library.fmn(MODEL, GIVEN.images, GIVEN.labels, ORDERS[norm], steps=STEPS)
-    assert ours("fmn", norm) == pytest.approx(away(theirs, norm), abs=1e-9)
+    assert ours("fmn", norm, growing=False) == pytest.approx(away(theirs, norm), abs=1e-9)
 
 
 def test_sigma_zero(library: Any) -> None:
@@ -85,4 +88,33 @@ def test_foolbox(name: str, norm: Norm, theirs: str) -> None:
     attack = getattr(foolbox.attacks, theirs)(steps=STEPS)
     wrapped = foolbox.PyTorchModel(MODEL, bounds=(0, 1))
     images, _, _ = attack(wrapped, GIVEN.images, foolbox.criteria.Misclassification(GIVEN.labels), epsilons=None)
-    assert ours(name, norm) == pytest.approx(away(images, norm), abs=1e-5)
+    options = {"growing": False} if name == "fmn" else {}
+    assert ours(name, norm, **options) == pytest.approx(away(images, norm), abs=1e-5)
+
+
+def test_the_fmn_of_foolbox_in_l2_does_not_project() -> None:
+    """Its factor is `min(1, |x| / |x|)`, so it descends in plain steps: it fools more images, from further away."""
+    foolbox = pytest.importorskip("foolbox")
+    attack = foolbox.attacks.L2FMNAttack(steps=STEPS)
+    tensor, far = importlib.import_module("eagerpy").astensor, GIVEN.images + 0.25
+    projected = attack.project(tensor(far), tensor(GIVEN.images), tensor(torch.full((len(far),), 0.01)))
+    assert projected.raw.allclose(far)
+
+
+@pytest.mark.parametrize(("norm", "most"), [("l2", 0.4), ("l1", 4.0)])
+def test_fmn_fools_a_network_with_a_steep_margin(norm: Norm, most: float) -> None:
+    """As published, it fools less than 70% of the images of the embedded VGG in 60 steps."""
+    images = FashionMnist1000()
+    chosen = range(0, 1000, 100)
+    vgg, labels = embedded("VGG"), torch.tensor([images.labels[i] for i in chosen])
+    pixels = torch.from_numpy(images.load(chosen))
+    given = Examples(pixels, labels, tuple(images.ids[i] for i in chosen))
+    share = {}
+    for growing in (True, False):
+        found = run(build("fmn", budget(norm, eps=1e3, steps=60), (1, 28, 28), growing=growing), vgg, given)[-1]
+        fooled = vgg(found).argmax(1) != labels
+        share[growing] = fooled.double().mean().item()
+        if growing:
+            assert perturbation_size(found - pixels, norm).median() < most
+    assert share[True] == 1
+    assert share[False] < 0.7

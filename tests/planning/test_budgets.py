@@ -1,6 +1,7 @@
 """A budget that limits the passes: the steps that each attack gets, their length, and who is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -116,8 +117,8 @@ def test_no_attack_exceeds_the_passes_and_one_more_step_would(installed: Registr
     assert steps["FIA"] == 9
 
 
-def test_jobs_carry_the_steps_and_addresses_do_not_know_the_limit(installed: Registry, tmp_path: Path) -> None:
-    """Whoever writes the same steps without a limit reuses the results."""
+def test_jobs_carry_the_steps_and_the_limit(installed: Registry, tmp_path: Path) -> None:
+    """The address has the limit: an attack that takes more passes than it declares is stopped there."""
     attacks = '"MI" = { recipe = "mi" }'
     limited = resolved(written(tmp_path / "limited.toml", attacks), installed)
     text = (tmp_path / "limited.toml").read_text()
@@ -130,7 +131,9 @@ def test_jobs_carry_the_steps_and_addresses_do_not_know_the_limit(installed: Reg
 
     ours, theirs = jobs(limited), jobs(resolved(str(tmp_path / "same.toml"), installed))
     assert {job.budget.steps for job in ours} == {13}
-    assert [job.address() for job in ours] == [job.address() for job in theirs]
+    assert {job.passes for job in ours} == {26}
+    assert [replace(job, passes=None).address() for job in ours] == [job.address() for job in theirs]
+    assert {job.address() for job in ours}.isdisjoint(job.address() for job in theirs)
 
 
 def test_every_network_of_an_ensemble_counts(installed: Registry, tmp_path: Path) -> None:

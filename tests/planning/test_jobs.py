@@ -32,7 +32,7 @@ OTHERS = {
     "observe": ((), False), "seed": (6, True), "environment": (Environment("3", "cpu", "cpu", "float32", 1), True),
     "host": ("other", True), "attack": (AttackSpec(("mi", "ir"), True, {"grid": 4}, "code"), True),
     "budget": (Budget("l2", 1.0, 0.1, 8), True), "members": (("A",), True), "combine": ("losses", True),
-    "quantise": (True, True),
+    "quantise": (True, True), "passes": (26, True),
 }  # fmt: skip
 
 

@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from bench_core import load_suite, run
 from bench_core.errors import UsageError
-from bench_core.registry import Registry
+from bench_core.registry import Origin, Registry
+from bench_core.reports.leaderboard import leaderboards, read_contributions
+from bench_core.run_suite import resolve_suite
 from bench_core.scores.curves import area, crossing, security_curve, with_start, worst_up_to
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
+from bench_core.scores.pareto import attacks_behind
 from bench_core.scores.scored import LabelledScore, Scores, void_score
 from bench_core.scores.warnings import Warned
 from bench_core.statistics import proportion
 from bench_core.suite.outputs import CurveEntry
 from bench_core.suite.sweeps import expand_sweeps
+
+from .test_perturbations import Timid
 
 EPS = ("1/8", "1/4", "1/2", "1")
 SWEEP = """
@@ -194,3 +199,39 @@ def test_a_warning_of_a_swept_budget_concerns_its_curve_and_no_other() -> None:
     assert concerned == {"linf steps=5": True, "linf steps=9": False, "l2": False, "linf": False}
     point = Labels.of({**common, "budget": "linf steps=5", "eps": "1/4"})
     assert not warned.concerns(void_score("curve.worst", point, ""))
+
+
+def test_the_budgets_behind_an_area_are_those_of_its_sweep() -> None:
+    budgets = ["linf eps=1/8", "linf eps=1/4", "l2", "l2 eps=1"]
+    common = {"source": "A", "attack": "X"}
+    shown = [void_score("curve.area", Labels.of({**common, "budget": budget}), "") for budget in ("linf", "l2")]
+    of_clean = void_score("clean.accuracy", Labels.of({"target": "A"}), "")
+    assert attacks_behind([*shown, of_clean], budgets) == [("A", "X", label) for label in budgets[:3]]
+
+
+def test_a_leaderboard_of_areas_has_the_passes_flags_and_lengths_of_its_budgets(
+    registry: Registry, write_suite, tmp_path
+) -> None:
+    registry.register(Timid(), Origin("timid", "tests", "1", "timid-source"))
+    attacks = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"timid" = { recipe = "timid" }')
+    rows = ('["source", "attack"]', '["budget", "source", "attack"]')
+    path = write_suite(IN_SUITE, attacks, rows, append=SWEEP + '[gate]\n"curve.area" = { better = "higher" }\n')
+    result = run(load_suite(path), out=tmp_path, registry=registry, executor="inline")
+    table = next(table for table in result.tables if table.name == "area")
+    assert [note.split(":")[0] for note in table.notes if "unequal" in note] == [
+        f"unequal lengths under linf eps={eps}" for eps in ("4/255", "1/255", "16/255")
+    ]
+    (ranked,) = leaderboards(read_contributions([str(result.folder)], registry), "attack", "curve.area")
+    names = [column.name for column in ranked.columns]
+    entries = {row[names.index("attack")]: row for row in ranked.rows}
+    assert [entries["PGD"][names.index(name)] for name in ("forwards", "backwards")] == [4, 4]
+    assert "changed images without a counted pass" in str(entries["timid"][names.index("flags")])
+
+
+@pytest.mark.parametrize(("score", "instead"), [("curve.half_eps", "curve.area")])
+def test_a_gate_refuses_a_score_without_values_of_images(
+    registry: Registry, write_suite, score: str, instead: str
+) -> None:
+    path = write_suite(IN_SUITE, append=SWEEP + f'[gate]\n"{score}" = {{ better = "lower" }}\n')
+    with pytest.raises(UsageError, match=rf"gate.{score}: has no value for each image.*\(try {instead}\)"):
+        resolve_suite(load_suite(path), registry)

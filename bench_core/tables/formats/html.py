@@ -30,6 +30,7 @@ class Field:
         style: The names of its CSS classes.
         title: The tooltip.
         detail: What is shown smaller below the text.
+        href: Where the text leads; nowhere by default.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Field:
     style: str = ""
     title: str = ""
     detail: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bench_core.norms import perturbation_size
 from bench_core.statistics import mean, proportion
 from bench_core.types import Norm
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from bench_core.types import Examples, Model, Rows, Score
 else:
     from bench_core.lazy import torch
-
-CHANGED = 1e-6  # of the image range: less is float32 rounding, as of `clean + (adversarial - clean)`
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class FoolingDistance:
     rows: ClassVar = ("distance",)
 
     def observe(self, clean: Examples, adversarial: Tensor, target: Model) -> Mapping[str, Tensor]:
-        distance = size(adversarial - clean.images, self.norm)
+        distance = perturbation_size((adversarial - clean.images).double(), self.norm)
         distance = distance.where(fooled(target(adversarial), clean), torch.inf)
         return {"distance": torch.zeros_like(distance).where(fooled(target(clean.images), clean), distance)}
 
@@ -55,21 +54,6 @@ def fooled(logits: Tensor, examples: Examples) -> Tensor:
     """Return which images have the target class, or without one a wrong class, bool [n]."""
     predicted = logits.argmax(1)
     return predicted != examples.labels if examples.targets is None else predicted == examples.targets
-
-
-def size(delta: Tensor, norm: Norm) -> Tensor:
-    """Return the norms [n] of perturbations [n, c, h, w], in float64."""
-    flat = delta.double().flatten(1)
-    match norm:
-        case "linf":
-            return flat.abs().amax(1)
-        case "l2":
-            length: Tensor = flat.norm(dim=1)
-            return length
-        case "l1":
-            return flat.abs().sum(1)
-        case "l0":
-            return (delta.abs() > CHANGED).any(1).flatten(1).sum(1).double()
 
 
 METRIC = FoolingDistance

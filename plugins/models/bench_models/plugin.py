@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import composites, defences
+from . import composites, defences, python_file
 from .datasets.cifar import cifar10, cifar100
 from .datasets.imagefolder import ImageFolder
 from .datasets.imagelist import ImageList
@@ -63,6 +63,12 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             checkpoint.identity,
             "An architecture of torchvision, timm or robustbench with weights from a file.",
             files=checkpoint.files,
+        ),
+        "python": ModelRecipe(
+            python_file.build,
+            python_file.identity,
+            "A network of yours, from a function in a Python file, with weights from a file.",
+            files=python_file.files,
         ),
         "efficientnet-lite": ModelRecipe(
             imagenet_lite.build,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
+from bench_core.norms import perturbation_size
 from bench_core.types import AttackRecipe, Budget, Cost
 
-from ..balls import per_image, size_of, unit
+from ..balls import per_image, unit
 from ..minimal_norm import Asked, MinimalNorm, Problem, attack_margin
 from ..sparse import project_l0, project_l1
 
@@ -41,15 +42,20 @@ DUAL: MappingProxyType[Norm, float] = MappingProxyType({"linf": 1.0, "l2": 2.0, 
 class FastMinimumNorm:
     """Steps along the gradient of the margin, each projected onto a ball whose radius is adapted.
 
-    Until an image has fooled the network, the radius is its estimated distance from the boundary. Then it shrinks by
-    the share gamma when the image fools the network, and grows by it otherwise. In L0 it is a number of pixels, and
-    changes by one at least. The length alpha of a step in L2 and gamma fall in a cosine to their last values.
+    Until an image has fooled the network, the radius is its estimated distance from the boundary, but grows by the
+    share gamma at least. Then it shrinks by this share when the image fools the network, and grows by it otherwise. In
+    L0 it is a number of pixels, and changes by one at least. The length alpha of a step in L2 and gamma fall in a
+    cosine to their last values.
+
+    As published (`growing` false), the first radius is the estimate alone. Where the margin is steep, that is far
+    shorter than a step, so each step discards the perturbation before it, and the search stays near the clean image.
     """
 
     alpha: float
     gamma: float
     last_gamma: float
     overshoot: float
+    growing: bool
     norms: ClassVar[tuple[Norm, ...]] = ("l2", "linf", "l1", "l0")
     can_target: ClassVar[bool] = True
     cost: ClassVar[Cost] = Cost()
@@ -57,8 +63,8 @@ class FastMinimumNorm:
     def run(self, problem: Problem) -> Iterator[None]:
         clean, norm, steps = problem.clean, problem.budget.norm, problem.budget.steps
         delta, project = torch.zeros_like(clean), PROJECTIONS[norm]
-        largest = size_of(torch.maximum(clean, 1 - clean), norm).clamp(max=problem.budget.eps)
-        radius = torch.full_like(largest, 1 if norm == "l0" else math.inf)
+        largest = perturbation_size(torch.maximum(clean, 1 - clean), norm).clamp(max=problem.budget.eps)
+        radius = torch.full_like(largest, 1 if norm == "l0" else 0)
         found = torch.zeros_like(largest, dtype=torch.bool)
         for step in range(steps):
             asked = problem.ask(clean + delta, attack_margin)
@@ -70,9 +76,11 @@ class FastMinimumNorm:
             if norm == "l0":
                 radius = pixels(radius, gamma, asked.fooled, problem.distances)
             else:
-                outside = size_of(delta, norm) + (1 + self.overshoot) * to_boundary(asked, norm)
-                larger = (radius * (1 + gamma)).where(found, outside)
-                radius = (radius * (1 - gamma)).minimum(problem.distances).where(asked.fooled, larger)
+                outside = perturbation_size(delta, norm) + (1 + self.overshoot) * to_boundary(asked, norm)
+                grown = radius * (1 + gamma)
+                larger = grown.where(found, outside.maximum(grown) if self.growing else outside)
+                smaller = (radius * (1 - gamma)).minimum(problem.distances)
+                radius = smaller.where(asked.fooled, larger)
             radius = radius.minimum(largest)
             delta = project(delta + alpha * unit(asked.gradients), radius)
             delta = (clean + delta).clamp(0, 1) - clean
@@ -97,8 +105,9 @@ def fmn(
     gamma: Annotated[float, Gt(0), Lt(1)] = 0.05,
     last_gamma: Annotated[float, Ge(0), Lt(1)] = 0.001,
     overshoot: Annotated[float, Ge(0)] = 0.0,
+    growing: bool = True,
 ) -> MinimalNorm:
-    return MinimalNorm(budget, FastMinimumNorm(alpha, gamma, last_gamma, overshoot))
+    return MinimalNorm(budget, FastMinimumNorm(alpha, gamma, last_gamma, overshoot, growing))
 
 
 RECIPE = AttackRecipe(
