@@ -66,13 +66,14 @@ def _repeating() -> Iterator[None]:
         _repeats.pop()
 
 
-def at_once(model: nn.Module, images: Tensor) -> int:
+def at_once(model: nn.Module, images: Tensor, limited: bool = True) -> int:
     """Return the batch size to use for a model.
 
     Args:
         model: The network; a model that ran out of memory before gets the size that fitted, and in a worker whose
             memory is limited (`--memory`) none gets more than have room.
         images: Images [n, c, h, w] of the size and on the device in question; n does not matter.
+        limited: Whether a limit of memory counts.
 
     Returns:
         The largest number of images to pass at once.
@@ -81,7 +82,7 @@ def at_once(model: nn.Module, images: Tensor) -> int:
     fastest = FASTEST.get(kind, 64)
     if kind == "cpu":
         fastest = min(fastest, max(MIN_IMAGES, CACHED_PIXELS // images.shape[2:].numel()))
-    return min(_reduced.get(model, fastest), room(model) or fastest)
+    return min(_reduced.get(model, fastest), (room(model) if limited else None) or fastest)
 
 
 def in_parts(

@@ -42,8 +42,15 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 def commands(code: str) -> Iterator[list[str]]:
     """Yield the words of each command that calls bench."""
+    text = ""
     for line in code.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
+        text += line
+        try:
+            words = shlex.split(text, comments=True)
+        except ValueError:  # a quotation goes on in the next line
+            text += "\n"
+            continue
+        text = ""
         while "bench" in words:
             words = words[words.index("bench") + 1 :]
             end = next((place for place, word in enumerate(words) if word in ("&&", "||", "|", ";", "&")), len(words))
