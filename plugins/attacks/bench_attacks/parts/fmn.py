@@ -49,6 +49,8 @@ class FastMinimumNorm:
     As published (`growing` false), the first radius is the estimate alone. Where the margin is steep, that is far
     shorter than a step, so each step discards the perturbation before it, and the search stays near the clean image. In
     L-inf a projection keeps the small values of a perturbation, and the estimate is enough.
+
+    Eps does not bound the radius: from an image further away that fools the network, a search shrinks into the ball.
     """
 
     alpha: float
@@ -63,7 +65,7 @@ class FastMinimumNorm:
     def run(self, problem: Problem) -> Iterator[None]:
         clean, norm, steps = problem.clean, problem.budget.norm, problem.budget.steps
         delta, project = torch.zeros_like(clean), PROJECTIONS[norm]
-        largest = size_of(torch.maximum(clean, 1 - clean), norm).clamp(max=problem.budget.eps)
+        largest = size_of(torch.maximum(clean, 1 - clean), norm)
         radius = torch.full_like(largest, 1 if norm == "l0" else 0)
         found = torch.zeros_like(largest, dtype=torch.bool)
         grows = self.growing and norm in ("l2", "l1")
