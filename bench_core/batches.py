@@ -1,8 +1,9 @@
-"""Forward passes in batches of the size that is fastest on the device, halved if memory runs out."""
+"""Passes in batches of the size that is fastest on the device, smaller where memory is limited or runs out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -21,14 +22,58 @@ CACHED_PIXELS = 64 * 28 * 28  # per batch, on a CPU
 MIN_IMAGES = 8  # per batch on a CPU, however large the images
 
 _reduced: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # by model: the batch size that fits, once memory ran out
+_fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # by model: the inputs that a limit leaves room for
+_repeats: list[
+    None
+] = []  # one entry while a forward is repeated; not a context variable, as a GPU has autograd threads
 
 
-def at_once(model: nn.Module, images: Tensor) -> int:
+@contextmanager
+def fitting(inputs: Mapping[Any, int]) -> Iterator[None]:
+    """Limit how many inputs of each network are in memory at once, within a block.
+
+    Args:
+        inputs: By network: how many inputs have room for the gradient with respect to them, at least 1.
+    """
+    _fitting.update(inputs)
+    try:
+        yield
+    finally:
+        _fitting.clear()
+
+
+def room(model: Any) -> int | None:
+    """Return how many inputs of a model have room; None without a limit. The members of an ensemble share the room."""
+    if not _fitting:
+        return None
+    if model not in _fitting:
+        inner = [_fitting[module] for module in model.modules() if module in _fitting]
+        return max(1, int(1 / sum(1 / inputs for inputs in inner))) if inner else min(_fitting.values())
+    return _fitting[model]
+
+
+def recomputing() -> bool:
+    """Return whether the forward that runs repeats an earlier one, since memory is limited. It is no further pass."""
+    return bool(_repeats)
+
+
+@contextmanager
+def _repeating() -> Iterator[None]:
+    _repeats.append(None)
+    try:
+        yield
+    finally:
+        _repeats.pop()
+
+
+def at_once(model: nn.Module, images: Tensor, limited: bool = True) -> int:
     """Return the batch size to use for a model.
 
     Args:
-        model: The network; a model that ran out of memory before gets the size that fitted.
+        model: The network; a model that ran out of memory before gets the size that fitted, and in a worker whose
+            memory is limited (`--memory`) none gets more than have room.
         images: Images [n, c, h, w] of the size and on the device in question; n does not matter.
+        limited: Whether a limit of memory counts.
 
     Returns:
         The largest number of images to pass at once.
@@ -37,7 +82,7 @@ def at_once(model: nn.Module, images: Tensor) -> int:
     fastest = FASTEST.get(kind, 64)
     if kind == "cpu":
         fastest = min(fastest, max(MIN_IMAGES, CACHED_PIXELS // images.shape[2:].numel()))
-    return _reduced.get(model, fastest)
+    return min(_reduced.get(model, fastest), (room(model) if limited else None) or fastest)
 
 
 def in_parts(
@@ -98,18 +143,39 @@ def batched_forward(model: nn.Module, inputs: Tensor) -> Tensor:
 answered = batched_forward  # its former name, kept for plugins
 
 
-def in_passes(answer: Callable[[Tensor], Tensor], inputs: Tensor, model: nn.Module) -> Tensor:
+def in_passes(answer: Callable[[Tensor], Tensor], inputs: Tensor, model: nn.Module, repeatable: bool = False) -> Tensor:
     """Compute `answer(inputs)` in batches of about equal size, where a gradient through all outputs is needed.
 
-    Because the forward pass is split, so is the backward pass, and the activations of each batch stay in the cache.
+    Because the forward pass is split, so is the backward pass, and the activations of each batch stay in the cache. The
+    activations of all batches are in memory at the end of the forward pass. Where memory is limited, those of the
+    batches that do not fit are computed again in the backward pass, to the same bits.
 
     Args:
         answer: Maps inputs [m, c, h, w] to outputs [m, ...].
         inputs: Images [n, c, h, w].
         model: The network that `answer` calls.
+        repeatable: Whether `answer` may be called again, since nothing else sees its calls.
 
     Returns:
         Outputs [n, ...].
     """
     passes = max(1, round(len(inputs) / at_once(model, inputs)))
-    return answer(inputs) if passes == 1 else torch.cat([answer(part) for part in inputs.tensor_split(passes)])
+    if passes == 1:
+        return answer(inputs)
+    parts = inputs.tensor_split(passes)
+    fits = room(model) if repeatable and inputs.requires_grad and torch.is_grad_enabled() else None
+    kept = (
+        passes if fits is None else max(1, fits // len(parts[0]))
+    )  # the last ones, which the backward pass needs first
+    first = max(0, passes - kept)
+    again = [_checkpointed(answer, part) for part in parts[:first]]
+    return torch.cat([*again, *map(answer, parts[first:])])
+
+
+def _checkpointed(answer: Callable[[Tensor], Tensor], part: Tensor) -> Tensor:
+    """Return `answer(part)` without its activations, which the backward pass computes again."""
+    from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+
+    with set_checkpoint_early_stop(False):  # so that the hooks of networks see whole calls
+        result: Tensor = checkpoint(answer, part, use_reentrant=False, context_fn=lambda: (nullcontext(), _repeating()))
+    return result

@@ -13,33 +13,51 @@ from typing import Annotated, Any
 
 import typer
 
+from .commands.badge import badge
 from .commands.baseline import app as baseline
 from .commands.check import check
 from .commands.compare import compare
 from .commands.export import export
 from .commands.fetch import fetch
+from .commands.init import init
 from .commands.judge import judge
 from .commands.leaderboard import leaderboard
 from .commands.new import new
 from .commands.plan import plan
 from .commands.plugins import plugins
+from .commands.publish import publish
 from .commands.query import query
 from .commands.report import report
 from .commands.run import run
 from .commands.show import show
+from .commands.site import site
+from .commands.submit_check import submit_check
 from .commands.suites import suites
+from .commands.verify import verify
 from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
-    "baseline": baseline, "export": export, "judge": judge,
+    "baseline": baseline, "export": export, "judge": judge, "badge": badge, "init": init, "publish": publish,
+    "verify": verify, "submit-check": submit_check, "site": site,
 }  # fmt: skip
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"bench {__version__}")
+        raise typer.Exit
 
 
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, then exit.", callback=print_version, is_eager=True)
+    ] = False,
 ) -> None:
     pass  # `main` reads --debug itself, since it is accepted at any position; declared here for `--help`
 

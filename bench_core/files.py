@@ -24,6 +24,12 @@ def cache_path() -> Path:
 memory = cache_path  # its name in the first release of the plugin API
 
 
+def safe_name(name: str) -> str:
+    """Return a safe file name: at most 100 ASCII letters, digits, dots, dashes and underscores, and not only dots."""
+    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:100]
+    return plain if plain.strip(".") else f"_{plain}"
+
+
 def read_text(path: str | Path) -> str:
     """Return the content of a text file in UTF-8, without the byte-order mark that some editors write.
 

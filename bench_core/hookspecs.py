@@ -7,7 +7,7 @@ from typing import Any
 
 import pluggy
 
-from .recipes import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe
+from .recipes import AttackRecipe, DataRecipe, ExecutorRecipe, MetricRecipe, ModelRecipe, PublisherRecipe
 from .run_views import JobView, PlanView, ResultView, TableView
 
 hookspec = pluggy.HookspecMarker("bench")
@@ -37,6 +37,11 @@ def bench_datasets() -> Mapping[str, DataRecipe]:  # type: ignore[empty-body]
 @hookspec
 def bench_executors() -> Mapping[str, ExecutorRecipe]:  # type: ignore[empty-body]
     """Return executors by the name that `--executor` uses."""
+
+
+@hookspec
+def bench_publishers() -> Mapping[str, PublisherRecipe]:  # type: ignore[empty-body]
+    """Return publishers by the name that `bench publish --to` uses."""
 
 
 @hookspec

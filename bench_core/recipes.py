@@ -1,4 +1,6 @@
-"""Recipes: plugins offer them to build attacks, metrics, models, datasets and executors. Import them from `types`.
+"""Recipes: plugins offer them to build attacks, metrics, models, datasets, executors and publishers.
+
+Import `PublisherRecipe` from `publishing` and the others from `types`.
 
 The parameters of `build` are the options that a suite may set; their types, bounds and defaults are read from the
 signature. `bench check` builds a recipe with each of its `examples`, which are options; without examples, it builds it
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .types import Attack, Images, Metric, Model, Norm
+    from .run_views import Publisher
+    from .types import Attack, Images, Metric, Model, Norm, Rejection
 
 Json = Mapping[str, Any]
 
@@ -95,6 +98,8 @@ class ModelRecipe:
             first 1,000 images of the dataset `data`.
         cost: `cost(**options)` returns the multiply-adds for one image in billions, or None. Where clean images are
             looked at to select some, the cheapest network sees them first.
+        check: `check(shape)` returns why images of shape (c, h, w) cannot be classified, as text or `Rejection`, or
+            None. It is called with the dataset's shape before anything is computed.
     """
 
     build: Callable[..., Model]
@@ -105,6 +110,7 @@ class ModelRecipe:
     examples: Sequence[Json] = ()
     card: Callable[..., Json] | None = None
     cost: Callable[..., float | None] | None = None
+    check: Callable[[tuple[int, int, int]], Rejection | str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,4 +140,19 @@ class ExecutorRecipe:
     examples: Sequence[Json] = ()
 
 
-Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe
+@dataclass(frozen=True)
+class PublisherRecipe:
+    """Builds a publisher, which `bench publish --to` hands a finished run to.
+
+    Attributes:
+        build: `build(**options) -> Publisher`.
+        summary: One line for `bench plugins`.
+        examples: Options with which it can be built.
+    """
+
+    build: Callable[..., Publisher]
+    summary: str
+    examples: Sequence[Json] = ()
+
+
+Recipe = AttackRecipe | MetricRecipe | ModelRecipe | DataRecipe | ExecutorRecipe | PublisherRecipe

@@ -1,7 +1,9 @@
 """Names of what the host records and derives itself."""
 
 RECORD = "attack"  # what is recorded of every attack: a metric's label in tables, a cell's key in the store
-RECORD_SCORES = ("linf", "l2", "l1", "l0", "forwards", "backwards", "zero_gradients", "reached", "fooled", "utility")
+RECORD_SCORES = (
+    "linf", "l2", "l1", "l0", "forwards", "backwards", "queries", "zero_gradients", "reached", "fooled", "utility",
+)  # fmt: skip
 CORRELATION_SCORES = ("pearson", "slope")
 CURVE_SCORES = ("worst", "area", "half_eps")
 OPTIMALITY_SCORES = ("gap", "local", "global")

@@ -14,6 +14,8 @@ from .executors import NO_LIMITS, Executor, Limits
 from .executors.devices import find_device
 from .executors.dispatch import Dispatcher
 from .executors.precision import PrecisionChoice, find_precision
+from .files import safe_name
+from .notebook import NotebookView, in_notebook
 from .planning.plan import make_plan
 from .planning.planner import selected_jobs
 from .planning.recipe_faults import recipe_faults
@@ -23,14 +25,13 @@ from .progress import Progress, Silent
 from .registry import Registry, discover
 from .result import Result
 from .runs.clean_images import CleanImages
-from .runs.folder import safe_name
 from .runs.judged import is_judged, judged_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
 from .suite.decide import DECIDED, with_decision
-from .suite.load import load_suite, with_images
+from .suite.load import at_overrides, load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
 
@@ -70,6 +71,7 @@ def run(
     registry: Registry | None = None,
     progress: Progress | None = None,
     limits: Limits = NO_LIMITS,
+    memory: int | None = None,
     strict: bool = False,
     warn: bool = True,
     until: str | None = None,
@@ -92,8 +94,9 @@ def run(
         precision: The number type of the attacks' gradients; auto is bfloat16 where torch computes it faster.
         threads: Threads of each worker.
         registry: The plugins; by default all that are installed.
-        progress: Where progress is shown; by default nowhere.
+        progress: Where progress is shown; by default below the cell of a notebook, and elsewhere nowhere.
         limits: Time and memory that a job may take before it is void.
+        memory: The bytes that a worker may take. Fewer images are computed at once, so that it takes no more.
         strict: Whether to stop at the first void cell.
         warn: Whether to put warnings under the tables.
         until: "decided" to stop when no comparison of a table with its baseline is undecided (`suite.decide`). The
@@ -110,6 +113,9 @@ def run(
         Interrupted: on Ctrl-C. What finished is stored, and the folder has the result of the images that are complete.
         Incomplete: if the run cannot go on. The same holds.
     """
+    if progress is None and in_notebook():
+        view = NotebookView()
+        progress, on_round = view, on_round or view.on_round
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     suite = suite if images is None else with_images(suite, images)
@@ -120,13 +126,13 @@ def run(
     )
     missing = missing_faults(suite, resolved.missing_weights)
     if resolved.images is None:
-        raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
+        raise UsageError(*missing, *at_overrides(suite, [Fault(suite.file, "data", resolved.data_missing)]))
     stop_at_faults(missing)
     if limits and not getattr(executor_instance, "limits", False):
         message = f'"{executor}" cannot limit the time or memory of a job (try local)'
         raise UsageError(Fault("--executor", "", message))
     out, store = writable(Path(out)), Store(Path(out) / "store")
-    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict)
+    dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict, memory)
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
     registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))

@@ -106,3 +106,33 @@ class ResultView(Protocol):
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
         """Return the per-image rows [n, ...] of one metric by name, for the attack and models that `labels` choose."""
+
+
+class RunView(ResultView, Protocol):
+    """A finished run, read from its folder.
+
+    `facts` is the content of its `run.json`: the suite, the networks with the digests of their weights, versions,
+    environment, warnings, notes and the command that reproduces the run.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def images(self) -> int: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+
+class Publisher(Protocol):
+    """Hands runs over to another tool."""
+
+    def publish(self, run: RunView) -> str:
+        """Hand over a run; return where it is now, as the end of the sentence "published to ...".
+
+        Raises:
+            UsageError: An option does not fit the run. Nothing may have been published then.
+        """

@@ -19,6 +19,7 @@ from .recipes import (
     Recipe,
     WeightsFile,
 )
+from .rejection import Rejection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +34,12 @@ API_OLDEST = 1  # the oldest version that this host supports, and the version of
 Norm = Literal["linf", "l2", "l1", "l0"]
 LossName = Literal["cross_entropy", "margin", "logit", "probability", "logit_margin"]
 Precision = Literal["float32", "bfloat16"]
+Access = Literal["gradients", "scores", "labels"]  # of an attacker to a network, each less than the one before
 
 __all__ = [
-    "API_OLDEST", "API_VERSION", "Attack", "AttackRecipe", "Budget", "Cost", "DataRecipe", "Examples", "ExecutorRecipe",
-    "Images", "Json", "LossName", "Metric", "MetricRecipe", "Model", "ModelRecipe", "Norm", "Precision", "Recipe",
-    "Rejection", "Rows", "Score", "Step", "Streams", "WeightsFile",
+    "API_OLDEST", "API_VERSION", "Access", "Attack", "AttackRecipe", "Budget", "Cost", "DataRecipe", "Examples",
+    "ExecutorRecipe", "Images", "Json", "LossName", "Metric", "MetricRecipe", "Model", "ModelRecipe", "Norm",
+    "Precision", "Recipe", "Rejection", "Rows", "Score", "Step", "Streams", "WeightsFile",
 ]  # fmt: skip
 
 
@@ -55,6 +57,9 @@ class Budget:
         random_start: Whether every attack starts at the same random point of the ball instead of the image.
         loss: The loss to ascend.
         targeted: Whether an attack succeeds only with the target class.
+        access: What the network gives: its gradients, only its scores (the logits), or only the predicted class, which
+            is 1 in scores that are else 0. Without gradients the host counts the queries of each image.
+        queries: The most queries for one image; None with gradients.
     """
 
     norm: Norm
@@ -64,6 +69,8 @@ class Budget:
     random_start: bool = False
     loss: LossName = "cross_entropy"
     targeted: bool = False
+    access: Access = "gradients"
+    queries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,28 +132,6 @@ class Cost:
         return self.forwards * steps + self.forwards_once, self.backwards * steps + self.backwards_once
 
 
-@dataclass(frozen=True)
-class Rejection:
-    """The reason that an attack or a metric cannot be used: a `message`, and the wrong `option` ("" for none)."""
-
-    option: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.option}: {self.message}" if self.option else self.message
-
-    @classmethod
-    def of(cls, reason: Rejection | str | None) -> Rejection | None:
-        """Convert what a `check` returned to a Rejection, or to None if nothing is wrong.
-
-        A text "OPTION: MESSAGE" names the option. Any other text, with or without a colon, is the message.
-        """
-        if not reason or isinstance(reason, Rejection):
-            return reason or None
-        option, _, message = reason.partition(": ")
-        return cls(option, message) if message and option.isidentifier() else cls("", reason)
-
-
 @runtime_checkable
 class Attack(Protocol):
     """An attack, called once for each batch: a generator of images, one tensor for each step.
@@ -169,6 +154,8 @@ class Attack(Protocol):
     | `resumable: bool` | whether it gets the argument `memory: Memory`, and can go on after any step | false |
     | `global_seed: bool` | whether it draws from the global generators, which the host then seeds | false |
     | `all_or_nothing: bool` | whether it returns an image that it does not fool unchanged | false |
+    | `access: Access` | the least that it needs of the network | gradients |
+    | `names_rows: bool` | whether it asks through `bench_core.queries.ask` | false: asked one image at a time |
     | `lowers_interaction: bool` | whether it lowers the interaction inside its perturbations | false |
     | `deviations: Mapping[str, str]` | rules of `bench check` that it cannot keep, and why | none |
 

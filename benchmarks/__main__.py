@@ -1,6 +1,7 @@
 """Run the benchmarks and write `docs/performance.md`: `python -m benchmarks [NAME ...]`.
 
 A script that is named runs, and its section is replaced; the other sections stay as they are. Needs an idle machine.
+`python -m benchmarks gpu` measures a GPU and writes a page for it; its `--help` says how.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "memory": (
         "Memory",
-        "The peak memory of PGD runs with different numbers of steps and images.",
+        "The peak memory of PGD runs with different numbers of steps and images, and of workers with and without\n"
+        "`--memory`. What a worker at 224 pixels holds is, beside torch and the networks, the activations of all\n"
+        "inputs of one image's gradient: 65 for IR with 32 samples. With `--memory`, those that do not fit are\n"
+        "computed again in the backward pass. The seconds include the start of the worker.",
     ),
     "workers": (
         "Scaling over workers",
@@ -126,7 +130,8 @@ INTRODUCTION = """\
 All measurements are from a CPU; none is from a GPU. On a GPU, the same code moves networks and images to the device,
 gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with `--precision
 bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these code paths on a CPU
-with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU."""
+with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU; `python -m benchmarks
+gpu` measures one ([gpu.md](gpu.md))."""
 
 
 def run(name: str) -> str:
@@ -165,6 +170,11 @@ def page(found: Mapping[str, str]) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks.gpu.command import main as measure_gpu
+
+        measure_gpu(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "names",

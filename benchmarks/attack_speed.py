@@ -67,9 +67,9 @@ def official_interaction_step(model: nn.Module, given: Examples, grid: int) -> C
         delta = delta.clone().requires_grad_(True)
         loss = cross_entropy(model(clean + delta), label)
         everything = model(clean + delta)
-        masks = torch.ones(SAMPLES, 1, grid * grid)
+        masks = torch.ones(SAMPLES, 1, grid * grid, device=clean.device)
         for mask in masks:
-            mask[0, torch.randperm(grid * grid)[:CELLS]] = 0
+            mask[0, torch.randperm(grid * grid, device=clean.device)[:CELLS]] = 0
         pixels = masks.view(SAMPLES, 1, grid, grid).repeat_interleave(side, 2).repeat_interleave(side, 3)
         without, alone = model(clean + delta * pixels), model(clean + delta * (1 - pixels))
         empty = model(clean)

@@ -35,9 +35,10 @@ class Checkout:
     def __init__(self, root: Path, scratch: Path) -> None:
         self.root, self.scratch = root.resolve(), scratch.resolve()
         project = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        metadata = self.scratch / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        version = project.get("version", "0")  # else it comes from the tags
+        metadata = self.scratch / f"{project['name'].replace('-', '_')}-{version}.dist-info"
         metadata.mkdir(parents=True)
-        about = [f"Name: {project['name']}", f"Version: {project['version']}"]
+        about = [f"Name: {project['name']}", f"Version: {version}"]
         about += [f"Requires-Dist: {needed}" for needed in project["dependencies"]]
         (metadata / "METADATA").write_text("\n".join(["Metadata-Version: 2.3", *about]) + "\n", encoding="utf-8")
         points = [f"{name} = {module}" for name, module in project["entry-points"]["bench"].items()]

@@ -11,6 +11,7 @@ import argparse
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -63,33 +64,56 @@ baseline = { attack = "PGD" }
 """
 
 
-def bare(resolved: ResolvedSuite, selection: Selection, registry: Registry) -> None:
+def bare(resolved: ResolvedSuite, selection: Selection, registry: Registry, device: str = "cpu") -> None:
     """Compute the rows of all cells without checks, pass counts, a store or scores."""
     builder, loader = Builder(registry), Loader(registry)
     for planned in clean_jobs(resolved):
         job = planned.job
         with torch.no_grad():
-            examples = loader.examples(job.batch, "cpu")
+            examples = loader.examples(job.batch, device)
             for observed in job.observe:
-                network = builder.model(job.models[observed.target or ""], "cpu")
+                network = builder.model(job.models[observed.target or ""], device)
                 if observed.metric.recipe == PREDICTED:
-                    network(examples.images).argmax(1).numpy()
+                    network(examples.images).argmax(1).cpu().numpy()
                 else:
                     examine(network, examples)
     for planned in selected_jobs(resolved, selection):
         job = planned.job
         assert isinstance(job, AttackJob)
-        examples = loader.examples(job.batch, "cpu")
+        examples = loader.examples(job.batch, device)
         attack, source = builder.attack(job.attack, job.budget), builder.source(job, "float32")
         observers = [
-            (builder.metric(observed.metric), builder.model(job.models[observed.target or ""], "cpu"))
+            (builder.metric(observed.metric), builder.model(job.models[observed.target or ""], device))
             for observed in job.observe
         ]
         for index, images in enumerate(attack(source, examples, ImageStreams(0, examples.ids)), 1):
             with torch.no_grad():
                 step = Step(index, images)
                 for metric, target in observers:
-                    metric.observe(step=step, clean=examples, target=target)["fooled"].numpy()
+                    metric.observe(step=step, clean=examples, target=target)["fooled"].cpu().numpy()
+
+
+def contestants_on(folder: Path, device: str, images: int = 100) -> dict[str, Callable[[], object]]:
+    """Return the bare loop and bench, which compute the same cells; bench does so from an empty store each time.
+
+    Args:
+        folder: A folder for the suite and the results.
+        device: The device to compute on.
+        images: The number of images.
+    """
+    path, registry = folder / "host.toml", discover()
+    path.write_text(SUITE.replace("count = 100", f"count = {images}"))
+    suite = load_suite(str(path))
+    resolved = resolve_suite(suite, registry, device=device)
+    result = run(suite, out=folder / "first", registry=registry, executor="inline", device=device)
+    ids = resolved.images.ids if resolved.images else ()
+    selection = Selection(tuple(result.selected), tuple(ids[place] for place in result.selected))
+
+    def by_bench() -> None:
+        shutil.rmtree(folder / "again", ignore_errors=True)
+        run(suite, out=folder / "again", registry=registry, executor="inline", device=device)
+
+    return {"bare loop": lambda: bare(resolved, selection, registry, device), "bench": by_bench}
 
 
 def main() -> None:
@@ -97,21 +121,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
-    registry = discover()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "host.toml"
-        path.write_text(SUITE)
-        suite = load_suite(str(path))
-        resolved = resolve_suite(suite, registry)
-        result = run(suite, out=Path(folder) / "first", registry=registry, executor="inline")
-        ids = resolved.images.ids if resolved.images else ()
-        selection = Selection(tuple(result.selected), tuple(ids[place] for place in result.selected))
-
-        def by_bench() -> None:
-            shutil.rmtree(Path(folder) / "again", ignore_errors=True)
-            run(suite, out=Path(folder) / "again", registry=registry, executor="inline")
-
-        contestants = {"bare loop": lambda: bare(resolved, selection, registry), "bench": by_bench}
+        contestants = contestants_on(Path(folder), "cpu")
         seconds = in_turns(contestants, turns, warm=True)
     report("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
 

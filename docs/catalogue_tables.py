@@ -60,8 +60,18 @@ def ranked(result: Result) -> list[str]:
         lines.append(f"| {attack} | {' | '.join(cells)} |")
     counts = {row["N"] for row in rows}
     pairs = {row["pairs"] for row in rows}
-    note = f"N = {'/'.join(map(str, sorted(counts)))} images, mean over {'/'.join(map(str, sorted(pairs)))} black-box"
-    return [*lines, "", f"{note} pairs; *front*: no other attack is as good with as few passes."]
+    note = (
+        f"N = {'/'.join(map(str, sorted(counts)))} images, mean over {'/'.join(map(str, sorted(pairs)))} pairs of source "
+        "and black-box target; *front*: no other attack succeeds more often with as few passes."
+    )
+    return [*lines, "", note, "", *firsts(by_budget)]
+
+
+def firsts(by_budget: Mapping[str, Mapping[Any, Mapping[str, Any]]]) -> Iterator[str]:
+    """Yield which attacks have the first rank within each budget."""
+    for budget, rows in by_budget.items():
+        names = [str(attack) for attack, row in rows.items() if str(row["rank"]) == "1"]
+        yield f"- First rank within `{budget}`: {', '.join(names)}"
 
 
 def ranked_cells(row: Mapping[str, Any] | None, score: str) -> tuple[str, str, str, str]:

@@ -166,6 +166,24 @@ FINDINGS: dict[str, list[Finding]] = {
         )
         for source in STANDARD
     ],
+    "robust_queries": [
+        *(
+            Finding(
+                f"within {number} queries, GFCS, which has surrogates, fools more images than Square, which has none",
+                1,
+                paired("queries.success", {"attack": "GFCS"}, {"attack": "Square"}, queries=number),
+            )
+            for number in ("10", "20", "50")
+        ),
+        *(
+            Finding(
+                f"within {number} queries, Square fools more images than SimBA",
+                1,
+                paired("queries.success", {"attack": "Square"}, {"attack": "SimBA"}, queries=number),
+            )
+            for number in ("100", "1000")
+        ),
+    ],
     "robust_optimality": [
         Finding(
             f"{attack} is nearer to the best distances here than in {library} (L2)",

@@ -128,6 +128,8 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "step_size": '"2/255"',
         "steps": "20",
         "passes": "420",
+        "access": '"scores"',
+        "queries": "1000",
         "sweep": '{ eps = ["2/255", "4/255", "8/255"] }',
         "sources": '["VGG", "ResNet-S+DenseNet-S"]',
         "attacks": '["PGD"]',

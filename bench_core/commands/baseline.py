@@ -72,8 +72,8 @@ def list_(format: Format = "terminal", baselines: Baselines = BASELINES) -> None
 
 def snapshot_and_path(run: Path, name: str | None, baselines: Path) -> tuple[Snapshot, Path]:
     """Return the outcomes of a run, and the file of the baseline with this name."""
+    from ..files import safe_name
     from ..gate.snapshot import snapshot_of_run
-    from ..runs.folder import safe_name
 
     snapshot = snapshot_of_run(run)
     return snapshot, baselines / f"{safe_name(name or f'{snapshot.suite}.{snapshot.profile}')}.json"

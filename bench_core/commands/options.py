@@ -16,8 +16,18 @@ RESULTS = Path("results")
 BASELINES = RESULTS / "baselines"
 
 
-def memory_size(text: str) -> int:
-    """Return a size such as 800M or 4G in bytes.
+def memory_size(text: str, option: str = "--memory") -> int:
+    """Return a size such as 800M or 4G in bytes. Raises UsageError if the text is no size."""
+    from ..errors import Fault, UsageError
+
+    match = re.fullmatch(r"(\d+)([KMGT])(i?B)?", text.strip(), re.IGNORECASE)
+    if not match or int(match[1]) == 0:
+        raise UsageError(Fault(option, "", f'found "{text}" (try 800M, 4G)'))
+    return int(match[1]) << 10 * (1 + "KMGT".index(match[2].upper()))
+
+
+def memory_limit(text: str) -> int:
+    """Return the limit of `--cell-memory` in bytes.
 
     Raises:
         UsageError: The text is not a size, or this system does not report the memory of a process.
@@ -25,12 +35,10 @@ def memory_size(text: str) -> int:
     from ..errors import Fault, UsageError
     from ..executors.watchdog import MEASURABLE
 
-    match = re.fullmatch(r"(\d+)([KMGT])i?B?", text.strip(), re.IGNORECASE)
-    if not match or int(match[1]) == 0:
-        raise UsageError(Fault("--cell-memory", "", f'found "{text}" (try 800M, 4G)'))
+    size = memory_size(text, "--cell-memory")
     if not MEASURABLE:
         raise UsageError(Fault("--cell-memory", "", "this system does not report the memory of a process (no /proc)"))
-    return int(match[1]) << 10 * (1 + "KMGT".index(match[2].upper()))
+    return size
 
 
 def with_data(overrides: Sequence[str] | None, data: str | None) -> list[str]:
@@ -75,6 +83,15 @@ Threads = Annotated[
         min=1, metavar="N", help="Threads per worker. Results for different numbers of threads are stored separately."
     ),
 ]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        parser=memory_size,
+        metavar="SIZE",
+        help="Compute fewer images at once, so that a worker takes at most this memory, e.g. 2G. Results differ by no "
+        "more than rounding.",
+    ),
+]
 Format = Annotated[
     str,
     typer.Option(
@@ -85,3 +102,7 @@ Intervals = Annotated[bool, typer.Option("--ci", help="Print 95% confidence inte
 NoWarnings = Annotated[bool, typer.Option("--no-warnings", help="Do not print warnings.")]
 Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots as SVG and PNG in the folder of the run.")]
 Baselines = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="The folder of baselines.")]
+TrustPaths = Annotated[
+    bool,
+    typer.Option("--trust-paths", help="Open the files that the run names, wherever they are. For runs you trust."),
+]

@@ -14,6 +14,7 @@ from .options import (
     Format,
     Images,
     Limit,
+    Memory,
     Out,
     Overrides,
     Precise,
@@ -35,6 +36,7 @@ def plan(
     device: Device = "auto",
     precision: Precise = "float32",
     threads: Threads = 1,
+    memory: Memory = None,
     cost: Annotated[
         bool,
         typer.Option("--cost", help="Also estimate time and memory, by running a few steps of each attack."),
@@ -83,7 +85,7 @@ def plan(
     if cost:
         from ..executors.calibrate import estimate
 
-        estimated = estimate(planned, out, workers, for_stream())
+        estimated = estimate(planned, out, workers, for_stream(), memory)
     record = plan_record(planned, estimated)
     if as_json:
         print(json.dumps(record, indent=1))

@@ -24,7 +24,7 @@ NAME_WIDTH = 22
 def plugins(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="List only attacks, metrics, models, datasets or executors."),
+        typer.Argument(metavar="KIND", help="List only attacks, metrics, models, datasets, executors or publishers."),
     ] = None,
     name: Annotated[
         str | None,
@@ -114,9 +114,6 @@ def without_broken(registry: Registry) -> Registry:
             kept[key] = offer
         except UsageError as error:
             broken.append(Unavailable(offer.name, offer.origin.package, "; ".join(map(str, error.faults))))
-        except AttributeError:
-            reason = f"its recipe is {type(offer.recipe).__name__}, not a recipe of {offer.kind}"
-            broken.append(Unavailable(offer.name, offer.origin.package, reason))
     return replace(registry, offers=kept, unavailable=broken)
 
 

@@ -15,6 +15,7 @@ from .options import (
     Images,
     Intervals,
     Limit,
+    Memory,
     NoWarnings,
     Out,
     Overrides,
@@ -23,7 +24,7 @@ from .options import (
     Profile,
     SuiteName,
     Threads,
-    memory_size,
+    memory_limit,
     with_data,
 )  # fmt: skip
 
@@ -81,8 +82,9 @@ def run(
     ] = None,
     cell_memory: Annotated[
         int | None,
-        typer.Option(parser=memory_size, metavar="SIZE", help="Kill a job that uses more memory, e.g. 800M or 4G."),
+        typer.Option(parser=memory_limit, metavar="SIZE", help="Kill a job that uses more memory, e.g. 800M or 4G."),
     ] = None,
+    memory: Memory = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first job without a result, with exit code 3.")
     ] = False,
@@ -111,7 +113,7 @@ def run(
         out=out, images=images, limit=limit, executor=executor,
         executor_options=executor_options(executor_option, address),
         workers=workers, device=device, precision=precision, threads=threads, registry=registry, progress=view,
-        limits=Limits(cell_timeout, cell_memory), strict=strict, warn=not no_warnings,
+        limits=Limits(cell_timeout, cell_memory), memory=memory, strict=strict, warn=not no_warnings,
         until=until, alpha=alpha, margin=margin, on_round=view.on_round,
     )  # fmt: skip
     print_run(result, show, format, registry, plots)

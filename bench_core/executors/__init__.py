@@ -33,6 +33,7 @@ class Task:
         wanted: The keys of the cells to compute.
         limits: The time and memory that it may use.
         state_file: Where a worker may keep the state of the job until it is computed; None if the store is not there.
+        memory: The bytes that a worker may take, for which it makes batches small enough; None for no limit.
     """
 
     address: str
@@ -40,6 +41,7 @@ class Task:
     wanted: tuple[str, ...]
     limits: Limits = NO_LIMITS
     state_file: str | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ FEW_STEPS, FEW_IMAGES = 4, 25
 LONG_SECONDS = 10.0  # a trial longer than this is not repeated to warm up, unless it included the worker's start
 
 
-def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) -> Estimate:
+def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress, memory: int | None = None) -> Estimate:
     """Estimate the cost, on this machine, of the jobs of a plan that are not stored yet.
 
     Args:
@@ -43,6 +43,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
         folder: The folder of results, where measurements are cached.
         workers: The number of workers to estimate the time for; None for the default of the executor `local`.
         progress: Where progress is shown.
+        memory: The bytes that a worker may take, for which batches are made small enough; None for no limit.
 
     Returns:
         The estimate. A group whose job failed has a pace with the reason.
@@ -57,7 +58,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
     unknown: list[tuple[Group, str, PlannedJob, list[str]]] = []
     for group, jobs in to_do.items():
         wanted = sorted(cell.key for cell in plan.missing(jobs[0]) if cell.metric != EXAMINED)
-        key = digest([processor(environment.device), cost_key(jobs[0]), wanted])
+        key = digest([processor(environment.device), cost_key(jobs[0]), wanted, *([] if memory is None else [memory])])
         if key in known:
             paces[group] = known[key]
         else:
@@ -65,7 +66,7 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress) 
     stage = progress.stage("calibration", len(unknown)) if unknown else _no_stage()
     with stage as advance, WorkerProcess() as worker:
         for group, key, job, wanted in unknown:
-            paces[group] = known[key] = measure(job, wanted, worker)
+            paces[group] = known[key] = measure(job, wanted, worker, memory)
             write_paces(folder / CACHE_FILE, known)
             advance(1)
     return Estimate(paces, workers or default_workers(environment.to_json()), len(unknown))
@@ -76,7 +77,7 @@ def cost_key(job: PlannedJob) -> Json:
     return {**{key: value for key, value in job.job.to_json().items() if key != "batch"}, "images": job.images}
 
 
-def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> Pace:
+def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess, memory: int | None = None) -> Pace:
     """Time a job in a worker.
 
     Args:
@@ -84,12 +85,13 @@ def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> Pace:
             with expensive metrics is timed on a few images.
         wanted: The keys of the cells to compute.
         worker: The worker. Its start is not part of the job's time.
+        memory: The bytes that it may take; None for no limit.
 
     Returns:
         The pace of the job, or of its first images; with `void` if it failed.
     """
     steps = job.job.budget.steps if isinstance(job.job, AttackJob) else 1
-    trials = _Trials(job, wanted, worker)
+    trials = _Trials(job, wanted, worker, memory)
     few = min(FEW_STEPS, steps)
     starting = not worker.running
     try:
@@ -124,8 +126,9 @@ class _Trial:
 class _Trials:
     """Runs a job for a given number of steps, and keeps the peak memory of all trials in `peak_bytes`."""
 
-    def __init__(self, job: PlannedJob, wanted: list[str], worker: WorkerProcess) -> None:
+    def __init__(self, job: PlannedJob, wanted: list[str], worker: WorkerProcess, memory: int | None) -> None:
         self.job: Job = job.job
+        self.memory = memory
         self.wanted, self.worker = tuple(wanted), worker
         self.peak_bytes: int | None = None
         self.images = job.images
@@ -140,7 +143,7 @@ class _Trials:
         if self.worker.process:
             reset_peak_memory(self.worker.process.pid)
         start = time.perf_counter()
-        outcome = self.worker.compute(Task("", job.to_json(), self.wanted))
+        outcome = self.worker.compute(Task("", job.to_json(), self.wanted, memory=self.memory))
         seconds = time.perf_counter() - start
         if outcome.bundle is None:
             raise _Failed(outcome.reason or "no reason given")

@@ -35,6 +35,7 @@ class Dispatcher:
         registry: Whose plugins are notified of finished jobs.
         limits: The time and memory that one task may use.
         strict: Whether to stop at the first void cell.
+        memory: The bytes that a worker may take, for which batches are made small enough; None for no limit.
     """
 
     store: Store
@@ -43,6 +44,7 @@ class Dispatcher:
     registry: Registry
     limits: Limits = NO_LIMITS
     strict: bool = False
+    memory: int | None = None
 
     def compute(
         self, stage: str, jobs: Sequence[PlannedJob], on_round: OnRound | None = None
@@ -101,7 +103,7 @@ class Dispatcher:
                 labels = planned.labels
                 first.setdefault((labels["source"], labels["attack"], labels["budget"]), planned)
         tasks = [
-            Task(planned.address, SourceCheck.of(planned.job).to_json(), (), self.limits)
+            Task(planned.address, SourceCheck.of(planned.job).to_json(), (), self.limits, memory=self.memory)
             for planned in first.values()
             if isinstance(planned.job, AttackJob)
         ]
@@ -140,6 +142,7 @@ class Dispatcher:
                 tuple(wanted[address]),
                 self.limits,
                 self._state_file(address),
+                self.memory,
             )
             for address in sorted(wanted, key=lambda address: (rounds.number[address], -passes[address]))
         ]

@@ -25,7 +25,7 @@ def attempt(worker: Worker, task: Task, report: Callable[[float], None] = lambda
         report: Called with the share of the task that is done, at most a few times a second.
     """
     try:
-        bundle = worker.compute(task.spec, list(task.wanted), Throttled(report), task.state_file)
+        bundle = worker.compute(task.spec, list(task.wanted), Throttled(report), task.state_file, task.memory)
         return Outcome(task.address, bundle)
     except UsageError as error:
         return Outcome(task.address, reason=str(error), usage=True)

@@ -209,7 +209,8 @@ def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
 
 def encode(task: Task) -> bytes:
     """Return a task as a line of JSON. Raises TypeError or ValueError for a value that JSON cannot hold."""
-    sent = {"address": task.address, "spec": task.spec, "wanted": task.wanted, "state_file": task.state_file}
+    names = ("address", "spec", "wanted", "state_file", "memory")
+    sent = {name: getattr(task, name) for name in names}
     return json.dumps(sent).encode() + b"\n"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
-from ..runs.folder import safe_name
+from ..files import safe_name
 from ..store import write_atomically
 
 MARK = "export.json"

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import Fault, UsageError, did_you_mean
+from ..files import safe_name
 from ..planning.jobs import PlannedJob
 from ..planning.planner import selected_jobs
 from ..planning.resolve import ResolvedSuite
 from ..planning.selection import Selection
 from ..result import Result
-from ..runs.folder import safe_name
 from ..suite.exchange import KeepEntry
 from ..suite.model import Suite, members, source_label
 from ..suite.outputs import NO_OUTPUTS

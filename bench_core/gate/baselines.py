@@ -17,8 +17,9 @@ import numpy as np
 
 from ..digests import digest
 from ..errors import Fault, UsageError, did_you_mean
+from ..files import safe_name
 from ..registry import Registry
-from ..runs.folder import RECORD_FILE, safe_name
+from ..runs.folder import RECORD_FILE
 from ..store import write_atomically
 from ..suite.outputs import GateEntry
 from ..types import Json

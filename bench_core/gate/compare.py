@@ -24,6 +24,7 @@ from .snapshot import GatedScore, Snapshot, shortened
 
 ALPHA, POWER = 0.05, 0.8
 MARGIN = 0.01  # the default for a proportion of images: one percentage point
+VERSION_KEY = "versions.adversarial-bench"  # in baselines of 0.1; versions do not change outcomes, code does
 Status = Literal["regression", "nondeterministic", "void", "missing", "no regression"]
 FAILURES: tuple[Status, ...] = ("regression", "nondeterministic", "void", "missing")
 
@@ -135,7 +136,7 @@ def compare(base: Snapshot, new: Snapshot, alpha: float = ALPHA, power: float = 
     if base.rounded or new.rounded:
         base, new = shortened(base), shortened(new)
     stop_at_faults([*_different_threat(base, new), *_different_images(base, new)])
-    names = {*base.fingerprint, *new.fingerprint}
+    names = {*base.fingerprint, *new.fingerprint} - {VERSION_KEY}
     differs = tuple(sorted(name for name in names if base.fingerprint.get(name) != new.fingerprint.get(name)))
     new_scores = {score.key: score for score in new.scores}
     gated = [score for score in base.scores if score.metric in base.gate and not score.void]

@@ -26,6 +26,7 @@ THREAT = ("budgets", "loss", "random_start", "targeted", "quantise")
 NOT_IN_FINGERPRINT = (
     "name", "file", "profile", "overrides", "title", "tables", "plots", "gate", "correlations", "decide", "keep",
 )  # fmt: skip
+OWN = "adversarial-bench"
 WHOLE_DATASET = "dataset"
 DIGITS = 4  # significant digits in a baseline of values other than 0 and 1
 ID_DIGITS = 16  # digits in a baseline of the digest of an image
@@ -106,20 +107,27 @@ def gate_of(suite: Suite) -> dict[str, GateEntry]:
 def fingerprint(record: RunRecord) -> dict[str, str]:
     """Return everything that outcomes may depend on: machine, libraries, code, networks, and the suite that was run.
 
-    A value that is long, or that identifies one computer, is replaced by its digest.
+    A value that is long, or that identifies one computer, is replaced by its digest. Versions of bench and of plugins
+    are left out where the digest of their code is known: a release of the same code has the same outcomes.
     """
     facts = record.model_dump(mode="json")
     computed = {key: value for key, value in facts["suite"].items() if key not in NOT_IN_FINGERPRINT}
     everything = {
         **{f"environment.{key}": value for key, value in facts["environment"].items()},
-        **{f"versions.{key}": value for key, value in facts["versions"].items()},
+        **{f"versions.{key}": value for key, value in facts["versions"].items() if key != OWN},
         **{f"models.{key}": value for key, value in facts["models"].items()},
         **{f"suite.{key}": value for key, value in computed.items()},
         "host code": facts["host"],
-        "plugins' code": facts["plugins"],
+        "plugins' code": sorted(map(_without_version, facts["plugins"])),
         "dataset": facts["dataset"],
     }
     return {key: _text_or_digest(key, value) for key, value in everything.items()}
+
+
+def _without_version(line: str) -> str:
+    """Return a line of `RunRecord.plugins` without the version if it has the digest of the plugin's code."""
+    parts = line.rsplit(" ", 3)
+    return line if len(parts) < 4 or parts[3] == "unknown" else " ".join([parts[0], parts[1], parts[3]])
 
 
 def _text_or_digest(key: str, value: Any) -> str:

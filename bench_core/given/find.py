@@ -92,6 +92,7 @@ def open_given(
     stop_at_faults([Fault(_where(root, files), "", reason) for reason, files in problems.items()])
     notes = [*listing.notes, f"{len(matched)} images, {'8 bits' if eight_bit else 'float32, not rounded to 8 bits'}"]
     notes += list(_outside(excess, len(matched), root, project))
+    notes += [f"perhaps {excess.one_sided}"] if excess.one_sided else []
     targets = {index: row.target for index, row in matched.items() if row.target is not None}
     complete = targets if len(targets) == len(matched) else {}
     places = {index: row.place for index, row in matched.items()}

@@ -52,7 +52,10 @@ def budget_for(suite: Suite, label: str, passes_of: Callable[[Budget], float]) -
 def whole_budget(suite: Suite, label: str) -> Budget:
     """Return a budget with all of its steps, whatever passes they take."""
     entry = suite.budgets[label]
-    return Budget(entry.norm, entry.eps, entry.step_size, entry.steps, suite.random_start, suite.loss, suite.targeted)
+    return Budget(
+        entry.norm, entry.eps, entry.step_size, entry.steps, suite.random_start, suite.loss, suite.targeted,
+        entry.access, entry.queries,
+    )  # fmt: skip
 
 
 def _length(budget: Budget) -> float:

@@ -9,7 +9,10 @@ from ..digests import digest, folder_digest
 
 HERE = Path(__file__).parents[1]
 FOLDERS = ("worker", "lean")
-SHARED = ("types", "statistics", "grid", "clouds", "logits", "batches", "data_mean", "donors")
+SHARED = (
+    "types", "rejection", "queries", "norms", "statistics", "grid", "clouds", "logits", "batches", "data_mean",
+    "donors",
+)  # fmt: skip
 
 
 def host_files() -> tuple[Path, ...]:

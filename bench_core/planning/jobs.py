@@ -16,6 +16,8 @@ from ..digests import digest
 from ..types import Budget, Json
 from .specs import AttackSpec, DatasetSpec, Environment, GivenSpec, MetricSpec, ModelSpec
 
+LIMITS = ("access", "queries")  # fields of a budget
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -115,7 +117,7 @@ class AttackJob:
         own = {
             "targets": None if self.batch.targets is None else list(self.batch.targets),
             "attack": self.attack.to_json(),
-            "budget": asdict(self.budget),
+            "budget": _addressed_budget(self.budget),
             "source": source,
             "quantise": self.quantise,
             **({} if self.passes is None else {"passes": self.passes}),
@@ -152,7 +154,7 @@ class GivenJob:
             "targets": None if self.batch.targets is None else list(self.batch.targets),
             "given": list(self.given.digests),
             "rounded": self.given.rounded,
-            "budget": asdict(self.budget),
+            "budget": _addressed_budget(self.budget),
         }
         return digest({**_addressed(self), **own})
 
@@ -193,6 +195,12 @@ def _addressed(job: Job) -> dict[str, Any]:
         "environment": job.environment.to_json(),
         "host": job.host,
     }
+
+
+def _addressed_budget(budget: Budget) -> Json:
+    """Return a budget as JSON; what limits queries only where it does, so that it changed no other address."""
+    given = asdict(budget)
+    return given if budget.queries is not None else {key: given[key] for key in given if key not in LIMITS}
 
 
 def _common_json(job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .jobs import AttackJob, Batch, Cell, CleanJob, GivenJob, Observation, Plann
 from .resolve import ResolvedSuite
 from .selection import Selection
 from .specs import EXAMINATION, MISTAKES, PREDICTION, MetricSpec, kept_images
-from .uses import AttackUse, GivenUse
+from .uses import NEEDS_SOURCE, AttackUse, GivenUse
 
 CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
 FIRST_IMAGES = 1000  # classified in any case, so that several workers start and load the networks at once
@@ -157,7 +157,7 @@ def _observed_attack(resolved: ResolvedSuite, with_source: bool = True) -> _Obse
     """Return what is observed of attacks; without a source only what does not need it."""
     cells, observations = [Cell(RECORD, RECORD, None)], []
     for use in resolved.metrics:
-        if not use.needs_attack or ("source" in use.needs and not with_source):
+        if not use.needs_attack or (use.needs & NEEDS_SOURCE and not with_source):
             continue
         for target in resolved.suite.targets if "target" in use.needs else [None]:
             item = observation(use.spec, target, resolved.models[target] if target else None)

@@ -6,7 +6,7 @@ import importlib.metadata
 import inspect
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,6 +14,7 @@ from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry
 from ..suite.decide import decided_table
+from ..suite.load import at_overrides
 from ..suite.model import Suite
 from ..suite.validate import output_faults
 from ..types import Images, Metric, Precision, Rejection, WeightsFile
@@ -22,9 +23,10 @@ from .data_faults import data_faults, donor_faults
 from .dataset_share import left_out
 from .host_digest import host_digest
 from .lookup import find_with_options
+from .query_faults import query_faults
 from .resolve_attacks import AttackKey, AttackResolver
 from .resolve_given import resolve_given
-from .resolve_models import ModelResolver, missing_weights
+from .resolve_models import ModelResolver, ShapeCheck, missing_weights
 from .specs import DatasetSpec, Environment, MetricSpec, ModelSpec
 from .uses import NEEDS, AttackUse, GivenUse, MetricUse
 
@@ -145,9 +147,9 @@ def resolve(
     resolved.attacks = attacks.uses
     faults = [*_resolve_metrics(resolved), *models.faults, *attacks.faults]
     faults += output_faults(suite, resolved.metrics_by_label)
-    faults += [*_only_faults(resolved), *_decide_faults(resolved)]
-    faults += _open_data(resolved) if with_images else []
-    stop_at_faults(faults)
+    faults += [*_only_faults(resolved), *_decide_faults(resolved), *query_faults(suite, resolved.uses)]
+    faults += _open_data(resolved, models.checks) if with_images else []
+    stop_at_faults(at_overrides(suite, faults))
     if resolved.images is not None:
         budgets = {label: whole_budget(suite, label) for label in suite.budgets}
         resolved.given = resolve_given(suite, budgets, resolved.images)
@@ -208,7 +210,7 @@ def _on_data(use: MetricUse, images: Images) -> MetricUse:
     return replace(use, spec=replace(use.spec, data_mean=data_mean_digest(images)))
 
 
-def _open_data(resolved: ResolvedSuite) -> list[Fault]:
+def _open_data(resolved: ResolvedSuite, of_models: Mapping[str, ShapeCheck]) -> list[Fault]:
     suite, faults = resolved.suite, list[Fault]()
     match = find_with_options(
         resolved.registry, "datasets", suite.data.kind, suite.data.options, suite.file, "data", faults, under="kind"
@@ -224,7 +226,8 @@ def _open_data(resolved: ResolvedSuite) -> list[Fault]:
         return []
     resolved.images = images
     faults += [*data_faults(suite, images), *donor_faults(suite, resolved.attacks, images)]
-    checks = [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
+    checks: list[tuple[str, ShapeCheck | None]] = [(f"models.{label}", check) for label, check in of_models.items()]
+    checks += [(f"attacks.{label}", use.check) for (label, _, _), use in resolved.attacks.items()]
     checks += [(f"metrics.{use.label}", getattr(use.metric, "check", None)) for use in resolved.uses]
     for key, check in checks:
         rejection = Rejection.of(check(images.shape)) if check else None

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import get_args
 
 from ..errors import Fault, UsageError
 from ..registry import Offer, Registry
 from ..suite.model import AttackEntry, Suite, members, source_label
-from ..types import Attack, Budget, Cost, Rejection
+from ..types import Access, Attack, Budget, Cost, Rejection
 from .budgets import NoStep, budget_for
 from .lookup import planned_options
 from .specs import AttackSpec, ModelSpec
@@ -96,7 +97,7 @@ class AttackResolver:
         except ValueError as error:
             reason: Rejection | None = Rejection.of(str(error)) or Rejection("", "rejects its options without a reason")
         else:
-            reason = _rejected_members(attack, source)
+            reason = _rejected_access(attack, limited, budget) or _rejected_members(attack, source)
         if reason:
             self.faults.append(Fault(self.suite.file, f"{key}.{reason.option}".rstrip("."), reason.message))
             return None
@@ -112,7 +113,7 @@ def used(attack: Attack, spec: AttackSpec, budget: Budget, source: Source) -> At
         budget,
         cost_of(attack, source.members),
         getattr(attack, "check", None),
-        getattr(attack, "global_seed", False),
+        getattr(attack, "global_seed", False) and budget.queries is None,  # else it attacks one image at a time
         source.networks,
         cost_assumed=not hasattr(attack, "cost") or "cost" in deviations,
         deviations=deviations,
@@ -126,6 +127,16 @@ def cost_of(attack: Attack, networks: int) -> Cost:
     """Return the cost that an attack declares for a source of so many networks, in passes of all of them."""
     cost: Cost = attack.cost_for(networks) if hasattr(attack, "cost_for") else getattr(attack, "cost", Cost())
     return cost
+
+
+def _rejected_access(attack: Attack, budget: Budget, label: str) -> Rejection | None:
+    """Return why an attack cannot do with what a budget gives of the network, or None if it can."""
+    needed: Access = getattr(attack, "access", "gradients")
+    levels = get_args(Access)
+    if levels.index(budget.access) <= levels.index(needed):
+        return None
+    found = f"it needs {needed}, but budgets.{label} gives only {budget.access}"
+    return Rejection("recipe", f'{found} (try square, or access = "{needed}", or budgets.{label}.attacks)')
 
 
 def _rejected_members(attack: Attack, source: Source) -> Rejection | None:

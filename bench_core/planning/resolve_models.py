@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import Fault, UsageError, did_you_mean
 from ..registry import Registry
 from ..suite.model import Suite
-from ..types import Json, ModelRecipe, WeightsFile
+from ..types import Json, ModelRecipe, Rejection, WeightsFile
 from .lookup import find_with_options
 from .specs import ModelSpec
+
+ShapeCheck = Callable[[tuple[int, int, int]], Rejection | str | None]
 
 
 @dataclass
@@ -26,6 +28,7 @@ class ModelResolver:
     models: dict[str, ModelSpec] = field(default_factory=dict)
     weights: dict[str, Sequence[WeightsFile]] = field(default_factory=dict)
     costs: dict[str, float | None] = field(default_factory=dict)
+    checks: dict[str, ShapeCheck] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def resolve_all(self) -> None:
@@ -57,6 +60,7 @@ class ModelResolver:
             identity = dict(recipe.identity(**arguments))
             self.weights[label] = recipe.files(**arguments) if recipe.files else []
             self.costs[label] = recipe.cost(**arguments) if recipe.cost else None
+            self.checks |= {label: recipe.check} if recipe.check else {}
         except UsageError as error:
             self.faults += [
                 Fault(self.suite.file, f"{key}.{fault.key}".rstrip("."), fault.message) for fault in error.faults

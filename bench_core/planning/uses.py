@@ -12,8 +12,9 @@ from ..given.find import GivenImages
 from ..types import Budget, Cost, Images
 from .specs import AttackSpec, GivenSpec, MetricSpec
 
-NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean")
-NEEDS_ATTACK = frozenset({"adversarial", "step", "source"})
+NEEDS = ("clean", "adversarial", "step", "source", "target", "rng", "data_mean", "queries")
+NEEDS_ATTACK = frozenset({"adversarial", "step", "source", "queries"})
+NEEDS_SOURCE = frozenset({"source", "queries"})  # which images that were made elsewhere lack
 
 
 @dataclass(frozen=True)

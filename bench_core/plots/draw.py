@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..errors import Fault, UsageError
+from ..files import safe_name
 from ..registry import Registry, discover
-from ..runs.folder import safe_name
 from ..store import write_atomically
 from ..suite.plot_entries import (
     CurvesPlotEntry,

@@ -67,7 +67,7 @@ def draw_heatmap(scores: Scores, plot: HeatmapPlotEntry, title: str) -> Figure:
     value_text = value_axis(plot.value_label or plot.value, plot.format, plot.baseline)
     note = f"{value_text}; {count_text([score.score.n for score in chosen])}; ±: half the 95% interval"
     white_box = any(score.white_box for score in chosen)
-    framed = "dashed frame: white-box, the target is the source or one of its members" if white_box else ""
+    framed = "dashed frame: white-box, the target shares weights with the source" if white_box else ""
     notes = [note, difference_note(plot.baseline), framed]
     finish(figure, title, notes, " ".join(plot.columns), " ".join(plot.rows))
     return figure

@@ -129,7 +129,7 @@ def mark_white_boxes(axes: Mapping[Key, Axes], groups: Mapping[Key, Sequence[Lab
         mixed = mixed or (any(white) and not all(white))
     if mixed:
         return "some of the points are white-box"
-    return "° white-box: the target is the source or one of its members" if marked else ""
+    return "° white-box: the target shares weights with the source" if marked else ""
 
 
 def _wrapped(line: str, width: float) -> str:

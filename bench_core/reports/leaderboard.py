@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from ..registry import Registry
 from ..reserved import RECORD
 from ..runs.folder import run_folder
 from ..runs.load import load_result
-from ..runs.record import read_record
+from ..runs.record import RunRecord, read_record
 from ..scores.images import Unpairable
 from ..scores.labels import Relation
 from ..scores.pareto import AttackKey, attack_of, attacks_behind
@@ -90,6 +90,38 @@ def _of_suite(
     runs: Sequence[Contribution], by: By, score: str | None, best: str | None, where: Mapping[str, str]
 ) -> Sheet:
     suite = runs[0].result.suite
+    ranking = find_ranking(runs, by, score, best)
+    score, only = ranking.score, ranking.only
+    labels = {name for run in runs for scored in run.result.scores.select(score) for name in scored.labels}
+    stop_at_faults([
+        Fault("--where", name, f"no {score} of {suite.name} has this label {did_you_mean(name, labels)}")
+        for name in where
+        if name not in labels
+    ])  # fmt: skip
+    stop_at_faults(list(_incomparable(runs)))
+    entries = _merged([entry for run in runs for entry in entries_of(run, by, score, where, only)])
+    if not entries:
+        raise UsageError(Fault("--where", "", f"leaves no {score} of {suite.name}"))
+    stop_at_faults(list(_different_scope(entries, f" {ALL_IMAGES.format(score)}" if only else "")))
+    return leaderboard_sheet(entries, runs, by, score, ranking.highest, where, only)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a leaderboard ranks by: a score, whether the highest is best, and the outcomes that an image must have."""
+
+    score: str
+    highest: bool
+    only: tuple[str, ...]
+
+
+def find_ranking(runs: Sequence[Contribution], by: By, score: str | None = None, best: str | None = None) -> Ranking:
+    """Return what runs of one suite are ranked by; for the arguments see `leaderboards`.
+
+    Raises:
+        UsageError: The suite does not say, or the score is unknown.
+    """
+    suite = runs[0].result.suite
     known = sorted({scored.metric for run in runs for scored in run.result.scores.valid()})
     only: tuple[str, ...] = ()
     if score is None:
@@ -105,19 +137,7 @@ def _of_suite(
         )
     elif score not in known:
         raise UsageError(Fault("--score", "", f'no score "{score}" in {suite.name} {did_you_mean(score, known)}'))
-    highest = (best or _best(suite, by, score)) == "max"
-    labels = {name for run in runs for scored in run.result.scores.select(score) for name in scored.labels}
-    stop_at_faults([
-        Fault("--where", name, f"no {score} of {suite.name} has this label {did_you_mean(name, labels)}")
-        for name in where
-        if name not in labels
-    ])  # fmt: skip
-    stop_at_faults(list(_incomparable(runs)))
-    entries = _merged([entry for run in runs for entry in _entries(run, by, score, where, only)])
-    if not entries:
-        raise UsageError(Fault("--where", "", f"leaves no {score} of {suite.name}"))
-    stop_at_faults(list(_different_scope(entries, f" {ALL_IMAGES.format(score)}" if only else "")))
-    return leaderboard_sheet(entries, runs, by, score, highest, where, only)
+    return Ranking(score, (best or _best(suite, by, score)) == "max", only)
 
 
 def _main_score(suite: Suite, known: Sequence[str]) -> str:
@@ -164,15 +184,15 @@ def _incomparable(runs: Sequence[Contribution]) -> Iterator[Fault]:
             common = len(set(expected.ids) & set(found.ids))
             sizes = f"{len(found.ids)} against {len(expected.ids)}, {common} in common"
             yield Fault(other.name, "images", f"attacks other images than {first.name}: {sizes}")
-        for key, value in _threat(first).items():
-            if value != _threat(other).get(key, value):
-                message = f"found {_threat(other)[key]}, but {first.name} has {value}: another budget"
+        for key, value in threat_of(first.record).items():
+            if value != threat_of(other.record).get(key, value):
+                message = f"found {threat_of(other.record)[key]}, but {first.name} has {value}: another budget"
                 yield Fault(other.name, key, message)
 
 
-def _threat(run: Contribution) -> dict[str, Any]:
+def threat_of(record: RunRecord) -> dict[str, Any]:
     """Return what defines the threat, by dotted key."""
-    suite = run.record.suite.model_dump(mode="json")
+    suite = record.suite.model_dump(mode="json")
     budgets = {
         f"budgets.{name}": {key: value for key, value in budget.items() if key not in RESTRICTIONS}
         for name, budget in suite["budgets"].items()
@@ -180,7 +200,9 @@ def _threat(run: Contribution) -> dict[str, Any]:
     return budgets | {key: suite[key] for key in ("loss", "random_start", "targeted", "quantise")}
 
 
-def _entries(run: Contribution, by: By, score: str, where: Mapping[str, str], only: tuple[str, ...]) -> Iterator[Entry]:
+def entries_of(
+    run: Contribution, by: By, score: str, where: Mapping[str, str], only: tuple[str, ...]
+) -> Iterator[Entry]:
     """Yield an entry for each label of `by` under each budget. Raises UsageError if its scores cannot be averaged."""
     scores = run.result.scores
     ranked = run.result.restricted[only] if only else scores

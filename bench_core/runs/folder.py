@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..files import safe_name
+
 RECORD_FILE, ROWS_FILE, SCORES_FILE = "run.json", "rows.safetensors", "scores.jsonl"
-
-
-def safe_name(name: str) -> str:
-    """Return a safe file name: at most 100 ASCII letters, digits, dots, dashes and underscores, and not only dots."""
-    plain = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in name)[:100]
-    return plain if plain.strip(".") else f"_{plain}"
 
 
 def run_folder(path: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import Fault, UsageError
+from ..files import safe_name
 from ..given.listing import find_list, read_list
 from ..registry import Registry
 from ..reserved import RECORD
@@ -21,7 +22,6 @@ from ..suite.faults import faults_of
 from ..suite.load import command
 from ..suite.model import MetricEntry, Suite
 from ..suite.outputs import NO_OUTPUTS, TableEntry
-from .folder import safe_name
 from .load import build_metrics
 
 GROUP = ("source", "attack", "budget", "step")  # columns of an exported list whose values distinguish attacks
@@ -64,7 +64,7 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
         message = "no metric judges adversarial images without the network that was attacked (try one with transfer)"
         raise UsageError(Fault(suite.file, "metrics", message))
     metrics = {label: entry.model_copy(update={"only": []}) for label, entry in metrics.items()}
-    tables = [_without_attacks(table, suite.attack_labels) for table in suite.tables if _known(table.value, metrics)]
+    tables = [_without_attacks(table, suite.attack_labels) for table in _tables(suite) if _known(table.value, metrics)]
     gate = {value: entry for value, entry in suite.gate.items() if _known(value, metrics)}
     kept = {"given": given, "metrics": metrics, "tables": tables, "gate": gate}
     budgets = {label: entry.model_copy(update={"attacks": None}) for label, entry in suite.budgets.items()}
@@ -123,6 +123,25 @@ def _judges(suite: Suite, label: str, registry: Registry) -> bool:
 
 def _known(value: str, metrics: dict[str, MetricEntry]) -> bool:
     return value.partition(".")[0] in metrics or value in (f"{RECORD}.linf", f"{RECORD}.l2")
+
+
+def _tables(suite: Suite) -> Iterator[TableEntry]:
+    """Yield the tables, and in place of those of each security curve one of its score.
+
+    A curve joins the budgets of a sweep, and images given for one of them have only one point of it.
+    """
+    shown = set[str]()
+    for table in suite.tables:
+        curve = table.value.partition(".")[0]
+        if curve not in suite.security_curves:
+            yield table
+        elif curve not in shown:
+            shown.add(curve)
+            value = suite.security_curves[curve].value
+            columns = table.columns if "eps" in (*table.rows, *table.columns) else [*table.columns, "eps"]
+            title = f"{value} of the given images, at their eps"
+            plain = {"value": value, "title": title, "format": "percent", "best": None, "columns": columns}
+            yield table.model_copy(update=plain)
 
 
 def _without_attacks(table: TableEntry, swept: Sequence[str]) -> TableEntry:

@@ -13,7 +13,7 @@ import pluggy
 from ..digests import digest
 from ..errors import Fault, UsageError
 from ..executors.hardware import processor
-from ..files import read_text
+from ..files import read_text, safe_name
 from ..result import Result
 from ..scores.rows import pack_rows
 from ..store import write_atomically
@@ -22,7 +22,7 @@ from ..suite.load import command
 from ..suite.model import Suite
 from ..tables.formats import saved_files
 from ..types import Precision
-from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file, safe_name
+from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file
 from .judged import is_judged, judge_command
 from .record import Dataset, RunRecord, SelectedImages
 

@@ -17,7 +17,7 @@ NO_LABELS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Relation(StrEnum):
-    """How a target relates to the source. White-box: the target is, or is a member of, the source."""
+    """How a target relates to the source. White-box: it shares weights with the source."""
 
     WHITE_BOX = "white-box"
     BLACK_BOX = "black-box"

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 from pydantic import Field, model_validator
 
 from ..errors import in_grey_levels
-from ..types import Norm
+from ..types import Access, Norm
 from .fields import Label, Number, Strict, number
 
 
@@ -29,6 +29,10 @@ class BudgetEntry(Strict):
             proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
             The host counts, and stops an attack that needs more than it declares at its last pass
             ([suites.md](suites.md#equal-passes)).
+        access: What an attack may ask the network for: `"gradients"`, or only `"scores"` (the logits), or only
+            `"labels"` (the predicted class). An attack that needs more is rejected.
+        queries: The most queries for one image, where the access is scores or labels. The host counts them, and refuses
+            the next one. `steps` is then their number and `step_size` the eps, unless they are set.
         sweep: Lists of values of `eps`, `step_size` or `steps`. It stands for one budget for each combination of
             values, and each swept key becomes a label of the scores ([suites.md](suites.md#security-curves)).
         sources: The sources that the budget is used for; an ensemble is named by its members, joined by `+`. All by
@@ -41,6 +45,8 @@ class BudgetEntry(Strict):
     step_size: Annotated[Number, Ge(0)]
     steps: Annotated[int, Gt(0)]
     passes: Annotated[int, Gt(0)] | None = None
+    access: Access = "gradients"
+    queries: Annotated[int, Gt(0)] | None = None
     # in a loaded suite, one value for each key: each budget of a sweep is a budget of its own
     sweep: dict[Literal["eps", "step_size", "steps"], Annotated[list[int | float | str], Field(min_length=1)]] = Field(
         default_factory=dict
@@ -50,8 +56,13 @@ class BudgetEntry(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def step_in_terms_of_eps(cls, entry: Any) -> Any:
-        if not isinstance(entry, dict) or "step_size" not in entry:
+    def with_defaults(cls, entry: Any) -> Any:
+        """Add a step for each query, and compute a step size that is given in terms of eps."""
+        if not isinstance(entry, dict):
+            return entry
+        if "queries" in entry:
+            entry = {"steps": entry["queries"], "step_size": 1 if entry.get("norm") == "l0" else "eps", **entry}
+        if "step_size" not in entry:
             return entry
         return {**entry, "step_size": in_terms_of_eps(entry["step_size"], entry.get("eps"))}
 
@@ -67,6 +78,16 @@ class BudgetEntry(Strict):
     def swept(self) -> dict[str, str]:
         """The swept keys with their values as text: labels that distinguish the budgets of a sweep."""
         return {key: str(values[0]) for key, values in self.sweep.items()}
+
+    @model_validator(mode="after")
+    def queries_where_limited(self) -> BudgetEntry:
+        if self.access == "gradients" and self.queries is not None:
+            raise ValueError(f'found queries = {self.queries} with gradients, which need none (try access = "scores")')
+        if self.access != "gradients" and self.queries is None:
+            raise ValueError(f'found access = "{self.access}" without a limit (try queries = 1000)')
+        if self.access != "gradients" and self.passes is not None:
+            raise ValueError("found passes and also queries, expected one of the two")
+        return self
 
     @model_validator(mode="after")
     def in_image_range(self) -> BudgetEntry:

@@ -17,6 +17,9 @@ from ..suite.outputs import ReferenceEntry, TableEntry
 from .arrange import Arranged, Key, arrange
 from .table import Table, TableCell
 
+SHARED = "the target shares weights with the source (the same network, a member of it, or a defence of it)"
+WHITE_BOX = f"° white-box: {SHARED}; not in the mean"
+
 
 def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, where: str) -> Table:
     """Arrange scores in a table, as a suite's `[[tables]]` entry describes.
@@ -132,7 +135,7 @@ def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: T
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []
     cells = [cell for _, row in rows for cell in row]
     if any(cell.white_box for cell in cells):
-        notes.append("° white-box: the target is, or is a member of, the source; not in the mean")
+        notes.append(WHITE_BOX)
     if any(cell.reference is not None for cell in cells):
         notes.append("(published value in brackets)")
     if table.baseline:

@@ -15,7 +15,7 @@ class TableCell:
         low: The lower bound of the 95% interval; NaN if there is none.
         high: The upper bound of the 95% interval.
         n: The number of images behind the value.
-        white_box: Whether the target is the source, or a member of it.
+        white_box: Whether the target shares weights with the source.
         best: Whether the value is the best of its group of rows.
         reference: The published value, if there is one.
         void: The reason why there is no value; None in all other cells.

@@ -17,6 +17,7 @@ from ..worker.contracts import check_images
 from ..worker.instrument import PassCounter
 from ..worker.job import rejected_source
 from .inputs import ALL_SHAPES, ODD_SHAPES, SHAPES, budget, describe, donors, examples, network, streams
+from .surrogate import WithSurrogate
 from .transformer import transformer
 from .verdicts import Broken, Skipped, with_input
 
@@ -128,13 +129,13 @@ class AttackCase:
         return model, batch, limits
 
     def network(self, channels: int, of: Json = NO_OPTIONS) -> nn.Module:
-        """Return the kit's usual network, with options, or a vision transformer if the attack accepts only that."""
+        """Return the kit's usual network; a transformer, or one with a surrogate, if the attack accepts only that."""
         usual = network(channels, **of)
         check = getattr(self.attack(budget(self.norm)), "check_source", None)
         if check is None or not check(usual):
             return usual
-        other = transformer(channels, **of)
-        return usual if check(other) else other
+        others = (transformer(channels, **of), WithSurrogate(usual, network(channels, seed=1, **of)))
+        return next((other for other in others if not check(other)), usual)
 
     def uses_gradient(self) -> bool:
         """Return whether the attack runs a backward pass."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from . import attack_effects, attack_inputs, attack_runs, interaction
+from . import attack_effects, attack_inputs, attack_queries, attack_runs, interaction
 from .verdicts import Rules
 
-RULES = Rules({**attack_inputs.RULES, **attack_runs.RULES, **attack_effects.RULES, **interaction.RULES})
+ROOMS = (attack_inputs, attack_runs, attack_effects, attack_queries, interaction)
+RULES = Rules({name: rule for room in ROOMS for name, rule in room.RULES.items()})

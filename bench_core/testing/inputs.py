@@ -62,6 +62,13 @@ class Watched(nn.Module):
         """The number of calls so far, of the network and its copies."""
         return self.seen.calls
 
+    @property
+    def surrogate(self) -> nn.Module:
+        """The surrogate that the inner network may have."""
+        surrogate = self.inner.surrogate
+        assert isinstance(surrogate, nn.Module)
+        return surrogate
+
 
 class ZeroGradient(Watched):
     """A network with the logits of `inner`, whose gradient is exactly zero in the first calls that need a gradient.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from .precision import InBfloat16
 from .watch import Named
 
 MODELS_KEPT = 24
+KEPT_SHARE = 0.25  # of a limit of memory, for networks that are kept for later jobs
 MEMORY_FOR_MODELS = 0.5  # share of a GPU's memory; the rest is for batches
 
 
@@ -92,10 +94,27 @@ class Builder:
         metric: Metric = self._offer("metrics", spec.recipe, spec.code).build(**spec.options)
         return metric
 
+    def make_room(self, needed: Iterable[Named], limit: int | None) -> None:
+        """Evict networks that a job does not need, so that all take no more than their share of a worker's memory.
+
+        Args:
+            needed: The networks that the job needs, which were used last.
+            limit: The bytes that the worker may take; None for no limit.
+        """
+        if limit is not None:
+            least = sum(memory_of(network) for network in {named.network for named in needed})
+            self._evict(max(least, KEPT_SHARE * limit))
+
     def evict(self, device: str) -> None:
-        """Evict least recently used networks while there are too many or they are too large."""
-        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._too_large(device)):
+        """Evict least recently used networks while there are too many, or they take too much of a GPU's memory."""
+        self._evict(MEMORY_FOR_MODELS * gpu_memory(device) if device.startswith("cuda") else math.inf)
+
+    def _evict(self, room: float) -> None:
+        while len(self.models) > MODELS_KEPT or (len(self.models) > 1 and self._bytes() > room):
             self.models.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(map(memory_of, self.models.values()))
 
     def clear(self) -> None:
         """Evict all networks, so that the next job builds them again."""
@@ -106,12 +125,6 @@ class Builder:
         if offer.code != code:
             raise UsageError(Fault("worker", f"{kind}.{name}", "the code of the plugin here differs from the plan's"))
         return offer
-
-    def _too_large(self, device: str) -> bool:
-        """Return whether networks take more than their share of a GPU's memory; on a CPU there is no limit."""
-        if not device.startswith("cuda"):
-            return False
-        return sum(map(memory_of, self.models.values())) > MEMORY_FOR_MODELS * gpu_memory(device)
 
 
 def parts_of(spec: ModelSpec) -> list[tuple[str, ModelSpec]]:

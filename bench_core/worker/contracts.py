@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ContractError, Fault, UsageError
-from ..types import Budget, Norm
-
-TOLERANCE = 1e-5  # for float32 rounding on images in [0, 1]; an eighth of a grey level (1/255) is 4.9e-4
-CHANGED = 1e-6  # of the image range: a smaller change of a value is rounding, as of `clean + (images - clean)`
+from ..norms import TOLERANCE, perturbation_size, size_limit
+from ..types import Budget
 
 
 def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) -> None:
@@ -105,23 +103,3 @@ def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
         raise ContractError(
             f"image {worst} lies outside the {budget.norm} ball: {sizes[worst]:.6g} > eps {budget.eps:.6g}"
         )
-
-
-def size_limit(budget: Budget) -> float:
-    """Return the largest perturbation size that counts as inside the ball: eps, and a tolerance for rounding."""
-    return budget.eps if budget.norm == "l0" else budget.eps + TOLERANCE * max(1.0, budget.eps)
-
-
-def perturbation_size(delta: Tensor, norm: Norm) -> Tensor:
-    """Return the norms [n] of perturbations [n, c, h, w]. L0 counts the pixels of which any channel changed."""
-    flat = delta.flatten(1)
-    match norm:
-        case "linf":
-            return flat.abs().amax(1)
-        case "l2":
-            length: Tensor = flat.norm(dim=1)
-            return length
-        case "l1":
-            return flat.abs().sum(1, dtype=torch.float64).to(delta)
-        case "l0":
-            return (delta.abs() > CHANGED).any(1).flatten(1).sum(1).to(delta)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batches import at_once
+from ..batches import at_once, batched_forward, in_parts
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .guard import own_changes
@@ -32,9 +32,10 @@ PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float64": t
 
 
 def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
-    """Examine a network on the first images of a batch, no more than it is attacked with at once.
+    """Examine a network on the first images of a batch, no more than it is usually attacked with at once.
 
-    All of them are passed at once, with their gradients, so 32 images of 224 pixels would take gigabytes.
+    All of them are passed at once, so 32 images of 224 pixels would take gigabytes. With a limit of memory the images
+    are the same, but their gradients are computed in parts.
 
     Returns:
         Rows [n], which are false or 0 for images that were not used. `examined`: the image was used; `softmax`: the
@@ -46,7 +47,7 @@ def examine(network: nn.Module, examples: Examples) -> Mapping[str, Tensor]:
         changes its buffers, or other parts of itself, at every forward.
     """
     count = len(examples.labels)
-    sample = examples.take(slice(0, min(EXAMINED_IMAGES, at_once(network, examples.images))))
+    sample = examples.take(slice(0, min(EXAMINED_IMAGES, at_once(network, examples.images, limited=False))))
     with noting(network) as noted:
         first = network(sample.images)
     repeated = [network(sample.images) for _ in range(REPEATS if is_randomised(network, sample.images[:1]) else 1)]
@@ -128,15 +129,19 @@ def relative_gap(alone: Tensor, together: Tensor, types: set[torch.dtype]) -> Te
 
 def loss_gradient(network: nn.Module, examples: Examples, name: str) -> Tensor | None:
     """Return the L-inf norms [n] of a loss's input gradients; None if the network cannot be differentiated."""
+
+    def compute(rows: slice) -> Tensor:
+        images = examples.images[rows].clone().requires_grad_(True)
+        loss = LOSSES[name](network(images), examples.labels[rows]).sum()
+        return torch.autograd.grad(loss, images)[0].flatten(1).abs().amax(1)
+
     with torch.enable_grad():
-        images = examples.images.clone().requires_grad_(True)
         try:
-            (gradient,) = torch.autograd.grad(LOSSES[name](network(images), examples.labels).sum(), images)
+            return torch.cat(list(in_parts(compute, len(examples.labels), 1, network, examples.images)))
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, NotImplementedError, TypeError, ValueError):
             return None
-    return gradient.flatten(1).abs().amax(1)
 
 
 class AttackDiagnostics:
@@ -153,7 +158,7 @@ class AttackDiagnostics:
 
     def attack_margin(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            logits = self.source(images)
+            logits = batched_forward(self.source, images)
         targets = self.examples.targets
         return margin(logits, self.examples.labels) if targets is None else -margin(logits, targets)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..batches import batched_forward
+from ..batches import batched_forward, recomputing
 from ..errors import ContractError
 from .pass_limit import PassLimit
 from .watch import not_finite
@@ -107,7 +107,7 @@ class PassCounter:
 
     def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
         self.depth -= 1
-        if self.depth or not isinstance(logits, Tensor):
+        if self.depth or recomputing() or not isinstance(logits, Tensor):
             return
         self.forwards += len(logits)
         if logits.requires_grad:

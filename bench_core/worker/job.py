@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import torch
-from torch import Tensor
 
 from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
@@ -16,20 +14,23 @@ from ..planning.specs import MetricSpec
 from ..registry import Registry
 from ..reserved import EXAMINED, KEPT, MISTAKEN, PREDICTED, RECORD
 from ..store import pack
-from ..types import Attack, Examples, Json, Memory, Norm, Rejection, Step
+from ..types import Attack, Examples, Json, Memory, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
-from .contracts import check_images, check_logits, check_targets, perturbation_size
+from .contracts import check_images, check_logits, check_targets
 from .diagnostics import AttackDiagnostics, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .kept import KeptImages
 from .loading import Loader
+from .memory import within
 from .mistakes import predictions_if_changed
 from .observer import Arrays, Observer, checked_rows
 from .pass_limit import PassLimit
 from .quantise import eight_bit, from_levels
+from .queried import QueriedRun
+from .record import record_of, sizes_of
 from .resume import Checkpoint, StateFile
 from .rng_state import is_randomised, separate_streams
 from .streams import ImageStreams
@@ -37,7 +38,6 @@ from .watch import Watches, watched
 from .weights import weights_kept
 
 Report = Callable[[float], None]
-NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
 class Worker:
@@ -47,16 +47,17 @@ class Worker:
         self.builder, self.loader = Builder(registry), Loader(registry)
 
     def compute(
-        self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None
-    ) -> bytes:
+        self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None,
+        memory: int | None = None,
+    ) -> bytes:  # fmt: skip
         """Compute some cells of a job.
 
         Args:
             spec: The job, as its `to_json` returns it.
             wanted: The keys of the cells.
-            report: Called with the share of the job in [0, 1] that is done: after each step of an attack, and after
-                each metric of clean images.
+            report: Called with the share of the job in [0, 1] that is done: after each step or clean metric.
             state_file: Where the state of a long job is kept, and read if there is one; None to keep none.
+            memory: The bytes that this process may take; None for no limit.
 
         Returns:
             The arrays of the cells, packed for the store; none for a check of a source.
@@ -74,7 +75,9 @@ class Worker:
             needed = labels_needed(job, wanted)
             named = self.builder.named({label: job.models[label] for label in needed}, device)
             whole, image = [each.network for each in named if not each.part], examples.images[:1]
+            self.builder.make_room(named, memory)
             with (
+                within(memory, named, getattr(job, "members", ()), examples.images),
                 torch.no_grad(),
                 watched(named) as watches,
                 separate_streams(whole, image, batch_seed(examples, job.seed)),
@@ -158,7 +161,8 @@ class Worker:
         if budget.targeted and job.batch.targets is not None:
             outputs = source(examples.images[:1]).shape[-1]
             check_targets(examples.targets, job.batch.indices, outputs, f"source {'+'.join(job.members)}")
-        attacked = self.builder.source(job, job.environment.dtype)
+        limited = budget.queries is not None
+        attacked = source if limited else self.builder.source(job, job.environment.dtype)
         attack = self._accepted_attack(job, attacked, examples)
         device = job.environment.device
         targets = {
@@ -176,7 +180,7 @@ class Worker:
         counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
         pool = getattr(attack, "donors", 0)
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
-        steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False)
+        steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False) and not limited
         memory = Memory() if steady else None
         searches = getattr(attack, "all_or_nothing", False)
         limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
@@ -185,7 +189,8 @@ class Worker:
         diagnostics = AttackDiagnostics(source, examples, budget, rng)
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
-        for index, produced in enumerate(run.steps(), done + 1):
+        queried = QueriedRun(run, budget, report) if limited else None
+        for index, produced in enumerate((queried or run).steps(), done + 1):
             watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
             run.passes.check_losses()
             images = checked_images(job, examples.images, produced)
@@ -197,10 +202,11 @@ class Worker:
         if images is None:
             raise ContractError("the attack returned no images")
         arrays: Arrays = {}
+        counted_queries = queried.queries if queried else None
         for observer in observers:
-            observer.end(images, examples)
+            observer.end(images, examples, counted_queries)
             arrays |= observer.arrays()
-        record = _record(run, diagnostics, images)
+        record = record_of(run, diagnostics, images, counted_queries)
         watches.settle()
         run.passes.check_losses()  # of what the attack computed after its last images
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
@@ -224,7 +230,7 @@ class Worker:
                 observer.step(Step(1, images), examples)
                 observer.end(images, examples)
                 arrays |= observer.arrays()
-        record = {**_sizes(images - examples.images), "given": torch.ones(len(images), dtype=torch.bool)}
+        record = {**sizes_of(images - examples.images), "given": torch.ones(len(images), dtype=torch.bool)}
         return arrays | _named(RECORD, checked_rows(record, len(images)))
 
     def _accepted_attack(self, job: AttackJob, source: torch.nn.Module, examples: Examples) -> Attack:
@@ -267,32 +273,6 @@ def _configure_torch(threads: int) -> None:
     set_deterministic(True, warn_only=True)
     # filling catches reads of uninitialised memory, but writes every tensor twice
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def _record(run: AttackRun, diagnostics: AttackDiagnostics, images: Tensor) -> dict[str, Tensor]:
-    """Return the rows that the host records of every attack.
-
-    `bypassed`: layers of the source ran outside of its calls.
-    `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
-    """
-    count, delta = len(images), images - run.examples.images
-    declared = getattr(run.attack, "cost", None)
-    free = declared is not None and not any(declared.total(diagnostics.budget.steps))
-    passes = run.passes.forwards or free
-    all_or_nothing = getattr(run.attack, "all_or_nothing", False)
-    return {
-        "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
-        **run.returned,
-        **({"bypassed": torch.ones(count, dtype=torch.bool)} if run.passes.bypassed else {}),
-        **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
-        **diagnostics.rows(images),
-        **_sizes(delta),
-        **run.spent(),
-    }
-
-
-def _sizes(delta: Tensor) -> dict[str, Tensor]:
-    return {norm: perturbation_size(delta, norm) for norm in NORMS}
 
 
 def _named(key: str, rows: Arrays) -> Arrays:

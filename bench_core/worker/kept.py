@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..errors import ContractError
+from ..queries import Queries
 from ..types import Examples, Step
 from .observer import Arrays, checked_rows
 from .quantise import to_levels
@@ -33,7 +34,7 @@ class KeptImages:
         if step.index == self.wanted:
             self._keep(step.images, clean)
 
-    def end(self, adversarial: Tensor, clean: Examples) -> None:
+    def end(self, adversarial: Tensor, clean: Examples, queries: Queries | None = None) -> None:  # noqa: ARG002
         """Keep the last images. Raises ContractError if the attack ended before the wanted step."""
         if self.wanted is None:
             self._keep(adversarial, clean)

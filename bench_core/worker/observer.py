@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ContractError
+from ..queries import Queries
 from ..types import Examples, Metric, Step
 from .guard import TensorVersions, differing
 
@@ -20,6 +21,10 @@ Arrays = dict[str, NDArray[Any]]
 
 class Observer:
     """A metric within a job. It collects the metric's rows at every step, or once at the end.
+
+    A metric must not change a network. A network that the attack computes with is compared before and after each
+    observation, since the attack may change it between two. Any other network is compared around the first observation
+    and after the last, because a comparison takes as long as a small batch's step.
 
     Args:
         key: The key of the metric's cell in the store.
@@ -33,16 +38,19 @@ class Observer:
         self.needs = tuple(inspect.signature(metric.observe).parameters)
         self.stepwise = "step" in self.needs
         self.collected: list[Arrays] = []
+        self.versions: dict[
+            str, tuple[nn.Module, TensorVersions]
+        ] = {}  # of networks that are compared again at the end
 
     def step(self, step: Step, clean: Examples) -> None:
         """Observe the images after a step of an attack, if the metric observes every step."""
         if self.stepwise:
             self._collect(len(clean.labels), clean=clean, step=step, adversarial=step.images)
 
-    def end(self, adversarial: Tensor, clean: Examples) -> None:
+    def end(self, adversarial: Tensor, clean: Examples, queries: Queries | None = None) -> None:
         """Observe the last images of an attack, if the metric does not observe every step."""
         if not self.stepwise:
-            self._collect(len(clean.labels), clean=clean, adversarial=adversarial)
+            self._collect(len(clean.labels), clean=clean, adversarial=adversarial, queries=queries)
 
     def images(self, clean: Examples) -> None:
         """Observe clean images."""
@@ -53,26 +61,47 @@ class Observer:
         given = {name: values[name] for name in self.needs}
         before = {name: [tensor.clone() for tensor in tensors_of(value)] for name, value in given.items()}
         networks = {name: value for name, value in given.items() if isinstance(value, nn.Module)}
-        versions = {name: TensorVersions.of(network) for name, network in networks.items()}
+        versions = {
+            name: (network, TensorVersions.of(network))
+            for name, network in networks.items()
+            if name not in self.versions
+        }
         with torch.no_grad():  # a suspended generator may have left gradients enabled
             rows = self.observe(**given)
         for name, copies in before.items():  # the next metric observes the same tensors
             if not all(map(torch.equal, copies, tensors_of(given[name]))):
                 raise ContractError(f'the metric changed "{name}" in place')
-        for name, network in networks.items():  # raised, so that the worker builds its networks again
-            changed = differing(versions[name], TensorVersions.of(network))
-            if changed:
-                raise ContractError(f"the metric changed the {name}'s {', '.join(changed)}")
+        check_unchanged(versions)
+        attacked = self.constants.get("source")
+        self.versions |= {name: version for name, version in versions.items() if not share_layers(version[0], attacked)}
         self.collected.append(checked_rows(rows, count))
 
     def arrays(self) -> Arrays:
-        """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] if the metric observes every step."""
+        """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] if the metric observes every step.
+
+        Raises:
+            ContractError: if the metric changed a network.
+        """
+        check_unchanged(self.versions)
         if not self.collected:
             return {}
         names = self.collected[0]
         if not self.stepwise:
             return {f"{self.key}/{name}": self.collected[0][name] for name in names}
         return {f"{self.key}/{name}": np.stack([rows[name] for rows in self.collected], axis=1) for name in names}
+
+
+def check_unchanged(versions: Mapping[str, tuple[nn.Module, TensorVersions]]) -> None:
+    """Raise ContractError if a network differs from its earlier version, so that the worker builds it again."""
+    for name, (network, version) in versions.items():
+        changed = differing(version, TensorVersions.of(network))
+        if changed:
+            raise ContractError(f"the metric changed the {name}'s {', '.join(changed)}")
+
+
+def share_layers(network: nn.Module, other: nn.Module | None) -> bool:
+    """Return whether two networks have a layer in common."""
+    return other is not None and not set(network.modules()).isdisjoint(other.modules())
 
 
 def tensors_of(value: Any) -> list[Tensor]:
@@ -84,6 +113,8 @@ def tensors_of(value: Any) -> list[Tensor]:
             return [tensor for tensor in (value.images, value.labels, value.targets) if tensor is not None]
         case Step():
             return [value.images]
+        case Queries():
+            return [value.fooled_at, value.spent]
     return []
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..norms import TOLERANCE, perturbation_size, size_limit
 from ..types import Budget, Examples
-from .contracts import TOLERANCE, perturbation_size, size_limit
 
 
 class PassesSpent(Exception):

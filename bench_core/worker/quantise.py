@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..norms import TOLERANCE, perturbation_size, size_limit
 from ..types import Budget
-from .contracts import TOLERANCE, perturbation_size, size_limit
 
 LEVELS = 255  # the largest of the levels 0 to 255
 SCALES = (1 - 1 / 64, 1 - 1 / 8, 0.0)  # tried first in L2, since rounding adds little to a length

@@ -53,4 +53,5 @@ def _sum_of_bits(tensor: Tensor) -> int:
     whole = len(content) // 8 * 8
     if content.storage_offset() % 8:
         content = content.clone()
-    return int(content[:whole].view(torch.int64).sum()) + int(content[whole:].sum())
+    total = int(content[:whole].view(torch.int64).sum())
+    return total + int(content[whole:].sum()) if whole < len(content) else total

@@ -14,12 +14,12 @@ import torch
 
 pytest.importorskip("adv_lib", exc_type=ImportError)
 
-from bench_attacks.balls import size_of
 from bench_attacks.bridges import adv_lib as bridge
 from bench_attacks.bridges.adv_lib_attacks import ATTACKS, ORDERS, load
 from bench_attacks.bridges.adv_lib_index import spelt
 from bench_attacks.minimal_norm import fools
 from bench_core.errors import UsageError
+from bench_core.norms import perturbation_size
 from bench_core.registry import Origin, Registry
 from bench_core.testing import applicable, judge, offers, subjects
 from bench_core.worker.contracts import check_images
@@ -49,7 +49,7 @@ def test_the_images_are_in_the_ball_and_fool_or_are_clean(name: str, norm: str) 
     if "all_or_nothing" not in made.deviations:
         assert (fools(model(images), given) | ~changed).all()
     if changed.any():
-        near = size_of(images - given.images, norm)[changed].min().item() / 2
+        near = perturbation_size(images - given.images, norm)[changed].min().item() / 2
         half = attack(name, norm, eps=float(int(near)) if norm == "l0" else near)
         check_images(given.images, run(half, model, given)[-1], half.budget)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.balls import size_of
 from bench_attacks.minimal_norm import MinimalNorm, fools
+from bench_core.norms import perturbation_size
 from bench_core.types import Examples
 from bench_core.worker.contracts import check_images
 from bench_core.worker.instrument import PassCounter
@@ -37,7 +37,7 @@ def distances(name: str, norm: str, model: nn.Module, given: Examples, eps: floa
     check_images(given.images, images, limits)
     moved = fools(model(images).detach(), given)
     assert (moved | (images == given.images).flatten(1).all(1)).all()
-    return size_of(images - given.images, norm).where(moved, torch.inf)  # type: ignore[arg-type]
+    return perturbation_size(images - given.images, norm).where(moved, torch.inf)  # type: ignore[arg-type]
 
 
 def near_boundary(targeted: bool) -> tuple[nn.Module, Examples]:
@@ -152,7 +152,7 @@ def test_its_images_never_get_further_away(name: str, norm: str) -> None:
     before = torch.full((6,), torch.inf, dtype=torch.float64)
     for images in steps:
         fooled = fools(model(images), given)
-        now = size_of(images - given.images, norm).where(fooled, torch.inf)  # type: ignore[arg-type]
+        now = perturbation_size(images - given.images, norm).where(fooled, torch.inf)  # type: ignore[arg-type]
         assert (now <= before).all()
         before = now
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench_attacks.balls import size_of
+from bench_core.norms import perturbation_size
 from bench_core.types import Examples, Norm
 from bench_models.embedded.recipe import FashionMnist1000
 from bench_models.embedded.recipe import build as embedded
@@ -33,7 +33,7 @@ def ours(name: str, norm: Norm, steps: int = STEPS, **options: Any) -> list[floa
 def away(images: Tensor, norm: Norm) -> list[float]:
     """Return the distances, infinite for images that do not fool the network."""
     fooled = MODEL(images).argmax(1) != GIVEN.labels
-    distances: list[float] = size_of(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
+    distances: list[float] = perturbation_size(images - GIVEN.images, norm).where(fooled, torch.inf).tolist()
     return distances
 
 
@@ -115,7 +115,7 @@ def test_fmn_fools_a_network_with_a_steep_margin(norm: Norm, most: float) -> Non
         fooled = vgg(found).argmax(1) != labels
         share[growing] = fooled.double().mean().item()
         if growing:
-            assert size_of(found - pixels, norm).median() < most
+            assert perturbation_size(found - pixels, norm).median() < most
     assert share[True] == 1
     assert share[False] < 0.7
 
@@ -129,5 +129,5 @@ def test_fmn_finds_what_is_in_a_ball_from_outside_of_it() -> None:
     right = secured(pixels).argmax(1) == labels
     given = Examples(pixels, labels, tuple(images.ids[i] for i in chosen))
     found = run(build("fmn", budget("l2", eps=1.0, steps=100), (1, 28, 28)), secured, given)[-1]
-    assert size_of(found - pixels, "l2").max() <= 1 + 1e-4
+    assert perturbation_size(found - pixels, "l2").max() <= 1 + 1e-4
     assert ((secured(found).argmax(1) != labels) & right).sum() >= 2

@@ -29,7 +29,7 @@ ELSEWHERE = {  # options that need another network, term or budget, and have tes
     *(("sgm_ir", option) for option in ("projections", "normalise")),
     *(("hybrid_ir", option) for option in ("projections", "normalise")),
     *(("adaea", option) for option in ("sharpness", "agreement")),
-    *(("smer", option) for option in ("rate", "shrinkage")),
+    *(("smer", option) for option in ("rate", "shrinkage", "least")),
     ("bpa", "bpa_layer"),
     ("bpa", "pool_temperature"),
     ("ghost", "spread"),

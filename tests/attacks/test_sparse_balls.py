@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench_attacks.balls import BALLS, size_of
+from bench_attacks.balls import BALLS
 from bench_attacks.plugin import RECIPES
 from bench_attacks.sparse import STEEPEST, project_l0, project_l1, sample_l0, sample_l1, steepest_l1
 from bench_attacks.step_rng import StepRng
+from bench_core.norms import perturbation_size
 from bench_core.types import Budget, Examples
 from bench_core.worker.contracts import check_images
 
@@ -48,7 +49,7 @@ def test_the_projection_in_l1_is_that_of_bisection(eps: float, shape: tuple[int,
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     assert (clean + found).min() >= 0
     assert (clean + found).max() <= 1 + 1e-15
-    assert (size_of(found, "l1") <= eps + 1e-12).all()
+    assert (perturbation_size(found, "l1") <= eps + 1e-12).all()
 
 
 def test_no_random_point_of_the_l1_ball_and_the_range_is_nearer() -> None:
@@ -56,11 +57,11 @@ def test_no_random_point_of_the_l1_ball_and_the_range_is_nearer() -> None:
     eps = 0.9
     found = project_l1(delta, eps, clean)
     others = torch.rand(200_000, 1, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - clean
-    inside = others[size_of(others, "l1") <= eps]
+    inside = others[perturbation_size(others, "l1") <= eps]
     assert len(inside) > 10_000
-    nearest = size_of(inside - delta, "l2").min()
-    assert size_of(found - delta, "l2").item() <= nearest.item()
-    assert nearest.item() < size_of(found - delta, "l2").item() + 0.05  # so that the points are dense enough
+    nearest = perturbation_size(inside - delta, "l2").min()
+    assert perturbation_size(found - delta, "l2").item() <= nearest.item()
+    assert nearest.item() < perturbation_size(found - delta, "l2").item() + 0.05  # so that the points are dense enough
 
 
 def test_the_projection_in_l1_is_that_of_autoattack() -> None:
@@ -86,7 +87,7 @@ def test_the_projection_in_l0_is_the_nearest_of_all_choices_of_pixels(channels: 
             choices.append(possible * mask.view(1, 2, 3))
         nearest = min((choice - delta).norm().item() for choice in choices)
         assert (found - delta).norm().item() == pytest.approx(nearest)
-        assert size_of(found[None], "l0").item() <= count
+        assert perturbation_size(found[None], "l0").item() <= count
         assert ((clean + found) >= 0).all()
         assert ((clean + found) <= 1).all()
 
@@ -95,7 +96,7 @@ def test_a_pixel_counts_once_whichever_of_its_channels_changed() -> None:
     delta = torch.zeros(2, 3, 2, 2)
     delta[0, :, 0, 0] = 0.5
     delta[1, 0, 0, 0] = delta[1, 2, 1, 1] = -0.1
-    assert size_of(delta, "l0").tolist() == [1, 2]
+    assert perturbation_size(delta, "l0").tolist() == [1, 2]
 
 
 def test_a_step_in_l1_has_length_one_and_moves_no_blocked_value() -> None:
@@ -104,7 +105,7 @@ def test_a_step_in_l1_has_length_one_and_moves_no_blocked_value() -> None:
     images = torch.rand(4, 3, 20, 20, generator=generator, dtype=torch.float64).round()  # black and white
     images[3] = 0.5
     step = steepest_l1(gradient, images)
-    assert size_of(step, "l1").tolist() == pytest.approx([1] * 4)
+    assert perturbation_size(step, "l1").tolist() == pytest.approx([1] * 4)
     assert (step != 0).flatten(1).sum(1).tolist() == [round(STEEPEST * 1200)] * 4
     assert ((images + step).clamp(0, 1) != images)[step != 0].all()
     largest = gradient[3].abs().flatten().topk(12).indices
@@ -128,7 +129,7 @@ def test_starts_are_uniform_in_the_l1_ball() -> None:
     """In d dimensions the length over eps is distributed as the largest of d uniform numbers: its mean is d / (d+1)."""
     given = examples(400, shape=(1, 3, 3))
     rng = StepRng(streams(given), 0, given.images)
-    lengths = size_of(sample_l1(rng, given.images, 2.0), "l1") / 2
+    lengths = perturbation_size(sample_l1(rng, given.images, 2.0), "l1") / 2
     assert lengths.max() <= 1
     assert lengths.mean().item() == pytest.approx(9 / 10, abs=5 * 0.09 / 20)  # standard deviation 0.09
     assert (lengths**9).mean().item() == pytest.approx(1 / 2, abs=5 * 0.289 / 20)  # uniform
@@ -138,7 +139,7 @@ def test_starts_in_the_l0_ball_change_so_many_pixels_of_all_channels() -> None:
     given = examples(50, shape=(3, 4, 4))
     rng = StepRng(streams(given), 0, given.images)
     delta = sample_l0(rng, given.images, 5)
-    assert size_of(delta, "l0").tolist() == [5] * 50
+    assert perturbation_size(delta, "l0").tolist() == [5] * 50
     assert ((delta != 0).all(1) == (delta != 0).any(1)).all()
     assert 0 <= (given.images + delta).min() <= 0.05
     assert 0.95 <= (given.images + delta).max() <= 1
@@ -194,7 +195,7 @@ def test_pgd_reaches_what_a_linear_network_allows(norm: str) -> None:
 def test_noise_uses_up_its_budget(norm: str) -> None:
     given = examples(10, shape=(3, 6, 6))
     (noisy,) = run(build("noise", budget(norm, eps=5)), network(3), given)
-    assert size_of(noisy - given.images, norm).tolist() == pytest.approx([5] * 10)  # type: ignore[arg-type]
+    assert perturbation_size(noisy - given.images, norm).tolist() == pytest.approx([5] * 10)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["vmi", "vni", "gra", "pgn", "fgsm", "rap", "ssm", "single_step", "ops", "cwa"])
@@ -210,5 +211,5 @@ def test_every_ball_projects_onto_itself() -> None:
     for norm, ball in BALLS.items():
         eps = {"linf": 0.2, "l2": 1.0, "l1": 4.0, "l0": 4}[norm]
         once = ball.project(delta, eps, clean)
-        assert (size_of(once, norm) <= eps + 1e-9).all()
+        assert (perturbation_size(once, norm) <= eps + 1e-9).all()
         torch.testing.assert_close(ball.project(once, eps, clean), once, rtol=0, atol=1e-12)

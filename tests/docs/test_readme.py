@@ -1,4 +1,4 @@
-"""The examples in the README work."""
+"""The examples in the README work, and the small suite of docs/suites.md."""
 
 import re
 import sys
@@ -13,12 +13,15 @@ from bench_core.suite.find import own_suites
 from bench_core.tables.headline import headline
 from bench_core.tables.table import Table, TableCell
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SUITES = (ROOT / "docs" / "suites.md").read_text()
+MOST_LINES = 170  # of the README; what is longer belongs to a page
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: str = README) -> list[str]:
     """Return the fenced blocks of one language; "" selects blocks without a language."""
-    pieces = re.split(r"^```(.*)\n", README, flags=re.MULTILINE)  # text, language, block, "", text, ...
+    pieces = re.split(r"^```(.*)\n", page, flags=re.MULTILINE)  # text, language, block, "", text, ...
     return [block for fence, block in zip(pieces[1::4], pieces[2::4], strict=True) if fence == language]
 
 
@@ -26,6 +29,11 @@ def test_it_has_exactly_the_two_commands() -> None:
     install, test = blocks("sh")  # .ci/run runs them
     assert "bench run suites/transfer_table1.toml" in install
     assert "pytest" in test
+
+
+def test_it_is_short_and_begins_with_a_picture() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
+    assert README.index("![") < README.index("## ")
 
 
 def test_the_headline_is_drawn_as_bench_run_draws_it() -> None:
@@ -49,7 +57,7 @@ def test_the_headline_is_drawn_as_bench_run_draws_it() -> None:
 @pytest.fixture
 def suite(tmp_path: Path) -> str:
     path = tmp_path / "mine.toml"
-    path.write_text(next(block for block in blocks("toml") if "[attacks]" in block))
+    path.write_text(next(block for block in blocks("toml", SUITES) if "[attacks]" in block))
     return str(path)
 
 
@@ -69,7 +77,7 @@ def test_the_error_message_is_the_one_shown(suite: str, tmp_path: Path) -> None:
 
     with pytest.raises(UsageError) as caught:
         resolve_suite(load_suite(suite))
-    shown = next(block for block in blocks("") if block.startswith("bench: mine.toml"))
+    shown = next(block for block in blocks("", SUITES) if block.startswith("bench: mine.toml"))
     assert shown.strip().removeprefix("bench: mine.toml: ") in str(caught.value)
 
 
@@ -88,10 +96,9 @@ def test_the_plugin_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_the_files_it_names_exist() -> None:
-    root = Path(__file__).parents[2]
     for target in re.findall(r"\]\(((?!http)[^)]+)\)", README):
-        assert (root / target).exists(), target
+        assert (ROOT / target).exists(), target
     for name in re.findall(r"`(suites/[\w/.]+|docs/[\w/.]+|plugins/[\w/.]+|bench_core/[\w/.]+)`", README):
-        assert (root / name).exists(), name
+        assert (ROOT / name).exists(), name
     assert "transfer_table1" in own_suites()
     assert discover().names("attacks")

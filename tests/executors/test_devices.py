@@ -13,8 +13,6 @@ from bench_core.registry import Registry
 
 from ..toys import toy_network
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
-
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -96,7 +94,7 @@ def truth(result) -> np.ndarray:
     return np.array(result.selected) % 3
 
 
-@needs_gpu
+@pytest.mark.needs_gpu
 @pytest.mark.parametrize("parts", [[], ["vr"], ["mi", "ti"], ["ir"]])
 def test_a_gpu_equals_the_cpu_up_to_rounding(registry: Registry, write_suite, tmp_path, parts) -> None:
     options = ", grid = 2, cells = 2" if "ir" in parts else ""

@@ -16,7 +16,7 @@ from bench_core.registry import Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.runs.judged import Origin
 from bench_core.runs.load import load_result
-from bench_core.worker import contracts
+from bench_core.types import Budget
 
 from .made import EPS, folder_of, fooled, outcomes, perturbed
 from .small import COUNT, LINF, PGD, EightBit, export_small, judge_small, run_small, write_suite
@@ -120,8 +120,6 @@ def test_floored_levels_are_recognised_and_can_be_projected(registry: Registry, 
     ],
 )  # fmt: skip
 def test_how_levels_were_rounded_is_recognised(norm: str, change: Any, expected: str) -> None:
-    from bench_core.types import Budget
-
     draw = np.random.default_rng(0)
     clean = draw.uniform(60, 200, (4, 1, 20, 20))
     sizes = 10.3 * np.resize([-1, 1], clean.shape)
@@ -129,7 +127,40 @@ def test_how_levels_were_rounded_is_recognised(norm: str, change: Any, expected:
     for index, image in enumerate(change(clean + sizes)):
         excess.add(str(index), (clean[index] / 255).astype(np.float32), (image / 255).astype(np.float32))
     assert excess.rounding == expected
-    assert ball.TOLERANCE == contracts.TOLERANCE
+
+
+@pytest.mark.parametrize("eps", [0.03, 7.3 / 255, 2.5 / 255])
+@pytest.mark.parametrize(("cast", "expected"), [(np.floor, ball.DOWN), (np.ceil, ball.UP), (np.rint, "")])
+def test_floored_levels_inside_a_larger_ball_are_named(eps: float, cast: Any, expected: str) -> None:
+    """Sign attacks of eps 0.03, 7.3/255 or 2.5/255, saved with each cast, in the ball of 8/255."""
+    found = excess_of(Budget("linf", 8 / 255, 0.1, 1), eps, cast, np.sign)
+    assert not found.outside
+    assert found.one_sided.startswith(expected)
+    assert bool(found.one_sided) == bool(expected)
+
+
+@pytest.mark.parametrize("cast", [np.floor, np.ceil, np.rint])
+def test_changes_without_a_bound_are_not_named(cast: Any) -> None:
+    found = excess_of(Budget("linf", 8 / 255, 0.1, 1), 0.006, cast, lambda noise: noise)
+    assert not found.outside
+    assert found.one_sided == ""
+
+
+def test_a_ball_of_other_norm_or_images_between_levels_tell_nothing() -> None:
+    assert excess_of(Budget("l2", 5, 0.1, 1), 0.03, np.floor, np.sign).one_sided == ""
+    assert excess_of(Budget("linf", 8 / 255, 0.1, 1), 0.03, np.floor, np.sign, shift=0.3).one_sided == ""
+
+
+def excess_of(budget: Budget, eps: float, cast: Any, direction: Any, shift: float = 0) -> ball.Excess:
+    """Return the changes of images in float32 whose pixels move by eps times a direction of Gaussian noise."""
+    draw = np.random.default_rng(0)
+    clean = ((draw.integers(0, 256, (8, 3, 16, 16)) + shift) / 255).clip(0, 1).astype(np.float32)
+    moves = eps * direction(draw.normal(size=clean.shape))
+    adversarial = (clean + moves.astype(np.float32)).clip(0, 1)
+    excess = ball.Excess(budget)
+    for index, image in enumerate(cast(adversarial * np.float32(255)).astype(np.uint8)):
+        excess.add(str(index), clean[index], image.astype(np.float32) / np.float32(255))
+    return excess
 
 
 def test_classes_that_differ_and_changed_files_are_found(registry: Registry, tmp_path: Path) -> None:
@@ -200,3 +231,21 @@ def test_the_list_of_an_export_is_a_csv_file_of_transferattack(registry: Registr
     rows = list(csv.DictReader((tmp_path / "images" / "labels.csv").open(newline="")))
     assert {"filename", "label", "targeted_label"} <= rows[0].keys()
     assert all((tmp_path / "images" / "images" / row["filename"]).is_file() for row in rows)
+
+
+def test_a_suite_of_curves_shows_the_score_of_the_given_images(registry: Registry, tmp_path: Path) -> None:
+    sweep = '[budgets.linf]\nnorm = "linf"\neps = ["4/255", "16/255"]\nstep_size = "eps/3"\nsteps = 3\n'
+    curve = '[security_curves.curve]\nvalue = "transfer.last"\n'
+    old = 'columns = ["target"]\nvalue = "transfer.last"\nbest = "max"'
+    new = 'columns = ["target"]\nvalue = "curve.area"\n'
+    new += '[[tables]]\nname = "worst"\nrows = ["attack", "eps"]\ncolumns = ["target"]\nvalue = "curve.worst"'
+    path = write_suite(tmp_path, PGD + sweep + curve, change=lambda text: text.replace(old, new, 1))
+    with pytest.raises(UsageError, match=r"--budget: missing \(the suite has linf eps=4/255, linf eps=16/255\)"):
+        judge_small(path, folder_of(tmp_path, perturbed()), registry, tmp_path / "out")
+    origin = Origin(budget="linf eps=16/255")
+    result = judge_small(path, tmp_path / "theirs", registry, tmp_path / "out", origin)
+    (table,) = result.tables
+    assert table.title == "transfer.last of the given images, at their eps"
+    values = {score.labels.target: score.score.value for score in result.scores if score.metric == "transfer.last"}
+    assert values["B"] == pytest.approx(np.mean(outcomes(perturbed())))
+    assert sorted(cell.value for _, cells in table.rows for cell in cells) == sorted(values.values())

@@ -49,7 +49,7 @@ def put(entry: dict[str, object], caches: Caches, here: Path) -> tuple[torch.nn.
     network, preset = checkpoint.construct(str(entry["architecture"]), 1000 + int(entry.get("label_offset", 0)))
     network, prefix = with_random_statistics(network), str(entry.get("prefix", ""))
     file = here / str(entry["file"])
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": {f"{prefix}{name}": value for name, value in network.state_dict().items()}}, file)
     assert preset is not None
     return network, preset["side"]

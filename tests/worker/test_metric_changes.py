@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.run_suite import run
-from bench_core.types import Examples, MetricRecipe, Model, Rows, Score
+from bench_core.types import Examples, MetricRecipe, Model, Rows, Score, Step
 
 
 def perturb(model: Model) -> None:
@@ -56,10 +56,27 @@ class Changing:
         yield Score("value", float(rows["value"].mean()), 0, 1, len(rows["value"]))
 
 
+class ChangingLater:
+    """Changes its target at the second step of an attack, when networks are no longer compared at each observation."""
+
+    scores = ("value",)
+
+    def observe(self, step: Step, clean: Examples, target: Model) -> Mapping[str, Tensor]:
+        if step.index == 2:
+            perturb(target)
+        return {"value": clean.labels.float()}
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        yield Score("value", float(rows["value"].mean()), 0, 1, len(rows["value"]))
+
+
 class Plugin:
     @hookimpl
     def bench_metrics(self) -> Mapping[str, MetricRecipe]:
-        return {"changing": MetricRecipe(Changing, "changes its target")}
+        return {
+            "changing": MetricRecipe(Changing, "changes its target"),
+            "changing_later": MetricRecipe(ChangingLater, "changes its target later"),
+        }
 
 
 @pytest.mark.parametrize("how", CHANGES)
@@ -74,3 +91,14 @@ def test_a_metric_that_changes_its_target_is_void(how: str, registry: Registry, 
     assert expected.format(CHANGES[how][1]) in void["first"]
     sound = [score.record() for score in result.scores if not score.void]
     assert sound == [score.record() for score in good.scores]
+
+
+def test_a_metric_that_changes_its_target_later_is_void(registry: Registry, write_suite, tmp_path: Path) -> None:
+    registry.register(Plugin(), Origin("changing", "tests", "1", "changing-source"))
+    rows = ("[metrics]\n", '[metrics]\nfirst = { recipe = "changing_later" }\n')
+    result = run(write_suite(rows), out=tmp_path / "out", registry=registry, executor="inline")
+    good = run(write_suite(name="good"), out=tmp_path / "good", registry=registry, executor="inline")
+    void = [score for score in result.scores if score.void]
+    assert {score.metric.partition(".")[0] for score in void} == {"first"}
+    assert all("the metric changed the target's parameters or buffers" in score.void for score in void)
+    assert [score.record() for score in result.scores if not score.void] == [score.record() for score in good.scores]

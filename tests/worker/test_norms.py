@@ -1,15 +1,18 @@
 """What the host measures and allows in each norm, and suites with budgets in L1 and L0."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from bench_core import load_suite
 from bench_core.errors import ContractError, UsageError
+from bench_core.norms import CHANGED, perturbation_size
 from bench_core.registry import Registry
 from bench_core.run_suite import resolve_suite, run
-from bench_core.types import Budget
-from bench_core.worker.contracts import check_images, perturbation_size
+from bench_core.types import Budget, Norm
+from bench_core.worker.contracts import check_images
 from bench_core.worker.diagnostics import noise_of_size
 from bench_core.worker.quantise import eight_bit, from_levels
 from bench_core.worker.streams import ImageStreams
@@ -85,3 +88,19 @@ def test_a_suite_in_the_norm_runs_and_records_its_sizes(norm: str, eps: float, w
     assert sizes
     assert all(0 < score.score.value <= eps * (1 + 1e-5) for score in sizes)
     assert all(score.labels["norm"] == norm for score in sizes)
+
+
+def test_l0_counts_no_rounding_and_every_real_change() -> None:
+    delta = torch.zeros(3, 3, 2, 2)
+    delta[0, 1, 0, 0], delta[1, 1, 0, 0], delta[2, :, 1, :] = 0.9 * CHANGED, -1.1 * CHANGED, 1 / 255
+    assert perturbation_size(delta, "l0").tolist() == [0, 1, 2]
+    assert perturbation_size(delta.double(), "l0").dtype == torch.float64
+
+
+@pytest.mark.parametrize("norm", get_args(Norm))
+def test_given_images_are_measured_as_attacked_ones(norm: Norm) -> None:
+    delta = torch.randn(20, 3, 4, 5, generator=torch.Generator().manual_seed(4)) * 0.1
+    delta[:, :, 0] *= 1e-5  # about the threshold of L0
+    found = [perturbation_size(each.numpy(), norm) for each in delta]
+    assert found == pytest.approx(perturbation_size(delta.double(), norm).tolist(), rel=1e-6)
+    assert len(set(perturbation_size(delta, norm).tolist())) > 1

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from bench_core.hookspecs import hookimpl
+from bench_core.norms import perturbation_size
 from bench_core.registry import Origin
 from bench_core.run_suite import run
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Model, Streams
 from bench_core.worker.attack_run import AttackRun
-from bench_core.worker.contracts import check_images, perturbation_size
+from bench_core.worker.contracts import check_images
 from bench_core.worker.instrument import PassCounter
 from bench_core.worker.pass_limit import PassLimit
 from bench_core.worker.streams import ImageStreams

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from bench_core import run
 from bench_core.hookspecs import hookimpl
+from bench_core.norms import TOLERANCE, perturbation_size
 from bench_core.registry import Origin, Registry
 from bench_core.types import Budget, Examples, MetricRecipe, Score, Step
-from bench_core.worker.contracts import TOLERANCE, check_images, perturbation_size
+from bench_core.worker.contracts import check_images
 from bench_core.worker.quantise import eight_bit, from_levels, nearest_in_l2_ball, unreachable
 from tests.properties import UNTIMED
 

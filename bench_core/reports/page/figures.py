@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
+SMALL_COLOURS, MOST_PIXELS = 16, 1100
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
@@ -41,12 +42,13 @@ class PagePlot:
     missing: str = ""
 
 
-def figures(result: Result, registry: Registry) -> list[PagePlot]:
+def figures(result: Result, registry: Registry, small: bool = False) -> list[PagePlot]:
     """Draw all plots of a run.
 
     Args:
         result: The run.
         registry: The installed plugins.
+        small: Whether each picture has the form of the fewest bytes, and at most `SMALL_COLOURS` colours.
 
     Returns:
         The plots. A plot that cannot be drawn states why; without matplotlib, every plot states what to install.
@@ -57,7 +59,7 @@ def figures(result: Result, registry: Registry) -> list[PagePlot]:
     except ImportError:
         message = 'drawing needs matplotlib: pip install "adversarial-bench[plots]"'
         return [PagePlot(_title(plot, result), plot.kind, missing=message) for plot in plots]
-    return [_drawn(result, plot, registry) for plot in plots]
+    return [_drawn(result, plot, registry, small) for plot in plots]
 
 
 def step_curves(result: Result) -> Iterator[CurvesPlotEntry]:
@@ -88,7 +90,7 @@ def _title(plot: PlotEntry, result: Result) -> str:
     return plot.title or result.suite.title
 
 
-def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> PagePlot:
+def _drawn(result: Result, plot: PlotEntry, registry: Registry, small: bool) -> PagePlot:
     import warnings
 
     from ...errors import UsageError
@@ -103,10 +105,24 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry) -> PagePlot:
         except (ValueError, UsageError) as error:
             return PagePlot(title, plot.kind, missing=str(error))
         media, saved = "svg+xml", _saved(figure, "svg", METADATA["svg"])
-        if len(saved) > LARGEST_SVG:
+        if small:
+            reduced = _reduced(_saved(figure, "png", METADATA["png"]))
+            media, saved = min([(media, saved), ("png", reduced)], key=lambda form: len(form[1]))
+        elif len(saved) > LARGEST_SVG:
             media, saved = "png", _saved(figure, "png", METADATA["png"])
     width, height = (round(inches * CSS_PIXELS) for inches in figure.get_size_inches())
     return PagePlot(title, plot.kind, f"data:image/{media};base64,{base64.b64encode(saved).decode()}", width, height)
+
+
+def _reduced(png: bytes) -> bytes:
+    """Return a PNG with fewer colours, and at most `MOST_PIXELS` wide or high."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    out = io.BytesIO()
+    picture.quantize(SMALL_COLOURS, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    return out.getvalue()
 
 
 def _saved(figure: Figure, suffix: str, metadata: Any) -> bytes:

@@ -1,13 +1,15 @@
 """A few attacked images: clean, the scaled perturbation, adversarial, and each target's prediction.
 
-They are computed as every result is, with the same jobs, checks and store: the run's own attacks on its first images.
-If the dataset or the networks are not on this machine, the gallery states that instead.
+They are computed as every result is, with the same jobs, checks and store. Images that the run has kept are classified
+as they are; other attacks are run again on the first images. If the dataset or the networks are not on this machine,
+the gallery states that instead.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +25,7 @@ from ...executors.devices import find_device
 from ...executors.dispatch import Dispatcher
 from ...executors.inline import Inline
 from ...planning.planner import is_white_box, selected_jobs
-from ...planning.resolve import resolve
+from ...planning.resolve import ResolvedSuite, resolve
 from ...planning.selection import Selection
 from ...progress import Silent
 from ...registry import Registry
@@ -31,9 +33,11 @@ from ...result import Result
 from ...runs.record import RunRecord
 from ...scores.rows import RowSet, complete_labels, gather
 from ...store import store_of_run
+from ...suite.exchange import KeepEntry
 from ...suite.model import MetricEntry, Suite, source_label
 from ...suite.outputs import NO_OUTPUTS
 from .clouds import picture
+from .kept import with_kept_images
 
 MOST_ROWS = 8  # pairs of attack and budget
 LARGEST_PNG = 96  # pixels of a side; larger images are saved as JPEG, which the page states
@@ -130,9 +134,8 @@ def make_gallery(
     chosen = next((other for other in suite.sources if source_label(other) == wanted), None)
     if chosen is None:
         return Gallery(missing=f"the suite has no source {source}")
-    selection = Selection(tuple(record.images.indices[:count]), tuple(record.images.ids[:count]))
     try:
-        return _computed(_narrowed(suite, chosen), selection, registry, result.folder)
+        return _computed(_narrowed(suite, chosen), record, count, registry, result.folder)
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
     except OSError as error:  # the dataset or a network is not on this machine
@@ -142,20 +145,37 @@ def make_gallery(
 def _narrowed(suite: Suite, source: str | list[str]) -> Suite:
     """Return the suite with one source, and with metrics that keep images and predictions."""
     metrics = {name: MetricEntry(recipe=name) for name in ("pictures", "predictions")}
-    return suite.model_copy(update={**NO_OUTPUTS, "metrics": metrics, "sources": [source]})
+    nothing = {**NO_OUTPUTS, "keep": KeepEntry()}
+    return suite.model_copy(update={**nothing, "metrics": metrics, "sources": [source]})
 
 
-def _computed(suite: Suite, selection: Selection, registry: Registry, folder: Path) -> Gallery:
-    resolved = resolve(suite, registry, device=find_device("auto"))
+def _resolved(suite: Suite, record: RunRecord, registry: Registry) -> ResolvedSuite:
+    """Resolve a suite in the environment of the run, as far as this machine has its device."""
+    made = record.environment
+    try:
+        device = find_device(made["device"])
+    except UsageError:
+        return resolve(suite, registry, device=find_device("auto"))
+    return resolve(suite, registry, device=device, precision=made["dtype"], threads=made["threads"])
+
+
+def _computed(suite: Suite, record: RunRecord, count: int, registry: Registry, folder: Path) -> Gallery:
+    resolved = _resolved(suite, record, registry)
     images = resolved.images
     if images is None:
         return Gallery(missing=resolved.data_missing)
+    whole = Selection(tuple(record.images.indices), tuple(record.images.ids))
+    selection = whole.first(count)
     if max(selection.indices) >= len(images.ids) or tuple(images.ids[i] for i in selection.indices) != selection.ids:
         return Gallery(missing="the dataset here is not the run's")
-    jobs = selected_jobs(resolved, selection)
-    attacks = list(dict.fromkeys((job.labels["attack"], job.labels["budget"]) for job in jobs))
-    jobs = [job for job in jobs if (job.labels["attack"], job.labels["budget"]) in attacks[:MOST_ROWS]]
-    with store_of_run(folder) as store:
+    with store_of_run(folder) as store, tempfile.TemporaryDirectory() as scratch:
+        kept = with_kept_images(resolved, whole, count, store, Path(scratch))
+        attacks = list(dict.fromkeys([
+            *((attack, budget) for attack, _, budget in resolved.attacks),
+            *((given.attack, given.budget) for given in resolved.given),
+        ]))  # fmt: skip
+        jobs = selected_jobs(kept, selection)
+        jobs = [job for job in jobs if (job.labels.get("attack"), job.labels.get("budget")) in attacks[:MOST_ROWS]]
         results, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
     rows = gather(
         jobs, results, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices

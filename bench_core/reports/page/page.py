@@ -12,6 +12,7 @@ from ...errors import one_line
 from ...gate.compare import Comparison, explain
 from ...gate.formats import sheet
 from ...registry import Registry, discover
+from ...result import Result
 from ...runs.folder import run_folder
 from ...runs.load import load_result
 from ...runs.record import RunRecord, read_record
@@ -41,20 +42,25 @@ def run_page(path: Path, registry: Registry | None = None, gallery: int = 4, sou
     registry = registry or discover()
     folder = run_folder(path)
     record, result = read_record(folder), load_result(folder, registry)
-    suite = result.suite
-    return _page(
-        "run.html", suite.title,
-        tables=[html_table(sheet_of(table)) for table in result.tables],
-        forest=forest(result.tables),
-        figures=figures(result, registry),
-        gallery=make_gallery(result, record, registry, gallery, source),
-        flags=flags(result.scores, result.warned),
-        facts=_facts(record, result.decisions),
-        environment=_name_value_table("Environment", _environment(record)),
-        networks=_name_value_table("Networks", _networks(record)),
-        suite=json.dumps(record.suite.model_dump(mode="json"), indent=2, ensure_ascii=False),
-        reproduce=record.reproduce,
-    )  # fmt: skip
+    parts = run_parts(record, result, registry, gallery, source)
+    return _page("run.html", result.suite.title, figures=figures(result, registry), **parts)
+
+
+def run_parts(
+    record: RunRecord, result: Result, registry: Registry, gallery: int, source: str | None = None
+) -> dict[str, Any]:
+    """Return what the template of a run's page shows, except its plots; for the arguments see `run_page`."""
+    return {
+        "tables": [html_table(sheet_of(table)) for table in result.tables],
+        "forest": forest(result.tables),
+        "gallery": make_gallery(result, record, registry, gallery, source),
+        "flags": flags(result.scores, result.warned),
+        "facts": _facts(record, result.decisions),
+        "environment": name_value_table("Environment", _environment(record)),
+        "networks": name_value_table("Networks", _networks(record)),
+        "suite": json.dumps(record.suite.model_dump(mode="json"), indent=2, ensure_ascii=False),
+        "reproduce": record.reproduce,
+    }
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -70,7 +76,7 @@ def _page(template: str, title: str, **parts: Any) -> str:
     """Render a page. Its content security policy allows no request, and only this script, by its digest."""
     script = templates().get_template("report.js").render()
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return page(template, title=one_line(title), script=script, allowed=allowed, **parts)
+    return page(template, title=one_line(title), script=script, allowed=allowed, site=None, **parts)
 
 
 def _facts(record: RunRecord, decisions: Decisions | None) -> list[tuple[str, str]]:
@@ -121,6 +127,6 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _name_value_table(title: str, entries: dict[str, str]) -> HtmlTable:
+def name_value_table(title: str, entries: dict[str, str]) -> HtmlTable:
     rows = tuple((Field(name, name), Field(value, value)) for name, value in entries.items())
     return HtmlTable(title, ("name", "value"), (False, False), 1, rows, ())

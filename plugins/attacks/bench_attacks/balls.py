@@ -12,8 +12,6 @@ from .sparse import project_l0, project_l1, sample_l0, sample_l1, steepest_l1
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench_core.types import Norm
-
     from .step_rng import StepRng
 
 
@@ -59,20 +57,6 @@ def mean_unit(gradient: Tensor) -> Tensor:
     scaled = gradient / peak.where(peak > 0, 1)
     mean = per_image(scaled.flatten(1).abs().mean(1), gradient)
     return scaled / mean.where(mean > 0, 1)
-
-
-def size_of(delta: Tensor, norm: Norm) -> Tensor:
-    """Return the norms [n] of perturbations [n, c, h, w]. L0 counts the pixels of which any channel changed."""
-    match norm:
-        case "linf":
-            return delta.flatten(1).abs().amax(1)
-        case "l2":
-            length: Tensor = delta.flatten(1).norm(dim=1)
-            return length
-        case "l1":
-            return delta.flatten(1).abs().sum(1)
-        case "l0":
-            return (delta != 0).any(1).flatten(1).sum(1).to(delta)
 
 
 def shrink(delta: Tensor, eps: float) -> Tensor:

@@ -142,7 +142,8 @@ class Evaluation:
             points = self._points(images, run)
             inputs = points.flatten(0, 1)
             if changed is model:
-                logits = in_passes(lambda part: member_logits(model, part, by_member), inputs, model)
+                once = self.tap is None  # a recorder would see each layer twice
+                logits = in_passes(lambda part: member_logits(model, part, by_member), inputs, model, once)
             else:  # a surrogate may depend on the position of an input in the batch, so do not split the batch
                 logits = member_logits(changed, inputs, by_member)
             count, logits = len(images), logits.unflatten(0, points.shape[:2])

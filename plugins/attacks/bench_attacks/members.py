@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench_core.batches import in_parts
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -31,8 +33,10 @@ def member_logits(model: Model, images: Tensor, by_member: bool) -> Tensor:
 
 def plain_member_logits(model: Model, images: Tensor) -> Tensor:
     """Return logits [n, members, classes] without a graph."""
+    by_member = averages_losses(model)
     with torch.no_grad():
-        return member_logits(model, images, averages_losses(model))
+        parts = in_parts(lambda rows: member_logits(model, images[rows], by_member), len(images), 1, model, images)
+        return torch.cat(list(parts))
 
 
 def combined(logits: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from bench_core.logits import margin
+from bench_core.norms import perturbation_size
 from bench_core.types import Budget, Cost, Examples, Rejection, Streams
 
-from .balls import per_image, size_of
+from .balls import per_image
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +94,7 @@ class Problem:
     def judge(self, points: Tensor, logits: Tensor) -> Tensor:
         """Return which points fool the network, given its logits there, bool [n]. Keep those that are the best."""
         fooled = fools(logits, self.examples)
-        distances = size_of(points - self.clean, self.budget.norm)
+        distances = perturbation_size(points - self.clean, self.budget.norm)
         better = fooled & (distances < self.distances) & (distances <= self.budget.eps * (1 + ROUNDING))
         self.distances = distances.where(better, self.distances)
         self.images = points.where(per_image(better, points), self.images)

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from bench_core.norms import perturbation_size
 from bench_core.statistics import mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench_core.types import Examples, Rows, Score
-
-CHANGED = 1e-6  # of the image range: less is float32 rounding, as of `clean + (adversarial - clean)`
+    from bench_core.types import Examples, Norm, Rows, Score
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,11 @@ class Distances:
 
     forwards: ClassVar = 0
     scores: ClassVar = ("linf", "l2", "l0")
-    rows: ClassVar = ("linf", "l2", "l0")
+    rows: ClassVar[tuple[Norm, ...]] = ("linf", "l2", "l0")
 
     def observe(self, clean: Examples, adversarial: Tensor) -> Mapping[str, Tensor]:
-        delta = (adversarial - clean.images).abs()
-        return {
-            "linf": delta.flatten(1).amax(1),
-            "l2": delta.double().square().flatten(1).sum(1).sqrt(),
-            "l0": (delta > CHANGED).any(1).flatten(1).sum(1),
-        }
+        delta = (adversarial - clean.images).double()
+        return {name: perturbation_size(delta, name) for name in self.rows}
 
     def summarise(self, rows: Rows) -> Iterator[Score]:
         for name in self.scores:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from bench_core.norms import perturbation_size
 from bench_core.statistics import mean, proportion
-from bench_core.types import Norm, Score
+from bench_core.types import Norm
+
+from .shared.median import median
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from bench_core.types import Examples, Model, Rows
+    from bench_core.types import Examples, Model, Rows, Score
 else:
     from bench_core.lazy import torch
-
-CHANGED = 1e-6  # of the image range: less is float32 rounding, as of `clean + (adversarial - clean)`
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class FoolingDistance:
 
     An image that the target misclassifies when clean is at distance 0, and one that the attack does not make it
     misclassify is at an infinite one. `median` is over all images, with the interval of its order statistics; it is
-    missing if half of the images are not fooled. `mean` is over the fooled images and `fooled` is their share. The row
+    infinite if half of the images are not fooled. `mean` is over the fooled images and `fooled` is their share. The row
     `distance` has the value of each image. In `l0` it is the number of pixels of which any channel changed.
     """
 
@@ -40,7 +38,7 @@ class FoolingDistance:
     rows: ClassVar = ("distance",)
 
     def observe(self, clean: Examples, adversarial: Tensor, target: Model) -> Mapping[str, Tensor]:
-        distance = size(adversarial - clean.images, self.norm)
+        distance = perturbation_size((adversarial - clean.images).double(), self.norm)
         distance = distance.where(fooled(target(adversarial), clean), torch.inf)
         return {"distance": torch.zeros_like(distance).where(fooled(target(clean.images), clean), distance)}
 
@@ -56,37 +54,6 @@ def fooled(logits: Tensor, examples: Examples) -> Tensor:
     """Return which images have the target class, or without one a wrong class, bool [n]."""
     predicted = logits.argmax(1)
     return predicted != examples.labels if examples.targets is None else predicted == examples.targets
-
-
-def size(delta: Tensor, norm: Norm) -> Tensor:
-    """Return the norms [n] of perturbations [n, c, h, w], in float64."""
-    flat = delta.double().flatten(1)
-    match norm:
-        case "linf":
-            return flat.abs().amax(1)
-        case "l2":
-            length: Tensor = flat.norm(dim=1)
-            return length
-        case "l1":
-            return flat.abs().sum(1)
-        case "l0":
-            return (delta.abs() > CHANGED).any(1).flatten(1).sum(1).double()
-
-
-def median(name: str, values: NDArray[np.float64]) -> Score:
-    """Return the median of values, of which some may be infinite; NaN where it is infinite.
-
-    Its 95% interval is between the order statistics whose ranks are quantiles of Binomial(n, 1/2), in its normal form.
-    It is missing where an end is infinite.
-    """
-    count, ordered = len(values), np.sort(values)
-    if not count:
-        return Score(name, math.nan, math.nan, math.nan, 0)
-    half = Z95 * math.sqrt(count) / 2
-    low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
-    middle, ends = float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2, (ordered[low], ordered[high])
-    first, last = map(float, ends) if np.isfinite(ends).all() else (math.nan, math.nan)
-    return Score(name, middle if math.isfinite(middle) else math.nan, first, last, count)
 
 
 METRIC = FoolingDistance

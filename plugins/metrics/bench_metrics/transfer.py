@@ -22,11 +22,15 @@ def leave_one_out(fooled: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray
 
     The others' count at a step is the total less the image's own, so the cost is O(n x steps).
 
+    Of steps that are equally good for the others, the earliest is taken, as in the authors' code. With few images many
+    steps are equally good, and an image may not be fooled at the earliest of them yet, so that the outcome can be far
+    below that of the last step.
+
     Args:
         fooled: Whether the target is fooled, bool [n, steps].
 
     Returns:
-        Outcome of each image [n], and the index of the step taken [n]; ties go to the earliest step.
+        Outcome of each image [n], and the index of the step taken [n].
     """
     others = fooled.sum(axis=0, keepdims=True) - fooled
     chosen = others.argmax(axis=1)
@@ -37,8 +41,9 @@ def leave_one_out(fooled: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray
 class TransferSuccess:
     """Share of images that the target misclassifies (targeted: classifies as the target class).
 
-    Scores: `success` takes for each image the step that is best for the others, `last` the last step; `at_step` is
-    labelled by `step`, counted from 1.
+    Scores: `success` takes for each image the earliest step that is best for the others, `last` the last step;
+    `at_step` is labelled by `step`, counted from 1. On fewer than about 100 images, `success` can be well below `last`
+    (see `leave_one_out`).
     """
 
     scores: ClassVar = ("success", "last", "at_step")

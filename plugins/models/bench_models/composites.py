@@ -1,4 +1,4 @@
-"""Recipes for models made of other models: ensembles, and networks smoothed by noise."""
+"""Recipes for models made of other models: ensembles, networks smoothed by noise, and those with a surrogate."""
 
 from __future__ import annotations
 
@@ -63,3 +63,20 @@ def smoothed_identity(base: Mapping[str, Any], sigma: float, n: int, form: str, 
     if sigma > MOST_SIGMA:
         raise UsageError(Fault("", "sigma", in_grey_levels("sigma", sigma)))
     return {"base": base, "sigma": sigma}
+
+
+def build_with_surrogate(base: Any, surrogate: Any) -> Model:
+    """Put a network that the attacker has in full beside the one that it attacks.
+
+    Args:
+        base: The network that is attacked.
+        surrogate: The other one, or an ensemble of others.
+    """
+    from .with_surrogate import WithSurrogate
+
+    return WithSurrogate(base, surrogate)
+
+
+def surrogate_identity(base: Mapping[str, Any], surrogate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the identities of both."""
+    return {"base": base, "surrogate": surrogate}

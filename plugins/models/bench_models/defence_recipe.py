@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench_core.clouds import is_cloud
 from bench_core.errors import Fault, UsageError
 from bench_core.types import Json, ModelRecipe, WeightsFile
 
@@ -45,7 +46,13 @@ def defence(
         made_of=("base",),
         files=files,
         examples=[{"base": BASE, **options} for options in examples],
+        check=check_pictures,
     )
+
+
+def check_pictures(shape: tuple[int, int, int]) -> str | None:
+    """Return why images of shape (c, h, w) cannot be defended, or None."""
+    return "found point clouds, but defences transform pictures (try the network itself)" if is_cloud(shape) else None
 
 
 def attacker_samples(adaptive: bool, samples: int | None) -> int:

@@ -19,7 +19,9 @@ class Ensemble(nn.Module):
         combine: "logits" is the mean of the logits. "probabilities" is the logarithm of the mean of the softmax.
             "losses" is for attacks on the mean of the members' losses. No combined logits have this mean under every
             loss, so an attack takes each member's logits (`forward(images, separately=True)`). The combined logits are
-            the mean of the log-softmax, whose cross-entropy is the mean of the members' cross-entropies.
+            the mean of the members' log-softmax. Minus the entry of a class is the mean of the members' cross-entropies
+            for it. The entries are not normalised: their own cross-entropy adds their log-sum-exp, which is at most
+            zero, and zero only if all members give the same probabilities.
     """
 
     def __init__(self, members: Sequence[nn.Module], combine: Literal["logits", "probabilities", "losses"]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from bench_core.hookspecs import hookimpl
 from bench_core.types import DataRecipe, ModelRecipe
 
-from . import composites, defences
+from . import composites, defences, python_file
 from .datasets.cifar import cifar10, cifar100
 from .datasets.imagefolder import ImageFolder
 from .datasets.imagelist import ImageList
@@ -64,6 +64,12 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             "An architecture of torchvision, timm or robustbench with weights from a file.",
             files=checkpoint.files,
         ),
+        "python": ModelRecipe(
+            python_file.build,
+            python_file.identity,
+            "A network of yours, from a function in a Python file, with weights from a file.",
+            files=python_file.files,
+        ),
         "efficientnet-lite": ModelRecipe(
             imagenet_lite.build,
             imagenet_lite.identity,
@@ -76,6 +82,13 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             "Several networks attacked as one.",
             made_of=("members",),
             examples=[{"members": [RESNET, NOISE_RESNET], "combine": combine} for combine in COMBINATIONS],
+        ),
+        "with_surrogate": ModelRecipe(
+            composites.build_with_surrogate,
+            composites.surrogate_identity,
+            "A network beside which an attacker has another one in full (attack gfcs).",
+            made_of=("base", "surrogate"),
+            examples=[{"base": RESNET, "surrogate": NOISE_RESNET}],
         ),
         "smoothed": ModelRecipe(
             composites.build_smoothed,

@@ -135,6 +135,14 @@ def test_weights_learn_where_the_loss_is_tiny() -> None:
     assert never.isfinite().all()
 
 
+def test_a_least_weight_keeps_the_attack_from_turning_round() -> None:
+    """With the paper's weights, a network that is sure gets a negative one, so that its loss is descended."""
+    logits, classes = torch.tensor([[[60.0, 0.0], [80.0, 0.0]]]), torch.tensor([0])
+    published, kept = (Reinforced(1, 1.0, 1.0, 0.0, False, Walk("linf", 1.0), least) for least in (None, 0.1))
+    assert (published.reinforce(torch.ones(1, 2), logits, classes) < 0).all()
+    torch.testing.assert_close(kept.reinforce(torch.ones(1, 2), logits, classes), torch.tensor([[0.1, 0.1]]))
+
+
 def test_losses_of_zero_weigh_the_members_alike() -> None:
     torch.testing.assert_close(member_weights(torch.zeros(1, 3, 3), 10.0), torch.full((1, 3), 1 / 3))
 
@@ -143,7 +151,7 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("adaea", {"sharpness": 0.0}), ("adaea", {"agreement": -0.9}), ("adaea", {"decay": 0.2}),
     ("cwa", {"reverse": 1.0}), ("cwa", {"inner_step": 0.03}), ("cwa", {"decay": 0.2}),
     ("smer", {"rounds": 3}), ("smer", {"decay": 0.2}), ("smer", {"rate": 1.0}),
-    ("smer", {"shrinkage": 20.0}),
+    ("smer", {"shrinkage": 20.0}), ("smer", {"least": 1.0}),
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Attacks on inner features, against their equations, image by image."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -105,12 +106,13 @@ def test_bfa() -> None:
     follows("bfa", transcription, model=MODEL, shape=SHAPE, **options)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.9])
-def test_ila(decay: float) -> None:
+@pytest.mark.parametrize(("decay", "guide_steps"), [(0.0, 2), (0.9, 2), (0.9, 5)])
+def test_ila(decay: float, guide_steps: int) -> None:
     def transcription(one: One) -> Iterator[Tensor]:
-        guide = One(one.clean, one.clean, one.given, MODEL, one.limits, None)
+        longer = replace(one.limits, step_size=max(one.limits.step_size, one.limits.eps / guide_steps))
+        guide = One(one.clean, one.clean, one.given, MODEL, longer, None)
         momentum = torch.zeros_like(one.clean)
-        for _ in range(3):
+        for _ in range(guide_steps):
             momentum = decay * momentum + mean_unit(guide.gradient(guide.image))
             guide.move(momentum)
         at_clean = below(one.clean)
@@ -118,5 +120,5 @@ def test_ila(decay: float) -> None:
         while True:
             yield slope(lambda at: ((below(at) - at_clean) * change).sum(), one.image)
 
-    options = {"layer": "block1", "guide_steps": 3, "guide_decay": decay}
+    options = {"layer": "block1", "guide_steps": guide_steps, "guide_decay": decay}
     follows("ila", transcription, model=MODEL, shape=SHAPE, **options)

@@ -97,7 +97,7 @@ def test_its_files_are_listed_and_identify_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        ("hgd.pth", r'file: found ".*hgd\.pth" \(try "hgd\.py:build"'),
+        ("hgd.pth", r'file: found ".*hgd\.pth" \(try "net\.py:build"'),
         ("hgd.py:bild", r'hgd\.py has no "bild" \(did you mean "build"\?\)'),
         ("broken.py:build", r"broken\.py is no Python file: "),
         ("hgd.py:number", r"number returned int, not a torch\.nn\.Module"),

@@ -3,7 +3,7 @@
 for (const table of document.querySelectorAll("table.data")) {
   const headers = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
-  const original = [...body.rows];
+  const places = new WeakMap(); // the original order, also of rows that another script puts here
   headers.forEach((header, column) => {
     const button = header.querySelector("button");
     button.addEventListener("click", () => {
@@ -14,23 +14,28 @@ for (const table of document.querySelectorAll("table.data")) {
       const sign = direction === "descending" ? -1 : 1;
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", direction);
-      const value = (row) => row.cells[column].dataset.sort;
+      const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].firstChild?.textContent.trim() ?? "";
       const order = (a, b) => {
         const [x, y] = [value(a), value(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
-        const numeric = numbers && !isNaN(x) && !isNaN(y);
-        return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+        const [first, second] = [x, y].map((text) => (numbers ? parseFloat(text.replaceAll(",", "")) : NaN));
+        return sign * (!isNaN(first) && !isNaN(second) ? first - second : x.localeCompare(y, "en", { numeric: true }));
       };
-      body.append(...original.slice().sort(order));
+      const rows = [...body.rows];
+      const next = Math.max(-1, ...rows.map((row) => places.get(row) ?? -1)) + 1;
+      rows.forEach((row, index) => places.has(row) || places.set(row, next + index));
+      rows.sort((a, b) => places.get(a) - places.get(b));
+      body.append(...rows.sort(order));
     });
   });
 }
 for (const input of document.querySelectorAll("input[data-filters]")) {
-  const rows = [...document.getElementById(input.dataset.filters).tBodies[0].rows];
+  const body = document.getElementById(input.dataset.filters).tBodies[0];
   const counter = document.querySelector(`output[data-counts="${input.dataset.filters}"]`);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
+    const rows = [...body.rows];
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
+from bench_core.norms import perturbation_size
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
-from ..balls import size_of
 from .adv_lib_attacks import ATTACKS, Described, load
 from .options import parameters
 
@@ -108,7 +108,7 @@ class AdvLibAttack:
         classes = (examples.targets if examples.targets is not None else examples.labels).clone()
         given = {**arguments, **self.attack.arguments(self.budget), "targeted": aimed}
         images = load(self.name)(model, examples.images.clone(), classes, **given).detach()
-        inside = size_of(images - examples.images, self.budget.norm) <= self.budget.eps
+        inside = perturbation_size(images - examples.images, self.budget.norm) <= self.budget.eps
         yield images.where(inside.view(-1, 1, 1, 1), examples.images)
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench_core.hookspecs import hookimpl
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
+from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
 from .estimates import TARGETS, VERSIONS, autoattack_cost
 from .square import check_l2_square
@@ -64,6 +64,11 @@ class AutoAttack:
     def names(self) -> tuple[str, ...]:
         """The attacks that run, in order."""
         return self.only or VERSIONS[self.version]
+
+    @property
+    def access(self) -> Access:
+        """The least that the attacks need of the network."""
+        return "scores" if self.names == ("square",) else "gradients"
 
     @property
     def cost(self) -> Cost:

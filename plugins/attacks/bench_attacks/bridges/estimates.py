@@ -25,6 +25,7 @@ FACTORS = (
     "n_restarts", "restarts", "eot_iter", "m", "noise_batch_size", "binary_search_steps", "repeats", "popsize",
 )  # fmt: skip
 BLACK_BOX = ("GN", "OnePixel", "Pixle", "SPSA", "Square", "VANILA")
+HOP_QUERIES = 100  # of the first step of HopSkipJump, by default
 NO_PASSES = ("GN", "VANILA")
 
 
@@ -75,6 +76,10 @@ def foolbox_cost(name: str, described: Json, budget: Budget, options: Mapping[st
     steps = budget.steps if "steps" in values else 1
     if "Noise" in name or "Contrast" in name:
         return once(_product(values, ("repeats",)) if "repeats" in values else 1, 0)
+    if name == "BoundaryAttack":
+        return once(2 * steps + 50, 0)
+    if name == "HopSkipJumpAttack":
+        return once(sum(HOP_QUERIES * math.sqrt(step + 1) + 20 for step in range(steps)), 0)
     if "DeepFool" in name:
         passes = steps * (values["candidates"] or TARGETS + 1)  # all classes, one after another
         return once(passes, passes)

@@ -1,6 +1,7 @@
 """Attacks of foolbox, by their names in foolbox: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-The bridge offers DDN and the attacks whose names begin with L-inf, L2 or L1; foolbox cannot bound its attacks in L0.
+The bridge offers DDN, the attacks whose names begin with L-inf, L2 or L1, and BoundaryAttack and HopSkipJumpAttack,
+which ask for the predicted class only. Foolbox cannot bound its attacks in L0.
 It leaves out Brendel and Bethge's: that attack searches for adversarial starting points with noise, and stops without
 an error at the first batch with an image that noise does not fool. The budget sets the number of steps, the step size
 and the random start if the constructor has them; foolbox clips the result to the ball of eps. The attacks use the
@@ -20,15 +21,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
+from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
-from .estimates import foolbox_cost
+from .estimates import foolbox_cost, once
 from .options import parameters
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from bench_core.types import Model
+else:
+    from bench_core.lazy import torch
 
 LIBRARY = "foolbox"
 BENCH_DEPENDS = (LIBRARY,)
@@ -38,11 +42,13 @@ if importlib.util.find_spec(LIBRARY) is None:
 NORMS: Mapping[str, tuple[str, ...]] = {  # the beginnings of the attacks' names
     "linf": ("Linf", "LInf"), "l2": ("L2", "DDN"), "l1": ("L1", "SparseL1"),
 }  # fmt: skip
+BY_LABELS: Mapping[str, tuple[str, ...]] = {"BoundaryAttack": ("l2",), "HopSkipJumpAttack": ("l2", "linf")}
+NO_GRADIENT = (*BY_LABELS, "Noise", "Contrast")  # in the names of attacks that only ask whether the network is fooled
 UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # the ends of names of attacks that reject or ignore a target
 INDEX = {
     name: described
     for name, described in library_index(LIBRARY, "bench_attacks.bridges.foolbox_index").items()
-    if name.startswith(sum(NORMS.values(), ())) and "BrendelBethge" not in name
+    if name in BY_LABELS or (name.startswith(sum(NORMS.values(), ())) and "BrendelBethge" not in name)
 }
 SET_BY_BUDGET: Mapping[str, Callable[[Budget], Any]] = MappingProxyType(
     {
@@ -75,6 +81,11 @@ class FoolboxAttack:
     global_seed: ClassVar[bool] = True
 
     @property
+    def access(self) -> Access:
+        """The least that the attack needs of the network."""
+        return "labels" if any(part in self.name for part in NO_GRADIENT) else "gradients"
+
+    @property
     def searches(self) -> bool:
         """Whether the attack searches for the smallest perturbation."""
         return bool(self.described["searches"])
@@ -87,6 +98,8 @@ class FoolboxAttack:
     @property
     def cost(self) -> Cost:
         """An estimate; see `estimates`."""
+        if self.name in BY_LABELS and self.budget.queries is not None:
+            return once(self.budget.queries, 0)
         return foolbox_cost(self.name, self.described, self.budget, self.options)
 
     @property
@@ -100,8 +113,8 @@ class FoolboxAttack:
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
         """Return why the budget cannot be used, or None if it can."""
-        if not self.name.startswith(NORMS.get(self.budget.norm, ())):
-            norm = self.budget.norm
+        norm = self.budget.norm
+        if norm not in BY_LABELS.get(self.name, ()) and not self.name.startswith(NORMS.get(norm, ())):
             return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
         if self.budget.targeted and self.name.endswith(UNTARGETED):
             return Rejection("recipe", f"{self.name} cannot be targeted")
@@ -113,12 +126,19 @@ class FoolboxAttack:
         library = importlib.import_module(LIBRARY)
         accepted = {option["name"] for option in self.described["options"]}
         from_budget = {name: value(self.budget) for name, value in SET_BY_BUDGET.items() if name in accepted}
+        if self.name == "HopSkipJumpAttack":
+            from_budget["constraint"] = self.budget.norm
         attack = getattr(library.attacks, self.name)(**from_budget, **self.options)
         wrapped = library.PyTorchModel(model, bounds=(0, 1), device=examples.images.device)
         criterion = library.criteria.Misclassification(examples.labels.clone())
         if examples.targets is not None:
             criterion = library.criteria.TargetedMisclassification(examples.targets.clone())
-        _, clipped, fooled = attack(wrapped, examples.images.clone(), criterion, epsilons=self.budget.eps)
+        try:
+            _, clipped, fooled = attack(wrapped, examples.images.clone(), criterion, epsilons=self.budget.eps)
+        except ValueError as error:
+            if "init_attack failed" not in str(error):
+                raise
+            clipped, fooled = examples.images, torch.zeros_like(examples.labels, dtype=torch.bool)
         if self.searches:
             clipped = clipped.where(fooled.view(-1, 1, 1, 1), examples.images)
         yield clipped.detach()

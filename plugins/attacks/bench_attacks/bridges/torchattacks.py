@@ -20,10 +20,10 @@ from annotated_types import Ge
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
+from bench_core.norms import perturbation_size
+from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
 
-from ..balls import size_of
-from .estimates import autoattack_cost, torchattacks_cost
+from .estimates import BLACK_BOX, autoattack_cost, torchattacks_cost
 from .options import parameters
 from .square import P_INIT, check_l2_square
 
@@ -128,6 +128,11 @@ class TorchattacksAttack:
     global_seed: ClassVar[bool] = True
 
     @property
+    def access(self) -> Access:
+        """The least that the attack needs of the network."""
+        return "scores" if self.name in BLACK_BOX else "gradients"
+
+    @property
     def accepted(self) -> set[str]:
         """The names of the constructor's parameters."""
         return {option["name"] for option in self.described["options"]}
@@ -220,7 +225,7 @@ class TorchattacksAttack:
 
     def inside(self, adversarial: Tensor, clean: Tensor) -> Tensor:
         """Replace each image that is outside the ball by its clean image."""
-        inside = size_of(adversarial - clean, self.budget.norm) <= self.budget.eps
+        inside = perturbation_size(adversarial - clean, self.budget.norm) <= self.budget.eps
         return adversarial.where(inside.view(-1, 1, 1, 1), clean)
 
 

@@ -103,8 +103,8 @@ def adaea(
     the losses as means over a batch, leave the agreement of the last member out of the mean (a slip of an index), and
     start at normal noise of 0.001; TransferAttack ignores targets. Here weights are those of each image, all members
     count, a targeted attack goes to its target, and a random start is the budget's. However the ensemble combines its
-    members, their weighted logits are added. Steps are the steepest of the ball, those of signs in L-inf. Views copy
-    the points at which gradients are computed, not those at which the members' losses are compared.
+    members, their weighted logits are added. The steps that are compared are steps of signs in L-inf and
+    of normalised gradients in L2. Combined with transformed copies, such as `di`, only gradients are those of copies.
 
     Args:
         attack: The attack.

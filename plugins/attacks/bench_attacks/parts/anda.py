@@ -62,8 +62,8 @@ def anda(attack: GradientAttack, *, shifts: Annotated[int, Ge(2)] = 5, shift_rea
     """Step along the mean gradient over translated copies in all steps so far (Fang et al., 2024).
 
     This is the authors' default, which takes the mean of the gradients' distribution. Its form that samples from it in
-    the last step, and MultiANDA, are not offered. Their code and TransferAttack take one image at a time. The views
-    compose with any estimator, and the mean with a momentum that follows it.
+    the last step, and MultiANDA, are not offered. Their code and TransferAttack take one image at a time. The
+    translated copies can be combined with attacks that query other points, and a momentum can follow the mean.
 
     Args:
         attack: The attack.

@@ -91,8 +91,8 @@ def bpa(
 
     The authors begin at the second block of `layer3` of ResNet-50, where 0.5 ends, and change ReLUs; here softplus is
     changed too. Their code computes `exp(10 z)`, which overflows, and counts padding as values of zero; here the
-    maximum is subtracted and padding has no weight. Networks that bench makes lean may pool before a ReLU: the values
-    of a window are then those before it.
+    maximum is subtracted and padding has no weight. bench may exchange a max-pooling with the ReLU before it, which
+    makes networks faster to attack: the values that are pooled are then those before the ReLU.
 
     Args:
         attack: The attack.

@@ -71,8 +71,7 @@ def cwa(
 
     The paper takes outer steps of twice eps divided by the number of steps, and TransferAttack starts at random; here
     the budget says both. The momentum is that of each image; TransferAttack divides by a norm over the batch, and by a
-    gradient of zero. Targeted and in L2, the steps are the steepest of the ball. On a single network the walk has one
-    step.
+    gradient of zero. In L2, steps are along normalised gradients. On a single network the walk has one step.
 
     Args:
         attack: The attack.

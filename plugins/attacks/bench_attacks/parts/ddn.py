@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt, Lt
 
+from bench_core.norms import perturbation_size
 from bench_core.types import AttackRecipe, Budget, Cost
 
-from ..balls import per_image, size_of, unit
+from ..balls import per_image, unit
 from ..loss import classification_loss
 from ..minimal_norm import MinimalNorm, Problem
 
@@ -57,7 +58,7 @@ class DecoupledNorm:
 
 def furthest(clean: Tensor) -> Tensor:
     """Return the distance in L2 to the furthest image in [0, 1], [n]."""
-    return size_of(torch.maximum(clean, 1 - clean), "l2")
+    return perturbation_size(torch.maximum(clean, 1 - clean), "l2")
 
 
 def ddn(

@@ -91,7 +91,8 @@ def dem(
 
     The published attack has a momentum (`mi`), and steps of length eps, which it calls region fitting: each pixel of an
     L-infinity perturbation then is at the border of the ball. It is off by default, so that the budget's steps are
-    used. The logits of all copies are averaged, also of those of other views. TransferAttack has one draw for a batch.
+    used. Combined with other transformations, the logits of all copies of all of them are averaged. TransferAttack has
+    one draw for a batch.
 
     Args:
         attack: The attack.

@@ -64,8 +64,8 @@ def fmaa(
 ) -> GradientAttack:  # fmt: skip
     """Suppress the features that the class depends on, found anew at each step (He et al., 2022), with momentum.
 
-    The gradient in the features is that of the softmax probability, where `fia` has the logit. The common
-    re-implementation has no momentum of the gradient.
+    The gradient in the features is that of the softmax probability, where `fia` has the logit. TransferAttack
+    has no momentum of the gradient.
 
     Args:
         attack: The attack.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
+from bench_core.norms import perturbation_size
 from bench_core.types import AttackRecipe, Budget, Cost
 
-from ..balls import per_image, size_of, unit
+from ..balls import per_image, unit
 from ..minimal_norm import Asked, MinimalNorm, Problem, attack_margin
 from ..sparse import project_l0, project_l1
 
@@ -65,7 +66,7 @@ class FastMinimumNorm:
     def run(self, problem: Problem) -> Iterator[None]:
         clean, norm, steps = problem.clean, problem.budget.norm, problem.budget.steps
         delta, project = torch.zeros_like(clean), PROJECTIONS[norm]
-        largest = size_of(torch.maximum(clean, 1 - clean), norm)
+        largest = perturbation_size(torch.maximum(clean, 1 - clean), norm)
         radius = torch.full_like(largest, 1 if norm == "l0" else 0)
         found = torch.zeros_like(largest, dtype=torch.bool)
         grows = self.growing and norm in ("l2", "l1")
@@ -79,7 +80,7 @@ class FastMinimumNorm:
             if norm == "l0":
                 radius = pixels(radius, gamma, asked.fooled, problem.distances)
             else:
-                outside = size_of(delta, norm) + (1 + self.overshoot) * to_boundary(asked, norm)
+                outside = perturbation_size(delta, norm) + (1 + self.overshoot) * to_boundary(asked, norm)
                 grown = radius * (1 + gamma)
                 larger = grown.where(found, outside.maximum(grown) if grows else outside)
                 smaller = (radius * (1 - gamma)).minimum(problem.distances)

@@ -112,8 +112,7 @@ def ghost(
     """Draw a changed network at each step: scaled shortcuts, or dropout (Li et al., 2020).
 
     The papers' code draws once for a whole batch; here each image, block and channel has numbers of its own. A block
-    whose shortcut is a projection is scaled too. The common re-implementation knows ResNet-101 and ResNet-152
-    only.
+    whose shortcut is a projection is scaled too. TransferAttack has ResNet-101 and ResNet-152 only.
 
     Args:
         attack: The attack.

@@ -32,6 +32,8 @@ class GuidedChange:
     """The change of the features from the clean image to that which a guide reaches, scaled to Euclidean length 1.
 
     The guide takes `steps` steps along a momentum of the gradients of the budget's loss, without views and other terms.
+    They are as long as the budget's, or eps / `steps` if that is longer (in L0, where eps is no length, the budget's). So
+    the guide can reach the border of the ball, however short the steps of the budget are.
     """
 
     budget: Budget
@@ -41,6 +43,11 @@ class GuidedChange:
     def passes(self, _members: int) -> Passes:
         return Passes(plain=self.steps, forwards=2)
 
+    @property
+    def length(self) -> float:
+        reaching = 0 if self.budget.norm == "l0" else self.budget.eps / self.steps
+        return max(self.budget.step_size, reaching)
+
     def prepare(self, run: RunState) -> Generator[Query, Answer, Tensor]:
         ball, eps, loss = BALLS[self.budget.norm], self.budget.eps, ClassificationLoss(self.budget.loss)
         momentum = Momentum(self.decay, "mean")
@@ -48,7 +55,7 @@ class GuidedChange:
         for _ in range(self.steps):
             answer = yield Query(images[:, None], plain=True, loss=loss)
             direction, state = momentum.update(answer.gradients[:, 0], state, run)
-            moved = images + self.budget.step_size * ball.direction(direction, images)
+            moved = images + self.length * ball.direction(direction, images)
             images = (run.clean + ball.project(moved - run.clean, eps, run.clean)).clamp(0, 1)
         answer = yield Query(torch.stack([run.clean, images], 1), backward=False, loss=loss)
         assert answer.features is not None
@@ -61,10 +68,10 @@ def ila(
     """Ascend the change of inner features that a first attack made, from the clean image (Huang et al., 2019; eq. 3).
 
     With `f` the features at the layer, `x` the clean image and `x'` the result of the first attack, it ascends the
-    projection `<f(x_t) - f(x), f(x') - f(x)>`, without momentum. The first attack, the guide, has the eps and the step
-    of the budget and starts at the clean image: it is MI-FGSM, or I-FGSM with `guide_decay = 0`. The paper refines the
-    result of any attack. The authors choose the layer for each network; common re-implementations take the middle one.
-    The authors' code and re-implementations divide by a norm over the batch, which changes no step.
+    projection `<f(x_t) - f(x), f(x') - f(x)>`, without momentum. The first attack, the guide, starts at the clean image
+    and has the eps of the budget and its length of a step, or eps / `guide_steps` if that is longer. It is MI-FGSM, or
+    I-FGSM with `guide_decay = 0`. The paper refines the result of any attack. The authors choose the layer for each
+    network; TransferAttack takes the middle one. Both divide by a norm over the batch, which changes no step.
 
     Args:
         attack: The attack.

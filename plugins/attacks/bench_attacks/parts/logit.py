@@ -30,8 +30,8 @@ def logit(
     """Ascend the logit of the target, with DI, TI and a momentum that is not normalised (Zhao et al., 2021; eq. 6).
 
     `m <- decay * m + TI(gradient)`. Untargeted, the logit of the label is lowered. It replaces the suite's loss. The
-    authors take 300 steps of 2/255, and normalise no gradient. Each image has its own draws of `di`, and the canvas is
-    that of `di`: it is not resized back, as in common re-implementations.
+    authors take 300 steps of 2/255, and normalise no gradient. Each image has its own draws of `di`, and the network
+    gets the padded image as it is; TransferAttack resizes it back to the size of the image.
 
     Args:
         attack: The attack.

@@ -79,7 +79,7 @@ def naa(
     """Suppress the features that the class's probability is attributed to (Zhang et al., 2022), with momentum.
 
     The authors' path and noise are in [-1, 1], the range of their networks: its 0 is grey, and its noise of 0.2 is 0.1
-    here. The paper's text has a black base. The common re-implementation has no noise, no scale and no momentum.
+    here. The paper's text has a black base. TransferAttack has no noise, no scale and no momentum.
 
     Args:
         attack: The attack.

@@ -42,9 +42,9 @@ def rpa(
 ) -> GradientAttack:
     """Suppress features that the class depends on at images with noisy patches (Zhang et al., 2022), with momentum.
 
-    Each image has its own masks; in the authors' code all images of a batch share the places of the patches. The common
-    re-implementation replaces an exact share of them, never gives patches of 7 pixels their turn, and has 30 masks and
-    the probability in place of the logit.
+    Each image has its own masks; in the authors' code all images of a batch share the places of the patches.
+    TransferAttack replaces an exact share of them, never gives patches of 7 pixels their turn, and has 30 masks and the
+    probability in place of the logit.
 
     Args:
         attack: The attack.

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from ..balls import mean_unit
 from ..compose import Count, recipe
@@ -45,7 +45,7 @@ class Reinforced:
     cross-entropy, and shrink by `rate * shrinkage`. They begin at 1 for each image, and go on from step to step.
 
     A targeted attack descends `+log C` of the target class. A single network keeps the weight 1, as an ensemble of one
-    has nothing to weigh.
+    has nothing to weigh. Weights that fall below `least` are set to it.
     """
 
     rounds: int
@@ -54,6 +54,7 @@ class Reinforced:
     shrinkage: float
     targeted: bool
     walk: Walk
+    least: float | None = None
 
     def passes(self, _step: int, members: int) -> Passes:
         return Passes(self.rounds, forwards=self.rounds * members if members > 1 else 0)
@@ -95,7 +96,8 @@ class Reinforced:
         others = mean.scatter(1, classes[:, None], -torch.inf)
         loss = torch.nn.functional.softplus(others.logsumexp(1)).clamp(min=torch.finfo(logits.dtype).tiny)
         slope = (mean.softmax(1)[:, None] * leads).sum(2) / logits.shape[1] / loss[:, None]
-        return weights + self.rate * ((-slope if self.targeted else slope) - self.shrinkage * weights)
+        learned = weights + self.rate * ((-slope if self.targeted else slope) - self.shrinkage * weights)
+        return learned if self.least is None else learned.clamp(min=self.least)
 
 
 def smer(
@@ -105,6 +107,7 @@ def smer(
     decay: Decay = 1.0,
     rate: Annotated[float, Ge(0)] = 0.02,
     shrinkage: Annotated[float, Ge(0)] = 0.002,
+    least: Annotated[float, Gt(0)] | None = None,
 ) -> GradientAttack:
     """Step through an ensemble's members in random order with learned weights (Tang et al., 2024), with momentum.
 
@@ -115,15 +118,21 @@ def smer(
     weighted losses are those of the budget, the weights learn from cross-entropy. However the ensemble combines its
     members, their weighted logits are averaged.
 
+    In the paper, weights can become negative, and the attack then turns round: the gradient of the loss of `v z` at
+    v < 0 raises the logit of the class that it should lower. As long as a network is sure of an image, `-log C` is the
+    mean of `v_k` times the member's lead, so that each inner step lowers `v_k` by `rate * lead / members`. Many short
+    steps therefore fool fewer images than a few long ones. `least` keeps the weights positive (try 0.1).
+
     Args:
         attack: The attack.
         rounds: The number of times that the inner steps go through all members.
         decay: The decay of both momenta.
         rate: The step size of the weights.
         shrinkage: The weight decay of the weights.
+        least: The smallest weight of a member. None by default, as in the paper.
     """
     walk = Walk.of(attack.budget)
-    reinforced = Reinforced(rounds, decay, rate, shrinkage, attack.budget.targeted, walk)
+    reinforced = Reinforced(rounds, decay, rate, shrinkage, attack.budget.targeted, walk, least)
     return attack.set_once(estimator=reinforced).with_filters(*attack.filters, Momentum(decay, "mean"))
 
 

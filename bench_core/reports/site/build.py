@@ -1,0 +1,171 @@
+"""Writes a site. What was made for a run with the same content is not made again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ...digests import digest, folder_digest
+from ...registry import Registry, discover
+from ...runs.load import load_result
+from ...runs.record import read_record
+from ...store import write_atomically
+from ...tables.formats.html import page, templates
+from ..page.figures import PagePlot, figures
+from ..page.page import name_value_table, run_parts
+from .boards import Boards, SummarisedRun, make_boards
+from .found import FoundRun
+from .index import index_json
+from .pages import Site, links_of_run, pages
+from .places import ASSETS, SiteLinks
+from .summary import Summary, summarise_run
+from .views import UP
+
+CACHE, IGNORE = ".cache", ".gitignore"
+FOLDERS = ("runs", "boards", "attacks", "networks", ASSETS)
+BENCH = Path(__file__).parents[2]
+Kept = TypeVar("Kept", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written: the number of all runs, of those that were rendered now, of pages, and the size in bytes."""
+
+    runs: int
+    rendered: int
+    pages: int
+    size: int
+
+
+@dataclass
+class Builder:
+    """Writes a site into a folder.
+
+    Attributes:
+        to: The folder.
+        title: The title of the site.
+        gallery: How many attacked images of each attack the pages of runs show.
+        registry: The installed plugins; found when the first run is rendered.
+    """
+
+    to: Path
+    title: str
+    gallery: int = 0
+    given_registry: Registry | None = None
+
+    def __post_init__(self) -> None:
+        self.written: set[Path] = set()
+        self.rendered = 0
+
+    @cached_property
+    def registry(self) -> Registry:
+        return self.given_registry or discover()
+
+    @cached_property
+    def code(self) -> str:
+        """What pages depend on besides runs: bench's code and templates, and what the builder was asked for."""
+        texts = sorted((BENCH / "reports" / "page" / "templates").iterdir())
+        return digest(
+            [folder_digest(BENCH), [path.read_text(encoding="utf-8") for path in texts], self.title, self.gallery]
+        )
+
+    def build(self, found: Sequence[FoundRun]) -> Built:
+        """Write all pages, and remove those of runs that are no more."""
+        write_atomically(self.to / CACHE / IGNORE, b"*\n")
+        runs = [self._run(run) for run in found]
+        groups: dict[tuple[str, str], list[SummarisedRun]] = {}
+        for run in runs:
+            if run.summary.entries:
+                groups.setdefault(run.summary.group, []).append(run)
+        boards = [board for group in groups.values() for board in self._boards(group).boards]
+        site = Site(self.title, runs, boards)
+        for each in pages(site):
+            text = page(
+                "site_page.html", title=each.title, site=each.links, sections=each.sections, facts=each.facts,
+                intro=each.intro,
+            )  # fmt: skip
+            self._write(each.place, text.encode())
+        for name in ("site.css", "site.js"):
+            self._write(f"{ASSETS}/{name}", templates().get_template(name).render().encode())
+        self._write("index.json", index_json(site).encode())
+        self._write(".nojekyll", b"")
+        self._remove_others()
+        size = sum(path.stat().st_size for path in self.written)
+        return Built(len(runs), self.rendered, sum(path.suffix == ".html" for path in self.written), size)
+
+    def _run(self, run: FoundRun) -> SummarisedRun:
+        """Return a run's summary; write its page if there is none of the same content."""
+        key = digest(["run", self.code, run.digest, run.name, run.when])
+        kept = self._kept(key, Summary)
+        if kept is not None:
+            summarised = SummarisedRun(run, kept)
+            files = [self.to / f"{summarised.place}.html", *self.to.glob(f"{summarised.place}-plot-*")]
+            if files[0].is_file():
+                self.written |= {*files}
+                return summarised
+        record, result = read_record(run.folder), load_result(run.folder, self.registry)
+        summarised = SummarisedRun(run, summarise_run(result, record))
+        drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in
+                 enumerate(figures(result, self.registry, small=True), 1)]  # fmt: skip
+        parts = run_parts(record, result, self.registry, self.gallery) | {
+            "suite": json.dumps(
+                record.suite.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, indent=1
+            )
+        }
+        facts = {
+            "run": run.digest,
+            "images": record.images.digest,
+            "dataset": record.dataset.digest,
+            "code": record.host,
+        }
+        text = page(
+            "run.html", title=record.suite.title, site=SiteLinks(self.title, UP), figures=drawn,
+            links=links_of_run(summarised), digests=name_value_table("Digests (SHA-256)", facts), **parts,
+        )  # fmt: skip
+        self._write(f"{summarised.place}.html", text.encode())
+        self._keep(key, summarised.summary)
+        self.rendered += 1
+        return summarised
+
+    def _plot_file(self, plot: PagePlot, place: str) -> PagePlot:
+        """Write a picture as a file of its own, and return the plot with the address of the file."""
+        if not plot.url:
+            return plot
+        kind, _, content = plot.url.partition(",")
+        file = f"{place}.{'png' if 'png' in kind else 'svg'}"
+        self._write(file, base64.b64decode(content))
+        return replace(plot, url=UP + file)
+
+    def _boards(self, group: list[SummarisedRun]) -> Boards:
+        key = digest(["boards", self.code, [[run.found.digest, run.found.when] for run in group]])
+        return self._kept(key, Boards) or self._keep(key, make_boards(group))
+
+    def _kept(self, key: str, kind: type[Kept]) -> Kept | None:
+        try:
+            return kind.model_validate_json((self.to / CACHE / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            return None
+
+    def _keep(self, key: str, value: Kept) -> Kept:
+        write_atomically(self.to / CACHE / f"{key}.json", value.model_dump_json().encode())
+        return value
+
+    def _write(self, place: str, content: bytes) -> None:
+        """Write a file, unless it has this content."""
+        path = self.to / place
+        self.written.add(path)
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+    def _remove_others(self) -> None:
+        for folder in FOLDERS:
+            for path in (self.to / folder).glob("*"):
+                if path not in self.written:
+                    path.unlink()

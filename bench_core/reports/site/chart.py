@@ -1,0 +1,65 @@
+"""The history of a score as a line with its intervals: the places of an inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...tables.sheet import number
+from .boards import Point
+
+WIDTH, HEIGHT = 640.0, 180.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 624.0, 12.0, 156.0
+TICKS = 4
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value: where it is, the ends of its interval, what it says, and whether it can be compared with the newest."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    text: str
+    comparable: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line over runs, oldest first."""
+
+    title: str
+    marks: tuple[Mark, ...]
+    ticks: tuple[tuple[float, str], ...]
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = LEFT
+    right: float = RIGHT
+
+    @property
+    def line(self) -> str:
+        return " ".join(f"{mark.x:g},{mark.y:g}" for mark in self.marks)
+
+
+def history_chart(title: str, points: Sequence[Point], percent: bool) -> Chart | None:
+    """Draw the history of a score. None if fewer than two runs have a value."""
+    shown = [(point, point.value) for point in points if point.value is not None]
+    if len(shown) < 2:
+        return None
+    ends = [(value if p.low is None else p.low, value if p.high is None else p.high) for p, value in shown]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    span = (high - low) or max(abs(high), 1e-3)
+
+    def y(value: float) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * (value - low) / span, 1)
+
+    step = (RIGHT - LEFT - 32) / (len(shown) - 1)
+    marks = tuple(
+        Mark(round(LEFT + 16 + step * index, 1), y(value), y(ends[index][0]), y(ends[index][1]),
+             f"{point.when}: {number(value, percent)} [{number(ends[index][0], percent)}, "
+             f"{number(ends[index][1], percent)}]", point.comparable)
+        for index, (point, value) in enumerate(shown)
+    )  # fmt: skip
+    levels = [low + span * index / (TICKS - 1) for index in range(TICKS)]
+    return Chart(title, marks, tuple((y(level), number(level, percent)) for level in levels))

@@ -1,0 +1,110 @@
+"""The runs of a site: where they are, what identifies their content, and when they were committed."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...errors import Fault, UsageError, stop_at_faults
+from ...runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, find_runs, run_folder
+
+LONGEST_LOG = 60  # seconds for the history of a repository
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run's folder.
+
+    Attributes:
+        name: Its name on the site.
+        folder: The folder.
+        digest: The SHA-256 of the files that its pages are made from.
+        date: The day of the commit that last changed it, YYYY-MM-DD; "" if it is in no repository.
+        commit: That commit, shortened.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+    date: str = ""
+    commit: str = ""
+
+    @property
+    def when(self) -> str:
+        """The date and the commit, or the name if there is neither."""
+        return " ".join(filter(None, [self.date, self.commit])) or self.name
+
+
+def find_site_runs(given: Iterable[str]) -> list[FoundRun]:
+    """Find the runs that a command line names, oldest first: by date, then in the order given.
+
+    Args:
+        given: Each is FOLDER or NAME=FOLDER, the folder of a run or a folder of runs.
+
+    Raises:
+        UsageError: A folder has no run, or two runs have the same name.
+    """
+    runs = list[FoundRun]()
+    for text in given:
+        name, equals, place = text.partition("=")
+        folder = run_folder(Path(place if equals else text))
+        folders = [folder] if (folder / RECORD_FILE).is_file() else find_runs(folder)
+        if not folders:
+            raise UsageError(Fault(str(folder), "", "there is no run (bench run SUITE)"))
+        for path in folders:
+            below = "" if path == folder else f"/{path.relative_to(folder).as_posix()}"
+            runs.append(FoundRun(f"{name}{below}" if equals else path.as_posix(), path, folder_digest(path)))
+    twice = sorted(name for name, count in Counter(run.name for run in runs).items() if count > 1)
+    stop_at_faults([Fault(name, "", "is given twice") for name in twice])
+    return sorted(_dated(runs), key=lambda run: run.date)
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256 of the files of a run that its pages are made from."""
+    state = hashlib.sha256()
+    for path in [folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)] + sorted(folder.glob("published/*")):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UsageError(Fault(str(path), "", f"cannot read: {error.strerror}")) from None
+        state.update(f"{path.name} {len(content)}\n".encode() + content)
+    return state.hexdigest()
+
+
+def _dated(runs: Sequence[FoundRun]) -> list[FoundRun]:
+    """Add dates and commits, with one look at the history of each repository."""
+    places = [(run, repository_of(run.folder)) for run in runs]
+    known = {top: last_commits(top) for top in dict.fromkeys(top for _, top in places) if top}
+    dated = []
+    for run, top in places:
+        file = (run.folder / RECORD_FILE).resolve()
+        commit, date = known[top].get(file.relative_to(top).as_posix(), ("", "")) if top else ("", "")
+        dated.append(replace(run, commit=commit, date=date))
+    return dated
+
+
+def repository_of(folder: Path) -> Path | None:
+    """Return the top folder of the git repository that a folder is in."""
+    resolved = folder.resolve()
+    return next((parent for parent in (resolved, *resolved.parents) if (parent / ".git").exists()), None)
+
+
+def last_commits(top: Path) -> dict[str, tuple[str, str]]:
+    """Return the last commit of each run's record in a repository, and its day; nothing without git."""
+    command = ["git", "-C", str(top), "log", "--format=%x01%h %cs", "--name-only", "--", f":(glob)**/{RECORD_FILE}"]
+    try:
+        log = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_LOG, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    commit, date = "", ""
+    for line in log.splitlines():
+        if line.startswith("\x01"):
+            commit, _, date = line[1:].partition(" ")
+        elif line:
+            found.setdefault(line, (commit, date))
+    return found

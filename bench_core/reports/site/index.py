@@ -1,0 +1,50 @@
+"""The index of a site as JSON, for scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .boards import Row
+from .pages import Site
+from .places import attack_page, network_page
+
+FORMAT = 1
+
+
+def index_json(site: Site) -> str:
+    """Return all runs and leaderboards of a site as JSON, with the pages that show them."""
+    index = {
+        "format": FORMAT,
+        "title": site.title,
+        "runs": [
+            {
+                "page": f"{run.place}.html", "name": run.found.name, "date": run.found.date, "commit": run.found.commit,
+                "digest": run.found.digest, "suite": run.summary.suite, "profile": run.summary.profile,
+                "title": run.summary.title, "images": run.summary.images, "images_digest": run.summary.digest_of_images,
+                "code": run.summary.code, "complete": run.summary.complete, "reproduce": run.summary.reproduce,
+            }
+            for run in site.runs
+        ],
+        "leaderboards": [
+            {
+                "page": board.page, "suite": board.suite, "profile": board.profile, "budget": board.budget,
+                "norm": board.norm, "score": board.score, "best": "max" if board.highest else "min",
+                "images": board.images, "entries": [_entry(row) for row in board.rows],
+                "history": {name: [_short(p.model_dump()) for p in points] for name, points in board.history.items()},
+            }
+            for board in site.boards
+        ],
+        "attacks": {attack: attack_page(attack) for attack in site.attacks},
+        "networks": {network: network_page(network) for network in site.networks},
+    }  # fmt: skip
+    return json.dumps(index, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    return {**_short(row.model_dump(exclude={"when", "run"})), "run": f"{row.run}.html"}
+
+
+def _short(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with six significant digits."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in record.items()}

@@ -1,0 +1,61 @@
+"""How many queries an attack needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+
+from bench_core.statistics import mean, proportion
+from bench_core.types import Score
+
+from .shared.median import median
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from bench_core.queries import Queries
+    from bench_core.types import Rows
+else:
+    from bench_core.lazy import torch
+
+DEFAULT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+@dataclass(frozen=True)
+class QueryCount:
+    """The number of the query that first fooled the network with an image inside the ball, as the host counts them.
+
+    `success` is the share of images that were fooled within so many queries, at each number `at` up to the limit; the
+    number is the label `queries`. `median` is over all images, with the interval of its order statistics; it is
+    infinite where half of the images are not fooled within the limit. `mean` is over the images that are fooled, so
+    that a weak attack may have a small one; `limited_mean` counts the limit for an image that is not.
+    """
+
+    at: Sequence[Annotated[int, Ge(1)]] = DEFAULT
+    scores: ClassVar = ("success", "median", "mean", "limited_mean")
+    labels: ClassVar = ("queries",)
+    rows: ClassVar = ("fooled_at",)
+
+    def observe(self, queries: Queries) -> Mapping[str, Tensor]:
+        return {"fooled_at": queries.fooled_at, "limit": torch.full_like(queries.spent, queries.limit)}
+
+    def summarise(self, rows: Rows) -> Iterator[Score]:
+        fooled_at, limits = rows["fooled_at"].astype(np.float64), rows["limit"].astype(np.float64)
+        if not len(limits):
+            return
+        fooled = fooled_at > 0
+        for number in sorted(set(self.at)):
+            if number <= limits.max():
+                yield replace(proportion("success", fooled & (fooled_at <= number)), labels={"queries": number})
+        yield median("median", np.where(fooled, fooled_at, math.inf))
+        yield mean("mean", fooled_at[fooled], images=fooled)
+        yield mean("limited_mean", np.where(fooled, fooled_at, limits))
+
+
+METRIC = QueryCount

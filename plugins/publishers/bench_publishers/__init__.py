@@ -1,0 +1,1 @@
+"""Publishers: they hand finished runs to other tools, when `bench publish` asks for it."""

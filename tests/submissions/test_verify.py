@@ -1,0 +1,137 @@
+"""A run is recomputed: equal, as on another machine, or not; and what differs is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench_core.errors import UsageError
+
+from .conftest import changed_rows
+
+
+def changed_record(folder: Path, change) -> None:
+    path = folder / "run.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def flip(folder: Path, image: int, **labels: str) -> None:
+    with changed_rows(folder) as rows:
+        row = next(row for row in rows if row.metric == "transfer" and row.labels.matches(labels))
+        row.arrays["fooled"][image, -1] ^= True
+
+
+def test_an_honest_run_is_identical(folder: Path, verified) -> None:
+    found = verified(folder, share=1.0)
+    assert found.verdict == "identical"
+    assert found.drawn == found.jobs
+    assert found.found_with == 1
+    assert found.most_missed == 0
+    assert found.notes == ()
+    assert found.drawn_cells == found.cells > 30
+
+
+def test_a_flipped_outcome_is_found_if_and_only_if_its_micro_batch_is_drawn(folder: Path, verified) -> None:
+    flip(folder, 7, source="A", target="B")  # image 7 is in micro-batch 4 of two images each
+    verdicts = {}
+    for seed in range(12):
+        found = verified(folder, share=0.3, seed=seed)
+        verdicts.setdefault(found.verdict, []).append(found)
+    assert verdicts.keys() == {"identical", "not equal"}
+    for found in verdicts["not equal"]:
+        (cell,) = found.changed
+        assert cell.batch == 3
+        assert cell.outcomes
+        assert "source=A" in cell.name
+        assert "target=B" in cell.name
+        assert "must be" in found.reasons[0]
+        assert found.changed_jobs == 1
+
+
+def test_on_another_machine_single_flips_are_no_fraud_and_flips_of_one_direction_are(folder: Path, verified) -> None:
+    changed_record(folder, lambda record: record["environment"].update(processor="another"))
+    assert verified(folder, share=1.0).verdict == "identical"
+    flip(folder, 7, source="A", target="B")
+    found = verified(folder, share=1.0)
+    assert found.verdict == "statistically equal"
+    assert any("processor" in text for text in found.differs.setup)
+    with changed_rows(folder) as rows:
+        for row in rows:
+            if row.metric == "attack":
+                row.arrays["l2"] += 0.1
+    found = verified(folder, share=1.0)
+    assert found.verdict == "not equal"
+    assert "attack.l2: claimed values are higher on 12 images and lower on 0" in found.reasons[0]
+
+
+def test_the_sign_test_is_that_of_scipy(folder: Path, verified) -> None:
+    from scipy.stats import binomtest
+
+    changed_record(folder, lambda record: record["environment"].update(processor="another"))
+    with changed_rows(folder) as rows:
+        for row in rows:
+            if row.metric == "transfer":
+                row.arrays["fooled"][:6] = False
+    found = verified(folder, share=1.0)
+    test = next(row for row in found.rows if row.name == "transfer.fooled")
+    p = binomtest(test.higher, test.higher + test.lower).pvalue if test.higher + test.lower else 1.0
+    assert test.lower > 0
+    assert test.p == pytest.approx(min(1.0, p * len(found.rows)))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda r: r["models"]["A"]["identity"].update(seed=9), "network A: other weights"),
+        (lambda r: r["models"]["B"].update(code="0"), "network B: other code"),
+        (lambda r: r.update(host="0" * 64), "bench's code: here"),
+        (lambda r: r.update(plugins=[]), "plugin attacks (adversarial-bench"),
+        (lambda r: r["dataset"].update(digest="0" * 64), "images: the dataset here is"),
+        (lambda r: r["truth"].__setitem__(0, 2), "images: 1 have other classes, the first is number 0"),
+    ],
+)
+def test_what_differs_is_named(folder: Path, verified, change, named: str) -> None:
+    changed_record(folder, change)
+    with pytest.raises(UsageError) as caught:
+        verified(folder)
+    assert any(named in str(fault) and "not the same run" in str(fault) for fault in caught.value.faults)
+
+
+def test_other_code_can_be_compared_all_the_same(folder: Path, verified) -> None:
+    changed_record(folder, lambda record: record.update(host="0" * 64))
+    found = verified(folder, share=1.0, other_code=True)
+    assert found.verdict == "identical"
+    assert "bench's code" in found.differs.code[0]
+
+
+def test_images_chosen_by_hand_are_found(write_suite, registry, tmp_path: Path, verified) -> None:
+    """A run of the images that suit an attack, whose rows are all right."""
+    from bench_core import run
+
+    suite = write_suite(("micro_batch = 5", "micro_batch = 2"), ("count = 12", "count = 4"))
+    folder = run(suite, out=tmp_path / "results", executor="inline", registry=registry).folder
+    from bench_core.digests import digest
+
+    def other_images(record) -> None:
+        record["images"]["indices"] = [0, 1, 3, 2]
+        record["images"]["ids"][2:] = record["images"]["ids"][:1:-1]
+        record["images"]["digest"] = digest(record["images"]["ids"])
+        record["truth"][2:] = record["truth"][:1:-1]
+
+    changed_record(folder, other_images)
+    found = verified(folder)
+    assert found.verdict == "not equal"
+    assert "not the images that the suite selects" in found.reasons[0]
+
+
+def test_a_row_of_another_shape_or_an_unknown_void_is_not_equal_anywhere(folder: Path, verified) -> None:
+    changed_record(folder, lambda record: record["environment"].update(processor="another"))
+    with changed_rows(folder) as rows:
+        row = next(row for row in rows if row.metric == "transfer")
+        row.arrays["fooled"] = np.zeros((12, 3), bool)
+    found = verified(folder, share=1.0)
+    assert found.verdict == "not equal"
+    assert any(cell.form for cell in found.changed)
