@@ -170,7 +170,7 @@ def attack_page_of(site: Site, attack: str, links: SiteLinks) -> Page:
         ("suite", False), ("profile", False), ("budget", False), ("norm", False), ("category", False), ("rank", True),
         ("of", True), ("score", False), ("value", True), ("forwards", True), ("backwards", True), ("run", False),
     ]  # fmt: skip
-    rows, charts = [], []
+    rows, charts = list[tuple[Field, ...]](), list[Chart]()
     for board in site.boards:
         for row in board.rows:
             if row.attack != attack:
