@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import UsageError
+    from .notebook import with_plugins
     from .result import Result
     from .run_suite import run
     from .runs.load import load_result
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run"]
+__all__ = ["Result", "Suite", "UsageError", "load_result", "load_suite", "run", "with_plugins"]
 
 _MODULES = {
     "Result": ".result",
@@ -22,6 +23,7 @@ _MODULES = {
     "load_result": ".runs.load",
     "load_suite": ".suite.load",
     "run": ".run_suite",
+    "with_plugins": ".notebook",
 }
 
 

@@ -119,3 +119,9 @@ def closure_digest(roots: Iterable[str], strict: bool = True) -> str:
     for module, content in sorted(source_files(roots, strict).items()):
         state.update(f"{module} {len(content)}\n".encode() + content)
     return state.hexdigest()
+
+
+def forget() -> None:
+    """Read all sources again, which a notebook may have changed since they were read."""
+    for cached in (_home, _file, _read):
+        cached.cache_clear()

@@ -33,6 +33,10 @@ class UsageError(Exception):
         self.faults = faults
         super().__init__("\n".join(map(str, faults)))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [f"bench: {fault}" for fault in self.faults]
+
 
 class Interrupted(Exception):
     """The user interrupted the run; what finished is stored. Exit code 130."""

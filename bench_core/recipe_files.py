@@ -42,7 +42,7 @@ class RecipeFiles(Mapping[str, T], Generic[T]):
         return tuple(module.name for module in found if not module.ispkg and module.name not in self.other)
 
     def __getitem__(self, name: str) -> T:
-        """Import a module and return its recipe. Raises KeyError if there is no such file, UsageError if it fails."""
+        """Import a module and return its recipe. Raises KeyError if there is no file, UsageError if it has none."""
         if name not in self.names:
             raise KeyError(name)
         path = f"{self.package.__name__}.{name}"
@@ -52,7 +52,11 @@ class RecipeFiles(Mapping[str, T], Generic[T]):
             raise UsageError(Fault(path, "", f"cannot be imported: {type(error).__name__}: {error}")) from error
         if not hasattr(module, self.attribute):
             raise UsageError(Fault(path, self.attribute, f"found none (try {self.hint})"))
-        return self.recipe_of(module)
+        recipe = self.recipe_of(module)
+        if not callable(getattr(recipe, "build", None)):
+            found = f"{getattr(module, self.attribute)!r:.60}"
+            raise UsageError(Fault(path, self.attribute, f"found {found} (try {self.hint})"))
+        return recipe
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -83,7 +83,13 @@ class Offer:
 
     @cached_property
     def recipe(self) -> Recipe:
-        return self.recipes[self.name]
+        """The recipe. Raises UsageError if its file cannot be imported, or what is there is no recipe."""
+        found = self.recipes[self.name]
+        if not (callable(getattr(found, "build", None)) and isinstance(getattr(found, "summary", None), str)):
+            what = f"{found!r:.60} of {describe(self.origin)} is no recipe"
+            message = f"{what} (try a recipe of bench_core.types, with build and summary)"
+            raise UsageError(Fault("plugins", f"{self.kind}.{self.name}", message))
+        return found
 
     @cached_property
     def code(self) -> str:

@@ -16,7 +16,9 @@ from .suite.model import Suite
 from .types import Precision
 
 if TYPE_CHECKING:
+    from .plots.picture import Picture
     from .tables.decision import Decisions
+    from .tables.shown import ShownTable
     from .tables.table import Table
 
 
@@ -82,6 +84,49 @@ class Result:
         for only, scores in self.restricted.items():
             shown = [table.value for table in self.suite.tables if tuple(table.only) == only]
             yield from (score for score in scores if any(covers(score.metric, value) for value in shown))
+
+    def frame(self, library: str | None = None) -> Any:
+        """Return all scores as a data frame: a row for each score, with its labels, `value`, `low`, `high` and `n`.
+
+        Args:
+            library: "pandas", "polars" or "pyarrow"; by default the first of them that is installed.
+
+        Raises:
+            UsageError: The library, or every one of them, is not installed.
+        """
+        from .scores.frame import frame_of
+
+        return frame_of(self.records(), library)
+
+    def show(self, table: str | None = None) -> ShownTable:
+        """Return a table that a notebook shows as HTML, and a terminal as text.
+
+        Args:
+            table: The table's name in the suite; by default the first.
+
+        Raises:
+            UsageError: The suite has no such table.
+        """
+        from .tables.shown import shown
+
+        return shown(self.tables, table, str(self.folder))
+
+    def plot(self, name: str | None = None) -> Picture:
+        """Draw a plot of the suite, which a notebook shows. Its attribute `figure` is matplotlib's.
+
+        Args:
+            name: The plot's name in the suite; by default the first.
+
+        Raises:
+            UsageError: The suite has no such plot, it cannot be drawn, or matplotlib is not installed.
+        """
+        from .plots import picture_of
+
+        return picture_of(self, name)
+
+    def _repr_html_(self) -> str:
+        """Return the first table, which a notebook shows for the result itself."""
+        return self.show()._repr_html_() if self.tables else f"<p>{len(self.scores)} scores, no table</p>"
 
     def arrays(self, metric: str, **labels: str) -> dict[str, NDArray[Any]]:
         """Return the per-image arrays of one metric under some labels.

@@ -15,6 +15,7 @@ from .executors.devices import find_device
 from .executors.dispatch import Dispatcher
 from .executors.precision import PrecisionChoice, find_precision
 from .files import safe_name
+from .notebook import NotebookView, in_notebook
 from .planning.plan import make_plan
 from .planning.planner import selected_jobs
 from .planning.recipe_faults import recipe_faults
@@ -30,7 +31,7 @@ from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
 from .store import Store
 from .suite.decide import DECIDED, with_decision
-from .suite.load import load_suite, with_images
+from .suite.load import at_overrides, load_suite, with_images
 from .suite.model import Suite
 from .tables.formats import plugin_formats
 
@@ -93,7 +94,7 @@ def run(
         precision: The number type of the attacks' gradients; auto is bfloat16 where torch computes it faster.
         threads: Threads of each worker.
         registry: The plugins; by default all that are installed.
-        progress: Where progress is shown; by default nowhere.
+        progress: Where progress is shown; by default below the cell of a notebook, and elsewhere nowhere.
         limits: Time and memory that a job may take before it is void.
         memory: The bytes that a worker may take. Fewer images are computed at once, so that it takes no more.
         strict: Whether to stop at the first void cell.
@@ -112,6 +113,9 @@ def run(
         Interrupted: on Ctrl-C. What finished is stored, and the folder has the result of the images that are complete.
         Incomplete: if the run cannot go on. The same holds.
     """
+    if progress is None and in_notebook():
+        view = NotebookView()
+        progress, on_round = view, on_round or view.on_round
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     suite = suite if images is None else with_images(suite, images)
@@ -122,7 +126,7 @@ def run(
     )
     missing = missing_faults(suite, resolved.missing_weights)
     if resolved.images is None:
-        raise UsageError(*missing, Fault(suite.file, "data", resolved.data_missing))
+        raise UsageError(*missing, *at_overrides(suite, [Fault(suite.file, "data", resolved.data_missing)]))
     stop_at_faults(missing)
     if limits and not getattr(executor_instance, "limits", False):
         message = f'"{executor}" cannot limit the time or memory of a job (try local)'

@@ -9,6 +9,8 @@ STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
 HIGH = ("0.9", "0.95", "1.0")
 DROPOUT = {"operation": "dropout 0.3"}
 DEFENCES = ("bits", "JPEG", "median", "TV", "noise", "resize")
+LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
+VERSIONS = [("DDN", 2), ("FMN", 2), ("DeepFool", 3), ("C&W", 3)]  # how many of the libraries have one
 FINDINGS: dict[str, list[Finding]] = {
     "transfer_table1": [
         Finding("IR transfers better than PGD (L-inf)", 1, differences("main", ["IR"], norm="linf")),
@@ -163,6 +165,38 @@ FINDINGS: dict[str, list[Finding]] = {
             paired("curve.area", {"source": f"{source}-adv"}, {"source": source}, attack="both"),
         )
         for source in STANDARD
+    ],
+    "robust_queries": [
+        *(
+            Finding(
+                f"within {number} queries, GFCS, which has surrogates, fools more images than Square, which has none",
+                1,
+                paired("queries.success", {"attack": "GFCS"}, {"attack": "Square"}, queries=number),
+            )
+            for number in ("10", "20", "50")
+        ),
+        *(
+            Finding(
+                f"within {number} queries, Square fools more images than SimBA",
+                1,
+                paired("queries.success", {"attack": "Square"}, {"attack": "SimBA"}, queries=number),
+            )
+            for number in ("100", "1000")
+        ),
+    ],
+    "robust_optimality": [
+        Finding(
+            f"{attack} is nearer to the best distances here than in {library} (L2)",
+            -1,
+            paired(
+                "best_l2.gap",
+                {"attack": attack, "category": "bench"},
+                {"attack": f"{attack} ({library})", "category": library},
+                norm="l2",
+            ),
+        )
+        for attack, count in VERSIONS
+        for library in LIBRARIES[:count]
     ],
     "robust_accuracy": [
         Finding(

@@ -29,6 +29,7 @@ PUBLIC = (
     "bench_core.grid", "bench_core.clouds", "bench_core.batches", "bench_core.files", "bench_core.lazy",
     "bench_core.lean", "bench_core.recipe_files", "bench_core.library_index", "bench_core.testing", "bench_attacks.api",
 )  # fmt: skip
+LAST_GUIDE = "transferattack"
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src")}
 
 
@@ -37,15 +38,20 @@ def stage(folder: Path) -> None:
     for name in OF_THE_REPOSITORY:
         text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
         (folder / name).write_text(text, encoding="utf-8")
-    listed = (DOCS / "sphinx" / "index.md").read_text(encoding="utf-8").split()
-    for page in sorted(DOCS.glob("*.md")):
-        text = page.read_text(encoding="utf-8").replace("](../", "](")
-        (folder / page.name).write_text(text if page.stem in listed else f"---\norphan: true\n---\n\n{text}", "utf-8")
-    for name in ("conf.py", "index.md"):
-        shutil.copy(DOCS / "sphinx" / name, folder)
+    pages = sorted(DOCS.glob("*.md"))
+    for page in pages:
+        (folder / page.name).write_text(page.read_text(encoding="utf-8").replace("](../", "]("), encoding="utf-8")
+    (folder / "index.md").write_text(index([page.stem for page in pages]), encoding="utf-8")
+    shutil.copy(DOCS / "sphinx" / "conf.py", folder)
     shutil.copy(ROOT / "CITATION.cff", folder)
     shutil.copytree(DOCS / "results", folder / "results")
     (folder / "gallery.md").write_text(gallery(), encoding="utf-8")
+
+
+def index(pages: list[str]) -> str:
+    """Return the front page. Pages that its navigation does not name are added to the guides."""
+    text = (DOCS / "sphinx" / "index.md").read_text(encoding="utf-8")
+    return text.replace(LAST_GUIDE, "\n".join([LAST_GUIDE, *(page for page in pages if page not in text.splitlines())]))
 
 
 def gallery() -> str:

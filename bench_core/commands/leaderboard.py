@@ -32,6 +32,9 @@ def leaderboard(
         list[str] | None, typer.Option(metavar="LABEL=VALUE", help="Use only scores with this label. Repeatable.")
     ] = None,
     suite: Annotated[str | None, typer.Option(metavar="SUITE", help="Use only the runs of this suite.")] = None,
+    best_known: Annotated[
+        bool, typer.Option("--best-known", help="Show the lowest accuracy that any attack reached, for each network.")
+    ] = False,
     no_warnings: NoWarnings = False,
     format: Format = "terminal",
     out: Out = RESULTS,
@@ -42,6 +45,7 @@ def leaderboard(
     different images or budgets are rejected, since they are not comparable.
     """
     from ..errors import Fault, UsageError
+    from ..reports.best_known import best_known as lowest_known
     from ..reports.leaderboard import leaderboards, read_contributions
     from ..runs.folder import find_runs
     from .output import printer
@@ -55,6 +59,9 @@ def leaderboard(
         contributions = [run for run in contributions if run.result.suite.name == suite]
         if not contributions:
             raise UsageError(Fault("--suite", "", f'no run is of the suite "{suite}"'))
+    if best_known:
+        show([lowest_known(contributions)])
+        return
     show(leaderboards(contributions, by, score, best, dict(map(label_filter, where or []))))
 
 

@@ -114,9 +114,6 @@ def without_broken(registry: Registry) -> Registry:
             kept[key] = offer
         except UsageError as error:
             broken.append(Unavailable(offer.name, offer.origin.package, "; ".join(map(str, error.faults))))
-        except AttributeError:
-            reason = f"its recipe is {type(offer.recipe).__name__}, not a recipe of {offer.kind}"
-            broken.append(Unavailable(offer.name, offer.origin.package, reason))
     return replace(registry, offers=kept, unavailable=broken)
 
 

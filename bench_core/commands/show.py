@@ -60,16 +60,26 @@ def folder_by_name(suite: str, profile: str | None, out: Path) -> Path:
 
     The last needs no suite file. Without a profile, it must have run with a single one.
     """
-    from ..errors import UsageError
+    from ..errors import Fault, UsageError, did_you_mean
     from ..files import safe_name
-    from ..runs.folder import find_runs
+    from ..runs.folder import RECORD_FILE, find_runs
+    from ..suite.find import own_suites
     from ..suite.load import load_suite
 
+    if (out / suite / RECORD_FILE).is_file():
+        return out / suite
     try:
         loaded = load_suite(suite, profile)
     except UsageError:
         ran = [run for run in find_runs(out / safe_name(suite)) if profile in (None, run.name)]
-        if Path(suite).is_file() or len(ran) != 1:
+        if Path(suite).exists() or suite in own_suites():
             raise
+        if len(ran) > 1:
+            names = " or ".join(run.name for run in ran)
+            raise UsageError(Fault(suite, "", f"has several runs in {out} (try --profile {names})")) from None
+        if not ran:
+            known = {str(run.relative_to(out)) for run in find_runs(out)} | {run.parent.name for run in find_runs(out)}
+            message = f"no run in {out} has this name, and no suite {did_you_mean(suite, {*known, *own_suites()})}"
+            raise UsageError(Fault(suite, "", message)) from None
         return ran[0]
     return out / safe_name(loaded.name) / safe_name(loaded.profile)

@@ -38,9 +38,8 @@ def site(
     if to.exists() and not (to / CACHE).is_dir() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(Fault("--to", str(to), "has something else than a site (try a new folder)"))
     built = Builder(to, title, gallery).build(found)
-    size = f"{built.size / 2**20:.1f} MiB"
+    size, rendered = f"{built.size / 2**20:.1f} MiB", f"{built.rendered} of {built.runs} runs rendered now"
     print(
-        f"bench: wrote {one_line(str(to / 'index.html'))}: {built.pages} pages, {size}, {built.rendered} of {built.runs} "
-        "runs rendered now",
+        f"bench: wrote {one_line(str(to / 'index.html'))}: {built.pages} pages, {size}, {rendered}",
         file=sys.stderr,
     )

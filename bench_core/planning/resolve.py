@@ -14,6 +14,7 @@ from ..data_mean import data_mean_digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry
 from ..suite.decide import decided_table
+from ..suite.load import at_overrides
 from ..suite.model import Suite
 from ..suite.validate import output_faults
 from ..types import Images, Metric, Precision, Rejection, WeightsFile
@@ -148,7 +149,7 @@ def resolve(
     faults += output_faults(suite, resolved.metrics_by_label)
     faults += [*_only_faults(resolved), *_decide_faults(resolved), *query_faults(suite, resolved.uses)]
     faults += _open_data(resolved, models.checks) if with_images else []
-    stop_at_faults(faults)
+    stop_at_faults(at_overrides(suite, faults))
     if resolved.images is not None:
         budgets = {label: whole_budget(suite, label) for label in suite.budgets}
         resolved.given = resolve_given(suite, budgets, resolved.images)

@@ -17,7 +17,7 @@ from .record import read_record
 from .scoring import score_run
 
 
-def load_result(folder: Path, registry: Registry | None = None, warn: bool = True) -> Result:
+def load_result(folder: Path | str, registry: Registry | None = None, warn: bool = True) -> Result:
     """Read a run's folder and compute its scores and tables again from its rows. Needs neither networks nor torch.
 
     Args:
@@ -31,6 +31,7 @@ def load_result(folder: Path, registry: Registry | None = None, warn: bool = Tru
     Raises:
         UsageError: The folder is not a run's, or a metric of the run is not installed.
     """
+    folder = Path(folder)
     record = read_record(folder)
     suite = record.suite
     metrics = build_metrics(suite, registry or discover(), str(folder / RECORD_FILE))

@@ -92,6 +92,9 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RECORD_FILE
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = "no finished run is here (try the folder of a run, such as results/SUITE/PROFILE)"
+        raise UsageError(Fault(str(folder), "", message)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "damaged"
         raise UsageError(Fault(str(path), "", f"not the record of a run ({reason})")) from None

@@ -84,25 +84,24 @@ def optimality(
         of_norm = norm in (None, row.labels.get("norm"))
         if row.metric == metric and row.labels.relation is Relation.WHITE_BOX and of_norm:
             on_network[row.labels.without(varying)].append(row)
-    attacks: dict[Labels, list[_Attack | None]] = defaultdict(list)
-    for members in on_network.values():
+    attacks: dict[Labels, list[_Attack]] = defaultdict(list)
+    unknown: set[Labels] = set()
+    for network, members in on_network.items():
         void, series = _series(members, name)
         if void:
-            yield void_score(f"{label}.*", members[0].labels.without(varying), void)
-        best = envelope(np.stack([one.values for one in series])) if series and not void else None
-        for row, one in zip(members, series or [None] * len(members), strict=True):
-            over = attacks[row.labels.without(OF_NETWORK)]
-            if best is None or one is None:
-                over.append(None)
-                continue
+            yield void_score(f"{label}.*", network, void)
+            unknown |= {row.labels.without(OF_NETWORK) for row in members}
+            continue
+        best = envelope(np.stack([one.values for one in series]))
+        for row, one in zip(members, series, strict=True):
             eps = float(suite.budgets[str(row.labels.budget)].eps)
-            over.append(_Attack(row.labels, one.images, one.values, best, eps))
-            values = gap(one.values, best, eps)
-            yield LabelledScore(f"{label}.gap", row.labels, mean("gap", values), images=one.images)
-            yield _optimal(f"{label}.local", row.labels, [over[-1]])
-    for labels, members_of in attacks.items():
-        known = [attack for attack in members_of if attack is not None]
-        if len(known) < len(members_of) or any(attack.images != known[0].images for attack in known):
+            attack = _Attack(row.labels, one.images, one.values, best, eps)
+            attacks[row.labels.without(OF_NETWORK)].append(attack)
+            yield LabelledScore(f"{label}.gap", row.labels, mean("gap", gap(one.values, best, eps)), images=one.images)
+            yield _optimal(f"{label}.local", row.labels, [attack])
+    for labels in dict.fromkeys([*attacks, *unknown]):
+        known = attacks[labels]
+        if labels in unknown or any(attack.images != known[0].images for attack in known):
             yield void_score(f"{label}.global", labels, "it is not known on the same images of each network")
         else:
             yield _optimal(f"{label}.global", labels, known)

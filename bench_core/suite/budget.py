@@ -27,6 +27,8 @@ class BudgetEntry(Strict):
         passes: The most forwards and backwards together for one image, through all networks of the source. An attack
             gets as many steps as these allow by the cost that it declares, at most `steps`. Fewer steps are longer in
             proportion, so that all attacks can go equally far. A suite whose attack cannot take one step is rejected.
+            The host counts, and stops an attack that needs more than it declares at its last pass
+            ([suites.md](suites.md#equal-passes)).
         access: What an attack may ask the network for: `"gradients"`, or only `"scores"` (the logits), or only
             `"labels"` (the predicted class). An attack that needs more is rejected.
         queries: The most queries for one image, where the access is scores or labels. The host counts them, and refuses

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from pydantic import ValidationError
 from ..errors import Fault, UsageError, did_you_mean, nearest, stop_at_faults
 from .faults import faults_of
 from .find import find_suite, own_suites, suites_folder
-from .merge import merged, origin, read_override, read_toml
+from .merge import merged, origin, override_key, read_override, read_toml
 from .model import Suite
 from .sweeps import expand_sweeps
 from .validate import name_faults
 
 SET_BY_LOADING = ("name", "file", "profile", "overrides")
+DATA = "data.root="  # what --data sets, to a text in quotation marks
 
 
 def command(verb: str, suite: Suite, *options: str, without: str = "") -> str:
@@ -121,11 +123,30 @@ def _read_overrides(overrides: Sequence[str]) -> list[tuple[str, dict[str, Any]]
     given, faults = [], list[Fault]()
     for text in overrides:
         try:
-            given.append((f"--set {text}", read_override(text)))
+            given.append((option_of(text), read_override(text)))
         except UsageError as error:
             faults += error.faults
     stop_at_faults(faults)
     return given
+
+
+def option_of(override: str) -> str:
+    """Return the command-line option that an override comes from: `--data`, which sets `data.root`, or `--set`."""
+    return f"--data {override.removeprefix(DATA)}" if override.startswith(f'{DATA}"') else f"--set {override}"
+
+
+def at_overrides(suite: Suite, faults: Sequence[Fault]) -> list[Fault]:
+    """Return faults of a suite, those of an overridden key with the command-line option in place of the file."""
+    given = [(override_key(text), option_of(text)) for text in reversed(suite.overrides)]
+
+    def at(fault: Fault) -> Fault:
+        if fault.where != suite.file or not fault.key:
+            return fault
+        inside = (option for key, option in given if f"{fault.key}.".startswith(f"{key}."))
+        data = (option for key, option in given if fault.key == "data" and key == "data.root")
+        return replace(fault, where=next(chain(inside, data), fault.where))
+
+    return [at(fault) for fault in faults]
 
 
 def with_images(suite: Suite, count: int) -> Suite:

@@ -42,6 +42,16 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
     raise UsageError(Fault(option, text, "not of the form key=value"))
 
 
+def override_key(text: str) -> str:
+    """Return the dotted key that an override sets, without quotation marks."""
+    key, value = list[str](), read_override(text)
+    while isinstance(value, dict) and len(value) == 1:
+        (name,) = value
+        key.append(name)
+        value = value[name]
+    return ".".join(key)
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
     """Merge the table `over` into `base`: nested tables are merged, all other values are replaced.
 

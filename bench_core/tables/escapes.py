@@ -11,7 +11,8 @@ from ..errors import one_line
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"$^\circ$",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", **{char: f"\\{char}" for char in "&%$#_{}"},
+    "∞": r"$\infty$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
 }  # fmt: skip
 
 

@@ -168,8 +168,10 @@ def missing(entry: Entry) -> bool:
 
 
 def number(value: float, percent: bool, signed: bool = False) -> str:
-    """Return a number with four significant digits, or a share in per cent with one decimal."""
+    """Return a number with four significant digits, or a share in per cent with one decimal; an infinite one as ∞."""
     sign = "+" if signed else ""
+    if math.isinf(value):
+        return f"{'-' if value < 0 else sign}∞"
     return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.4g}"
 
 

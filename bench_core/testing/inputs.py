@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +65,9 @@ class Watched(nn.Module):
     @property
     def surrogate(self) -> nn.Module:
         """The surrogate that the inner network may have."""
-        surrogate: Any = self.inner.surrogate
-        return cast(nn.Module, surrogate)
+        surrogate = self.inner.surrogate
+        assert isinstance(surrogate, nn.Module)
+        return surrogate
 
 
 class ZeroGradient(Watched):

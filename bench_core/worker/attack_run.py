@@ -121,6 +121,14 @@ class AttackRun:
             last = images.detach().clone() if isinstance(images, Tensor) else images
             yield limit.result(last) if limit is not None and isinstance(last, Tensor) else last
 
+    def spent(self) -> dict[str, Tensor]:
+        """Return the `forwards` and `backwards` of each image, and which were `stopped` at the limit, [n] each."""
+        if self.limit is not None:
+            passes = {"forwards": self.limit.forwards.float(), "backwards": self.limit.backwards.float()}
+            return {**passes, "stopped": self.limit.over}
+        count = len(self.examples.ids)
+        return {name: torch.full((count,), getattr(self.passes, name) / count) for name in ("forwards", "backwards")}
+
     @contextmanager
     def observed(self) -> Iterator[None]:
         """Show the points that the attack asks the source about to the limit."""

@@ -23,17 +23,12 @@ def record_of(
 
     `bypassed`: layers of the source ran outside of its calls.
     `uncounted`: the image was changed without a counted pass, and the attack does not declare that it needs none.
-    `stopped`: the attack was stopped at the limit of its passes.
     """
     count, delta = len(images), images - run.examples.images
     declared = getattr(run.attack, "cost", None)
     free = declared is not None and not any(declared.total(diagnostics.budget.steps))
     passes = run.passes.forwards or free
     all_or_nothing = getattr(run.attack, "all_or_nothing", False)
-    limit = run.limit
-    share = {name: torch.full((count,), getattr(run.passes, name) / count) for name in ("forwards", "backwards")}
-    if limit is not None:
-        share = {"forwards": limit.forwards.float(), "backwards": limit.backwards.float(), "stopped": limit.over}
     return {
         "uncounted": (delta != 0).flatten(1).any(1) & (not passes),
         **run.returned,
@@ -41,7 +36,7 @@ def record_of(
         **({"all_or_nothing": torch.ones(count, dtype=torch.bool)} if all_or_nothing else {}),
         **diagnostics.rows(images),
         **sizes_of(delta),
-        **share,
+        **run.spent(),
         **({} if queries is None else {"queries": queries.spent}),
     }
 

@@ -119,6 +119,7 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path, befor
     ("text", "found"),
     [
         ("x = 1\n", "RECIPE: found none (try RECIPE = recipe(PART))"),
+        ("RECIPE = 5\n", "RECIPE: found 5 (try RECIPE = recipe(PART))"),
         ("import nowhere_to_be_found\n", "cannot be imported: ModuleNotFoundError"),
         ("raise SystemExit(7)\n", "cannot be imported: SystemExit"),
     ],

@@ -50,7 +50,7 @@ class OneImage:
         return best if value > 0 else self.clean
 
     def stripes(self) -> Tensor:
-        c, h, w = self.clean.shape
+        c, _, w = self.clean.shape
         drawn, image = self.drawn("square stripes", 0, c, 1, w), self.clean.clone()
         for channel in range(c):
             for column in range(w):

@@ -127,7 +127,13 @@ def test_all_mistakes_in_a_file_are_reported_together(bench) -> None:
         (["run", "small.toml", "--device", "gpu"], 'found "gpu" (try auto, cpu, cuda, cuda:N, mps)'),
         (["run", "small.toml", "--precision", "float8"], "float8"),
         (["run", "small.toml", "--nonsense"], "--nonsense"),
-        (["show", "small.toml"], "not the record of a run"),
+        (["show", "small.toml"], "results/small/embedded: no finished run is here (try the folder of a run"),
+        (["show", "nothing_like_it"], "no run in results has this name, and no suite (nearest: "),
+        (
+            ["run", "small.toml", "--set", "attacks.PGD.stpes=3"],
+            "--set attacks.PGD.stpes=3: attacks.PGD.stpes: unknown key",
+        ),
+        (["plan", "small.toml", "--data", "nowhere"], '--data "nowhere": data.root: unknown key'),
         (["nonsense"], "nonsense"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench_attacks import api
-from bench_core import hookspecs, testing, types
+from bench_core import hookspecs, publishing, testing, types
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 
@@ -28,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_reference_has_every_public_name(site: Path) -> None:
-    for module in (types, hookspecs, testing, api):
+    for module in (types, hookspecs, publishing, testing, api):
         text = site.joinpath(*module.__name__.split(".")).with_suffix(".html").read_text()
         names = getattr(module, "__all__", None) or [
             name
@@ -54,6 +54,7 @@ STABLE = {  # version 1; removing or changing a name needs a new API_VERSION
 }
 HOOKS = {
     "bench_attacks": "", "bench_metrics": "", "bench_models": "", "bench_datasets": "", "bench_executors": "",
+    "bench_publishers": "",
     "bench_run_started": "plan", "bench_cell_done": "job rows reason", "bench_run_finished": "result",
     "bench_render": "table format intervals", "bench_formats": "",
 }  # fmt: skip

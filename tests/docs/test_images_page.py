@@ -25,7 +25,9 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         words = shlex.split(line)[1:]
         assert guard(lambda words=words: app(words, prog_name="bench", standalone_mode=False), False) == 0  # type: ignore[misc]
         printed.append(capsys.readouterr().out)
-    ran, exported, judged = printed
+    ran, exported, judged, *_ = printed
+    assert (tmp_path / "results/small/embedded/report.html").is_file()
+    assert list(tmp_path.glob("best/VGG/PGD/linf/*/*.png"))
     assert exported == ""
     (ours,) = (line.split()[-3:] for line in ran.splitlines() if "MI  " in line)
     (theirs,) = (line.split()[-3:] for line in judged.splitlines() if "MI  " in line)

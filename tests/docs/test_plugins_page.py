@@ -19,6 +19,7 @@ from bench_core import hookspecs, load_suite, run
 from bench_core.commands.new import write_package
 from bench_core.planning.uses import NEEDS
 from bench_core.registry import Origin, Registry
+from bench_core.runs.finished import load_finished
 from bench_core.tables.formats import PLAIN, find_format
 from bench_core.tables.sheet import sheet_of
 from bench_core.testing import RULES, applicable, judge, offers, subjects
@@ -59,7 +60,7 @@ def test_every_block_is_tested() -> None:
     files = {text.splitlines()[0] for language, text in BLOCKS if language == "python" and text.startswith("# ")}
     assert files == {
         "# my-attack/my_attack.py", "# my_flips.py", "# my_metric.py", "# my_model.py", "# my_data.py",
-        "# my_executor.py", "# my_format.py",
+        "# my_executor.py", "# my_format.py", "# my_publisher.py",
         "# tests/test_conformance.py, run with -p bench_core.testing.pytest_plugin",
     }  # fmt: skip
     others = [text for language, text in BLOCKS if not text.startswith("# ")]
@@ -74,6 +75,14 @@ def test_the_attack(registry: Registry, tmp_path: Path, monkeypatch, write_suite
     assert result.complete
     table = tomllib.loads(block("# my-attack/pyproject.toml"))
     assert table["project"]["entry-points"]["bench"] == {"my_attack": "my_attack"}
+
+
+def test_the_publisher(registry: Registry, tmp_path: Path, monkeypatch, write_suite) -> None:
+    registered(registry, module_of("# my_publisher.py", tmp_path, monkeypatch))
+    result = run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
+    publisher = registry.find("publishers", "notes", "", "").build(file=str(tmp_path / "notes.md"))
+    assert publisher.publish(load_finished(result.folder, registry)) == str(tmp_path / "notes.md")
+    assert "N = 12" in (tmp_path / "notes.md").read_text()
 
 
 def test_the_part(registry: Registry, tmp_path: Path, monkeypatch, write_suite) -> None:
@@ -134,7 +143,7 @@ def test_the_page_lists_all_hooks_with_their_parameters() -> None:
 
 def test_the_modules_of_the_api_exist_and_plugins_on_the_page_import_no_others() -> None:
     modules = set(re.findall(r"^\| `(bench_core\.\w+)` \|", PAGE, flags=re.MULTILINE))
-    assert len(modules) == 14
+    assert len(modules) == 16
     assert all(importlib.util.find_spec(module) for module in modules)
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (allowed,) = [contract["ignore_imports"] for contract in contracts if "ignore_imports" in contract]

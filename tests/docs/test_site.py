@@ -58,9 +58,10 @@ def test_the_gallery_has_every_suite_and_a_picture_of_most(site: ModuleType) -> 
 
 
 def test_every_page_is_in_the_navigation(site: ModuleType) -> None:
-    listed = (DOCS / "sphinx" / "index.md").read_text().split()
-    assert {path.stem for path in DOCS.glob("*.md")} <= set(listed)
-    assert {Path(name).stem for name in site.OF_THE_REPOSITORY} <= set(listed)
+    pages = [path.stem for path in DOCS.glob("*.md")]
+    listed = site.index([*pages, "new-page"]).splitlines()
+    assert {*pages, "new-page", *(Path(name).stem for name in site.OF_THE_REPOSITORY)} <= set(listed)
+    assert max(listed.count(page) for page in [*pages, "new-page"]) == 1
 
 
 @pytest.mark.slow

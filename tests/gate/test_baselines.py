@@ -103,7 +103,7 @@ def test_incomparable_runs_give_exit_code_2(folder: Path, bench) -> None:
     (other / "run.json").write_text(json.dumps(facts))
     for arguments, expected in (
         ((str(folder), str(other)), "12 against 12, 11 in common"),
-        ((str(folder), "nowhere"), "nowhere/run.json: not the record of a run"),
+        ((str(folder), "nowhere"), "nowhere: no finished run is here"),
         (("baseline:toi.toy", str(folder)), 'no baseline "toi.toy"'),
         ((str(folder), str(folder), "--format", "junitt"), 'did you mean "junit"?'),
     ):

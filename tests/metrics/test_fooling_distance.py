@@ -52,8 +52,11 @@ def test_the_scores() -> None:
     assert scores["mean"].n == 4
 
 
-def test_the_median_is_missing_where_it_is_infinite() -> None:
-    assert math.isnan(median("median", np.array([1.0, np.inf, np.inf])).value)
+def test_the_median_is_infinite_where_half_of_the_images_are_not_fooled() -> None:
+    assert median("median", np.array([1.0, np.inf, np.inf])).value == math.inf
+    assert median("median", np.array([1.0, np.inf])).value == math.inf
+    some = median("median", np.array([1.0] * 9 + [np.inf] * 6))
+    assert (some.value, some.low, some.high) == (1, 1, math.inf)
     assert median("median", np.array([1.0, 2.0, np.inf])).value == 2
     assert math.isnan(median("median", np.array([])).value)
 

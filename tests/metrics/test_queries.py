@@ -26,5 +26,5 @@ def test_scores_are_those_of_a_count() -> None:
     assert found["limited_mean", 0] == pytest.approx(np.mean([each or 40 for each in FOOLED_AT]))
 
 
-def test_the_median_is_missing_where_half_are_not_fooled() -> None:
-    assert math.isnan(scores([0, 0, 3], 5, (5,))["median", 0])
+def test_the_median_is_infinite_where_half_are_not_fooled() -> None:
+    assert scores([0, 0, 3], 5, (5,))["median", 0] == math.inf

@@ -2,16 +2,18 @@
 
 import sys
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from bench_core.errors import ContractError
 from bench_core.types import Examples
 from bench_metrics.ciede2000 import ColourDifference, ciede2000
 from bench_metrics.distances import Distances
-from bench_metrics.lpips import PerceptualSimilarity, network
+from bench_metrics.lpips import SMALLEST, WEIGHTS, PerceptualSimilarity, network
 from bench_metrics.psnr import PeakSignalToNoise
 from bench_metrics.shared.colour import lab
 from bench_metrics.ssim import StructuralSimilarity
@@ -154,3 +156,25 @@ def test_lpips_compares_rgb_images_in_minus_one_to_one(monkeypatch: pytest.Monke
     found = PerceptualSimilarity("vgg").observe(clean, changed)["mean"]
     network.cache_clear()
     assert torch.allclose(found, 2 * (clean.images - changed).abs().mean((1, 2, 3)))
+
+
+def test_lpips_without_the_weights_of_its_network_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(**_options: object) -> None:
+        raise URLError("no connection")
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=offline, __spec__=SimpleNamespace()))
+    network.cache_clear()
+    named = r"\(no connection\) \(try to put torchvision's alexnet-owt-7be5be79\.pth into"
+    with pytest.raises(ContractError, match=named):
+        PerceptualSimilarity().observe(*pairs(3, side=32))
+
+
+@pytest.mark.parametrize(
+    ("net", "name", "layers"), [("alex", "alexnet", 12), ("vgg", "vgg16", 30), ("squeeze", "squeezenet1_1", 13)]
+)
+def test_the_networks_of_lpips_have_these_weights_and_accept_the_smallest_images(net, name, layers: int) -> None:
+    """The package takes the first layers of torchvision's networks, with torchvision's default weights."""
+    models = pytest.importorskip("torchvision.models")
+    assert models.get_model_weights(name).DEFAULT.url.endswith(f"/{WEIGHTS[net]}")
+    with torch.no_grad():
+        assert models.get_model(name).features[:layers](torch.zeros(1, 3, SMALLEST, SMALLEST)).numel()

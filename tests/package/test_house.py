@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = [ROOT / "plugins" / kind / f"bench_{kind}" for kind in ("attacks", "metrics", "models")]
+PLUGINS = [ROOT / "plugins" / kind / f"bench_{kind}" for kind in ("attacks", "metrics", "models", "publishers")]
 FILES = sorted(path for folder in (ROOT / "bench_core", *PLUGINS) for path in folder.rglob("*.py"))
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 60
 TYPED_ROOMS = ("planning", "worker", "scores", "tables")

@@ -9,8 +9,10 @@ from bench_attacks.plugin import RECIPES
 from bench_core import hookspecs, run
 from bench_core.executors.inline import Inline
 from bench_core.hookspecs import hookimpl
+from bench_core.publishing import PublisherRecipe
 from bench_core.registry import Origin, Registry
 from bench_core.result import Result
+from bench_core.runs.finished import load_finished
 from bench_core.tables.formats import PLAIN, find_format
 from bench_core.tables.sheet import sheet_of
 from bench_core.tables.table import Table
@@ -77,6 +79,19 @@ class Plugin:
         return {"my_inline": ExecutorRecipe(lambda workers, registry: build(registry), "an executor")}
 
     @hookimpl
+    def bench_publishers(self):
+        build = self.record("bench_publishers", lambda: self)
+
+        def my_publisher():
+            return build()
+
+        return {"my_publisher": PublisherRecipe(my_publisher, "a publisher")}
+
+    def publish(self, run):
+        self.events.append(("published", run.facts["seed"]))
+        return "memory"
+
+    @hookimpl
     def bench_run_started(self, plan):
         self.used.add("bench_run_started")
         self.events.append(("started", plan.cells_stored))
@@ -123,6 +138,7 @@ def result(plugin: Plugin, registry: Registry, write_suite, tmp_path) -> Result:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_has_an_effect(hook: str, plugin: Plugin, result: Result, registry: Registry) -> None:
     find_format("angle", registry.manager)(sheet_of(Table("t", "", (), 0, (), False, ())), PLAIN)
+    registry.find("publishers", "my_publisher", "", "").build().publish(load_finished(result.folder, registry))
     assert hook in plugin.used
 
 

@@ -99,7 +99,10 @@ def test_the_command_writes_the_page_and_rejects_wrong_arguments(tmp_path, monke
     assert bench("--compare", "baseline:a", "b.json")[0] == 0
     assert "transfer.success attack=A0" in Path("comparison.html").read_text()
     assert bench("--compare", "b.json")[0] == 2
-    assert bench("nowhere") == (2, ["bench: nowhere/run.json: not the record of a run (No such file or directory)"])
+    assert bench("nowhere") == (
+        2,
+        ["bench: nowhere: no finished run is here (try the folder of a run, such as results/SUITE/PROFILE)"],
+    )
 
 
 def test_a_report_of_a_large_run_is_small() -> None:

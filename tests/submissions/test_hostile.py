@@ -103,7 +103,7 @@ def test_a_wrong_entry_of_a_zip_is_one_line(folder, tmp_path, faults_of, alone, 
 @given(st.text(max_size=60) | st.lists(st.sampled_from(["..", ".", "a", "", "C:", "\\", "\x00"])).map("/".join))
 def test_a_path_that_is_accepted_stays_below_the_folder(name: str) -> None:
     if not wrong_path(name):
-        target = os.path.normpath(os.path.join("/top/folder", name))
+        target = os.path.normpath(f"/top/folder/{name}")
         assert target.startswith("/top/folder/")
         assert name.isprintable()
 
@@ -232,7 +232,7 @@ def test_incomplete_cells_and_values_of_no_image_are_named(folder: Path, faults_
 
 def test_millions_of_rows_are_one_line(folder: Path, faults_of, monkeypatch: pytest.MonkeyPatch) -> None:
     with changed_rows(folder) as rows:
-        rows += [rows[0]] * 5000
+        rows.extend([rows[0]] * 5000)
     (fault,) = faults_of(folder)
     assert "sets of rows, but the suite gives at most" in fault
     monkeypatch.setattr(contents_module, "LARGEST_HEADER", 1000)

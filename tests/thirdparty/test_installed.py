@@ -1,4 +1,4 @@
-"""Three third-party packages, installed by pip: found, checked, run, blocked, and broken on purpose."""
+"""Four third-party packages, installed by pip: found, checked, run, blocked, and broken on purpose."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from bench_core.registry import discover
 from bench_core.testing import offers
 
 HERE = Path(__file__).parent
-PACKAGES = ("acme-topk", "acme-flips", "acme-part")
-MODULES = ("acme_topk", "acme_flips", "acme_part")
+PACKAGES = ("acme-topk", "acme-flips", "acme-part", "acme-notes")
+MODULES = ("acme_topk", "acme_flips", "acme_part", "acme_notes")
 SUITE = """
 title = "Somebody else's attack and metric"
 profiles = ["embedded"]
@@ -156,6 +156,20 @@ def test_a_part_of_a_third_party_combines_with_those_of_bench(bench: Bench, tmp_
     Path("acme.toml").write_text(SUITE.replace('["acme_part", "mi"]', '["acme_part", "acme_topk"]'))
     refused = bench("plan", "acme.toml")
     assert "these attacks cannot be combined: acme_part, acme_topk" in refused.stderr
+
+
+def test_a_publisher_of_a_third_party_gets_a_run_with_intervals(bench: Bench, tmp_path: Path) -> None:
+    assert bench("run", "acme.toml", "--executor", "inline").returncode == 0
+    folder = "results/acme/embedded"
+    done = bench("publish", folder, "--to", "acme_notes", "--set", "file=my.txt")
+    assert (done.returncode, done.stderr) == (0, "bench: published to my.txt\n")
+    first, *values = Path("my.txt").read_text().splitlines()
+    assert first == "acme embedded, 6 images"
+    pattern = r"main/(PGD|TopK|Part\+MI)/VGG: [\d.]+ \[[\d.]+, [\d.]+\], N = 6"
+    assert len(values) == 3
+    assert all(re.fullmatch(pattern, line.replace("%", "")) for line in values), values
+    refused = bench("publish", folder, "--to", "acme_notes", "--set", "file=.")
+    assert (refused.returncode, refused.stderr) == (2, "bench: --set: file: . is a folder\n")
 
 
 def test_third_parties_import_only_what_is_public() -> None:

@@ -74,7 +74,7 @@ class Ascent:
     def __init__(self, parts: int = 1) -> None:
         self.parts = parts
 
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
         images = examples.images
         for _ in range(100):
             images = ascend(model, images, examples.labels, self.parts)
@@ -86,7 +86,7 @@ class OneByOne:
 
     all_or_nothing = True
 
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
         made = []
         for index in range(len(examples.images)):
             rows = slice(index, index + 1)
@@ -100,7 +100,7 @@ class OneByOne:
 class Together(OneByOne):
     """A search in which images stop at different times, and one that never ends."""
 
-    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:  # noqa: ARG002
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
         images, going = examples.images.clone(), torch.arange(len(examples.images))
         for step in range(1000):
             going = going[(going >= step // 3) | (going == 0)]
@@ -203,7 +203,7 @@ class Declared(Ascent):
 class Plugin:
     @hookimpl
     def bench_attacks(self) -> Mapping[str, AttackRecipe]:
-        def build(budget: Budget) -> Declared:  # noqa: ARG001
+        def build(budget: Budget) -> Declared:
             return Declared()
 
         return {"greedy": AttackRecipe(build, "takes more passes than it declares")}

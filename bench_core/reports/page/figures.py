@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
-SMALL_COLOURS, MOST_PIXELS = 32, 1600
+SMALL_COLOURS, MOST_PIXELS = 16, 1100
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 

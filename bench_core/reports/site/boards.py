@@ -136,7 +136,9 @@ def _rank(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], highest: bool) -> 
     """Return the rows of one scope, best first; void ones last."""
     valid = [(run, entry, entry.entry(run.place)) for run, entry in pairs if entry.values]
     lengths = {len(ranked.values) for _, _, ranked in valid}
-    place = ranks([ranked for _, _, ranked in valid], highest) if len(lengths) == 1 else [None] * len(valid)
+    place: list[int | None] = [None] * len(valid)
+    if len(lengths) == 1:
+        place = [*ranks([ranked for _, _, ranked in valid], highest)]
     on_front = set(front([(sum(ranked.cost), ranked.value) for _, _, ranked in valid], highest))
     rows = [
         _row(run, entry, rank, place.count(rank) > 1, index in on_front, len(ranked.values))

@@ -71,10 +71,11 @@ def front_page(site: Site) -> Page:
         ("attacks", True),
         ("flags", True),
     ]
+    latest = table_view("newest", "Newest runs", header, [_run_row(run) for run in newest[:NEWEST]])
     unranked = {run.summary.group: run for run in site.runs if run.summary.not_ranked}
     sections = [
         Section("leaderboards", "Leaderboards", "The best attack of each suite under each budget.", (_ranked(site),)),
-        Section("newest", "Newest runs", tables=(table_view("newest", "Newest runs", header, [*map(_run_row, newest[:NEWEST])]),)),
+        Section("newest", "Newest runs", tables=(latest,)),
         Section("attacks", "Attacks", links=tuple(Link(a, attack_page(a)) for a in site.attacks)),
         Section("networks", "Networks", links=tuple(Link(n, network_page(n)) for n in site.networks)),
         Section("runs", "All runs", links=tuple(Link(_run_name(run), f"{run.place}.html") for run in newest)),
@@ -108,7 +109,8 @@ def _ranked(site: Site) -> TableView:
             count_field(len(board.runs)),
         ))  # fmt: skip
     notes = [
-        "tied: how many attacks have the first rank, because the paired 95% intervals of their differences from the best contain zero"
+        "tied: how many attacks have the first rank, because the paired 95% intervals of their differences from the "
+        "best contain zero"
     ]
     return table_view("ranked", "Leaderboards", header, rows, [0, 1, 3, 4], notes)
 
@@ -141,7 +143,7 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
         sections.append(Section("budgets", "Other budgets", links=tuple(others)))
     charts = _charts(board, [row.attack for row in board.rows if row.rank == 1])
     if charts:
-        hint = "The attacks of the first rank; each attack has its own page. A hollow mark is of other images or another threat."
+        hint = "The attacks of the first rank; each has a page. A hollow mark is of other images or another threat."
         sections.append(Section("history", "History", hint, charts=charts))
     facts = [
         ("Budget", f"{board.budget}: {board.norm}, {board.description}"), ("Score", board.score),
@@ -168,7 +170,7 @@ def attack_page_of(site: Site, attack: str, links: SiteLinks) -> Page:
         ("suite", False), ("profile", False), ("budget", False), ("norm", False), ("category", False), ("rank", True),
         ("of", True), ("score", False), ("value", True), ("forwards", True), ("backwards", True), ("run", False),
     ]  # fmt: skip
-    rows, charts = [], []
+    rows, charts = list[tuple[Field, ...]](), list[Chart]()
     for board in site.boards:
         for row in board.rows:
             if row.attack != attack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...digests import digest
-from ...runs.folder import safe_name
+from ...files import safe_name
 
 ASSETS = "assets"
 

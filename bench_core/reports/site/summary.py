@@ -108,10 +108,11 @@ def summarise_run(result: Result, record: RunRecord) -> Summary:
         (entries, percent), reason = _scoped(contribution, ranking), ""
     except UsageError as error:
         ranking, entries, percent, reason = Ranking("", True, ()), [], True, error.faults[0].message
+    pairs = [*suite.members_by_source], suite.targets
     return Summary(
         suite=suite.name, profile=suite.profile, title=suite.title, images=len(record.images.ids),
         dataset=record.dataset.count, digest_of_images=record.images.digest,
-        comparable=digest([record.images.digest, threat_of(record), ranking.score, list(ranking.only), [*suite.members_by_source], suite.targets]),
+        comparable=digest([record.images.digest, threat_of(record), ranking.score, list(ranking.only), pairs]),
         complete=result.complete, flags=flags(result.scores, result.warned),
         budgets={name: (b.norm, f"eps {eps_text(b.eps)}, {steps_text(b)}") for name, b in suite.budgets.items()},
         attacks=_attacks(suite), sources=tuple(suite.members_by_source), targets=tuple(suite.targets),
@@ -159,8 +160,8 @@ def _scoped(run: Contribution, ranking: Ranking) -> tuple[list[ScopedEntry], boo
             percent &= all(score.per_image.binary for score in entry.pairs.values() if not entry.void)
             found.append(ScopedEntry(
                 source=source, target=target, attack=entry.label, budget=entry.budget, pairs=len(entry.pairs),
-                forwards=forwards, backwards=backwards, flags=entry.flags, value=_none(entry.value), low=_none(low), high=_none(high),
-                values="" if entry.void else pack_values(entry.values),
+                forwards=forwards, backwards=backwards, flags=entry.flags, value=_none(entry.value),
+                low=_none(low), high=_none(high), values="" if entry.void else pack_values(entry.values),
             ))  # fmt: skip
     return found, percent
 

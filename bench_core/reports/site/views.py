@@ -33,7 +33,7 @@ class TableView:
     id: str
     table: HtmlTable
     selects: tuple[Select, ...] = ()
-    scopes: dict[str, list[list[list[str]]]] | None = None
+    scopes: dict[str, list[list[str | int]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def table_view(
     """
     names = tuple(name for name, _ in header)
     table = HtmlTable(title, names, tuple(numeric for _, numeric in header), 1, tuple(rows), tuple(notes))
-    return TableView(id_, table, choices(rows, [(at, names[at]) for at in filters]))
+    return TableView(f"table-{id_}", table, choices(rows, [(at, names[at]) for at in filters]))
 
 
 def board_view(board: Board, page: Callable[[str], str]) -> TableView:
@@ -117,8 +117,16 @@ def board_view(board: Board, page: Callable[[str], str]) -> TableView:
         for name in ("source", "target")
         if of[name] - {""}
     ]
-    others = {_key(scope): [*map(_compact, lines)] for scope, rows_of in board.scopes if scope != EVERYTHING
-              for lines in [[_board_row(row, board.percent, page) for row in rows_of]]}  # fmt: skip
+    places = {row.attack: index for index, row in enumerate(board.rows)}
+    others = {
+        _key(scope): [
+            _changes(places[row.attack], row, board.rows[places[row.attack]], board.percent)
+            for row in lines
+            if row.attack in places
+        ]
+        for scope, lines in board.scopes
+        if scope != EVERYTHING
+    }
     return TableView(view.id, view.table, (*scoped, *view.selects), others or None)
 
 
@@ -127,24 +135,33 @@ def _key(scope: Scope) -> str:
     return json.dumps(list(scope), separators=(",", ":"), ensure_ascii=False)
 
 
-def _compact(row: Sequence[Field]) -> list[list[str]]:
-    """Return the fields of a row as site.js reads them, without what is empty at their ends."""
-    found = []
-    for field in row:
-        parts = [field.text, field.sort, field.style, field.detail, field.href]
-        while len(parts) > 1 and not parts[-1]:
-            parts.pop()
-        found.append(parts)
-    return found
+def _changes(index: int, row: Row, over_all: Row, percent: bool) -> list[str | int]:
+    """Return what site.js puts into the row of an attack for one source or target, or one pair.
+
+    Args:
+        index: The number of the attack's row over all pairs.
+        row: The row for this scope.
+        over_all: The row over all pairs.
+        percent: Whether the score is a share.
+    """
+    score = score_field(row.value, row.low, row.high, percent)
+    changes: list[str | int] = [index, _rank(row), score.text, score.detail, row.pairs, int(row.front)]
+    passes = (row.n, row.forwards, row.backwards)
+    if passes != (over_all.n, over_all.forwards, over_all.backwards):
+        changes += [count_field(value).text for value in passes]
+    return changes
+
+
+def _rank(row: Row) -> str:
+    return "" if row.rank is None else f"{row.rank}{'=' if row.tied else ''}"
 
 
 def _board_row(row: Row, percent: bool, page: Callable[[str], str]) -> tuple[Field, ...]:
     best = row.rank == 1
     flags = "; ".join(row.flags)
     shown = flags if len(flags) <= LONGEST_FLAG else f"{flags[: LONGEST_FLAG - 1]}…"
-    rank = "" if row.rank is None else f"{row.rank}{'=' if row.tied else ''}"
     return (
-        text_field(row.attack, page(attack_page(row.attack))), Field(rank, str(row.rank or "")),
+        text_field(row.attack, page(attack_page(row.attack))), Field(_rank(row)),
         score_field(row.value, row.low, row.high, percent, best), text_field(row.category), count_field(row.n or None),
         count_field(row.pairs), count_field(row.forwards), count_field(row.backwards),
         text_field("yes" if row.front else ""), text_field(shown), text_field(row.when, page(f"{row.run}.html")),

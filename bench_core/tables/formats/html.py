@@ -91,7 +91,12 @@ def _cell_field(cell: TableCell, percent: bool) -> Field:
     if cell.void or math.isnan(cell.value):
         return Field(text, style="void" if cell.void else "", title=cell.void or "")
     style = " ".join(name for name, on in (("best", cell.best), ("white-box", cell.white_box)) if on)
-    return Field(text, f"{cell.value:.10g}", style, f"N = {cell.n}", interval_text(cell, percent))
+    return Field(text, _sorted_by(cell.value), style, f"N = {cell.n}", interval_text(cell, percent))
+
+
+def _sorted_by(value: float) -> str:
+    """Return a number as scripts read it."""
+    return f"{value:.10g}" if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 @cache

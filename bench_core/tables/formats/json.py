@@ -26,7 +26,14 @@ def table_record(table: Table) -> Json:
 
 
 def cell_record(cell: TableCell) -> Json:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in vars(cell).items()}
+    """Return the fields of a cell: null for NaN, and "inf" for an infinite number, which JSON lacks."""
+    return {key: _in_json(value) if isinstance(value, float) else value for key, value in vars(cell).items()}
+
+
+def _in_json(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
 
 
 def sheet_record(sheet: Sheet) -> Json:

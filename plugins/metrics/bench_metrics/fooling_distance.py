@@ -29,7 +29,7 @@ class FoolingDistance:
 
     An image that the target misclassifies when clean is at distance 0, and one that the attack does not make it
     misclassify is at an infinite one. `median` is over all images, with the interval of its order statistics; it is
-    missing if half of the images are not fooled. `mean` is over the fooled images and `fooled` is their share. The row
+    infinite if half of the images are not fooled. `mean` is over the fooled images and `fooled` is their share. The row
     `distance` has the value of each image. In `l0` it is the number of pixels of which any channel changed.
     """
 

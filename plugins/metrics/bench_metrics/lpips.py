@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bench_core.errors import ContractError
 from bench_core.statistics import mean
 
 from .shared.colour import as_rgb, picture_fault
@@ -26,15 +27,24 @@ else:
 
 SMALLEST = 32  # pixels: smaller images vanish in the pooling of the networks
 Net = Literal["alex", "vgg", "squeeze"]
+WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 
 
 @cache
 def network(net: Net) -> Any:
-    """Load a network of the package, images in [-1, 1] -> distances [n, 1, 1, 1]."""
+    """Load a network of the package, images in [-1, 1] -> distances [n, 1, 1, 1].
+
+    Raises ContractError if its weights are not here and cannot be downloaded.
+    """
     import lpips
 
-    with torch.random.fork_rng():  # its layers are initialised before the weights are loaded
-        return lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+    try:
+        with torch.random.fork_rng():  # its layers are initialised before the weights are loaded
+            return lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+    except OSError as error:  # as of a download without a connection
+        folder = f"{torch.hub.get_dir()}/checkpoints"
+        message = f"lpips cannot download the weights of its network ({getattr(error, 'reason', error)})"
+        raise ContractError(f"{message} (try to put torchvision's {WEIGHTS[net]} into {folder})") from None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Every Eval Ever: a JSON file for each network, in the layout of its datastore (github.com/evaleval/every_eval_ever)."""
+"""Every Eval Ever (github.com/evaleval/every_eval_ever): a JSON file for each network, in its datastore's layout."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EveryEvalEver:
             message = (
                 f"{both[0]} is in both" if both else "name the scores of which a higher or a lower value is better"
             )
-            hint = "(try --set 'higher=[\"clean.accuracy\"]' or --set 'lower=[\"transfer.final\"]')"
+            hint = "(try --set 'higher=[\"clean.accuracy\"]' or --set 'lower=[\"transfer.success\"]')"
             raise UsageError(Fault("--set", "higher, lower", f"{message} {hint}"))
         scores = [*scores_of_networks(run, "higher", self.higher)] if self.higher else []
         scores += scores_of_networks(run, "lower", self.lower) if self.lower else []
@@ -92,11 +92,13 @@ class EveryEvalEver:
             uncertainty["confidence_interval"] = {"lower": score.low, "upper": score.high, "confidence_level": 0.95}
         data, facts = run.facts["suite"]["data"], run.facts
         return {
-            "evaluation_result_id": safe_name(score.name),
+            "evaluation_result_id": score.slug,
             "evaluation_name": score.name,
             "source_data": {
                 "dataset_name": str(data["kind"]), "source_type": "other",
-                "additional_details": {"dataset_digest": facts["dataset"]["digest"], "images": facts["images"]["digest"]},
+                "additional_details": {
+                    "dataset_digest": facts["dataset"]["digest"], "attacked_images_digest": facts["images"]["digest"],
+                },
             },
             "metric_config": {
                 "evaluation_description": f"{run.title}: {score.setting}" if score.setting else str(run.title),

@@ -1,8 +1,9 @@
-"""Hugging Face: `.eval_results/*.yaml`, and a model card with `model-index` metadata. Files only; nothing is uploaded."""
+"""Hugging Face: `.eval_results/*.yaml`, and model cards with `model-index` metadata. Nothing is uploaded."""
 
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class EvalResults:
 
     def entry(self, score: NetworkScore) -> dict[str, Any]:
         """Return an entry of the file, whose fields are those of the Hub's `eval_results.yaml`."""
-        task = self.task or safe_name(score.name)
+        task = self.task or score.slug
         source = {"source": {"url": self.source_url, "name": "bench"}} if self.source_url else {}
         notes = "; ".join(filter(None, [score.metric, score.setting, score.evidence, "95% interval"]))
         return {"dataset": {"id": self.dataset, "task_id": task}, "value": score.value, **source, "notes": notes}
@@ -83,7 +84,7 @@ class ModelCards:
                 card = ModelCard(text, ignore_metadata_errors=False)
             except ValueError as error:
                 raise UsageError(Fault(str(path), "", f"its metadata cannot be read: {error}")) from None
-            kept = [result for result in card.data.eval_results or [] if result.source_name != source_of(run)]
+            kept = [result for result in card.data.eval_results or [] if not is_of(run, result)]
             rest = {key: value for key, value in card.data.to_dict().items() if key != "model-index"}
             card.data = ModelCardData(
                 **rest, model_name=card.data.model_name or network, eval_results=[*kept, *self.results(run, scores)]
@@ -99,22 +100,30 @@ class ModelCards:
         """Return entries of `model-index`; the interval and N are beside the value."""
         from huggingface_hub import EvalResult
 
-        data = run.facts["suite"]["data"]
+        dataset = self.dataset or str(run.facts["suite"]["data"]["kind"])
         return [
             EvalResult(
-                task_type=TASK, dataset_type=self.dataset or str(data["kind"]), dataset_name=self.dataset or str(data["kind"]),
-                metric_type=score.metric, metric_name=score.name, metric_value=score.value,
-                metric_args={"n": score.n, "interval_95": [score.low, score.high] if score.low == score.low else None,
-                             **score.labels},
-                source_name=source_of(run), source_url=None,
+                task_type=TASK, dataset_type=dataset, dataset_name=dataset, metric_type=score.metric,
+                metric_name=score.name, metric_value=score.value, metric_args=arguments(run, score),
             )
             for score in scores
         ]  # fmt: skip
 
 
+def arguments(run: RunView, score: NetworkScore) -> dict[str, Any]:
+    """Return what `model-index` has beside a value: the run, the setting, N, and the interval."""
+    interval = {} if math.isnan(score.low) else {"interval_95": [score.low, score.high]}
+    return {"bench": source_of(run), **score.labels, "n": score.n, **interval}
+
+
 def source_of(run: RunView) -> str:
     """Return the name by which the entries of a run are found again and replaced."""
-    return f"bench {run.name}/{run.profile}"
+    return f"{run.name}/{run.profile}"
+
+
+def is_of(run: RunView, result: Any) -> bool:
+    """Return whether an entry of `model-index` was written for this run, or an earlier one of the same suite."""
+    return (result.metric_args or {}).get("bench") == source_of(run)
 
 
 def section(run: RunView, scores: Sequence[NetworkScore]) -> str:

@@ -82,7 +82,8 @@ def parameters(run: RunView) -> dict[str, str]:
     networks = {f"network.{label}": str(model["identity"]) for label, model in facts["models"].items()}
     versions = {f"version.{package}": str(version) for package, version in facts["versions"].items()}
     general = {
-        "images": str(run.images), "images.digest": facts["images"]["digest"], "dataset.digest": facts["dataset"]["digest"],
+        "images": str(run.images), "images.digest": facts["images"]["digest"],
+        "dataset.digest": facts["dataset"]["digest"],
         "seed": str(facts["seed"]), "device": str(facts["environment"].get("device")), "reproduce": facts["reproduce"],
     }  # fmt: skip
     every = {**general, **versions, **networks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,11 @@ class NetworkScore:
     @property
     def name(self) -> str:
         return " ".join([self.metric, *self.labels.values()])
+
+    @property
+    def slug(self) -> str:
+        """The name without spaces and slashes, for identifiers."""
+        return re.sub(r"[^\w.-]+", "_", self.name)
 
     @property
     def setting(self) -> str:

@@ -29,16 +29,15 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         folder = Path(self.to) / safe_name(run.name) / safe_name(run.profile)
-        with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+        with SummaryWriter(str(folder)) as writer:
             for name, value in scalars(run).items():
                 writer.add_scalar(name, value, run.images)
             for table in run.tables:
                 writer.add_text(f"tables/{table.name}", text_table(table), run.images)
             writer.add_text("run/reproduce", f"    {run.facts['reproduce']}", run.images)
             for kind in ("warnings", "notes"):
-                writer.add_text(
-                    f"run/{kind}", "\n".join(f"    {line}" for line in run.facts[kind]) or "none", run.images
-                )
+                lines = [f"    {line}" for line in run.facts[kind]]  # indented: as code, which has no markup
+                writer.add_text(f"run/{kind}", "\n".join(lines) or "none", run.images)
         return f"TensorBoard: {folder} (tensorboard --logdir {self.to})"
 
 

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from bench_core.hookspecs import hookimpl
@@ -33,13 +34,18 @@ class WeightsAndBiases:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports errors to its makers by default
         import wandb
 
-        os.makedirs(self.to, exist_ok=True)
+        Path(self.to).mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True)
         logged = wandb.init(
             project=self.project, name=f"{run.name}/{run.profile}", dir=self.to, mode=self.mode, settings=settings,
             config=config_of(run), job_type="bench",
         )  # fmt: skip
-        logged.log({f"tables/{table.name}": wandb.Table(*table_rows(table)) for table in run.tables})
+        logged.log(
+            {
+                f"tables/{table.name}": wandb.Table(columns=columns_of(table), data=rows_of(table))
+                for table in run.tables
+            }
+        )
         logged.summary.update(summary(run))
         folder = logged.settings.sync_dir
         logged.finish(exit_code=0 if run.complete else 1)
@@ -64,15 +70,18 @@ def summary(run: RunView) -> dict[str, float]:
     return found
 
 
-def table_rows(table: TableView) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and the rows of a table in long form, with a row for each cell."""
+def columns_of(table: TableView) -> list[str]:
+    """Return the columns of a table in long form, with a row for each cell."""
+    return [*table.header[: table.dimensions], *COLUMNS]
+
+
+def rows_of(table: TableView) -> list[list[Any]]:
     columns = table.header[table.dimensions :]
-    rows = [
+    return [
         [*labels, column, *(number(value) for value in (cell.value, cell.low, cell.high)), cell.n, cell.void]
         for labels, cells in table.rows
         for column, cell in zip(columns, cells, strict=True)
     ]
-    return [*table.header[: table.dimensions], *COLUMNS], rows
 
 
 def number(value: float) -> float | None:

@@ -14,12 +14,12 @@ for (const table of document.querySelectorAll("table.data")) {
       const sign = direction === "descending" ? -1 : 1;
       headers.forEach((other) => other.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", direction);
-      const value = (row) => row.cells[column].dataset.sort;
+      const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].firstChild?.textContent.trim() ?? "";
       const order = (a, b) => {
         const [x, y] = [value(a), value(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
-        const numeric = numbers && !isNaN(x) && !isNaN(y);
-        return sign * (numeric ? x - y : x.localeCompare(y, "en", { numeric: true }));
+        const [first, second] = [x, y].map((text) => (numbers ? parseFloat(text.replaceAll(",", "")) : NaN));
+        return sign * (!isNaN(first) && !isNaN(second) ? first - second : x.localeCompare(y, "en", { numeric: true }));
       };
       const rows = [...body.rows];
       const next = Math.max(-1, ...rows.map((row) => places.get(row) ?? -1)) + 1;

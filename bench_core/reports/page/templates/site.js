@@ -8,28 +8,19 @@ for (const table of document.querySelectorAll("table.data")) {
   const body = table.tBodies[0];
   const everything = [...body.rows];
   const counter = document.querySelector(`output[data-counts="${table.id}"]`);
-  const numbers = [...table.tHead.rows[0].cells].map((cell) => cell.classList.contains("number"));
-  const made = (fields) => {
-    const row = document.createElement("tr");
-    fields.forEach(([text, sort = "", style = "", detail = "", href = ""], column) => {
-      const cell = document.createElement(column ? "td" : "th");
-      if (!column) cell.scope = "row";
-      cell.dataset.sort = sort;
-      cell.className = `${column && numbers[column] ? "number " : ""}${style}`;
-      let place = cell;
-      if (href) {
-        place = document.createElement("a");
-        place.href = href;
-        cell.append(place);
-      }
-      place.textContent = text;
-      if (detail) {
-        const small = document.createElement("small");
-        small.textContent = detail;
-        cell.append(" ", small);
-      }
-      row.append(cell);
-    });
+  // a line of a scope: the number of its row over all pairs, and the entries in which it may differ
+  const made = ([index, rank, text, detail, pairs, front, n, forwards, backwards]) => {
+    const row = everything[index].cloneNode(true);
+    const put = (column, entry) => entry !== undefined && row.cells[column].replaceChildren(entry);
+    [rank, undefined, undefined, n, pairs, forwards, backwards].forEach((entry, at) => put(at + 1, entry));
+    put(2, text);
+    put(8, front ? "yes" : "");
+    row.cells[2].className = rank.replace("=", "") === "1" ? "best" : "";
+    if (detail) {
+      const small = document.createElement("small");
+      small.textContent = detail;
+      row.cells[2].append(" ", small);
+    }
     return row;
   };
   const value = (name) => selects.find((select) => select.dataset.scope === name)?.value ?? "";

@@ -16,6 +16,10 @@ def gi(
 ) -> GradientAttack:
     """Start with the momentum of some long steps, from which the image goes back to its start (Wang et al., 2022).
 
+    The published attack takes 5 steps of MI-FGSM that are 10 times as long as the others, keeps their momentum
+    `m <- decay * m + g / norm_1(g)`, puts the image back, and begins. These steps are shorter where the budget's are:
+    at 200 steps of eps / 200 they do not reach the border of the ball (try a larger `stretch`).
+
     Args:
         attack: The attack.
         warm_up: The number of these steps.

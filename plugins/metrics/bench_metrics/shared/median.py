@@ -16,16 +16,14 @@ Z95 = 1.959964
 
 
 def median(name: str, values: NDArray[np.float64]) -> Score:
-    """Return the median of values, of which some may be infinite; NaN where it is infinite.
+    """Return the median of values, of which some may be infinite, as it may be then.
 
     Its 95% interval is between the order statistics whose ranks are quantiles of Binomial(n, 1/2), in its normal form.
-    It is missing where an end is infinite.
     """
     count, ordered = len(values), np.sort(values)
     if not count:
         return Score(name, math.nan, math.nan, math.nan, 0)
     half = Z95 * math.sqrt(count) / 2
     low, high = max(0, math.floor(count / 2 - half)), min(count - 1, math.ceil(count / 2 + half))
-    middle, ends = float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2, (ordered[low], ordered[high])
-    first, last = map(float, ends) if np.isfinite(ends).all() else (math.nan, math.nan)
-    return Score(name, middle if math.isfinite(middle) else math.nan, first, last, count)
+    middle = float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return Score(name, middle, float(ordered[low]), float(ordered[high]), count)

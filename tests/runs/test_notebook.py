@@ -1,0 +1,185 @@
+"""A result as a data frame, an HTML table and a plot; a run in a notebook shows its rounds as HTML."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from bench_core import Result, UsageError, load_result, run, with_plugins
+from bench_core.notebook import NotebookView, in_notebook
+from bench_core.registry import Registry
+
+PLOT = """
+[[plots]]
+kind = "heatmap"
+name = "transfer"
+rows = ["source"]
+columns = ["target"]
+where = { attack = "<b>" }
+value = "transfer.success"
+"""
+
+
+@pytest.fixture
+def result(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> Result:
+    bad = ('"PGD" = { recipe = "pgd" }', '"<b>" = { recipe = "pgd" }\n"bad" = { recipe = "bad_nan" }')
+    suite = write_suite(bad, append=PLOT)
+    return run(suite, out=tmp_path / "out", registry=registry, executor="inline")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_frame_has_every_record(result: Result, library: str) -> None:
+    pytest.importorskip(library)
+    frame, records = result.frame(library), result.records()
+    assert type(frame).__module__.partition(".")[0] == library
+    columns = list(frame.column_names if library == "pyarrow" else frame.columns)
+    assert columns[0] == "metric"
+    assert columns[-5:] == ["value", "low", "high", "n", "void"]
+    assert set(columns) == {name for record in records for name in record}
+    rows = (
+        frame.to_pylist()
+        if library == "pyarrow"
+        else frame.to_dict("records")
+        if library == "pandas"
+        else frame.to_dicts()
+    )
+    for row, record in zip(rows, records, strict=True):
+        for name, value in row.items():
+            missing = value is None or (isinstance(value, float) and math.isnan(value))
+            assert (record.get(name) is None) if missing else (value == record[name]), name
+    assert any(record["void"] for record in records)
+
+
+def test_without_a_library_the_error_says_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        UsageError, match=r"^frame: pandas or polars or pyarrow is not installed \(try pip install pandas"
+    ):
+        result.frame()
+    with pytest.raises(UsageError, match=r'^frame: unknown library "panda" \(did you mean "pandas"'):
+        result.frame("panda")
+
+
+def test_a_table_is_html_in_a_notebook_and_text_elsewhere(result: Result) -> None:
+    shown = result.show("main")
+    html = shown._repr_html_()
+    root = ElementTree.fromstring(html)
+    assert len(root.findall(".//tbody/tr")) == len(result.tables[0].rows)
+    assert any("[" in (small.text or "") for small in root.iter("small")), "intervals are shown"
+    assert "&lt;b&gt;" in html
+    assert html == result._repr_html_() == result.show()._repr_html_()
+    assert "\x1b" not in repr(shown)
+    assert "void" in repr(shown)
+    with pytest.raises(UsageError, match=r'unknown table "mian" \(did you mean "main"'):
+        result.show("mian")
+
+
+def test_a_plot_shows_itself(result: Result) -> None:
+    pytest.importorskip("matplotlib")
+    picture = load_result(result.folder).plot("transfer")
+    (kind,) = picture._repr_mimebundle_()
+    assert kind == "image/svg+xml"
+    assert ElementTree.fromstring(picture._repr_mimebundle_()[kind]).tag.endswith("svg")
+    assert picture.saved("png").startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match=r'unknown plot "transfr" \(did you mean "transfer"'):
+        result.plot("transfr")
+
+
+def test_a_suite_without_plots_says_so(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    bare = run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
+    with pytest.raises(UsageError, match="the suite has no plots"):
+        bare.plot("transfer")
+
+
+class Display:
+    """Stands for IPython.display: keeps what is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def HTML(self, text: str) -> str:  # noqa: N802 - IPython's name
+        return text
+
+    def display(self, text: str, display_id: bool) -> Display:
+        assert display_id
+        return self
+
+    def update(self, text: str) -> None:
+        self.shown.append(text)
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Display:
+    fake: Any = Display()
+    monkeypatch.setitem(sys.modules, "IPython.display", fake)
+    return fake
+
+
+def test_a_run_in_a_notebook_shows_its_rounds(
+    display: Display, registry: Registry, write_suite: Callable[..., str], tmp_path: Path, monkeypatch, capfd
+) -> None:
+    monkeypatch.setattr("bench_core.run_suite.in_notebook", lambda: True)
+    run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
+    pages = display.shown
+    seen = [count for count in (5, 10, 12) if any(f"<p>{count} of 12 images</p>" in page for page in pages)]
+    assert seen == [5, 10, 12], "a table after each micro-batch"
+    assert "<progress" in pages[0]
+    assert "attacks: done in" in pages[-1]
+    assert not any("\x1b" in page or "\r" in page for page in pages)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_outside_a_notebook_nothing_is_shown(
+    display: Display, registry: Registry, write_suite: Callable[..., str], tmp_path: Path
+) -> None:
+    assert not in_notebook()
+    run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
+    assert not display.shown
+
+
+def test_the_name_of_a_stage_is_no_markup(display: Display) -> None:
+    with NotebookView().stage("<i>", 2) as advance:
+        advance(1)
+        advance(1)
+    assert "<i>" not in "".join(display.shown)
+
+
+def test_a_mistake_in_a_notebook_is_a_line_and_no_traceback() -> None:
+    with pytest.raises(UsageError) as raised:
+        load_result("nowhere")
+    assert raised.value._render_traceback_() == [f"bench: {raised.value}"]
+
+
+def test_a_module_beside_a_notebook_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of the file changes the digest of its recipe, so that no earlier result is used."""
+    source = """
+from bench_core.hookspecs import hookimpl
+from bench_core.types import MetricRecipe
+def mine(): ...
+@hookimpl
+def bench_metrics():
+    return {"mine": MetricRecipe(mine, "a metric")}
+"""
+    path = tmp_path / "mine_in_a_notebook.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    codes = []
+    for text in (source, source + "# changed\n"):
+        path.write_text(text)
+        sys.modules.pop(path.stem, None)
+        importlib.invalidate_caches()
+        registry = with_plugins(importlib.import_module(path.stem))
+        offer = registry.find("metrics", "mine", "", "")
+        assert offer.origin.package == path.stem
+        codes.append(offer.code)
+    sys.modules.pop(path.stem, None)
+    assert codes[0] != codes[1]
+    assert registry.find("attacks", "pgd", "", "")
