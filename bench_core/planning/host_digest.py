@@ -10,7 +10,8 @@ from ..digests import digest, folder_digest
 HERE = Path(__file__).parents[1]
 FOLDERS = ("worker", "lean")
 SHARED = (
-    "types", "rejection", "queries", "statistics", "grid", "clouds", "norms", "logits", "batches", "data_mean", "donors",
+    "types", "rejection", "queries", "norms", "statistics", "grid", "clouds", "logits", "batches", "data_mean",
+    "donors",
 )  # fmt: skip
 
 
