@@ -100,11 +100,12 @@ def attack_list(suites: Mapping[str, Suite]) -> str:
     lines = [
         "## The attacks",
         "",
-        f"*Passes* are forwards and backwards of one image in {STEPS} steps, and what is computed once before them, through",
-        "each network of the source. *Parts* are what a suite names to get the attack: a single recipe, or several that are",
-        'combined (`parts = ["di", "mi"]`). *Categories* say which idea an attack has: how gradients are accumulated',
-        "(momentum), where they are computed (neighbours of the image, paths to it, transformed views of it), of what",
-        "(features, losses), or on which network (changed networks, attention, ensembles).",
+        f"*Passes* are forwards and backwards of one image in {STEPS} steps, and what is computed once before",
+        "them, through each network of the source. *Parts* are what a suite names to get the attack: a single",
+        'recipe, or several that are combined (`parts = ["di", "mi"]`). *Categories* say which idea an attack',
+        "has: how gradients are accumulated (momentum), where they are computed (neighbours of the image,",
+        "paths to it, transformed views of it), of what (features, losses), or on which network (changed",
+        "networks, attention, ensembles).",
         "",
         "| category | attack | parts | paper | passes |",
         "| --- | --- | --- | --- | ---: |",
@@ -120,13 +121,13 @@ def notes(suites: Mapping[str, Suite]) -> str:
     lines = [
         "## Notes on the attacks",
         "",
-        "Options, choices and differences from the papers, their authors' code and TransferAttack, from the documentation of",
-        "each attack (`bench plugins attacks NAME`). Names in `code` are recipes and options of bench.",
+        "Options, choices and differences from the papers, their authors' code and TransferAttack, from the",
+        "documentation of each attack (`bench plugins attacks NAME`). Names in `code` are bench's recipes and options.",
         "",
-        "What several notes say: `unit(g)` scales a gradient g so that the mean of its absolute values is 1. A *batch mate* is",
-        "another image that happens to be attacked in the same batch; in bench, no result depends on it. A *donor* is a clean",
-        "image of another class of the dataset that is mixed into an image. *The budget* is that of the suite: norm, eps, number",
-        "and length of the steps, random start.",
+        "What several notes say: `unit(g)` scales a gradient g so that the mean of its absolute values is 1.",
+        "A *batch mate* is another image that happens to be attacked in the same batch; in bench, no result",
+        "depends on it. A *donor* is a clean image of another class of the dataset that is mixed into an",
+        "image. *The budget* is that of the suite: norm, eps, number and length of the steps, random start.",
     ]
     recipes = dict.fromkeys(attack.recipe for attack in listed(suites))
     for recipe in sorted(recipes):

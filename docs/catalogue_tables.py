@@ -61,8 +61,8 @@ def ranked(result: Result) -> list[str]:
     counts = {row["N"] for row in rows}
     pairs = {row["pairs"] for row in rows}
     note = (
-        f"N = {'/'.join(map(str, sorted(counts)))} images, mean over {'/'.join(map(str, sorted(pairs)))} pairs of source "
-        "and black-box target; *front*: no other attack succeeds more often with as few passes."
+        f"N = {'/'.join(map(str, sorted(counts)))} images, mean over {'/'.join(map(str, sorted(pairs)))} pairs of "
+        "source and black-box target; *front*: no other attack succeeds more often with as few passes."
     )
     return [*lines, "", note, "", *firsts(by_budget)]
 

@@ -38,30 +38,31 @@ The embedded networks are small and their images have 28 x 28 pixels. Blocks, ce
 made for 224 pixels have few pixels here, and the networks are confident. This page compares the attacks at this scale;
 it does not rank them on ImageNet (`bench plan SUITE --profile imagenet`).
 
-**What is compared.** In a section, all attacks have the same images, sources and targets, the same loss (cross-entropy,
-unless the attack has another one) and the same budget: eps 16/255 in L-inf. All networks classify the clean images
-correctly. Success is the share of images that a target misclassifies after the last step (targeted: that it takes for
-the class aimed at). The mean is over black-box targets, which are no source, and includes the networks that were trained
-to resist attacks (`-adv`, `-noise`). Attacks have their authors' options, except two rows that are beside the authors'
-form: *GNP near* has a smaller radius, and *SMER positive* keeps its weights positive; the notes on `gnp` and `smer` say
-why the published forms fail here.
+**What is compared.** In a section, all attacks have the same images, sources and targets, the same loss
+(cross-entropy, unless the attack has another one) and the same budget: eps 16/255 in L-inf. All networks classify the
+clean images correctly. Success is the share of images that a target misclassifies after the last step (targeted: that
+it takes for the class aimed at). The mean is over black-box targets, which are no source, and includes the networks
+that were trained to resist attacks (`-adv`, `-noise`). Attacks have their authors' options, except two rows that are
+beside the authors' form: *GNP near* has a smaller radius, and *SMER positive* keeps its weights positive; the notes
+on `gnp` and `smer` say why the published forms fail here.
 
 **Two budgets.** A comparison at equal steps favours the attack that computes more. With `usual`, each attack takes 10
 steps of eps / 10, whatever a step costs. With `equal`, each attack has the same number of forward and backward passes
 and takes as many steps as these allow. Together they are as long as eps, so fewer steps are longer ones. Targeted
 attacks have 300 steps of 2/255, as in their papers.
 
-**Ranks and differences.** Differences are in percentage points, are paired by image, and have 95% intervals, which are
-not corrected for multiple comparisons. All attacks of one rank tie with the first of them: the interval of the
+**Ranks and differences.** Differences are in percentage points, are paired by image, and have 95% intervals, which
+are not corrected for multiple comparisons. All attacks of one rank tie with the first of them: the interval of the
 difference contains zero. So a rank is followed by one that is as many places lower as attacks tie. Below a ranking,
-each category is compared with a baseline of its own: *better* and *worse* are the attacks whose interval does not contain
-zero. At the same L-inf, an attack that moves more pixels by eps has a larger L2 norm and so an easier task; attacks
-whose L2 norm is larger than PGD's by more than 10% are listed. Lines with `W:` are warnings: the attack is no stronger
-on its source than noise or PGD, or has not converged. *Undecided* says how many more images would decide a comparison
-([suites.md](suites.md#a-run-that-stops-when-it-is-decided)).
+each category is compared with a baseline of its own: *better* and *worse* are the attacks whose interval does not
+contain zero. At the same L-inf, an attack that moves more pixels by eps has a larger L2 norm and so an easier task;
+attacks whose L2 norm is larger than PGD's by more than 10% are listed. Lines with `W:` are warnings: the attack is no
+stronger on its source than noise or PGD, or has not converged. *Undecided* says how many more images would decide a
+comparison ([suites.md](suites.md#a-run-that-stops-when-it-is-decided)).
 
-**IR.** On confident networks the gradient of the cross-entropy vanishes, but that of IR's interaction term does not, and
-outweighs it. [results.md](results.md) compares IR and its combinations with a loss for which this does not happen.
+**IR.** On confident networks the gradient of the cross-entropy vanishes, but that of IR's interaction term does not,
+and outweighs it. [results.md](results.md) compares IR and its combinations with a loss for which this does not
+happen.
 """
 
 

@@ -86,7 +86,8 @@ def fmn(way: Way, steps: int) -> float:
         else:
             dual = {"linf": gradient.abs().sum(), "l2": gradient.norm(), "l1": gradient.abs().max()}[way.norm].item()
             estimate = 0.0 if found else SIZES[way.norm](delta) + abs(lead) / dual
-            radius = max(radius * (1 + gamma), estimate)
+            grown = radius * (1 + gamma) if found or way.norm != "linf" else 0.0
+            radius = max(grown, estimate)
         radius = min(radius, furthest)
         delta = nearest(delta + alpha * gradient / gradient.norm(), radius, way.norm)
         delta = (way.clean + delta).clamp(0, 1) - way.clean

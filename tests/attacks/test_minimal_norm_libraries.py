@@ -118,3 +118,16 @@ def test_fmn_fools_a_network_with_a_steep_margin(norm: Norm, most: float) -> Non
             assert perturbation_size(found - pixels, norm).median() < most
     assert share[True] == 1
     assert share[False] < 0.7
+
+
+def test_fmn_finds_what_is_in_a_ball_from_outside_of_it() -> None:
+    """With its radius cut at eps it fooled 0 of these images within it, without 3."""
+    images = FashionMnist1000()
+    chosen = range(0, 1000, 100)
+    secured, labels = embedded("VGG-adv"), torch.tensor([images.labels[i] for i in chosen])
+    pixels = torch.from_numpy(images.load(chosen))
+    right = secured(pixels).argmax(1) == labels
+    given = Examples(pixels, labels, tuple(images.ids[i] for i in chosen))
+    found = run(build("fmn", budget("l2", eps=1.0, steps=100), (1, 28, 28)), secured, given)[-1]
+    assert perturbation_size(found - pixels, "l2").max() <= 1 + 1e-4
+    assert ((secured(found).argmax(1) != labels) & right).sum() >= 2

@@ -16,7 +16,7 @@ from bench_core.tables.table import Table, TableCell
 
 DOCS = Path(__file__).parents[2] / "docs"
 # what the catalogue leaves out: noise of another size, attacks for other questions than transfer, and compositions;
-# minimal-norm attacks stop at the boundary of the source, and attacks by queries attack it alone
+# minimal-norm attacks stop at the boundary of the source, so they do not transfer, and query attacks ask the target
 NOT_LISTED = {
     "gaussian", "fgsm", "single_step", "raw", "relaxed", "recover", "until_success", "until_utility",
     "interaction_only", "hybrid_ir", "sgm_ir", "ti_ir", "ddn", "fmn", "sigma_zero", "carlini_wagner", "deepfool",

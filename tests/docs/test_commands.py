@@ -1,7 +1,7 @@
 """Every command in the documentation runs, or the page says why the tests do not run it; all of them are well formed.
 
 A block of shell commands runs as written, in a folder of its page with the suites that the page names. Three programs
-are stand-ins: `bench` attacks at most five images, `pip` installs a local package without the network, and `pdoc` is
+are stand-ins: `bench` makes the largest suite small, `pip` installs a local package without the network, and `pdoc` is
 that of this environment.
 """
 
@@ -27,7 +27,12 @@ BLOCK = re.compile(
 NAMED = re.compile(r"^Save this as `(\S+\.toml)`:\n\n```toml\n(.*?)^```", re.M | re.S)
 NOT_RUN = "not run here: "
 STAND_INS = {
-    "bench": f'#!/bin/sh\ncase "$1" in run) set -- "$@" --limit 5 --executor inline;; esac\n'
+    "bench": "#!/bin/sh\n"
+    'case "$*" in *--profile*) ;; run\\ transfer_table1*|plan\\ transfer_table1*) set -- "$@" '
+    """--set 'sources=["VGG"]' --set 'targets=["ResNet-L"]' --set 'images.models=["VGG"]' --set attacks.IR.samples=1 """
+    "--set budgets.linf.steps=3 --set budgets.l2.steps=3;; esac\n"
+    'case "$1 $2" in run\\ transfer_table1) set -- "$@" --limit 5;; esac\n'
+    'case "$1" in run) set -- "$@" --executor inline;; esac\n'
     f'exec "{sys.executable}" -m bench_core.cli "$@"\n',
     "pip": '#!/bin/sh\nfor last; do :; done\nlast="${last%%[*}"\n'
     f'exec "{sys.executable}" -m pip install --quiet --no-deps --no-build-isolation --target "$INSTALLED" "$last"\n',

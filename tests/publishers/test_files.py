@@ -138,9 +138,9 @@ def test_a_mistake_is_one_line_and_nothing_is_written(publish, name: str, option
 @pytest.mark.slow
 def test_the_library_of_every_eval_ever_validates_the_files(publish, tmp_path: Path) -> None:
     """Installs the library, which needs Python 3.12, into an environment of its own."""
-    python = next(filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12"))), None)
-    if sys.version_info >= (3, 12):
-        python = sys.executable
+    found = [sys.executable, *filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12")))]
+    later = "import sys; sys.exit(sys.version_info < (3, 12))"
+    python = next((each for each in found if not subprocess.run([each, "-c", later], check=False).returncode), None)
     if python is None:
         pytest.skip("every-eval-ever needs Python 3.12 or later")
     publish("every-eval-ever", **EEE)

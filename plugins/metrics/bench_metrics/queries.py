@@ -32,9 +32,9 @@ class QueryCount:
     """The number of the query that first fooled the network with an image inside the ball, as the host counts them.
 
     `success` is the share of images that were fooled within so many queries, at each number `at` up to the limit; the
-    number is the label `queries`. `median` is over all images, with the interval of its order statistics; it is infinite
-    where half of the images are not fooled within the limit. `mean` is over the images that are fooled, so that a weak
-    attack may have a small one; `limited_mean` counts the limit for an image that is not.
+    number is the label `queries`. `median` is over all images, with the interval of its order statistics; it is
+    infinite where half of the images are not fooled within the limit. `mean` is over the images that are fooled, so
+    that a weak attack may have a small one; `limited_mean` counts the limit for an image that is not.
     """
 
     at: Sequence[Annotated[int, Ge(1)]] = DEFAULT

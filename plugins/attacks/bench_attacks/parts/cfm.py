@@ -73,7 +73,7 @@ def cfm(
     The authors' code shuffles the clean features of a batch, in another order for each layer, and may give an image its
     own. Here donors are clean images of other classes of the dataset, drawn anew for each query, and go through the
     network each time: a second forward a step, in place of one at the start. Their attack is targeted, with `logit` and
-    `resize = 340/299`, `probability = 1` (a suite's parts are `logit` and `cfm`); donors are then resized as images are.
+    `resize = 340/299`, `probability = 1` (a suite's parts are `logit` and `cfm`); donors are then resized too.
 
     Args:
         attack: The attack.

@@ -42,13 +42,16 @@ DUAL: MappingProxyType[Norm, float] = MappingProxyType({"linf": 1.0, "l2": 2.0, 
 class FastMinimumNorm:
     """Steps along the gradient of the margin, each projected onto a ball whose radius is adapted.
 
-    Until an image has fooled the network, the radius is its estimated distance from the boundary, but grows by the
-    share gamma at least. Then it shrinks by this share when the image fools the network, and grows by it otherwise. In
+    Until an image has fooled the network, the radius is its estimated distance from the boundary, but in L2 and L1 it
+    grows by the share gamma at least. Then it shrinks by this share when the image fools the network, and grows by it otherwise. In
     L0 it is a number of pixels, and changes by one at least. The length alpha of a step in L2 and gamma fall in a
     cosine to their last values.
 
     As published (`growing` false), the first radius is the estimate alone. Where the margin is steep, that is far
-    shorter than a step, so each step discards the perturbation before it, and the search stays near the clean image.
+    shorter than a step, so each step discards the perturbation before it, and the search stays near the clean image. In
+    L-inf a projection keeps the small values of a perturbation, and the estimate is enough.
+
+    Eps does not bound the radius: from an image further away that fools the network, a search shrinks into the ball.
     """
 
     alpha: float
@@ -63,9 +66,10 @@ class FastMinimumNorm:
     def run(self, problem: Problem) -> Iterator[None]:
         clean, norm, steps = problem.clean, problem.budget.norm, problem.budget.steps
         delta, project = torch.zeros_like(clean), PROJECTIONS[norm]
-        largest = perturbation_size(torch.maximum(clean, 1 - clean), norm).clamp(max=problem.budget.eps)
+        largest = perturbation_size(torch.maximum(clean, 1 - clean), norm)
         radius = torch.full_like(largest, 1 if norm == "l0" else 0)
         found = torch.zeros_like(largest, dtype=torch.bool)
+        grows = self.growing and norm in ("l2", "l1")
         for step in range(steps):
             asked = problem.ask(clean + delta, attack_margin)
             yield
@@ -78,7 +82,7 @@ class FastMinimumNorm:
             else:
                 outside = perturbation_size(delta, norm) + (1 + self.overshoot) * to_boundary(asked, norm)
                 grown = radius * (1 + gamma)
-                larger = grown.where(found, outside.maximum(grown) if self.growing else outside)
+                larger = grown.where(found, outside.maximum(grown) if grows else outside)
                 smaller = (radius * (1 - gamma)).minimum(problem.distances)
                 radius = smaller.where(asked.fooled, larger)
             radius = radius.minimum(largest)

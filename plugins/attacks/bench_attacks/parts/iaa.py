@@ -123,7 +123,7 @@ def iaa(
     """Replace ReLU by softplus and weigh the residual branches by stage (Zhu et al., 2022).
 
     The authors' numbers for other networks: ResNet-152 has beta 32 and weights 0.89, 0.88, 0.70, 0.20. TransferAttack
-    starts at random, and calls a method that does not exist on ResNet-50. Softplus modules of a network stay as they are.
+    starts at random, and calls a method that does not exist on ResNet-50. A network's softplus modules stay.
 
     Args:
         attack: The attack.

@@ -32,8 +32,8 @@ class GuidedChange:
     """The change of the features from the clean image to that which a guide reaches, scaled to Euclidean length 1.
 
     The guide takes `steps` steps along a momentum of the gradients of the budget's loss, without views and other terms.
-    They are as long as the budget's, or eps / `steps` if that is longer (in L0, where eps is no length, the budget's). So
-    the guide can reach the border of the ball, however short the steps of the budget are.
+    They are as long as the budget's, or eps / `steps` if that is longer (in L0, where eps is no length, the budget's).
+    So the guide can reach the border of the ball, however short the steps of the budget are.
     """
 
     budget: Budget

@@ -57,8 +57,8 @@ def ilpd(
     """Decay the perturbation of the features at a layer towards those of the clean image (Li et al., 2023).
 
     The gradient of the features is multiplied by `kept` too, which changes nothing but the point at which the rest of
-    the network is. With `di`, the clean image is resized to the size of the padded image, not moved with it. The authors take 100
-    steps of 1/255.
+    the network is. With `di`, the clean image gets the size of the padded image, but is not moved. The authors take
+    100 steps of 1/255.
 
     Args:
         attack: The attack.

@@ -18,10 +18,10 @@ def vni(
 ) -> GradientAttack:
     """Add the variance near the last image to the gradient ahead of the image (Wang & He, 2021), with momentum.
 
-    With `a = x + step_size * decay * m`, `m <- decay * m + unit(g(a) + v)`, and `v` is the mean of `g(x + r_i) - g(a)` at
-    the last step. The neighbours lie around the image, as in the authors' code; TransferAttack puts them around the look-ahead along
-    the step's new momentum. The momentum is that of gradients with a mean absolute value of 1, as in all code. The
-    paper prints the 1-norm, with which the look-ahead would be nothing.
+    With `a = x + step_size * decay * m`, `m <- decay * m + unit(g(a) + v)`, and `v` is the mean of `g(x + r_i) - g(a)`
+    at the last step. The neighbours lie around the image, as in the authors' code; TransferAttack puts them around the
+    look-ahead along the step's new momentum. The momentum is that of gradients with a mean absolute value of 1, as in
+    all code. The paper prints the 1-norm, with which the look-ahead would be nothing.
 
     Args:
         attack: The attack.
