@@ -13,6 +13,7 @@ from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.specs import SHA256
 from ..runs.folder import RECORD_FILE, ROWS_FILE
 from ..runs.record import RunRecord, read_record
+from ..scores.labels import Labels
 from ..scores.rows import RowSet, unpack_rows
 from ..suite.model import Suite
 from .unpack import Unpacked
@@ -165,7 +166,13 @@ def _row_faults(rows: Sequence[RowSet], record: RunRecord) -> Iterator[Fault]:
     if len(rows) > most:
         yield Fault(ROWS_FILE, "", f"has {len(rows):,} sets of rows, but the suite gives at most {most:,}")
         return
+    seen = set[tuple[str, Labels, str]]()
     for row in rows:
+        key = row.metric, row.labels, row.images.over
+        if key in seen:
+            shown = json.dumps(dict(row.labels))[:LONGEST_LABEL]
+            yield Fault(ROWS_FILE, str(row.metric)[:LONGEST_LABEL], f"has two sets of rows of {shown}")
+        seen.add(key)
         count = {"all": record.dataset.count, "selected": len(record.images.ids)}.get(row.images.over, 0)
         lengths = {len(array) if array.ndim else -1 for array in row.arrays.values()}
         indices = row.images.indices
