@@ -121,7 +121,7 @@ def test_fmn_fools_a_network_with_a_steep_margin(norm: Norm, most: float) -> Non
 
 
 def test_fmn_finds_what_is_in_a_ball_from_outside_of_it() -> None:
-    """With its radius cut at eps it fooled 0 of these images within it, without 3."""
+    """With its radius cut at eps it fooled one of these images within it."""
     images = FashionMnist1000()
     chosen = range(0, 1000, 100)
     secured, labels = embedded("VGG-adv"), torch.tensor([images.labels[i] for i in chosen])
