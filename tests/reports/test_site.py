@@ -17,7 +17,7 @@ from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.reports.site import build as build_module
 from bench_core.reports.site.boards import Point
 from bench_core.reports.site.build import Builder, Built
-from bench_core.reports.site.chart import BOTTOM, TOP, history_chart
+from bench_core.reports.site.chart import BOTTOM, LABEL, TOP, history_chart
 from bench_core.reports.site.found import find_site_runs
 from bench_core.reports.site.places import slug
 from bench_core.reports.site.summary import pack_values, unpack_values
@@ -194,6 +194,11 @@ def test_a_chart_has_its_values_between_their_ends() -> None:
     assert (chart.marks[0].low, chart.marks[1].high) == (BOTTOM, TOP)
     assert (chart.ticks[0], chart.ticks[-1]) == ((BOTTOM, "10.0"), (TOP, "60.0"))
     assert chart.marks[0].text == "0.2: 20.0 [10.0, 30.0]"
+    assert chart.ends == ("0.2", "0.4")
+    named = [point.model_copy(update={"when": "x" * 300}) for point in points]
+    long = history_chart("title", named, percent=True)
+    assert long is not None
+    assert {len(end) for end in long.ends} == {LABEL}
     assert history_chart("title", points[:1], percent=True) is None
 
 
