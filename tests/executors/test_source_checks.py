@@ -77,7 +77,7 @@ def recording(registry: Registry) -> Recording:
     class Executors:
         @hookimpl
         def bench_executors(self) -> dict[str, ExecutorRecipe]:
-            return {"recording": ExecutorRecipe(lambda workers, registry: executor, "notes jobs")}  # noqa: ARG005
+            return {"recording": ExecutorRecipe(lambda workers, registry: executor, "notes jobs")}
 
     registry.register(Plugin(), Origin("picky", "tests", "1", "picky"))
     registry.register(Executors(), Origin("recording", "tests", "1", "recording"))

@@ -116,7 +116,8 @@ def test_the_note_of_published_values_is_shown_with_them_in_every_format_that_ha
         assert "IR is of another gradient" in render(pivoted, name), name
     assert "published: IR is of another gradient" in beside_published(pivoted).notes
     none = published.replace("S,IR", "another network,IR")
-    assert not any("another gradient" in note for note in pivot(scores(), table(reference=reference), "", none, "f").notes)
+    notes = pivot(scores(), table(reference=reference), "", none, "f").notes
+    assert not any("another gradient" in note for note in notes)
 
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",
