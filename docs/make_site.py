@@ -27,7 +27,8 @@ OF_THE_REPOSITORY = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTI
 PUBLIC = (
     "bench_core.types", "bench_core.hookspecs", "bench_core.errors", "bench_core.statistics", "bench_core.logits",
     "bench_core.grid", "bench_core.clouds", "bench_core.batches", "bench_core.files", "bench_core.lazy",
-    "bench_core.lean", "bench_core.recipe_files", "bench_core.library_index", "bench_core.testing", "bench_attacks.api",
+    "bench_core.lean", "bench_core.norms", "bench_core.publishing", "bench_core.queries", "bench_core.recipe_files",
+    "bench_core.library_index", "bench_core.testing", "bench_attacks.api",
 )  # fmt: skip
 LAST_GUIDE = "transferattack"
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src")}
@@ -44,6 +45,7 @@ def stage(folder: Path) -> None:
     (folder / "index.md").write_text(index([page.stem for page in pages]), encoding="utf-8")
     shutil.copy(DOCS / "sphinx" / "conf.py", folder)
     shutil.copy(ROOT / "CITATION.cff", folder)
+    shutil.copy(DOCS / "tutorial.ipynb", folder)
     shutil.copytree(DOCS / "results", folder / "results")
     (folder / "gallery.md").write_text(gallery(), encoding="utf-8")
 
