@@ -8,6 +8,7 @@ import torch
 
 from bench_core import load_suite
 from bench_core.errors import ContractError, UsageError
+from bench_core.given.ball import size_of
 from bench_core.norms import CHANGED, perturbation_size
 from bench_core.registry import Registry
 from bench_core.run_suite import resolve_suite, run
@@ -101,6 +102,6 @@ def test_l0_counts_no_rounding_and_every_real_change() -> None:
 def test_given_images_are_measured_as_attacked_ones(norm: Norm) -> None:
     delta = torch.randn(20, 3, 4, 5, generator=torch.Generator().manual_seed(4)) * 0.1
     delta[:, :, 0] *= 1e-5  # about the threshold of L0
-    found = [perturbation_size(each.numpy(), norm) for each in delta]
+    found = [size_of(each.numpy(), norm) for each in delta]
     assert found == pytest.approx(perturbation_size(delta.double(), norm).tolist(), rel=1e-6)
     assert len(set(perturbation_size(delta, norm).tolist())) > 1

@@ -32,8 +32,9 @@ LAST = 0.01  # the length of the last step; the first is 1 (algorithm 1)
 class DecoupledNorm:
     """Steps along the gradient of the cross-entropy, each projected onto a sphere around the clean image.
 
-    The radius of the sphere shrinks by the share `gamma` when the image fools the network, and grows by it otherwise,
-    up to eps. The authors also round to 8 bits after each step; here a suite's `quantise` rounds the result.
+    The radius of the sphere shrinks by the share `gamma` when the image fools the network, and grows by it otherwise.
+    Eps does not bound it: from an image further away that fools the network, a search shrinks into the ball. The
+    authors also round to 8 bits after each step; here a suite's `quantise` rounds the result.
     """
 
     gamma: float
@@ -45,7 +46,7 @@ class DecoupledNorm:
     def run(self, problem: Problem) -> Iterator[None]:
         clean, steps = problem.clean, problem.budget.steps
         delta, loss = torch.zeros_like(clean), partial(classification_loss, "cross_entropy")
-        largest = furthest(clean).clamp(max=problem.budget.eps)
+        largest = furthest(clean)
         radius = torch.full_like(largest, self.init_norm).minimum(largest)
         for step in range(steps):
             asked = problem.ask(clean + delta, loss)

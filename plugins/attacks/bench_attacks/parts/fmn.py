@@ -43,9 +43,9 @@ class FastMinimumNorm:
     """Steps along the gradient of the margin, each projected onto a ball whose radius is adapted.
 
     Until an image has fooled the network, the radius is its estimated distance from the boundary, but in L2 and L1 it
-    grows by the share gamma at least. Then it shrinks by this share when the image fools the network, and grows by it otherwise. In
-    L0 it is a number of pixels, and changes by one at least. The length alpha of a step in L2 and gamma fall in a
-    cosine to their last values.
+    grows by the share gamma at least. Then it shrinks by this share when the image fools the network, and grows by it
+    otherwise. In L0 it is a number of pixels, and changes by one at least. The length alpha of a step in L2 and gamma
+    fall in a cosine to their last values.
 
     As published (`growing` false), the first radius is the estimate alone. Where the margin is steep, that is far
     shorter than a step, so each step discards the perturbation before it, and the search stays near the clean image. In
