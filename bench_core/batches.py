@@ -164,9 +164,8 @@ def in_passes(answer: Callable[[Tensor], Tensor], inputs: Tensor, model: nn.Modu
         return answer(inputs)
     parts = inputs.tensor_split(passes)
     fits = room(model) if repeatable and inputs.requires_grad and torch.is_grad_enabled() else None
-    kept = (
-        passes if fits is None else max(1, fits // len(parts[0]))
-    )  # the last ones, which the backward pass needs first
+    # the last ones are kept, which the backward pass needs first
+    kept = passes if fits is None else max(1, fits // len(parts[0]))
     first = max(0, passes - kept)
     again = [_checkpointed(answer, part) for part in parts[:first]]
     return torch.cat([*again, *map(answer, parts[first:])])

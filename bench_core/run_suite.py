@@ -25,7 +25,7 @@ from .progress import Progress, Silent
 from .registry import Registry, discover
 from .result import Result
 from .runs.clean_images import CleanImages
-from .runs.judged import is_judged, judged_name
+from .runs.judged import check_same_images, is_judged, judged_name
 from .runs.record import read_record
 from .runs.rounds import Rounds, Scorer
 from .runs.write import read_published, write
@@ -135,11 +135,14 @@ def run(
     dispatcher = Dispatcher(store, executor_instance, progress or Silent(), registry, limits, strict, memory)
     published = read_published(suite)
     plugin_formats(registry.manager)  # raises now, not after the work, if two plugins offer the same format
-    registry.manager.hook.bench_run_started(plan=make_plan(resolved, store))
+    plan = make_plan(resolved, store)
+    registry.manager.hook.bench_run_started(plan=plan)
     folder = folder_of(suite, out)
+    check_same_images(folder, suite)
     rounds: Rounds | None = None
     with closing(executor_instance):
         try:
+            dispatcher.check_sources([job for job in plan.jobs if plan.missing(job)])
             clean = CleanImages(resolved, dispatcher)
             selection = clean.select()
             attacks = selected_jobs(resolved, selection)

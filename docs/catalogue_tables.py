@@ -41,7 +41,8 @@ def settings(result: Result) -> Iterator[str]:
         steps = f"{budget.steps} steps of {budget.step_size * 255:.3g}/255"
         if budget.passes is not None:
             steps = f"as many steps as {budget.passes} passes allow, at most {budget.steps}"
-        yield f"Budget `{name}`: {budget.norm}, eps {budget.eps * 255:g}/255, {steps}."
+        where = f", on {', '.join(budget.sources)}" if budget.sources else ""
+        yield f"Budget `{name}`: {budget.norm}, eps {budget.eps * 255:g}/255, {steps}{where}."
 
 
 def ranked(result: Result) -> list[str]:

@@ -189,6 +189,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "value": '"success_rate_percent"',
         "scale": "0.01",
         "where": '{ table = "transfer_table1" }',
+        "note": '"The published values are of the whole dataset."',
     },
     GateEntry: {"better": '"higher"', "margin": "0.02"},
     DecideEntry: {"table": '"main"', "alpha": "0.01", "margin": '"2pt"', "fewest": "100"},

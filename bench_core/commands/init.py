@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from .options import BASELINES, RESULTS, Baselines, Device, Out
+
+if TYPE_CHECKING:
+    from ..errors import Fault
 
 TEMPLATES = Path(__file__).parents[1] / "templates" / "init"
 NETWORK_HINT = "(try net.py:build, net.py:build=weights.pth or torchvision:resnet18=weights.pth)"
@@ -73,6 +78,9 @@ def init(
     write(suite, texts[suite])
     try:
         first_baseline(suite, baseline, out, device)
+    except UsageError as error:
+        suite.unlink()
+        raise UsageError(*map(with_options, error.faults)) from None
     except BaseException:
         suite.unlink()  # with a mistake in an answer, nothing is left
         raise
@@ -134,6 +142,15 @@ def options(given: Sequence[str] | None, option: str) -> dict[str, Any]:
     for text in given or []:
         found |= read_override(text, option)
     return found
+
+
+def with_options(fault: Fault) -> Fault:
+    """Return a fault of the suite, with the option of `bench init` in place of the key that its hint names."""
+    option = {"data": "--data-option", "models": "--network-option"}.get(fault.key.partition(".")[0])
+    if option is None:
+        return fault
+    hint = re.sub(r'\(try (\w+) = "?([\w.]+)"?\)', rf"(try {option} \1=\2)", fault.message)
+    return replace(fault, message=hint)
 
 
 def toml(entry: Mapping[str, Any]) -> str:

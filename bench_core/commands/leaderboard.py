@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,7 +14,8 @@ def leaderboard(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME=]RUN", help="The folders of runs, with names to show. Defaults to all runs in DIR."
+            metavar="[NAME=]RUN",
+            help="The folders of runs, with names to show, or a folder of runs. Defaults to all runs in DIR.",
         ),
     ] = None,
     by: Annotated[Literal["attack", "source", "target"], typer.Option(help="What to rank.")] = "attack",
@@ -51,7 +53,7 @@ def leaderboard(
     from .output import printer
 
     show = printer(format)
-    folders = runs or [str(folder) for folder in find_runs(out)]
+    folders = [folder for run in runs for folder in folders_of(run)] if runs else list(map(str, find_runs(out)))
     if not folders:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))
     contributions = read_contributions(folders, warn=not no_warnings)
@@ -63,6 +65,13 @@ def leaderboard(
         show([lowest_known(contributions)])
         return
     show(leaderboards(contributions, by, score, best, dict(map(label_filter, where or []))))
+
+
+def folders_of(run: str) -> list[str]:
+    """Return the folders of all runs in a folder of runs; anything else as it is."""
+    from ..runs.folder import find_runs
+
+    return list(map(str, find_runs(Path(run)))) or [run]
 
 
 def label_filter(text: str) -> tuple[str, str]:

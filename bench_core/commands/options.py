@@ -104,5 +104,7 @@ Plots = Annotated[bool, typer.Option("--plots", help="Save the suite's plots as 
 Baselines = Annotated[Path, typer.Option("--baselines", metavar="DIR", help="The folder of baselines.")]
 TrustPaths = Annotated[
     bool,
-    typer.Option("--trust-paths", help="Open the files that the run names, wherever they are. For runs you trust."),
+    typer.Option(
+        "--trust-paths", help="Open the files that the run names, and run its Python files. For runs you trust."
+    ),
 ]

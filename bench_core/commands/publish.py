@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,11 @@ def publish(
     for text in set_ or []:
         given = merged(given, read_override(text))
     options, faults = offer.check(given, f"--to {to}", "")
-    stop_at_faults(faults)
+    stop_at_faults([
+        replace(fault, message=f"missing (try --set {fault.key}=VALUE; see bench plugins publishers {to})")
+        if fault.message == "missing" else fault
+        for fault in faults
+    ])  # fmt: skip
     finished = load_finished(run_folder(Path(run)), registry)
     where = offer.build(**options).publish(finished)
     if not finished.complete:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -58,10 +61,25 @@ def verify(
     show = printer(format, registry)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     request = Request(sample, chosen, alpha, device, other_code)
-    executor, _ = make_executor(registry, "local", {}, workers)
-    with unpacked(run) as opened, closing(executor):
+    with unpacked(run) as opened, nullcontext() if trust_paths else _safe_path():
         contents = read_contents(opened, data, trust_paths)
-        found = verify_run(opened, contents, request, registry, executor, for_stream())
+        executor, _ = make_executor(registry, "local", {}, workers)
+        with closing(executor):
+            found = verify_run(opened, contents, request, registry, executor, for_stream())
     show(sheets(found))
     if found.verdict == "not equal":
         raise typer.Exit(1)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let workers import no module from the working folder, which may be the submission's: a checkout of theirs."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before

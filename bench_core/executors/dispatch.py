@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from ..errors import Fault, Incomplete, Interrupted, UsageError, stop_at_faults
@@ -21,6 +21,7 @@ from .shares import StageShares
 from .tasks import TaskQueue
 
 Reasons = dict[tuple[str, str], str]  # address and cell -> why the cell is void
+Asked = tuple[str, str, str]  # source, attack, budget
 OnRound = Callable[[int, CellRows, Reasons], bool]  # gets the number of complete rounds, and what is known of them
 
 
@@ -36,6 +37,7 @@ class Dispatcher:
         limits: The time and memory that one task may use.
         strict: Whether to stop at the first void cell.
         memory: The bytes that a worker may take, for which batches are made small enough; None for no limit.
+        asked: The labels of the attacks that were asked about their sources, so that none is asked twice.
     """
 
     store: Store
@@ -45,6 +47,7 @@ class Dispatcher:
     limits: Limits = NO_LIMITS
     strict: bool = False
     memory: int | None = None
+    asked: set[Asked] = field(default_factory=set, compare=False)
 
     def compute(
         self, stage: str, jobs: Sequence[PlannedJob], on_round: OnRound | None = None
@@ -92,16 +95,19 @@ class Dispatcher:
         return pending.rows, reasons
 
     def check_sources(self, jobs: Sequence[PlannedJob]) -> None:
-        """Check the source of every attack that accepts only some, before any image is attacked.
+        """Check the source of every attack that accepts only some, unless this was done before.
+
+        No image is attacked for it, so a run does so before it classifies clean images; see `SourceCheck`.
 
         Raises:
             UsageError: with every source that an attack rejects.
         """
-        first: dict[tuple[str, ...], PlannedJob] = {}
+        first: dict[Asked, PlannedJob] = {}
         for planned in jobs:
             if planned.checks_source:
                 labels = planned.labels
                 first.setdefault((labels["source"], labels["attack"], labels["budget"]), planned)
+        first = {labels: planned for labels, planned in first.items() if labels not in self.asked}
         tasks = [
             Task(planned.address, SourceCheck.of(planned.job).to_json(), (), self.limits, memory=self.memory)
             for planned in first.values()
@@ -110,6 +116,7 @@ class Dispatcher:
         if tasks:
             with self._running(tasks) as outcomes:
                 stop_at_faults([Fault("", "", one.reason or "unknown") for one in outcomes if one.usage])
+        self.asked.update(first)
 
     def _attempt(
         self,

@@ -88,6 +88,7 @@ def export(
         stored = stored_cells(planned, store)
         if any(cell.key not in stored[job.address] for job in planned for cell in job.cells):
             stop_at_faults(missing_faults(resolved.suite, resolved.missing_weights))
+        target.check_writable()  # before the attacks, which may take long
         rows, reasons = Dispatcher(store, executor, progress, registry).compute("attacks", planned)
         return _write(layout, jobs, rows, reasons, store, result, count)
 

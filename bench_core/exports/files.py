@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,16 @@ class Target:
             what = "has another export" if there is not None else "is not empty"
             raise UsageError(Fault("--to", str(root), f"{what} (try a new folder)"))
         self.mark = mark
+
+    def check_writable(self) -> None:
+        """Raise UsageError if files cannot be written into the folder or, if it is new, into the one above it."""
+        nearest = next(path for path in (self.root, *self.root.absolute().parents) if path.exists())
+        try:
+            with tempfile.TemporaryFile(dir=nearest):
+                pass
+        except OSError as error:
+            message = f"cannot write there: {error.strerror or error}"
+            raise UsageError(Fault("--to", str(self.root), message)) from None
 
     def begin(self) -> None:
         """Create the folder, so that an export that is stopped can go on in it."""

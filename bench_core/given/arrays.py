@@ -36,6 +36,8 @@ def read_arrays(path: Path) -> Arrays:
         with found:
             return {name: found[name] for name in found}
     except Exception as error:  # a damaged file raises errors of many types
+        if isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise UsageError(Fault(str(path), "", "holds Python objects, which are not loaded (try numbers)")) from None
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0] or type(error).__name__
         raise UsageError(Fault(str(path), "", f"cannot read: {reason[:200]}")) from None
 
@@ -51,7 +53,8 @@ def _read_tensors(path: Path) -> Arrays:
     except Exception:
         raise ValueError("damaged, or it holds more than tensors") from None
     tensors = found if isinstance(found, dict) else {"": found}
-    return {str(name): value.numpy() for name, value in tensors.items() if isinstance(value, torch.Tensor)}
+    found = {str(name): value.detach() for name, value in tensors.items() if isinstance(value, torch.Tensor)}
+    return {name: (value.float() if value.dtype == torch.bfloat16 else value).numpy() for name, value in found.items()}
 
 
 def find_images(arrays: Arrays, path: Path, name: str | None, shape: tuple[int, int, int]) -> tuple[str, NDArray[Any]]:

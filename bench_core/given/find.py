@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from ..errors import Fault, UsageError, stop_at_faults
 from ..types import Budget, Images
 from .ball import LEVELS, Excess
-from .listing import Listing, Row, is_row, list_images
+from .listing import NAMED, Listing, Row, is_row, list_images, stop_at_first_faults
 from .places import Place, Reader, image_digest
 from .png import Unusable
 
-NAMED = 3  # files that one line names
 CHUNK = 64  # clean images in memory at a time
 
 
@@ -157,9 +156,9 @@ def _matched(listing: Listing, images: Images) -> dict[int, Row]:
         else:
             found[index] = row
     if unmatched:
-        expected = f"the dataset's images are named {names[0]}, {names[-1]}, ..." if names else "the dataset is empty"
+        expected = f"the dataset's images are named {names[0]}, ..., {names[-1]}" if names else "the dataset is empty"
         faults.append(Fault(_where(listing.root, unmatched), "", f"no image of the dataset matches ({expected})"))
-    stop_at_faults([*faults, *_label_faults(listing, found, images)])
+    stop_at_first_faults([*faults, *_label_faults(listing, found, images)], str(listing.root))
     return dict(sorted(found.items()))
 
 

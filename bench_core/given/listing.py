@@ -19,6 +19,7 @@ NAMES = ("filename", "ImageId", "file", "id", "name", "image")  # columns with t
 LABELS = {"label": 0, "TrueLabel": 1}  # columns with a class, and the number of the first class in them
 TARGETS = {"targeted_label": 0, "target_class": 0, "TargetClass": 1}
 LISTS = ("labels.csv", "images.csv")
+NAMED = 3  # files that one line names, and mistakes of one kind that have a line
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
@@ -144,7 +145,14 @@ def _listed(rows: Sequence[Mapping[str, str]], root: Path, table: Path) -> Itera
             place, Path(found).stem, row.get("clean_sha256", ""), numbers.get("label"), numbers.get("target"),
             row.get("sha256", ""),
         )  # fmt: skip
-    stop_at_faults(faults)
+    stop_at_first_faults(faults, str(table))
+
+
+def stop_at_first_faults(faults: Sequence[Fault], where: str) -> None:
+    """Raise UsageError with the first faults and the number of the others, if there are any."""
+    others = len(faults) - NAMED
+    more = [Fault(where, "", f"{others} more such mistake{'s' * (others > 1)}")] if others > 0 else []
+    stop_at_faults([*faults[:NAMED], *more])
 
 
 def is_row(text: str) -> bool:
@@ -171,7 +179,8 @@ def _find_file(root: Path, folder: str, name: str) -> str:
             path = root / base / candidate
             with contextlib.suppress(OSError):  # as of a name that is too long
                 if name and path.is_file() and path.resolve().is_relative_to(inside):
-                    return path.relative_to(root).as_posix()
+                    lexical = path.is_relative_to(root)  # not if an absolute name goes around a link to the folder
+                    return (path.relative_to(root) if lexical else path.resolve().relative_to(inside)).as_posix()
         if folder:
             break
     return ""
@@ -186,7 +195,7 @@ def _all_pictures(root: Path) -> Listing:
         hint = f" (try one of its folders: {', '.join(inner[:3])})" if inner else ""
         raise UsageError(Fault(str(root), "", f"has no PNG files{hint}"))
     others = len(names) - len(pictures)
-    notes = (f"{others} files that are no pictures are not used",) if others else ()
+    notes = (f"{others} file{'s' * (others > 1)} without a picture not used",) if others else ()
     return Listing(root, tuple(Row(Place(name), Path(name).stem) for name in pictures), "", notes)
 
 

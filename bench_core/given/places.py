@@ -22,7 +22,7 @@ class Place(NamedTuple):
     row: int = 0
 
     def __str__(self) -> str:
-        return self.file if self.array is None else f"{self.file}, row {self.row}"
+        return ", ".join([self.file] * bool(self.file) + [f"row {self.row}"] * (self.array is not None))
 
 
 def image_digest(image: NDArray[Any]) -> str:

@@ -110,6 +110,8 @@ def cause_of_chance(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> s
         truth: True classes [n].
     """
     chance = 1 / _classes(predicted, truth)
+    if chance == 1:  # of a single class nothing can be guessed wrong
+        return None
     low, high = wilson(int((predicted == truth).sum()), len(truth), Z)
     if low > chance or high >= max(COMPETENT, chance + 0.1):
         return None

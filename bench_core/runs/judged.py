@@ -23,6 +23,7 @@ from ..suite.load import command
 from ..suite.model import MetricEntry, Suite
 from ..suite.outputs import NO_OUTPUTS, TableEntry
 from .load import build_metrics
+from .record import read_record
 
 GROUP = ("source", "attack", "budget", "step")  # columns of an exported list whose values distinguish attacks
 
@@ -96,9 +97,14 @@ def _entries(root: Path, origin: Origin) -> Iterator[tuple[str, GivenEntry]]:
         return
     groups = list(dict.fromkeys(tuple(row[name] for name in GROUP) for row in rows))
     steps = Counter(group[:-1] for group in groups)
+    attacks = list(dict.fromkeys(group[GROUP.index("attack")] for group in groups))
+    if origin.attack is not None and len(groups) > 1:
+        message = f"{table} names its attacks itself, and has images of several: {', '.join(attacks)} (omit the option)"
+        raise UsageError(Fault("--attack", "", message))
     for group in groups:
         where = dict(zip(GROUP, group, strict=True))
         attack = where["attack"] if steps[group[:-1]] == 1 else f"{where['attack']} step {where['step']}"
+        attack = attack if origin.attack is None else origin.attack
         yield (
             " ".join(group)[:120],
             _entry(
@@ -158,15 +164,35 @@ def is_judged(suite: Suite) -> bool:
 
 
 def judged_name(suite: Suite) -> str:
-    """Return what distinguishes the folder of a judged suite: the name of the folder or the file of its images."""
-    return safe_name(Path(next(iter(suite.given.values())).root).name)
+    """Return what distinguishes the folder of a judged suite: the stated attack, or the name of its folder or file."""
+    first = next(iter(suite.given.values()))
+    return safe_name(Path(first.root).name if first.where or first.attack is None else first.attack)
+
+
+def check_same_images(folder: Path, suite: Suite) -> None:
+    """Raise UsageError if the run's folder has judged images of another place, which this run would replace."""
+    try:
+        earlier = read_record(folder).suite
+    except UsageError:
+        return
+    if is_judged(suite) and is_judged(earlier) and _places(earlier) != _places(suite):
+        other, entry = next(iter(earlier.given.values())).root, next(iter(suite.given.values()))
+        hint = "another --out" if entry.where else "--attack with another name, or another --out"
+        raise UsageError(Fault(str(folder), "", f"has the judged images of {other}, of the same name (try {hint})"))
+
+
+def _places(suite: Suite) -> set[tuple[Path, str | None]]:
+    return {(Path(entry.root).resolve(), entry.array) for entry in suite.given.values()}
 
 
 def judge_command(suite: Suite, *options: str) -> str:
     """Return the command line that judges the images of a suite again."""
     first = next(iter(suite.given.values()))
     stated = {"attack": first.attack, "source": first.source, "array": first.array, "budget": first.budget}
-    known = {} if first.where else {name: value for name, value in stated.items() if value not in (None, ELSEWHERE)}
+    if first.where:  # the list states them, except where an option did; the attacks of several have no option
+        listed = {**first.where, "attack": first.attack} if len(suite.given) > 1 else first.where
+        stated = {name: value for name, value in stated.items() if value != listed.get(name)}
+    known = {name: value for name, value in stated.items() if value not in (None, ELSEWHERE)}
     given = [text for name, value in known.items() for text in (f"--{name}", value)]
     verb, judge, name, *rest = shlex.split(command("judge", suite, *options))
     project = ["--project"] if first.project else []

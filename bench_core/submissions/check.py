@@ -13,7 +13,7 @@ from ..registry import Registry
 from ..result import Result
 from ..runs.folder import SCORES_FILE
 from ..runs.load import load_result
-from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault
+from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault, unplanned_faults
 from .contents import MOST_FAULTS, Contents, in_one_line_each
 from .unpack import Unpacked
 
@@ -59,9 +59,13 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry) -> Checke
         there = list(resolved.images.ids)
         if max(record.images.indices) >= len(there) or [there[i] for i in record.images.indices] != record.images.ids:
             raise UsageError(Fault(unpacked.name, "images", "are not those of the dataset here"))
+        if [int(resolved.images.labels[i]) for i in record.images.indices] != record.truth:
+            raise UsageError(Fault(unpacked.name, "truth", "has other classes than the dataset here"))
         jobs = claimed_jobs(resolved, record, rows)
         chosen = selection_fault(resolved, record, rows)
-        stop_at_faults([*_missing(jobs), *([chosen] if isinstance(chosen, Fault) else [])])
+        stop_at_faults(
+            [*_missing(jobs), *unplanned_faults(jobs, rows), *([chosen] if isinstance(chosen, Fault) else [])]
+        )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
     result = load_result(unpacked.folder, registry, warn=False)

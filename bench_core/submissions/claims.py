@@ -21,6 +21,7 @@ from ..planning.selection import Selection, admitted, needs_no_predictions
 from ..registry import Registry
 from ..reserved import KEPT, PREDICTED
 from ..runs.record import RunRecord
+from ..scores.images import Over
 from ..scores.labels import Labels
 from ..scores.rows import Arrays, RowSet, complete_labels
 
@@ -41,10 +42,11 @@ class ClaimedCell:
 
 @dataclass(frozen=True)
 class ClaimedJob:
-    """A job of the run's plan, with what the run claims of its cells."""
+    """A job of the run's plan, over the dataset or over the selection, with what the run claims of its cells."""
 
     planned: PlannedJob
     cells: tuple[ClaimedCell, ...]
+    over: Over
 
     @property
     def claimed(self) -> list[ClaimedCell]:
@@ -99,7 +101,7 @@ def claimed_jobs(resolved: ResolvedSuite, record: RunRecord, rows: Sequence[RowS
     everywhere = {index: index for index in range(len(resolved.images.ids))}
     here = {index: position for position, index in enumerate(selection.indices)}
 
-    def claim(jobs: Sequence[PlannedJob], over: str, listed: dict[int, int]) -> Iterator[ClaimedJob]:
+    def claim(jobs: Sequence[PlannedJob], over: Over, listed: dict[int, int]) -> Iterator[ClaimedJob]:
         places: dict[int, dict[int, int]] = {}
         for planned in jobs:
             cells = []
@@ -107,13 +109,28 @@ def claimed_jobs(resolved: ResolvedSuite, record: RunRecord, rows: Sequence[RowS
                 if cell.metric == KEPT:
                     continue
                 key = cell.metric, labels(planned, cell)
-                row = sets.get((*key, over))  # type: ignore[arg-type]
+                row = sets.get((*key, over))
                 arrays = None if row is None or row.void else _part(row, planned, listed, places)
                 cells.append(ClaimedCell(cell, key[1], arrays, row.void if row else None))
             kept = tuple(cell.cell for cell in cells)
-            yield ClaimedJob(replace(planned, cells=kept), tuple(cells))
+            yield ClaimedJob(replace(planned, cells=kept), tuple(cells), over)
 
     return [*claim(clean, "all", everywhere), *claim(selected_jobs(resolved, selection), "selected", here)]
+
+
+def unplanned_faults(jobs: Sequence[ClaimedJob], rows: Sequence[RowSet]) -> list[Fault]:
+    """Find sets of rows that no job of the plan gives: nothing would recompute them, but they would be scored."""
+    planned = {(cell.cell.metric, cell.labels, job.over) for job in jobs for cell in job.cells}
+    return [
+        Fault("rows.safetensors", shown_set(row), "no job of the suite gives these rows")
+        for row in rows
+        if (row.metric, row.labels, row.images.over) not in planned
+    ]
+
+
+def shown_set(row: RowSet) -> str:
+    """Return the metric and the labels of a set of rows as text."""
+    return " ".join([str(row.metric), *(f"{name}={value}" for name, value in row.labels.items())])
 
 
 def _part(

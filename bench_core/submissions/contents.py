@@ -13,6 +13,7 @@ from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.specs import SHA256
 from ..runs.folder import RECORD_FILE, ROWS_FILE
 from ..runs.record import RunRecord, read_record
+from ..scores.labels import Labels
 from ..scores.rows import RowSet, unpack_rows
 from ..suite.model import Suite
 from .unpack import Unpacked
@@ -21,6 +22,7 @@ LARGEST_HEADER = 64 * 2**20  # bytes of the list of arrays in the file of rows
 MOST_SETS = 200_000  # of a suite: metrics for each source, attack, budget and target
 LONGEST_LABEL, LONGEST_MESSAGE, MOST_FAULTS = 200, 300, 20
 MARKUP = re.compile(r"<[A-Za-z/!?]|javascript:", re.IGNORECASE)
+CODE = re.compile(r"\.pyw?(:|\s*$)", re.IGNORECASE)  # `net.py:build`, an option of networks from a Python file
 PATH = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)")
 
 
@@ -32,13 +34,16 @@ class Contents:
     rows: list[RowSet]
 
 
-def read_contents(unpacked: Unpacked, data: str | None = None, trust_paths: bool = False) -> Contents:
+def read_contents(
+    unpacked: Unpacked, data: str | None = None, trust_paths: bool = False, computes: bool = True
+) -> Contents:
     """Read a submission's record and rows.
 
     Args:
         unpacked: The submission.
         data: The folder of images, in place of the one that the submission names.
-        trust_paths: Whether the paths that it names may be opened.
+        trust_paths: Whether the paths that it names may be opened, and Python files be run.
+        computes: Whether its networks will be built, which runs the Python files that it names.
 
     Raises:
         UsageError: with all faults found, each in one line of limited length.
@@ -46,7 +51,7 @@ def read_contents(unpacked: Unpacked, data: str | None = None, trust_paths: bool
     try:
         record = read_record(unpacked.folder)
         record = record if data is None else _with_data(record, "")
-        paths = [] if trust_paths else _path_faults(record.suite)
+        paths = [] if trust_paths else _path_faults(record.suite, computes)
         stop_at_faults([*_record_faults(record), *_name_faults(record.suite), *paths])
         _stop_at_long_header(unpacked)
         rows = unpack_rows(str(unpacked.folder / ROWS_FILE))
@@ -121,17 +126,22 @@ def _name_faults(suite: Suite) -> Iterator[Fault]:
                 yield Fault(RECORD_FILE, f"suite.{key}", f"has a name that no page can show: {text[:60]}")
 
 
-def _path_faults(suite: Suite) -> Iterator[Fault]:
-    """Find options that lead to files outside the working folder: a stranger does not choose what is opened here."""
+def _path_faults(suite: Suite, computes: bool) -> Iterator[Fault]:
+    """Find options that lead to files outside the working folder: a stranger does not choose what is opened here.
+
+    A Python file is code that runs, and the working folder may be the stranger's too: a checkout of a pull request.
+    """
     entries: dict[str, Any] = {"data": suite.data.options}
-    for key in ("models", "attacks", "metrics"):
-        entries |= {f"{key}.{label}": entry.options for label, entry in getattr(suite, key).items()}
-    entries |= {f"given.{label}": entry.model_dump(mode="json") for label, entry in suite.given.items()}
+    for key in ("models", "attacks", "metrics", "given"):
+        entries |= {f"{key}.{label}": entry.model_dump(mode="json") for label, entry in getattr(suite, key).items()}
     for key, options in entries.items():
         for text in _texts(options):
             if PATH.match(text):
                 hint = "(try --data DIR, your folder of images)" if key == "data" else "(try --trust-paths, if you do)"
                 message = f"names a place outside the working folder: {text[:60]} {hint}"
+                yield Fault(RECORD_FILE, f"suite.{key}", message)
+            elif computes and CODE.search(text):
+                message = f"names code that would run here: {text[:60]} (try --trust-paths, if you trust its author)"
                 yield Fault(RECORD_FILE, f"suite.{key}", message)
 
 
@@ -156,7 +166,13 @@ def _row_faults(rows: Sequence[RowSet], record: RunRecord) -> Iterator[Fault]:
     if len(rows) > most:
         yield Fault(ROWS_FILE, "", f"has {len(rows):,} sets of rows, but the suite gives at most {most:,}")
         return
+    seen = set[tuple[str, Labels, str]]()
     for row in rows:
+        key = row.metric, row.labels, row.images.over
+        if key in seen:
+            shown = json.dumps(dict(row.labels))[:LONGEST_LABEL]
+            yield Fault(ROWS_FILE, str(row.metric)[:LONGEST_LABEL], f"has two sets of rows of {shown}")
+        seen.add(key)
         count = {"all": record.dataset.count, "selected": len(record.images.ids)}.get(row.images.over, 0)
         lengths = {len(array) if array.ndim else -1 for array in row.arrays.values()}
         indices = row.images.indices

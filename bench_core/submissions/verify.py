@@ -16,7 +16,7 @@ from ..progress import Progress
 from ..registry import Registry
 from ..store import Store
 from .agreement import ChangedCell, PairedRow, changed_cells, paired_rows
-from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault
+from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault, unplanned_faults
 from .contents import Contents
 from .differences import Differences, differences
 from .sampling import draw, found_with, most_missed
@@ -124,6 +124,10 @@ def verify(
     tests = paired_rows(sample, computed, request.alpha) if changed else []
     chosen = selection_fault(resolved, record, rows)
     failed = [str(chosen)] if isinstance(chosen, Fault) else []
+    extra = unplanned_faults(jobs, rows)
+    failed += (
+        [f"{len(extra)} sets of rows that no job of the suite gives, such as {extra[0].key[:120]}"] if extra else []
+    )
     failed += _failures(changed, tests, differs, request.alpha)
     verdict: Verdict = "not equal" if failed else "statistically equal" if changed else "identical"
     return Verification(

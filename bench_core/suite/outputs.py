@@ -37,12 +37,14 @@ class ReferenceEntry(Strict):
         value: The column that has the values.
         scale: The factor that brings the values to the unit of the scores.
         where: The text that columns must have for a line to be used.
+        note: A line below the table, such as how the published values were measured in another way.
     """
 
     file: str
     value: str
     scale: Number = 1.0
     where: dict[str, str] = Field(default_factory=dict)
+    note: Annotated[str, Field(min_length=1)] | None = None
 
 
 class TableEntry(Strict):

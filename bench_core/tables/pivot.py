@@ -138,6 +138,8 @@ def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: T
         notes.append(WHITE_BOX)
     if any(cell.reference is not None for cell in cells):
         notes.append("(published value in brackets)")
+        if table.reference and table.reference.note:
+            notes.append(f"published: {table.reference.note}")
     if table.baseline:
         notes.append("difference: paired by image, black-box targets of both, 95% bootstrap interval")
     reasons = {score.void for score in scores} | {cell.void for cell in cells}

@@ -89,7 +89,7 @@ class PassCounter:
         if self.depth > 1:
             return None
         self.call = _Call()
-        if self.limit is not None and inputs and isinstance(inputs[0], Tensor):
+        if self.limit is not None and not recomputing() and inputs and isinstance(inputs[0], Tensor):
             self.call.owners = self.limit.forward(inputs[0])
         if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
             return None

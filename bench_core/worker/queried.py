@@ -137,17 +137,28 @@ def one_hot(logits: Tensor) -> Tensor:
 
 @contextmanager
 def only_through(handle: QueriedNetwork, network: nn.Module) -> Iterator[None]:
-    """Raise ContractError where a network is called in another way than by its handle."""
+    """Raise ContractError where a network or a layer of it is called in another way than by its handle.
+
+    It is raised again at the end, for an attack that caught it. The surrogate beside a network may be called.
+    """
+    around = ContractError("called its source in another way than through the network that it was given")
+    caught = list[ContractError]()
 
     def check(_network: nn.Module, _inputs: Any) -> None:
         if not handle.answering:
-            raise ContractError("called its source in another way than through the network that it was given")
+            caught.append(around)
+            raise around
 
-    hook = network.register_forward_pre_hook(check)
+    surrogate = getattr(network, "surrogate", None)
+    free = set(surrogate.modules()) if isinstance(surrogate, nn.Module) else set()
+    hooks = [layer.register_forward_pre_hook(check) for layer in network.modules() if layer not in free]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
+    if caught:
+        raise around
 
 
 @dataclass

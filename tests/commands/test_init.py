@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench_core.errors import UsageError
+from bench_core.errors import Fault, UsageError
 
 from .test_cli import bench  # noqa: F401
 
@@ -217,6 +217,16 @@ def test_a_mistake_in_an_answer_leaves_nothing(project: Path, bench: Call) -> No
     (project / "robust.toml").write_text("")
     code, _, errors = bench("init", "--network", "net.py:build=net.pth", "--data", "images.npz")
     assert (code, errors) == (2, ["bench: robust.toml: already exists (try another --name)"])
+
+
+def test_a_hint_about_the_suite_names_the_option_of_init() -> None:
+    from bench_core.commands.init import with_options
+
+    shape = "images of 16 channels and 16 x 3 pixels"
+    fault = with_options(Fault("robust.toml", "data", f'{shape} (try layout = "nhwc")'))
+    assert fault.message == f"{shape} (try --data-option layout=nhwc)"
+    other = Fault("robust.toml", "budgets.linf", "found 3 (try eps = 1)")
+    assert with_options(other) == other
 
 
 @pytest.mark.parametrize("given", ["net", "torchvision:resnet18", "net.py"])

@@ -62,7 +62,8 @@ def test_a_stopped_run_leaves_no_orphan_and_continues_where_it_stopped(
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell makes its background jobs ignore it)
     )
-    wait_until(lambda: (tmp_path / "plugins" / HANGING).exists() or process.poll() is not None)
+    hangs = tmp_path / "plugins" / HANGING
+    wait_until(lambda: (hangs.exists() and len(bundles(cut)) >= 3) or process.poll() is not None)
     workers = workers_of(process.pid)
     os.kill(process.pid, signal_sent)
     out, errors = process.communicate()

@@ -83,6 +83,7 @@ micro_batch = 4
 "A" = {{ recipe = "residual"{model} }}
 "B" = {{ recipe = "residual", seed = 1{model} }}
 "T" = {{ recipe = "attention" }}
+"S" = {{ recipe = "with_surrogate", base = "A", surrogate = "B" }}
 [metrics]
 transfer = {{ recipe = "transfer" }}
 predictions = {{ recipe = "predictions" }}

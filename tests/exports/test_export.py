@@ -16,6 +16,7 @@ from bench_core.exports.groups import Request
 from bench_core.registry import Registry
 from bench_core.reserved import KEPT
 from bench_core.store import Store
+from bench_core.worker.attack_run import AttackRun
 
 from .small import COUNT, L2, LINF, PGD, EightBit, export_small, run_small, write_suite
 
@@ -204,6 +205,16 @@ def test_nothing_is_written_into_a_folder_with_something_else(registry: Registry
     with pytest.raises(UsageError, match="has another export"):
         export_small(folder, tmp_path / "to", registry, Request(attacks=("MI",)))
     assert content(tmp_path / "to") == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_any_attack(
+    registry: Registry, tmp_path: Path, monkeypatch
+) -> None:
+    folder = run_small(write_suite(tmp_path), registry, tmp_path / "out").folder
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(AttackRun, "__init__", lambda *_arguments, **_options: pytest.fail("an attack ran"))
+    with pytest.raises(UsageError, match=r"--to: .*: cannot write there: Not a directory"):
+        export_small(folder, tmp_path / "file" / "below", registry)
 
 
 def test_names_of_files_are_safe_and_different() -> None:

@@ -11,11 +11,14 @@ import torch
 from PIL import Image
 
 from bench_core.errors import UsageError
+from bench_core.exports.groups import Request
 from bench_core.given import ball
+from bench_core.given.arrays import read_arrays
 from bench_core.registry import Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.runs.judged import Origin
 from bench_core.runs.load import load_result
+from bench_core.runs.record import read_record
 from bench_core.types import Budget
 
 from .made import EPS, folder_of, fooled, outcomes, perturbed
@@ -231,6 +234,37 @@ def test_the_list_of_an_export_is_a_csv_file_of_transferattack(registry: Registr
     rows = list(csv.DictReader((tmp_path / "images" / "labels.csv").open(newline="")))
     assert {"filename", "label", "targeted_label"} <= rows[0].keys()
     assert all((tmp_path / "images" / "images" / row["filename"]).is_file() for row in rows)
+
+
+def test_absolute_names_go_around_a_link_to_the_folder(registry: Registry, tmp_path: Path) -> None:
+    root, link = folder_of(tmp_path, perturbed()), tmp_path / "link"
+    link.symlink_to(root)
+    names = [str(root / f"{place:05d}.png") for place in range(COUNT)]
+    (root / "labels.csv").write_text("\n".join(["filename", *names]) + "\n")
+    assert fooled(judge_small(write_suite(tmp_path), link, registry, tmp_path / "out")) == outcomes(perturbed())
+
+
+@pytest.mark.parametrize("kind", ["with a gradient", "bfloat16"])
+def test_any_tensor_of_floats_is_read(kind: str, tmp_path: Path) -> None:
+    values = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    saved = values.requires_grad_() if kind == "with a gradient" else values.bfloat16()
+    torch.save({"adv": saved}, tmp_path / "theirs.pth")
+    assert np.array_equal(read_arrays(tmp_path / "theirs.pth")["adv"], saved.detach().float().numpy())
+
+
+def test_the_name_of_an_exported_attack_can_be_changed_but_not_of_several(registry: Registry, tmp_path: Path) -> None:
+    path, out = write_suite(tmp_path), tmp_path / "out"
+    ours = run_small(path, registry, out)
+    export_small(ours.folder, tmp_path / "both", registry)
+    with pytest.raises(UsageError, match=r"--attack: .*names its attacks itself.* PGD, MI \(omit the option\)"):
+        judge_small(path, tmp_path / "both", registry, out, Origin(attack="Mine"))
+    export_small(ours.folder, tmp_path / "one", registry, Request(attacks=("MI",)))
+    judged = judge_small(path, tmp_path / "one", registry, out, Origin(attack="Mine", source="B"))
+    assert {(row.labels.attack, row.labels.source) for row in judged.rows if row.labels.attack} == {("Mine", "B")}
+    command = read_record(judged.folder).reproduce
+    assert "--attack Mine" in command
+    assert "--source B" in command
+    assert "--budget" not in command
 
 
 def test_a_suite_of_curves_shows_the_score_of_the_given_images(registry: Registry, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_every_mistake_is_one_line_and_nothing_is_written(
         ({"adv": np.zeros((6, 1, 6, 6), np.int64)}, "the type is int64"),
         ({"adv": np.zeros((6, 1, 6, 6), np.uint8), "labels": np.zeros(5, int)}, "found the shape (5,) for 6 images"),
         ({"a": np.zeros((6, 1, 6, 6)), "b": np.zeros((6, 1, 6, 6))}, "no array of images; found a (6, 1, 6, 6), b"),
-        ({"adv": np.array([None, 1])}, "cannot read"),
+        ({"adv": np.array([None, 1])}, "holds Python objects, which are not loaded"),
     ],
 )
 def test_wrong_arrays_are_one_line(arrays: Any, message: str, registry: Registry, tmp_path: Path) -> None:
@@ -121,6 +121,35 @@ def test_a_suite_that_names_another_budget_is_one_line(tmp_path: Path) -> None:
     more = f'{LINF}{PGD}[given."Theirs"]\nroot = "x"\nbudget = "linfty"\n'
     with pytest.raises(UsageError, match=r'given\.Theirs\.budget: unknown name "linfty" \(did you mean "linf"\?\)'):
         load_suite(write_suite(tmp_path, more))
+
+
+def test_many_mistakes_of_a_list_are_three_lines_and_their_number(registry: Registry, tmp_path: Path) -> None:
+    root = folder_of(tmp_path, perturbed())
+    table("filename,label\n" + "".join(f"{place:05d}.png,shoe\n" for place in range(COUNT)))(root)
+    with pytest.raises(UsageError) as caught:
+        judge_small(write_suite(tmp_path), root, registry, tmp_path / "out")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    assert "3 more such mistakes" in lines[3]
+
+
+def test_images_of_another_folder_of_the_same_name_replace_no_run(registry: Registry, tmp_path: Path) -> None:
+    path, out = write_suite(tmp_path), tmp_path / "out"
+    first = judge_small(path, folder_of(tmp_path, perturbed()), registry, out)
+    before = (first.folder / "run.json").read_bytes()
+    (tmp_path / "other").mkdir()
+    root = folder_of(tmp_path / "other", perturbed(1))
+    with pytest.raises(UsageError, match=r"none-judged-theirs: has the judged images of .*try --attack"):
+        judge_small(path, root, registry, out)
+    assert (first.folder / "run.json").read_bytes() == before
+    assert judge_small(path, root, registry, out, Origin(attack="Second")).folder.name == "none-judged-Second"
+    assert judge_small(path, tmp_path / "other" / ".." / "theirs", registry, out).folder == first.folder
+
+
+def test_rows_of_arrays_have_no_empty_file_name(registry: Registry, tmp_path: Path) -> None:
+    np.savez(tmp_path / "theirs.npz", adv=np.zeros((COUNT, 1, 6, 6), np.uint8), ids=["a"] * COUNT)
+    with pytest.raises(UsageError, match=r"theirs.npz: row 0, row 1, row 2 and 3 more: no image .* 00000, ..., 00005"):
+        judge_small(write_suite(tmp_path), tmp_path / "theirs.npz", registry, tmp_path / "out")
 
 
 def fuzzed(content: bytes, draw: np.random.Generator) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from bench_attacks.plugin import RECIPES
 from bench_core.registry import Registry, discover
 from bench_core.result import Result
+from bench_core.testing.transformer import transformer
 from bench_core.types import Budget
 from tests.attacks.scene import CLASSES, budget, build, network
 
@@ -20,9 +21,17 @@ NORMS = {"linf": LINF, "l2": L2}
 OTHERS = sorted(name for name in discover().names("attacks") if name not in RECIPES)
 
 
-def needs_attention(name: str) -> bool:
-    check = getattr(build(name, budget()), "check_source", None)
-    return check is not None and bool(check(network()))
+class WithSurrogate:
+    surrogate = None
+
+
+SOURCES = {"A": network(), "T": transformer(1), "S": WithSurrogate()}  # by their labels in the suite
+
+
+def source_of(name: str) -> str:
+    """Return the first source that an attack takes."""
+    check = getattr(build(name, budget()), "check_source", lambda _model: None)
+    return next(label for label, model in SOURCES.items() if not check(model))
 
 
 def attacks(names: list[str], registry: Registry) -> str:
@@ -94,11 +103,11 @@ def test_a_few_attacks(registry: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("attention", [False, True])
-def test_every_attack_of_bench(attention: bool, norm: str, registry: Registry, tmp_path: Path) -> None:
-    names = [name for name in buildable(sorted(RECIPES), norm, registry) if needs_attention(name) == attention]
-    assert len(names) > (2 if attention else 30)
-    assert round_trip(names, norm, "T" if attention else "A", registry, tmp_path) == len(names)
+@pytest.mark.parametrize(("source", "least"), [("A", 30), ("T", 2), ("S", 1)])
+def test_every_attack_of_bench(source: str, least: int, norm: str, registry: Registry, tmp_path: Path) -> None:
+    names = [name for name in buildable(sorted(RECIPES), norm, registry) if source_of(name) == source]
+    assert len(names) >= least
+    assert round_trip(names, norm, source, registry, tmp_path) == len(names)
 
 
 @pytest.mark.slow

@@ -94,6 +94,7 @@ def test_few_images_or_few_classes_are_no_evidence() -> None:
     draw = np.random.default_rng(2)
     assert cause_of_chance((np.arange(20) + (np.arange(20) > 6)) % 3, np.arange(20) % 3) is None, "7 of 20 in 3 classes"
     assert cause_of_chance(np.arange(5), np.arange(5) + 500) is None
+    assert cause_of_chance(np.zeros(40, int), np.zeros(40, int)) is None, "all are right, of one class"
     assert cause_of_chance(draw.integers(0, 1000, 50), draw.integers(0, 1000, 50)) is not None
     assert cause_of_chance(draw.integers(0, 2, 1000), draw.integers(0, 2, 1000)) is not None
     assert cause_of_chance(np.zeros(1000, int), (draw.random(1000) < 0.3).astype(int)) is None

@@ -27,10 +27,13 @@ def bench(capsys: pytest.CaptureFixture[str]):
     ("arguments", "message"),
     [
         (["nowhere", "--to", "every-eval-evr"], 'bench: --to: unknown publisher "every-eval-evr" (did you mean "e'),
-        (["nowhere", "--to", "every-eval-ever"], "bench: --to every-eval-ever: organisation: missing"),
+        (
+            ["nowhere", "--to", "every-eval-ever"],
+            "bench: --to every-eval-ever: organisation: missing (try --set organisation=VALUE; ",
+        ),
         (
             ["nowhere", "--to", "every-eval-ever", "--set", "organisation=L", "--set", "developer=l"],
-            "bench: nowhere/run.json: not the record of a run (No such file or directory)",
+            "bench: nowhere: no finished run is here (try ",
         ),
         (["nowhere", "--to", "every-eval-ever", "--set", "to"], "bench: --set: to: not of the form key=value"),
     ],

@@ -96,6 +96,10 @@ def test_equal_results_of_two_contributors_are_one_entry(folder, bench) -> None:
     rows = json.loads(out)["rows"]
     assert {row["run"] for row in rows} == {"ann, bob"}
     assert sorted(row["attack"] for row in rows) == ["MI", "PGD"]
+    parent = str(first.parents[1])  # a folder of runs is all of them, as for `bench site`
+    assert (
+        bench("leaderboard", parent, "--format", "json")[1] == bench("leaderboard", str(first), "--format", "json")[1]
+    )
     mixed = folder("c", ('recipe = "mi"', 'recipe = "noise"'))  # another cost, so another entry of the same label
     rows = json.loads(bench("leaderboard", f"ann={first}", f"cat={mixed}", "--format", "json")[1])["rows"]
     assert sorted((row["attack"], row["run"]) for row in rows) == [("MI", "ann"), ("MI", "cat"), ("PGD", "ann, cat")]

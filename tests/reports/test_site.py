@@ -17,7 +17,7 @@ from bench_core.reports.leaderboard import leaderboards, read_contributions
 from bench_core.reports.site import build as build_module
 from bench_core.reports.site.boards import Point
 from bench_core.reports.site.build import Builder, Built
-from bench_core.reports.site.chart import BOTTOM, TOP, history_chart
+from bench_core.reports.site.chart import BOTTOM, LABEL, TOP, history_chart
 from bench_core.reports.site.found import find_site_runs
 from bench_core.reports.site.places import slug
 from bench_core.reports.site.summary import pack_values, unpack_values
@@ -47,6 +47,11 @@ def build(registry, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Built]:
 def files(site: Path) -> dict[str, bytes]:
     paths = [path for path in site.rglob("*") if path.is_file() and ".cache" not in path.parts]
     return {path.relative_to(site).as_posix(): path.read_bytes() for path in paths}
+
+
+def entries(board: dict) -> list[dict]:
+    """Return the entries of a leaderboard in the index."""
+    return [dict(zip(board["columns"], entry, strict=True)) for entry in board["entries"]]
 
 
 def another(folder: Path, name: str, comment: str = "\n") -> Path:
@@ -98,11 +103,8 @@ def test_the_ranks_are_those_of_bench_leaderboard(folder: Path, tmp_path: Path, 
     ]
     names = ("rank", "attack", "value", "low", "high", "n", "pairs")
     found = [tuple(entry[name] if not isinstance(entry[name], float) else f"{entry[name]:.6g}" for name in names)
-             for entry in board["entries"]]  # fmt: skip
+             for entry in entries(board)]  # fmt: skip
     assert sorted(found) == sorted(expected)
-    assert all(
-        entry["tied"] == (sum(o["rank"] == entry["rank"] for o in board["entries"]) > 1) for entry in board["entries"]
-    )
     page = (tmp_path / "site" / board["page"]).read_text()
     scopes = json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
     rows = [re.search(r">([^<]+)</a>", row)[1] for row in page.partition("<tbody>")[2].split("<tr>")[1:]]
@@ -167,7 +169,7 @@ def test_runs_of_other_images_are_history_and_not_ranked(write_suite, registry, 
     build(tmp_path / "site", *folders)
     (board,) = json.loads((tmp_path / "site" / "index.json").read_text())["leaderboards"]
     assert board["images"] == 5
-    assert {entry["n"] for entry in board["entries"]} == {5}
+    assert {entry["n"] for entry in entries(board)} == {5}
     assert [point["comparable"] for point in board["history"]["PGD"]] == [False, True]
     assert 'class="other"' in (tmp_path / "site" / "attacks" / f"{slug('PGD')}.html").read_text()
 
@@ -194,6 +196,11 @@ def test_a_chart_has_its_values_between_their_ends() -> None:
     assert (chart.marks[0].low, chart.marks[1].high) == (BOTTOM, TOP)
     assert (chart.ticks[0], chart.ticks[-1]) == ((BOTTOM, "10.0"), (TOP, "60.0"))
     assert chart.marks[0].text == "0.2: 20.0 [10.0, 30.0]"
+    assert chart.ends == ("0.2", "0.4")
+    named = [point.model_copy(update={"when": "x" * 300}) for point in points]
+    long = history_chart("title", named, percent=True)
+    assert long is not None
+    assert {len(end) for end in long.ends} == {LABEL}
     assert history_chart("title", points[:1], percent=True) is None
 
 

@@ -54,7 +54,7 @@ def made_job(number: int, outcomes: np.ndarray) -> ClaimedJob:
     job = CleanJob(batch, {}, (), 0, Environment("2", "cpu", "cpu", "float32", 1), "")
     cell = Cell("key", "transfer", None)
     planned = PlannedJob(job, (cell,), {}, round=number)
-    return ClaimedJob(planned, (ClaimedCell(cell, Labels(), {"fooled": outcomes}),))
+    return ClaimedJob(planned, (ClaimedCell(cell, Labels(), {"fooled": outcomes}),), "selected")
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])

@@ -1,12 +1,15 @@
 """A run is recomputed: equal, as on another machine, or not; and what differs is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench_core.errors import UsageError
+from bench_core.scores.labels import Labels
+from bench_core.scores.rows import RowSet
 
 from .conftest import changed_rows
 
@@ -135,3 +138,36 @@ def test_a_row_of_another_shape_or_an_unknown_void_is_not_equal_anywhere(folder:
     found = verified(folder, share=1.0)
     assert found.verdict == "not equal"
     assert any(cell.form for cell in found.changed)
+
+
+def copied(row: RowSet, **labels: str) -> RowSet:
+    """Return a set of rows in which every attack succeeds."""
+    arrays = {name: np.ones_like(array) if array.dtype == bool else array for name, array in row.arrays.items()}
+    return replace(row, labels=Labels.of({**row.labels, **labels}), arrays=arrays)
+
+
+def test_rows_of_no_job_are_found(folder: Path, verified, faults_of) -> None:
+    """An attack that the suite does not have would be ranked, and nothing would recompute it."""
+    with changed_rows(folder) as rows:
+        rows += [copied(row, attack="Best") for row in rows if row.labels.attack]
+    found = verified(folder)
+    assert found.verdict == "not equal"
+    assert any("no job of the suite gives, such as" in reason and "attack=Best" in reason for reason in found.reasons)
+    assert any("attack=Best" in fault and "no job of the suite gives" in fault for fault in faults_of(folder))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_sets_of_the_same_rows_are_refused(folder: Path, verified, faults_of, first: bool) -> None:
+    """Of two, the scores could come from the false one, and the comparison from the true one."""
+    with changed_rows(folder) as rows:
+        false = [copied(row) for row in rows if row.metric == "transfer"]
+        rows[:] = [*false, *rows] if first else [*rows, *false]
+    assert "has two sets of rows of" in faults_of(folder)[0]
+    with pytest.raises(UsageError, match="has two sets of rows of"):
+        verified(folder)
+
+
+def test_other_classes_than_those_of_the_dataset_are_refused(folder: Path, faults_of) -> None:
+    changed_record(folder, lambda record: record["truth"].__setitem__(0, 2))
+    (fault,) = faults_of(folder)
+    assert "truth: has other classes than the dataset here" in fault

@@ -19,6 +19,7 @@ from bench_core.tables.formats import FORMATS, render
 from bench_core.tables.pivot import pivot
 from bench_core.tables.sheet import Style
 from bench_core.tables.table import Table, TableCell
+from bench_core.tables.views import beside_published
 from bench_core.types import Score
 
 DRAW = np.random.default_rng(3)
@@ -104,6 +105,18 @@ def test_published_values_are_shown_beside_the_measured_ones() -> None:
     assert dict(pivoted.rows)["S", "IR"][0].reference == 0.125
     assert "(12.5)" in render(pivoted)
     assert dict(pivoted.rows)["S", "IR"][1].reference is None
+
+
+def test_the_note_of_published_values_is_shown_with_them_in_every_format_that_has_notes() -> None:
+    published = "source,attack,target,percent\nS,IR,X,12.5\n"
+    reference = ReferenceEntry(file="p.csv", value="percent", scale=0.01, note="IR is of another gradient")
+    pivoted = pivot(scores(), table(reference=reference), "", published, "file")
+    assert "published: IR is of another gradient" in pivoted.notes
+    for name in set(FORMATS) - {"csv"}:  # a CSV file has no notes
+        assert "IR is of another gradient" in render(pivoted, name), name
+    assert "published: IR is of another gradient" in beside_published(pivoted).notes
+    none = published.replace("S,IR", "another network,IR")
+    assert not any("another gradient" in note for note in pivot(scores(), table(reference=reference), "", none, "f").notes)
 
 
 HOSTILE = ["<script>alert(1)</script>", "a|b", "=cmd|' /C calc'!A0", "\033[31mred", "line\nbreak\r", "::error::x",

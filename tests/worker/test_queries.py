@@ -143,10 +143,26 @@ def test_an_attack_that_batches_inside_is_counted_exactly() -> None:
     assert queried.queries.spent.tolist() == [LIMIT] * 4
 
 
-def test_calling_around_the_handle_is_refused() -> None:
-    way = lambda model, given, index: model._source(given.images)  # noqa: E731
+def caught(call: Callable[[], object]) -> None:
+    """Make a call and go on, whatever it raises, as an attack does that hides what it asks."""
+    with suppress(Exception):
+        call()
+
+
+AROUND: dict[str, Callable[[nn.Module, Examples, int], object]] = {
+    "the source": lambda model, given, index: model._source(given.images),
+    "its forward": lambda model, given, index: model._source.forward(given.images),
+    "a layer": lambda model, given, index: next(model._source.children())(given.images),
+    "a copy": lambda model, given, index: copy.deepcopy(model._source)(given.images),
+    "caught": lambda model, given, index: caught(lambda: model._source(given.images)),
+    "its forward, caught": lambda model, given, index: caught(lambda: model._source.forward(given.images)),
+}
+
+
+@pytest.mark.parametrize("way", AROUND)
+def test_calling_around_the_handle_is_refused(way: str) -> None:
     with pytest.raises(ContractError, match="in another way than through the network that it was given"):
-        counted(Asking(way, True))
+        counted(Asking(AROUND[way], True))
 
 
 SCORES = 'access = "scores"\nqueries = 30'

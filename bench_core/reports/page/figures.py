@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
-SMALL_COLOURS, MOST_PIXELS = 16, 1100
+SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 16, 1000, 110  # dots to the inch
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
@@ -106,8 +106,10 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry, small: bool) -> 
             return PagePlot(title, plot.kind, missing=str(error))
         media, saved = "svg+xml", _saved(figure, "svg", METADATA["svg"])
         if small:
-            reduced = _reduced(_saved(figure, "png", METADATA["png"]))
-            media, saved = min([(media, saved), ("png", reduced)], key=lambda form: len(form[1]))
+            width, height = figure.get_size_inches()
+            dots = min(SMALL_DOTS, MOST_PIXELS / max(width, height))
+            reduced = _reduced(_saved(figure, "png", METADATA["png"], dots))
+            media, saved = min([(media, saved), ("webp", reduced)], key=lambda form: len(form[1]))
         elif len(saved) > LARGEST_SVG:
             media, saved = "png", _saved(figure, "png", METADATA["png"])
     width, height = (round(inches * CSS_PIXELS) for inches in figure.get_size_inches())
@@ -115,17 +117,16 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry, small: bool) -> 
 
 
 def _reduced(png: bytes) -> bytes:
-    """Return a PNG with fewer colours, and at most `MOST_PIXELS` wide or high."""
+    """Return a picture as WebP without loss, except that it has fewer colours."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(SMALL_COLOURS, dither=Image.Dither.NONE)
     out = io.BytesIO()
-    picture.quantize(SMALL_COLOURS, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    picture.convert("RGB").save(out, "webp", lossless=True, quality=100)
     return out.getvalue()
 
 
-def _saved(figure: Figure, suffix: str, metadata: Any) -> bytes:
+def _saved(figure: Figure, suffix: str, metadata: Any, dots: float | None = None) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format=suffix, metadata=metadata)
+    figure.savefig(out, format=suffix, metadata=metadata, **({"dpi": dots} if dots else {}))
     return out.getvalue()

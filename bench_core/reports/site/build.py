@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -114,10 +114,14 @@ class Builder:
         summarised = SummarisedRun(run, summarise_run(result, record))
         drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in
                  enumerate(figures(result, self.registry, small=True), 1)]  # fmt: skip
-        parts = run_parts(record, result, self.registry, self.gallery) | {
-            "suite": json.dumps(
-                record.suite.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, indent=1
-            )
+        parts = run_parts(record, result, self.registry, self.gallery)
+        flagged = set(parts["flags"])  # the page begins with them
+        parts |= {
+            "suite": suite_text(record.suite.model_dump(mode="json", exclude_defaults=True)),
+            "tables": [
+                replace(table, notes=tuple(note for note in table.notes if note not in flagged))
+                for table in parts["tables"]
+            ],
         }
         facts = {
             "run": run.digest,
@@ -139,7 +143,7 @@ class Builder:
         if not plot.url:
             return plot
         kind, _, content = plot.url.partition(",")
-        file = f"{place}.{'png' if 'png' in kind else 'svg'}"
+        file = f"{place}.{'webp' if 'webp' in kind else 'svg'}"
         self._write(file, base64.b64decode(content))
         return replace(plot, url=UP + file)
 
@@ -169,3 +173,20 @@ class Builder:
             for path in (self.to / folder).glob("*"):
                 if path not in self.written:
                     path.unlink()
+
+
+def suite_text(suite: dict[str, Any]) -> str:
+    """Return a suite as JSON, with a line for each entry of its tables and lists."""
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {_lines(value)}" for key, value in suite.items()) + "\n}"
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, dict) and value:
+        return "{\n" + ",\n".join(f"  {json.dumps(k, ensure_ascii=False)}: {_line(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "]"
+    return _line(value)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -11,6 +11,7 @@ from .boards import Point
 WIDTH, HEIGHT = 640.0, 180.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 624.0, 12.0, 156.0
 TICKS = 4
+LABEL = 40  # characters
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Chart:
     title: str
     marks: tuple[Mark, ...]
     ticks: tuple[tuple[float, str], ...]
+    ends: tuple[str, str]  # when the first and the last run were made
     width: float = WIDTH
     height: float = HEIGHT
     left: float = LEFT
@@ -62,4 +64,10 @@ def history_chart(title: str, points: Sequence[Point], percent: bool) -> Chart |
         for index, (point, value) in enumerate(shown)
     )  # fmt: skip
     levels = [low + span * index / (TICKS - 1) for index in range(TICKS)]
-    return Chart(title, marks, tuple((y(level), number(level, percent)) for level in levels))
+    whens = (shortened(shown[0][0].when), shortened(shown[-1][0].when))
+    return Chart(title, marks, tuple((y(level), number(level, percent)) for level in levels), whens)
+
+
+def shortened(text: str) -> str:
+    """Return a label of the horizontal axis that takes less than half of it."""
+    return text if len(text) <= LABEL else f"{text[: LABEL - 1]}…"

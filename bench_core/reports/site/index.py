@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .boards import Row
+from .boards import Board, Row
 from .pages import Site
 from .places import attack_page, network_page
 
 FORMAT = 1
+COLUMNS = (
+    "rank", "attack", "category", "value", "low", "high", "n", "pairs", "forwards", "backwards", "front", "flags",
+    "run",
+)  # fmt: skip
 
 
 def index_json(site: Site) -> str:
@@ -30,7 +34,8 @@ def index_json(site: Site) -> str:
             {
                 "page": board.page, "suite": board.suite, "profile": board.profile, "budget": board.budget,
                 "norm": board.norm, "score": board.score, "best": "max" if board.highest else "min",
-                "images": board.images, "entries": [_entry(row) for row in board.rows],
+                "images": board.images, "runs": [f"{place}.html" for place in board.runs],
+                "columns": COLUMNS, "entries": [_entry(row, board) for row in board.rows],
                 "history": {name: [_short(p.model_dump()) for p in points] for name, points in board.history.items()},
             }
             for board in site.boards
@@ -41,8 +46,12 @@ def index_json(site: Site) -> str:
     return json.dumps(index, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
-def _entry(row: Row) -> dict[str, Any]:
-    return {**_short(row.model_dump(exclude={"when", "run"})), "run": f"{row.run}.html"}
+def _entry(row: Row, board: Board) -> list[Any]:
+    """Return an entry in the order of COLUMNS. Flags are on the page of the run, which is given by its number."""
+    values = _short(row.model_dump(include={*COLUMNS})) | {
+        "front": int(row.front), "flags": len(row.flags), "run": board.runs.index(row.run)
+    }  # fmt: skip
+    return [values[name] for name in COLUMNS]
 
 
 def _short(record: dict[str, Any]) -> dict[str, Any]:

@@ -17,22 +17,19 @@ UP = "../"  # from a page to the top of the site
 
 
 @dataclass(frozen=True)
-class Select:
-    """A choice above a table: of the rows with an entry of a column, or of the `scope` that is ranked."""
-
-    label: str
-    options: tuple[str, ...]
-    column: int = -1
-    scope: str = ""
-
-
-@dataclass(frozen=True)
 class TableView:
-    """A table with what filters it. `scopes` has the rows of other choices, by source and target as JSON."""
+    """A table with what filters it.
+
+    Attributes:
+        id: Its id on the page.
+        table: The table.
+        filters: The columns by whose entries rows can be chosen.
+        scopes: The rows of other choices, by source and target as JSON, in the order of the suite.
+    """
 
     id: str
     table: HtmlTable
-    selects: tuple[Select, ...] = ()
+    filters: tuple[int, ...] = ()
     scopes: dict[str, list[list[str | int]]] | None = None
 
 
@@ -64,12 +61,6 @@ def score_field(value: float | None, low: float | None, high: float | None, perc
     return Field(number(value, percent), f"{value:.6g}", "best" if best else "", detail=interval)
 
 
-def choices(table: Sequence[Sequence[Field]], columns: Sequence[tuple[int, str]]) -> tuple[Select, ...]:
-    """Return a choice for each column, given with its name, that has several entries."""
-    found = [(at, name, sorted({row[at].text for row in table if row[at].text})) for at, name in columns]
-    return tuple(Select(name, tuple(options), at) for at, name, options in found if len(options) > 1)
-
-
 def table_view(
     id_: str, title: str, header: Sequence[tuple[str, bool]], rows: Sequence[tuple[Field, ...]],
     filters: Sequence[int] = (), notes: Sequence[str] = (),
@@ -86,7 +77,7 @@ def table_view(
     """
     names = tuple(name for name, _ in header)
     table = HtmlTable(title, names, tuple(numeric for _, numeric in header), 1, tuple(rows), tuple(notes))
-    return TableView(f"table-{id_}", table, choices(rows, [(at, names[at]) for at in filters]))
+    return TableView(f"table-{id_}", table, tuple(filters))
 
 
 def board_view(board: Board, page: Callable[[str], str]) -> TableView:
@@ -110,13 +101,6 @@ def board_view(board: Board, page: Callable[[str], str]) -> TableView:
         "image; front: no other attack is as good with as few passes",
     ]
     view = table_view("board", f"{board.title}: {board.budget}", header, rows, [3], notes)
-    of = {"source": {scope[0] for scope, _ in board.scopes}, "target": {scope[1] for scope, _ in board.scopes}}
-    known = {"source": board.sources, "target": board.targets}
-    scoped = [
-        Select(name, tuple(label for label in known[name] if label in of[name]), scope=name)
-        for name in ("source", "target")
-        if of[name] - {""}
-    ]
     places = {row.attack: index for index, row in enumerate(board.rows)}
     others = {
         _key(scope): [
@@ -127,7 +111,7 @@ def board_view(board: Board, page: Callable[[str], str]) -> TableView:
         for scope, lines in board.scopes
         if scope != EVERYTHING
     }
-    return TableView(view.id, view.table, (*scoped, *view.selects), others or None)
+    return TableView(view.id, view.table, view.filters, others or None)
 
 
 def _key(scope: Scope) -> str:

@@ -104,7 +104,7 @@ def templates() -> jinja2.Environment:
     """Return the templates of the report. Everything is escaped, and an undefined name is an error."""
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench_core.reports.page", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -112,6 +112,16 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
+    environment.filters["content"] = _content
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # in the order given
+    return environment
+
+
+def _content(text: str) -> Any:
+    """Escape the text of an element, which may have quotes as they are, unlike that of an attribute."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(_printable(text))).replace("&#34;", '"').replace("&#39;", "'"))
 
 
 def _printable(value: Any) -> Any:

@@ -1,3 +1,42 @@
+"use strict";
+// Without a script, tables cannot be sorted or filtered: what does so is made here, and pages are small.
+const element = (name, attributes = {}, ...content) => {
+  const made = document.createElement(name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  made.append(...content);
+  return made;
+};
+const choice = (name, options, attributes) => {
+  const list = [element("option", { value: "" }, "all"), ...options.map((text) => element("option", {}, text))];
+  return element("label", {}, `${name} `, element("select", attributes, ...list));
+};
+const toolsOf = (table) => {
+  const [headers, rows] = [[...table.tHead.rows[0].cells], [...table.tBodies[0].rows]];
+  for (const header of headers) header.replaceChildren(element("button", { type: "button" }, header.textContent.trim()));
+  if (rows.length < 2) return;
+  const search = element("input", { type: "search", "data-filters": table.id, placeholder: "all words must match" });
+  const parts = [element("label", {}, "Filter rows ", search)];
+  const block = document.querySelector(`script[data-scopes="${table.id}"]`);
+  const scopes = block ? Object.keys(JSON.parse(block.textContent)).map((key) => JSON.parse(key)) : [];
+  ["source", "target"].forEach((name, at) => {
+    const labels = [...new Set(scopes.map((scope) => scope[at]).filter(Boolean))];
+    if (labels.length) parts.push(choice(name, labels, { "data-table": table.id, "data-scope": name }));
+  });
+  for (const column of table.dataset.filtered?.split(" ") ?? []) {
+    const texts = [...new Set(rows.map((row) => row.cells[column].textContent.trim()).filter(Boolean))].sort();
+    const attributes = { "data-table": table.id, "data-column": column };
+    if (texts.length > 1) parts.push(choice(headers[column].textContent, texts, attributes));
+  }
+  parts.push(element("output", { "aria-live": "polite", "data-counts": table.id }));
+  table.parentElement.before(element("p", { class: "tools" }, ...parts));
+};
+document.querySelectorAll("table.data").forEach(toolsOf);
+for (const box of document.querySelectorAll(".scroll:not([role])")) {
+  const name = box.querySelector("caption")?.textContent ?? box.closest("figure").querySelector("figcaption").textContent;
+  const attributes = { tabindex: "0", role: "region", "aria-label": `${name.trim()}, scrollable` };
+  for (const [attribute, value] of Object.entries(attributes)) box.setAttribute(attribute, value);
+}
+
 {% include "report.js" %}
 
 // Choose the source and the target that a leaderboard ranks over, and rows by the entry of a column.
@@ -17,9 +56,7 @@ for (const table of document.querySelectorAll("table.data")) {
     put(8, front ? "yes" : "");
     row.cells[2].className = rank.replace("=", "") === "1" ? "best" : "";
     if (detail) {
-      const small = document.createElement("small");
-      small.textContent = detail;
-      row.cells[2].append(" ", small);
+      row.cells[2].append(" ", element("i", {}, detail));
     }
     return row;
   };
