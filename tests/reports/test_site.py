@@ -135,6 +135,17 @@ def test_an_unchanged_run_is_not_rendered_again(folder: Path, tmp_path, build, m
     assert before == files(tmp_path / "fresh"), "step by step or at once"
 
 
+def test_a_run_of_three_attacks_has_few_bytes(folder: Path, tmp_path, build) -> None:
+    """What a small run takes, with the pages that it is the only one of; a page that grows is noticed here."""
+    build(tmp_path / "site", f"x={folder}")
+    sizes = dict.fromkeys(("runs", "boards", "attacks", "networks"), 0)
+    for name, content in files(tmp_path / "site").items():
+        kind = name.partition("/")[0]
+        sizes[kind] = sizes.get(kind, 0) + len(content)
+    limits = {"runs": 12_000, "boards": 4_000, "attacks": 6_700, "networks": 4_000, "index.html": 3_300}
+    assert {kind for kind, limit in limits.items() if sizes[kind] > limit} == set(), sizes
+
+
 def test_a_thousand_runs_are_read_once(
     folder: Path, tmp_path, build, registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
