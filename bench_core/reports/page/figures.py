@@ -128,5 +128,5 @@ def _reduced(png: bytes) -> bytes:
 
 def _saved(figure: Figure, suffix: str, metadata: Any, dots: float | None = None) -> bytes:
     out = io.BytesIO()
-    figure.savefig(out, format=suffix, metadata=metadata, **({"dpi": dots} if dots else {}))
+    figure.savefig(out, format=suffix, metadata=metadata, dpi=dots or "figure")
     return out.getvalue()
