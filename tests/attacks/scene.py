@@ -18,6 +18,7 @@ from bench_attacks.step_rng import StepRng
 from bench_core.testing.transformer import transformer
 from bench_core.types import Attack, Budget, Examples, Norm
 from bench_core.worker.streams import ImageStreams
+from bench_models.with_surrogate import WithSurrogate
 
 SMALL = {"samples": 3, "copies": 4, "kernel": 5}
 CLASSES = 4
@@ -49,9 +50,12 @@ def network(channels: int = 1, seed: int = 0, classes: int = CLASSES) -> nn.Modu
 
 
 def network_for(attack: Attack, channels: int = 1, seed: int = 0) -> nn.Module:
-    """Return `network`, or a vision transformer for an attack that accepts only that."""
+    """Return `network`, or a vision transformer or a network with a surrogate for an attack that accepts only that."""
     usual, check = network(channels, seed), getattr(attack, "check_source", None)
-    return transformer(channels, seed).double() if check is not None and check(usual) else usual
+    if check is None or not check(usual):
+        return usual
+    beside = WithSurrogate(usual, network(channels, seed + 1)).eval()
+    return beside if not check(beside) else transformer(channels, seed).double()
 
 
 class Asleep(nn.Module):

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench_attacks.gradient_attack import GradientAttack
 from bench_attacks.minimal_norm import MinimalNorm
 from bench_attacks.plugin import RECIPES
 from bench_core.logits import LOSSES
 from bench_core.types import Attack, Budget, Examples
 from bench_models.embedded.recipe import FashionMnist1000, build
 from bench_models.ensemble import Ensemble
+from bench_models.with_surrogate import WithSurrogate
 
 from .. import scene
 
@@ -54,8 +54,11 @@ def source(name: str, attack: Attack) -> nn.Module:
     """Return the network that an attack is for: an ensemble, one that it accepts, or else the usual one."""
     if name in OF_ENSEMBLES:
         return ensemble()
-    refused = isinstance(attack, GradientAttack) and attack.check_source(network())
-    return transformer() if refused else network()
+    check = getattr(attack, "check_source", lambda _model: None)
+    if not check(network()):
+        return network()
+    beside = WithSurrogate(network(), build("VGG").double()).eval()
+    return beside if not check(beside) else transformer()
 
 
 @cache
