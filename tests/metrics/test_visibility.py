@@ -1,6 +1,7 @@
 """How visible a perturbation is: SSIM, PSNR, CIEDE2000 and distances, against scikit-image and published numbers."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
 
@@ -134,6 +135,16 @@ def test_ssim_needs_room_for_its_window() -> None:
 def test_lpips_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert 'try pip install "adversarial-bench[lpips]"' in str(PerceptualSimilarity().check((3, 64, 64)))
+
+
+def test_lpips_without_weights_is_refused_before_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    assert f"alexnet-owt-7be5be79.pth into {folder}" in str(PerceptualSimilarity().check((3, 64, 64)))
+    folder.mkdir(parents=True)
+    (folder / "alexnet-owt-7be5be79.pth").touch()
+    assert PerceptualSimilarity().check((3, 64, 64)) is None
 
 
 def test_lpips_compares_rgb_images_in_minus_one_to_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,17 @@
 """Learned perceptual similarity of adversarial and clean images (Zhang et al., 2018; arXiv:1801.03924).
 
 The networks are those of the authors' package `lpips`, which has its own small weights and lets torchvision download
-those of the network below at first use.
+those of the network below at first use. bench downloads nothing during a run, so these weights must be there before.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench_core.errors import ContractError
@@ -47,6 +49,12 @@ def network(net: Net) -> Any:
         raise ContractError(f"{message} (try to put torchvision's {WEIGHTS[net]} into {folder})") from None
 
 
+def checkpoints() -> Path:
+    """Return the folder in which torch keeps downloaded weights, without an import of torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
+
+
 @dataclass(frozen=True)
 class PerceptualSimilarity:
     """Learned perceptual distance (LPIPS) of the adversarial from the clean image: 0 if they are equal.
@@ -65,6 +73,9 @@ class PerceptualSimilarity:
         """Return why images of shape (c, h, w) are rejected, or None."""
         if importlib.util.find_spec("lpips") is None:
             return 'lpips is not installed (try pip install "adversarial-bench[lpips]")'
+        weights = checkpoints() / WEIGHTS[self.net]
+        if not weights.is_file():
+            return f"lpips lacks the weights of its network (try to put torchvision's {weights.name} into {weights.parent})"
         return picture_fault(shape, SMALLEST)
 
     def observe(self, clean: Examples, adversarial: Tensor) -> Mapping[str, Tensor]:
