@@ -75,7 +75,8 @@ class PerceptualSimilarity:
             return 'lpips is not installed (try pip install "adversarial-bench[lpips]")'
         weights = checkpoints() / WEIGHTS[self.net]
         if not weights.is_file():
-            return f"lpips lacks the weights of its network (try to put torchvision's {weights.name} into {weights.parent})"
+            hint = f"try to put torchvision's {weights.name} into {weights.parent}"
+            return f"lpips lacks the weights of its network ({hint})"
         return picture_fault(shape, SMALLEST)
 
     def observe(self, clean: Examples, adversarial: Tensor) -> Mapping[str, Tensor]:
