@@ -22,6 +22,7 @@ def test_the_right_one_breaks_nothing() -> None:
     assert {verdict.rule for verdict in found if verdict.status == "unasked"} == {
         "all_or_nothing",
         "lowers_interaction",
+        "queries",
     }, not_holding
     assert {verdict.status for verdict in found} == {"holds", "unasked"}, not_holding
 
