@@ -180,7 +180,9 @@ def test_a_plugin_that_reads_standard_input_takes_no_task(tmp_path: Path, monkey
 def test_a_task_is_one_line_of_json() -> None:
     line = encode(Task("a", {"text": "two\nlines"}, ("x",), state_file="s"))
     assert line.count(b"\n") == 1
-    assert json.loads(line) == {"address": "a", "spec": {"text": "two\nlines"}, "wanted": ["x"], "state_file": "s"}
+    spec = {"text": "two\nlines"}
+    sent = {"address": "a", "spec": spec, "wanted": ["x"], "state_file": "s", "memory": None}
+    assert json.loads(line) == sent
 
 
 @pytest.mark.parametrize(("code", "cause"), [(7, "exit code 7"), (-9, "SIGKILL"), (-40, "signal 40")])
