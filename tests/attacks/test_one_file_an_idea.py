@@ -112,6 +112,7 @@ def test_the_loop_is_in_the_digest_of_every_gradient_attack(package: Path, befor
         edited.write("\nEDITED = True\n")
     others = {name for name in before if ":" in name} | {"autoattack", "noise", "gaussian"}
     others |= {"ddn", "fmn", "deepfool"}  # searches, which have no loop; others take types of options from `compose`
+    others |= {"square", "simba", "gfcs"}  # attacks by queries
     assert changed(before, codes()) == set(before) - others
 
 
