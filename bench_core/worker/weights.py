@@ -47,11 +47,11 @@ def checksum(network: nn.Module) -> int:
 
 
 def _sum_of_bits(tensor: Tensor) -> int:
-    """Return the sum of a tensor's memory as integers of 8 bytes, and of the bytes after the last of these."""
+    """Return the sum of a tensor's memory as integers of 8 bytes, the last of which may have fewer."""
     order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
     content = tensor.permute(order).contiguous().view(-1).view(torch.uint8)  # of channels-last weights too, no copy
     whole = len(content) // 8 * 8
     if content.storage_offset() % 8:
         content = content.clone()
-    total = int(content[:whole].view(torch.int64).sum())
-    return total + int(content[whole:].sum()) if whole < len(content) else total
+    rest = int.from_bytes(bytes(content[whole:].tolist()), "little")  # a sum of bytes misses one that carries another
+    return int(content[:whole].view(torch.int64).sum()) + rest

@@ -120,7 +120,15 @@ def test_an_attack_that_returns_clean_images_where_it_fails_is_judged_by_what_it
     )
     assert not [str(verdict) for verdict in found if verdict.status == "broken"]
     skipped = {verdict.rule for verdict in found if verdict.status == "unasked"}
-    assert skipped == {"first_step", "random_start", "zero_gradient", "ascent", "targeted", "lowers_interaction"}
+    assert skipped == {
+        "first_step",
+        "random_start",
+        "zero_gradient",
+        "ascent",
+        "targeted",
+        "lowers_interaction",
+        "queries",
+    }
     wrong = AttackRecipe(boasting, "It declares what it does not do.")
     assert {each.status for each in verdicts("attacks", wrong, {"all_or_nothing"})} == {"broken"}
 

@@ -32,6 +32,14 @@ def test_one_changed_number_changes_the_sum(dtype: torch.dtype, format: torch.me
     assert checksum(made) == before
 
 
+def test_bytes_at_the_end_that_change_against_each_other_change_the_sum() -> None:
+    made = nn.Linear(1, 1, bias=False).half().requires_grad_(False)
+    made.weight.view(torch.uint8)[:] = torch.tensor([3, 60], dtype=torch.uint8)
+    before = checksum(made)
+    made.weight.view(torch.uint8)[:] = torch.tensor([4, 59], dtype=torch.uint8)
+    assert checksum(made) != before
+
+
 def test_a_write_that_torch_does_not_count_names_the_network() -> None:
     made = network(torch.float32)
     named = [Named("A", "", made)]
