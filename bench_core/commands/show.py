@@ -72,8 +72,8 @@ def folder_by_name(suite: str, profile: str | None, out: Path) -> Path:
         loaded = load_suite(suite, profile)
     except UsageError:
         ran = [run for run in find_runs(out / safe_name(suite)) if profile in (None, run.name)]
-        if Path(suite).exists() or suite in own_suites():
-            raise
+        if Path(suite).exists() or Path(f"{suite}.toml").is_file() or suite in own_suites():
+            raise  # it is a suite, or the message names the file that was meant
         if len(ran) > 1:
             names = " or ".join(run.name for run in ran)
             raise UsageError(Fault(suite, "", f"has several runs in {out} (try --profile {names})")) from None

@@ -90,7 +90,7 @@ def test_limits_that_cannot_be_enforced_or_read_are_rejected(write_suite, tmp_pa
         run(write_suite(), out=tmp_path, executor="inline", limits=Limits(seconds=6))
     assert (memory("800M"), memory("4G"), memory("2gib")) == (800 * 2**20, 4 * 2**30, 2 * 2**30)
     for wrong in ("", "4", "0G", "-1G", "4X", "G"):
-        with pytest.raises(UsageError, match="--cell-memory: found"):
+        with pytest.raises(UsageError, match="--memory: found"):
             memory(wrong)
 
 
