@@ -27,6 +27,7 @@ MARGIN = 0.01  # the default for a proportion of images: one percentage point
 VERSION_KEY = "versions.adversarial-bench"  # in baselines of 0.1; versions do not change outcomes, code does
 Status = Literal["regression", "nondeterministic", "void", "missing", "no regression"]
 FAILURES: tuple[Status, ...] = ("regression", "nondeterministic", "void", "missing")
+DEFAULTS = {"access": "gradients"}  # of keys of a budget that are not empty by default
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,9 @@ def _differing(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
             yield key, old, new
         return
     for name in dict.fromkeys([*old, *new]):
-        if (name in old) != (name in new) and (old.get(name) or new.get(name)) in (None, {}, []):
-            continue  # an empty value of a key that a record of an earlier version does not have
+        given = old.get(name) or new.get(name)
+        if (name in old) != (name in new) and given in (None, {}, [], DEFAULTS.get(name)):
+            continue  # the default of a key that a record of an earlier version does not have
         yield from _differing(f"{key}.{name}", old.get(name), new.get(name))
 
 
