@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from evidence import Finding, best_detector, best_step_against_last, differences, every_cell, higher, paired
+from findings_robust import ROBUST
 
 STRENGTHS = [f"IR strength={value}" for value in ("0.25", "0.5", "1", "2", "4")]
 STANDARD, SECURED = ("ResNet-S", "VGG"), ("ResNet-S-adv", "VGG-adv")
 HIGH = ("0.9", "0.95", "1.0")
 DROPOUT = {"operation": "dropout 0.3"}
-DEFENCES = ("bits", "JPEG", "median", "TV", "noise", "resize")
-LIBRARIES = ("adv-lib", "foolbox", "torchattacks")
-VERSIONS = [("DDN", 2), ("FMN", 2), ("DeepFool", 3), ("C&W", 3)]  # how many of the libraries have one
 FINDINGS: dict[str, list[Finding]] = {
     "transfer_table1": [
         Finding("IR transfers better than PGD (L-inf)", 1, differences("main", ["IR"], norm="linf")),
@@ -158,75 +156,7 @@ FINDINGS: dict[str, list[Finding]] = {
             paired("orders.change", {"source": "PointNet2"}, {"source": "PointNet2-adv"}, order="1.0"),
         ),
     ],
-    "robust_curves": [
-        Finding(
-            f"the area under the curve is larger for {source}-adv than for {source}",
-            2,
-            paired("curve.area", {"source": f"{source}-adv"}, {"source": source}, attack="both"),
-        )
-        for source in STANDARD
-    ],
-    "robust_queries": [
-        *(
-            Finding(
-                f"within {number} queries, GFCS, which has surrogates, fools more images than Square, which has none",
-                1,
-                paired("queries.success", {"attack": "GFCS"}, {"attack": "Square"}, queries=number),
-            )
-            for number in ("10", "20", "50")
-        ),
-        *(
-            Finding(
-                f"within {number} queries, Square fools more images than SimBA",
-                1,
-                paired("queries.success", {"attack": "Square"}, {"attack": "SimBA"}, queries=number),
-            )
-            for number in ("100", "1000")
-        ),
-    ],
-    "robust_optimality": [
-        Finding(
-            f"{attack} is nearer to the best distances here than in {library} (L2)",
-            -1,
-            paired(
-                "best_l2.gap",
-                {"attack": attack, "category": "bench"},
-                {"attack": f"{attack} ({library})", "category": library},
-                norm="l2",
-            ),
-        )
-        for attack, count in VERSIONS
-        for library in LIBRARIES[:count]
-    ],
-    "robust_accuracy": [
-        Finding(
-            "accuracy is lower under AutoAttack than under PGD",
-            1,
-            paired("robust.accuracy", {"attack": "PGD"}, {"attack": "AutoAttack"}),
-        ),
-        *(
-            Finding(
-                f"accuracy under AutoAttack is higher for {source}-adv than for {source}",
-                1,
-                paired("robust.accuracy", {"source": f"{source}-adv"}, {"source": source}, attack="AutoAttack"),
-            )
-            for source in STANDARD
-        ),
-    ],
-    "robust_defences": [
-        Finding(
-            f"an attack that knows the defence {name} leaves a lower accuracy than one on the network without it",
-            1,
-            paired(
-                "accuracy.accuracy",
-                {"source": "ResNet-S"},
-                {"source": f"adaptive {name}"},
-                target=name,
-                attack="worst of both",
-            ),
-        )
-        for name in DEFENCES
-    ],
+    **ROBUST,
     "robustness_dropout": [
         Finding(
             "dropout at 0.3 corrects more adversarial images than cutout",

@@ -2,8 +2,8 @@
 
     python docs/suite_reference.py > docs/suite-reference.md
 
-Types and defaults are those of the models in `bench_core/suite`, and meanings are in their docstrings. Only the
-examples are here, as TOML; `tests/docs/test_suite_reference.py` validates them.
+Types and defaults are those of the models in `bench_core/suite`, and meanings are in their docstrings. The examples
+are in `suite_examples.py`; `tests/docs/test_suite_reference.py` validates them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from bench_core.suite.outputs import (
     WorstCaseEntry,
 )
 from bench_core.suite.plot_entries import BasePlotEntry, PlotEntry
+from suite_examples import EXAMPLES, Table
 
-Table = type[BaseModel]
 PLOTS: tuple[Table, ...] = typing.get_args(typing.get_args(PlotEntry)[0])
 
 HEAD = """# Reference of suites
@@ -90,134 +90,6 @@ TABLES: dict[Table, str] = {
     GateEntry: "[gate]",
     DecideEntry: "[decide]",
     BasePlotEntry: "[[plots]]",
-}
-
-# by class and key: the value as TOML. A key that a class lacks is looked up in its bases.
-EXAMPLES: dict[Table, dict[str, str]] = {
-    Suite: {
-        "title": '"Does momentum help?"',
-        "seed": "7",
-        "loss": '"margin"',
-        "random_start": "true",
-        "targeted": "true",
-        "quantise": "true",
-        "ensemble": '"probabilities"',
-        "budgets": '{ linf = { norm = "linf", eps = "16/255", step_size = "2/255", steps = 20 } }',
-        "attacks": '{ "PGD" = { recipe = "pgd" } }',
-        "given": '{ "MI-FGSM" = { root = "theirs" } }',
-        "metrics": '{ transfer = { recipe = "transfer" } }',
-        "models": '{ "VGG" = { recipe = "embedded", name = "VGG" } }',
-        "data": '{ kind = "embedded" }',
-        "images": "{ count = 300 }",
-        "compute": "{ micro_batch = 50 }",
-        "keep": "{ images = 100 }",
-        "sources": '["VGG", ["ResNet-S", "DenseNet-S"]]',
-        "targets": '["VGG", "SENet"]',
-        "worst_case": '{ "any attack" = { value = "transfer.success" } }',
-        "security_curves": '{ curve = { value = "transfer.success" } }',
-        "optimality": '{ best = { value = "l2.distance" } }',
-        "correlations": '{ together = { x = "interaction.mean", y = "utility.utility" } }',
-        "tables": '[{ name = "main", rows = ["source"], columns = ["target"], value = "transfer.success" }]',
-        "plots": '[{ name = "matrix", kind = "heatmap", value = "transfer.success" }]',
-        "gate": '{ "transfer.success" = { better = "higher" } }',
-        "decide": '{ margin = "2pt" }',
-    },
-    BudgetEntry: {
-        "norm": '"linf"',
-        "eps": '"16/255"',
-        "step_size": '"2/255"',
-        "steps": "20",
-        "passes": "420",
-        "access": '"scores"',
-        "queries": "1000",
-        "sweep": '{ eps = ["2/255", "4/255", "8/255"] }',
-        "sources": '["VGG", "ResNet-S+DenseNet-S"]',
-        "attacks": '["PGD"]',
-    },
-    AttackEntry: {
-        "recipe": '"ir"',
-        "parts": '["mi", "ir"]',
-        "category": '"views"',
-        "by_source": '{ "ResNet-S" = { strength = 1.0 } }',
-        "sweep": '{ strength = [0, "1/2", 1, 2] }',
-    },
-    MetricEntry: {
-        "recipe": '"transfer"',
-        "over": '"selected"',
-        "models": '["VGG", "ResNet-S"]',
-        "only": '["attack.reached", "attack.fooled"]',
-    },
-    ModelEntry: {"recipe": '"embedded"', "expected_accuracy": "0.914"},
-    DataEntry: {"kind": '"embedded"'},
-    ImagesEntry: {
-        "count": "300",
-        "rule": '"correct_by_target"',
-        "models": '["VGG", "ResNet-S"]',
-        "digest": '"9f86d081884c7d65"',
-    },
-    ComputeEntry: {"micro_batch": "50"},
-    KeepEntry: {"images": "100", "steps": '[5, "last"]'},
-    GivenEntry: {
-        "root": '"theirs"',
-        "budget": '"linf"',
-        "attack": '"MI-FGSM"',
-        "source": '"ResNet-S"',
-        "where": '{ step = "10" }',
-        "array": '"adv"',
-        "project": "true",
-    },
-    WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
-    CurveEntry: {"value": '"robust.accuracy"', "take": '"min"'},
-    OptimalityEntry: {"value": '"l2.distance"'},
-    CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
-    TableEntry: {
-        "name": '"main"',
-        "rows": '["source", "attack"]',
-        "columns": '["target"]',
-        "value": '"transfer.success"',
-        "title": '"Transfer success"',
-        "format": '"percent"',
-        "best": '"max"',
-        "mean": "true",
-        "baseline": '{ attack = "PGD" }',
-        "where": '{ relation = "black-box" }',
-        "only": '"attack.reached"',
-        "reference": '{ file = "papers/transfer_tables.csv", value = "success_rate_percent" }',
-    },
-    ReferenceEntry: {
-        "file": '"papers/transfer_tables.csv"',
-        "value": '"success_rate_percent"',
-        "scale": "0.01",
-        "where": '{ table = "transfer_table1" }',
-        "note": '"The published values are of the whole dataset."',
-    },
-    GateEntry: {"better": '"higher"', "margin": "0.02"},
-    DecideEntry: {"table": '"main"', "alpha": "0.01", "margin": '"2pt"', "fewest": "100"},
-    BasePlotEntry: {
-        "name": '"matrix"',
-        "value": '"transfer.success"',
-        "title": '"Transfer success"',
-        "panels": '["norm", "attack"]',
-        "where": '{ budget = "linf" }',
-        "value_label": '"transfer success"',
-        "x_label": '"L2 radius"',
-        "y_label": '"transfer utility (logits)"',
-        "rows": '["source"]',
-        "columns": '["target"]',
-        "x": '"strength"',
-        "lines": '["source", "attack"]',
-        "mean_over": '["target"]',
-        "baseline": '{ attack = "PGD" }',
-        "format": '"percent"',
-        "bars": '["source", "attack"]',
-        "parts": '["order"]',
-        "markers": '["attack"]',
-        "cost": '"ciede2000.mean"',
-        "cost_label": '"CIEDE2000 difference"',
-        "cost_best": '"max"',
-        "bins": "40",
-        "images": "8",
-    },
 }
 
 

@@ -21,6 +21,7 @@ def load_generator() -> ModuleType:
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.insert(0, str(DOCS))  # as for a script
     spec.loader.exec_module(module)
     return module
 

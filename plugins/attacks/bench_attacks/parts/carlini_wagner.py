@@ -56,8 +56,8 @@ class CarliniWagner:
 
     The authors' code makes nine searches, and multiplies its first weight of 0.001 by ten until one is large enough.
     With few steps, these are short searches, most of which have a weight that is too small. Here there are as many, up
-    to nine, as have 100 steps each, and the first weight is 1: below 0.1 the attack rarely succeeds, and from 1 on it
-    always does, though from further away (figure 2). Nine searches from 0.001 on are the published attack.
+    to nine, as have 100 steps each, and the first weight is 1, the only weight that torchattacks' version tries;
+    `benchmarks/minimal_norms.py` compares. Nine searches from 0.001 on are the published attack.
 
     Attributes:
         searches: The number of searches, or None for as many as have enough steps.
