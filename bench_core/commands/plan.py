@@ -66,6 +66,8 @@ def plan(
     from ..suite.load import load_suite, with_images
     from .output import printer
 
+    if memory is not None and not cost:
+        raise UsageError(Fault("--memory", "", "changes only what --cost measures (try --cost with it)"))
     as_json = as_json or format == "json"
     registry = discover()
     show = printer(format, registry)

@@ -20,14 +20,16 @@ def submit_check(
     """Check that a submission is a complete and consistent run, without computing any of it.
 
     Nothing in it is trusted: paths, links, sizes, digests, names, and whether its scores follow from its rows.
-    Exits with 0 if it is valid, and with 1 if not, with a line for each thing that is wrong.
+    Exits with 0 if it is valid, and with 1 if not, with a line for each thing that is wrong; with 2 if there is none.
     """
-    from ..errors import UsageError, one_line
+    from ..errors import Fault, UsageError, one_line
     from ..registry import discover
     from ..submissions.check import check
     from ..submissions.contents import read_contents
     from ..submissions.unpack import unpacked
 
+    if not file.exists():  # a mistake of the caller, not of the submission
+        raise UsageError(Fault(str(file), "", "there is no such file or folder"))
     try:
         with unpacked(file) as opened:
             checked = check(opened, read_contents(opened, data, computes=False), discover())

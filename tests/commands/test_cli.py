@@ -181,6 +181,11 @@ def test_overrides_and_limits_reach_the_run(bench) -> None:
         assert mark in text
 
 
+def test_a_limit_of_memory_needs_what_it_changes(bench) -> None:
+    code, _, error = bench("plan", "suite.toml", "--memory", "2G")
+    assert (code, error) == (2, ["bench: --memory: changes only what --cost measures (try --cost with it)"])
+
+
 def test_a_plan_shows_costs_and_what_is_stored(bench) -> None:
     Path("small.toml").write_text(GOOD)
     code, text, _ = bench("plan", "small.toml")

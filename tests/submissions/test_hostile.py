@@ -278,6 +278,9 @@ def test_the_command_says_valid_or_why_not(folder: Path, tmp_path: Path, capsys:
         return code, said.out, said.err
 
     code, _, error = bench("submit-check", str(tmp_path / "nowhere"))
-    assert (code, error) == (1, f"bench: {tmp_path}/nowhere: there is no such file or folder\n")
+    assert (code, error) == (2, f"bench: {tmp_path}/nowhere: there is no such file or folder\n")
+    (tmp_path / "text.zip").write_text("no zip")
+    code, _, error = bench("submit-check", str(tmp_path / "text.zip"))
+    assert (code, error) == (1, f"bench: {tmp_path}/text.zip: neither a folder nor a zip file\n")
     code, _, error = bench("verify", str(tmp_path / "nowhere"))
     assert code == 2
