@@ -128,6 +128,9 @@ def verify(
     failed += (
         [f"{len(extra)} sets of rows that no job of the suite gives, such as {extra[0].key[:120]}"] if extra else []
     )
+    missing = {cell.name for job in jobs for cell in job.cells if cell.arrays is None and not cell.void}
+    if missing:  # leaving out what does not suit is no less wrong than changing it
+        failed.append(f"the run lacks values of {len(missing)} sets of rows: {', '.join(sorted(missing)[:3])}")
     failed += _failures(changed, tests, differs, request.alpha)
     verdict: Verdict = "not equal" if failed else "statistically equal" if changed else "identical"
     return Verification(
@@ -155,11 +158,8 @@ def _failures(
 def _notes(jobs: Sequence[ClaimedJob], known: Sequence[ClaimedJob], unchecked: str | None) -> list[str]:
     notes = [unchecked] if unchecked else []
     void = {cell.name for job in jobs for cell in job.cells if cell.void}
-    missing = {cell.name for job in jobs for cell in job.cells if cell.arrays is None and not cell.void}
     if void:
         notes.append(f"{len(void)} sets of rows are void in the run, and not verified: {', '.join(sorted(void)[:3])}")
-    if missing:
-        notes.append(f"the run lacks values of {len(missing)} sets of rows: {', '.join(sorted(missing)[:3])}")
     if len(known) < len(jobs):
         notes.append(f"{len(jobs) - len(known)} of {len(jobs)} micro-batches have no values in the run")
     return notes

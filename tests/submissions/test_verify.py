@@ -54,6 +54,15 @@ def test_a_flipped_outcome_is_found_if_and_only_if_its_micro_batch_is_drawn(fold
         assert found.changed_jobs == 1
 
 
+def test_values_that_are_left_out_are_not_equal(folder: Path, verified) -> None:
+    with changed_rows(folder) as rows:
+        rows[:] = [row for row in rows if not (row.metric == "transfer" and row.labels.matches({"target": "B"}))]
+    found = verified(folder, share=1.0)
+    assert found.verdict == "not equal"
+    assert "the run lacks values of" in found.reasons[0]
+    assert "target=B" in found.reasons[0]
+
+
 def test_on_another_machine_single_flips_are_no_fraud_and_flips_of_one_direction_are(folder: Path, verified) -> None:
     changed_record(folder, lambda record: record["environment"].update(processor="another"))
     assert verified(folder, share=1.0).verdict == "identical"
