@@ -38,9 +38,8 @@ class Observer:
         self.needs = tuple(inspect.signature(metric.observe).parameters)
         self.stepwise = "step" in self.needs
         self.collected: list[Arrays] = []
-        self.versions: dict[
-            str, tuple[nn.Module, TensorVersions]
-        ] = {}  # of networks that are compared again at the end
+        # of networks that are compared again at the end
+        self.versions: dict[str, tuple[nn.Module, TensorVersions]] = {}
 
     def step(self, step: Step, clean: Examples) -> None:
         """Observe the images after a step of an attack, if the metric observes every step."""

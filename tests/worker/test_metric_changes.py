@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench_core.errors import ContractError
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.run_suite import run
 from bench_core.types import Examples, MetricRecipe, Model, Rows, Score, Step
+from bench_core.worker.observer import Observer
 
 
 def perturb(model: Model) -> None:
@@ -102,3 +104,20 @@ def test_a_metric_that_changes_its_target_later_is_void(registry: Registry, writ
     assert {score.metric.partition(".")[0] for score in void} == {"first"}
     assert all("the metric changed the target's parameters or buffers" in score.void for score in void)
     assert [score.record() for score in result.scores if not score.void] == [score.record() for score in good.scores]
+
+
+@pytest.mark.parametrize("attacked", [False, True])
+def test_a_change_after_the_first_step_is_found_at_the_end_or_at_once(attacked: bool) -> None:
+    """At once in a network that the attack computes with, which is compared at each step."""
+    target, clean = nn.Linear(2, 2).requires_grad_(False), Examples(torch.zeros(1, 2), torch.zeros(1).long(), ("a",))
+    source = target if attacked else nn.Linear(2, 2)
+    observer = Observer("key", ChangingLater(), source=source, target=target)
+    observer.step(Step(1, clean.images), clean)
+    named = pytest.raises(ContractError, match="the metric changed the target's parameters or buffers")
+    if attacked:
+        with named:
+            observer.step(Step(2, clean.images), clean)
+        return
+    observer.step(Step(2, clean.images), clean)
+    with named:
+        observer.arrays()
