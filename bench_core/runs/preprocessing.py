@@ -76,9 +76,12 @@ def advice(change: Change, options: Json) -> str:
         return "(try its channels reversed before the network)"
     if not {"mean", "std"} <= set(options):
         return "(try this before the network)"
-    if change.by_data or options["mean"] is None or options["std"] is None:
+    unknown = options["mean"] is None or options["std"] is None
+    if change.by_data or (unknown and change.undo is None):
         return "(try other mean and std)"
-    mean, std = np.asarray(options["mean"], float), np.asarray(options["std"], float)
+    # the library's default is not known here; where undoing a normalisation helps, it is that one
+    used = _channels(change.undo) if unknown and change.undo else (options["mean"], options["std"])
+    mean, std = (np.asarray(values, float) for values in used)
     scale, shift = affine(change)
     return f"(try mean = {_rounded((mean - shift) / scale)}, std = {_rounded(std / scale)})"
 

@@ -222,6 +222,15 @@ def test_a_change_is_its_definition(name: str, channels: int) -> None:
     torch.testing.assert_close(change(images), images * scale + shift)
 
 
+def constants_in(text: str) -> dict[str, list[float]]:
+    """Return the constants that a hint names: `(try mean = [...], std = [...])`."""
+    found = {}
+    for part in text.removeprefix("(try ").removesuffix(")").split("], "):
+        key, _, listed = part.partition(" = ")
+        found[key] = [float(number) for number in listed.strip("[]").split(", ")]
+    return found
+
+
 def test_the_advice_is_what_makes_the_network_right() -> None:
     """`(x - mean) / std` with the new constants is the old normalisation of the changed images."""
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
@@ -231,15 +240,23 @@ def test_the_advice_is_what_makes_the_network_right() -> None:
         if change.by_data or change.reverse:
             assert "mean =" not in text
             continue
-        constants: dict[str, Tensor] = {}
-        for part in text.removeprefix("(try ").removesuffix(")").split("], "):
-            key, _, listed = part.partition(" = ")
-            constants[key] = torch.tensor([float(number) for number in listed.strip("[]").split(", ")]).view(3, 1, 1)
+        constants = {key: torch.tensor(value).view(3, 1, 1) for key, value in constants_in(text).items()}
         expected = (change(images) - torch.tensor(old_mean).view(3, 1, 1)) / torch.tensor(old_std).view(3, 1, 1)
         found = (images - constants["mean"]) / constants["std"]
         assert (found - expected).abs().max() < 1e-2 * expected.abs().max()
     assert advice(CHANGES["levels"], {"mean": None, "std": None}) == "(try other mean and std)"
     assert advice(CHANGES["levels"], {}) == "(try this before the network)"
+
+
+def test_the_advice_for_a_default_that_is_undone_is_what_makes_the_network_right() -> None:
+    """The library normalises by ImageNet's constants, which are not among the options."""
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    for name in ("imagenet_twice", "levels_not_imagenet", "half_not_imagenet"):
+        text = advice(CHANGES[name], {"mean": None, "std": None})
+        constants = {key: torch.tensor(value).view(3, 1, 1) for key, value in constants_in(text).items()}
+        expected = (CHANGES[name](images) - COLOUR_MEAN) / COLOUR_STD
+        found = (images - constants["mean"]) / constants["std"]
+        assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 def test_a_network_that_refuses_other_images_is_no_error() -> None:
