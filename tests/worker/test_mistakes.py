@@ -62,6 +62,7 @@ COLOUR: Mapping[str, tuple[Preprocessing, str]] = {
     ),
 }
 RIGHT: Preprocessing = lambda x: x  # noqa: E731
+NONE: Mapping[str, str] = {}
 MISTAKES = {**GREY, **COLOUR, "none": (RIGHT, "")}
 
 
@@ -111,10 +112,10 @@ loss = "margin"
 data = {{ kind = "{data}" }}
 images = {{ count = 4, rule = "all" }}
 compute = {{ micro_batch = 4 }}
-sources = ["M"]
-targets = ["M"]
+sources = ["{attacked}"]
+targets = ["{attacked}"]
 [models]
-M = {{ recipe = "mistaken", how = "{how}"{expected} }}
+M = {{ recipe = "mistaken", how = "{how}"{expected} }}{more}
 [budgets]
 linf = {{ norm = "linf", eps = "8/255", step_size = "8/255", steps = 1 }}
 [attacks]
@@ -130,10 +131,12 @@ def mistaken(registry: Registry, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a suite of a network, and returns the error of the run; "" if there is none."""
     registry.register(Plugin(), Origin("mistaken", "tests", "1", "mistaken"))
 
-    def error_of(how: str, expected: float | None = 0.92) -> str:
+    def error_of(how: str, expected: float | None = 0.92, others: Mapping[str, str] = NONE, attacked: str = "M") -> str:
         wanted = "" if expected is None else f", expected_accuracy = {expected}"
         data = "colour" if how in COLOUR else "grey"
-        (tmp_path / "mistaken.toml").write_text(SUITE.format(data=data, how=how, expected=wanted))
+        more = "".join(f"\n{label} = {entry}" for label, entry in others.items())
+        text = SUITE.format(data=data, how=how, expected=wanted, more=more, attacked=attacked)
+        (tmp_path / "mistaken.toml").write_text(text)
         try:
             run(str(tmp_path / "mistaken.toml"), out=tmp_path / "out", registry=registry, executor="inline")
         except UsageError as error:
@@ -158,6 +161,30 @@ def test_it_is_named_near_chance_without_an_expected_accuracy(how: str, mistaken
     error = mistaken(how, None)
     assert "models.M: no better than guessing, right for " in error
     assert MISTAKES[how][1] in error
+
+
+PARTS = {
+    "J": ('{ recipe = "defended:jpeg", base = "M", quality = 90 }', {"M": "expects [0, 255]"}),
+    "nested": ('{ recipe = "smoothed", base = "J", sigma = 0.01, n = 1 }', {"M": "expects [0, 255]"}),
+    "E": (
+        '{ recipe = "ensemble", members = ["M", "N", "right"] }',
+        {"M": "expects [0, 255]", "N": "normalises twice, by ImageNet's constants"},
+    ),
+}
+
+
+@pytest.mark.parametrize("label", PARTS)
+def test_a_mistake_of_a_network_that_others_are_made_of_is_named(label: str, mistaken: Callable[..., str]) -> None:
+    others = {"N": '{ recipe = "mistaken", how = "normalises twice, by ImageNet\'s constants" }'}
+    others["right"] = '{ recipe = "mistaken", how = "none" }'
+    others |= {name: entry for name, (entry, _) in PARTS.items()}
+    others[label] = others[label].replace(" }", ", expected_accuracy = 0.92 }")
+    error = mistaken("expects [0, 255]", None, others, label)
+    assert f"models.{label}.expected_accuracy: expected 92.0%, found " in error
+    for part, how in PARTS[label][1].items():
+        assert f"its part {part}: accuracy is " in error
+        assert GREY[how][1] in error
+    assert "its part right" not in error
 
 
 @pytest.mark.parametrize("expected", [0.92, None])
