@@ -189,6 +189,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         if label in scores or label in correlations or label in curves:
             yield f"optimality.{label}", "is the label of a metric, a correlation or a curve as well"
         yield from _unknown_output(f"optimality.{label}.value", entry.value, rows)
+        if entry.store and suite.targeted:
+            yield f"optimality.{label}.store", "attacks of other runs may aim at other classes (try targeted = false)"
     for index, table in enumerate(suite.tables):
         key = f"tables.{index}"
         yield from _unknown_output(f"{key}.value", table.value, all_scores)
