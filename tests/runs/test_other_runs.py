@@ -59,7 +59,8 @@ def note_of(result: Result) -> str:
 
 def test_attacks_of_another_run_count_image_by_image(ran) -> None:
     alone = ran("mine", PGD, append=BEST)
-    assert gaps(alone).tolist() == [0] * 12 and alone.elsewhere == ()
+    assert gaps(alone).tolist() == [0] * 12
+    assert alone.elsewhere == ()
     assert "those of this run" in note_of(alone)
     ddn = ran("other", '"DDN" = { recipe = "ddn" }')
     both = ran("mine", PGD, append=BEST)
@@ -78,11 +79,12 @@ def test_a_finished_run_does_not_change_with_later_ones(ran, registry: Registry)
     before = mine.records()
     later = ran("later", '"FMN" = { recipe = "fmn" }')
     again = load_result(mine.folder, registry)
-    assert again.records() == before and note_of(again) == note_of(mine)
+    assert again.records() == before
+    assert note_of(again) == note_of(mine)
     (later.folder / "run.json").unlink()
     assert load_result(mine.folder, registry).records() == before
     (mine.folder / OTHER_RUNS_FILE).unlink()
-    with pytest.raises(UsageError, match="other_runs.safetensors"):
+    with pytest.raises(UsageError, match=r"other_runs\.safetensors"):
         load_result(mine.folder, registry)
 
 

@@ -31,7 +31,8 @@ class DeepFool:
     """Steps onto the nearest boundary of the network's linearisation, until it is fooled.
 
     The boundaries are those of the label's class with the likeliest others at the clean image, so that there are
-    `candidates` classes. Each step is `1 + overshoot` times as long. An image that fools the network takes no more steps.
+    `candidates` classes. Each step is `1 + overshoot` times as long. An image that fools the network takes no further
+    step.
 
     The paper has no bounds of pixels, and where they enter changes the distance. By default each step starts at the
     clipped image, as in adversarial-library, with whose results these agree. Otherwise only the sum of the steps is

@@ -94,8 +94,8 @@ class SurrogateGradients:
     follow the cross entropy of the target. The surrogates are the members of the source's surrogate, if it is an
     ensemble.
 
-    It differs from the authors' code in two ways. The loss by which a step is kept is the suite's; theirs is the margin,
-    and the cross entropy if the attack is targeted. A surrogate whose gradient is zero costs two queries for the same
+    It differs from the authors' code in two ways. The loss by which a step is kept is the suite's; theirs is the margin
+    or, if the attack is targeted, the cross entropy. A surrogate whose gradient is zero costs two queries for the same
     image, where theirs divides by zero.
     """
 
