@@ -60,7 +60,7 @@ def draw_distances(
             line = _curve(axes[key], attack.distances, far, look(names.index(name)), len(attacks) <= BANDS)
             legend.setdefault(" ".join(map(text, name)), line)
             norms.add(str(attack.labels.norm))
-        axes[key].set(xlim=(0, far or 1), ylim=(0, 102))
+        axes[key].set(xlim=(0, 1.03 * far or 1), ylim=(0, 102))
     counts = [len(attack.images) for attacks in drawn.values() for attack in attacks]
     banded = "each curve" if all(len(attacks) <= BANDS for attacks in drawn.values()) else f'"{BEST}"'
     others = "; the best distances are also those of other runs" if _counts_others(elsewhere, plot) else ""
