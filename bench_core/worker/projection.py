@@ -25,11 +25,11 @@ def moved_inside(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
         budget: The norm and the radius of the balls.
     """
     if budget.norm == "l1":
+        images = images.clone()
         for index in (perturbation_size(images - clean, "l1") > size_limit(budget)).nonzero().flatten().tolist():
             grey, moved = (LEVELS * each[index].cpu().double().numpy().ravel() for each in (clean, images))
             found = nearest_levels_in_l1_ball(grey, moved, LEVELS * budget.eps)
-            levels = torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])
-            images = images.index_copy(0, torch.tensor([index], device=images.device), from_levels(levels)[None].to(images))
+            images[index] = from_levels(torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])).to(images)
     rounded = from_levels(eight_bit(clean, images, budget))
     return rounded if budget.norm != "l0" else most_changed(clean, rounded, int(budget.eps))
 
