@@ -65,7 +65,8 @@ def nearest_levels_in_l1_ball(
     move = image - clean
 
     def at(less: float) -> NDArray[np.float64]:
-        return np.rint(clean + np.sign(move) * np.maximum(np.abs(move) - less, 0)).clip(0, LEVELS)
+        left: NDArray[np.float64] = np.sign(move) * np.maximum(np.abs(move) - less, 0)
+        return np.rint(clean + left).clip(0, LEVELS)
 
     def size(point: NDArray[np.float64]) -> float:
         return float(np.abs(point - clean).sum())
