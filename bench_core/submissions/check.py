@@ -68,6 +68,9 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry) -> Checke
         )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
+    if record.other_runs:
+        why = "because these are not in the submission"
+        notes.append(f"the distances that other runs reached, {why} ({len(record.other_runs)})")
     result = load_result(unpacked.folder, registry, warn=False)
     lines = _read_scores(unpacked)
     stop_at_faults(list(_other_scores(result, lines)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import Fault, UsageError, stop_at_faults
-from ...runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, find_runs, run_folder
+from ...runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE, find_runs, run_folder
 
 LONGEST_LOG = 60  # seconds for the history of a repository
 
@@ -66,7 +66,8 @@ def find_site_runs(given: Iterable[str]) -> list[FoundRun]:
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256 of the files of a run that its pages are made from."""
     state = hashlib.sha256()
-    for path in [folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)] + sorted(folder.glob("published/*")):
+    copied = sorted([*folder.glob("published/*"), *folder.glob(OTHER_RUNS_FILE)])
+    for path in [*(folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)), *copied]:
         try:
             content = path.read_bytes()
         except OSError as error:
