@@ -11,7 +11,7 @@ from ...scores.pareto import front
 from ..ranking import ranks
 from .found import FoundRun
 from .places import board_page, run_place
-from .summary import ScopedEntry, Summary
+from .summary import ScopedEntry, Summary, unpack_values
 
 Scope = tuple[str, str]  # source and target, "" for all
 EVERYTHING: Scope = ("", "")
@@ -65,7 +65,12 @@ class Point(BaseModel):
 
 
 class Board(BaseModel):
-    """The leaderboard of a suite under one budget, over all pairs and by source and target."""
+    """The leaderboard of a suite under one budget, over all pairs and by source and target.
+
+    Attributes:
+        unordered: Why its values have no ranks; empty if they have.
+        relation: Whether it is over black-box or white-box pairs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,6 +83,8 @@ class Board(BaseModel):
     score: str
     percent: bool
     highest: bool
+    unordered: str
+    relation: str
     only: tuple[str, ...]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -118,7 +125,7 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
     for budget in dict.fromkeys(budget for budget, _, _ in latest):
         scopes = dict.fromkeys(scope for of, scope, _ in latest if of == budget)
         tables = tuple(
-            (scope, _rank([pair for key, pair in latest.items() if key[:2] == (budget, scope)], newest.highest))
+            (scope, _rows([pair for key, pair in latest.items() if key[:2] == (budget, scope)], newest))
             for scope in scopes
         )
         if EVERYTHING in scopes:
@@ -126,10 +133,18 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
             found.append(Board(
                 suite=newest.suite, profile=newest.profile, title=newest.title, budget=budget, norm=norm,
                 description=description, score=newest.score, percent=newest.percent, highest=newest.highest,
-                only=newest.only, sources=newest.sources, targets=newest.targets, images=newest.images,
+                unordered=newest.unordered, relation=newest.relation, only=newest.only, sources=newest.sources, targets=newest.targets, images=newest.images,
                 runs=tuple(run.place for run in ranked), scopes=tables, history=_history(runs, budget, newest),
             ))  # fmt: skip
     return Boards(boards=tuple(found))
+
+
+def _rows(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], newest: Summary) -> tuple[Row, ...]:
+    """Return the rows of one scope: ranked, or in the order of the suite if it does not say which value is best."""
+    if not newest.unordered:
+        return _rank(pairs, newest.highest)
+    lengths = [len(unpack_values(entry.values)) for _, entry in pairs]
+    return tuple(_row(run, entry, None, False, False, n) for (run, entry), n in zip(pairs, lengths, strict=True))
 
 
 def _rank(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], highest: bool) -> tuple[Row, ...]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,12 +18,13 @@ from ...runs.record import read_record
 from ...store import write_atomically
 from ...tables.formats.html import page, templates
 from ..page.figures import PagePlot, figures
-from ..page.page import name_value_table, run_parts
 from .boards import Boards, SummarisedRun, make_boards
 from .found import FoundRun
 from .index import index_json
-from .pages import Site, links_of_run, pages
+from .content import Site
+from .pages import pages
 from .places import ASSETS, SiteLinks
+from .run_page import run_page_parts
 from .summary import Summary, summarise_run
 from .views import UP
 
@@ -112,27 +112,11 @@ class Builder:
                 return summarised
         record, result = read_record(run.folder), load_result(run.folder, self.registry)
         summarised = SummarisedRun(run, summarise_run(result, record))
-        drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in
-                 enumerate(figures(result, self.registry, small=True), 1)]  # fmt: skip
-        parts = run_parts(record, result, self.registry, self.gallery)
-        flagged = set(parts["flags"])  # the page begins with them
-        parts |= {
-            "suite": suite_text(record.suite.model_dump(mode="json", exclude_defaults=True)),
-            "tables": [
-                replace(table, notes=tuple(note for note in table.notes if note not in flagged))
-                for table in parts["tables"]
-            ],
-        }
-        facts = {
-            "run": run.digest,
-            "images": record.images.digest,
-            "dataset": record.dataset.digest,
-            "code": record.host,
-        }
-        text = page(
-            "run.html", title=record.suite.title, site=SiteLinks(self.title, UP), figures=drawn,
-            links=links_of_run(summarised), digests=name_value_table("Digests (SHA-256)", facts), **parts,
-        )  # fmt: skip
+        parts = run_page_parts(summarised, record, result, self.registry, self.gallery)
+        plots = figures(result, self.registry, small=True, drawn=parts.pop("heatmaps"))
+        drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in enumerate(plots, 1)]
+        title, links = record.suite.title, SiteLinks(self.title, UP)
+        text = page("run.html", title=title, site=links, figures=drawn, **parts)
         self._write(f"{summarised.place}.html", text.encode())
         self._keep(key, summarised.summary)
         self.rendered += 1
@@ -174,19 +158,3 @@ class Builder:
                 if path not in self.written:
                     path.unlink()
 
-
-def suite_text(suite: dict[str, Any]) -> str:
-    """Return a suite as JSON, with a line for each entry of its tables and lists."""
-    return "{\n" + ",\n".join(f" {json.dumps(key)}: {_lines(value)}" for key, value in suite.items()) + "\n}"
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, dict) and value:
-        return "{\n" + ",\n".join(f"  {json.dumps(k, ensure_ascii=False)}: {_line(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "]"
-    return _line(value)
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

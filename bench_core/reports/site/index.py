@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .boards import Board, Row
-from .pages import Site
+from .content import Site
 from .places import attack_page, network_page
 
 FORMAT = 1
@@ -33,15 +33,16 @@ def index_json(site: Site) -> str:
         "leaderboards": [
             {
                 "page": board.page, "suite": board.suite, "profile": board.profile, "budget": board.budget,
-                "norm": board.norm, "score": board.score, "best": "max" if board.highest else "min",
+                "norm": board.norm, "score": board.score, "relation": board.relation,
+                "best": None if board.unordered else "max" if board.highest else "min",
                 "images": board.images, "runs": [f"{place}.html" for place in board.runs],
                 "columns": COLUMNS, "entries": [_entry(row, board) for row in board.rows],
                 "history": {name: [_short(p.model_dump()) for p in points] for name, points in board.history.items()},
             }
             for board in site.boards
         ],
-        "attacks": {attack: attack_page(attack) for attack in site.attacks},
-        "networks": {network: network_page(network) for network in site.networks},
+        "attacks": {attack: attack_page(attack) for attack in site.runs_by_attack},
+        "networks": {network: network_page(network) for network in site.runs_by_network},
     }  # fmt: skip
     return json.dumps(index, separators=(",", ":"), ensure_ascii=False) + "\n"
 
