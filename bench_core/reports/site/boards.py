@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -11,18 +11,16 @@ from ...scores.pareto import front
 from ..ranking import ranks
 from .found import FoundRun
 from .places import board_page, run_place
-from .summary import ScopedEntry, Summary, unpack_values
-
-Scope = tuple[str, str]  # source and target, "" for all
-EVERYTHING: Scope = ("", "")
+from .summary import EVERYTHING, Entries, Scope, ScopedEntry, Summary, unpack_values
 
 
 @dataclass(frozen=True)
 class SummarisedRun:
-    """A run's folder and what the site knows of it."""
+    """A run's folder and what the site knows of it. `read_entries` returns its scores."""
 
     found: FoundRun
     summary: Summary
+    read_entries: Callable[[], Entries]
 
     @property
     def place(self) -> str:
@@ -117,10 +115,7 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
     """
     newest = runs[-1].summary
     ranked = [run for run in runs if run.summary.comparable == newest.comparable]
-    latest: dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]] = {}
-    for run in ranked:
-        for entry in run.summary.entries:
-            latest[entry.budget, (entry.source, entry.target), entry.attack] = run, entry
+    latest = _latest(ranked)
     found = []
     for budget in dict.fromkeys(budget for budget, _, _ in latest):
         scopes = dict.fromkeys(scope for of, scope, _ in latest if of == budget)
@@ -137,6 +132,22 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
                 runs=tuple(run.place for run in ranked), scopes=tables, history=_history(runs, budget, newest),
             ))  # fmt: skip
     return Boards(boards=tuple(found))
+
+
+def _latest(ranked: Sequence[SummarisedRun]) -> dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]]:
+    """Return the newest score of each attack by budget and scope, in the order of the newest run.
+
+    Only the runs that have one are read. Runs that can be ranked together have the same scopes.
+    """
+    latest: dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]] = {}
+    covered: set[tuple[str, str]] = set()
+    for run in reversed(ranked):
+        here = {(entry.budget, entry.attack) for entry in run.summary.overall} - covered
+        covered |= here
+        for entry in run.read_entries().entries if here else ():
+            if (entry.budget, entry.attack) in here:
+                latest[entry.budget, (entry.source, entry.target), entry.attack] = run, entry
+    return latest
 
 
 def _rows(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], newest: Summary) -> tuple[Row, ...]:
@@ -179,8 +190,8 @@ def _history(runs: Sequence[SummarisedRun], budget: str, newest: Summary) -> dic
     for run in runs:
         if run.summary.score != newest.score:
             continue
-        for entry in run.summary.entries:
-            if entry.budget == budget and (entry.source, entry.target) == EVERYTHING:
+        for entry in run.summary.overall:
+            if entry.budget == budget:
                 points.setdefault(entry.attack, []).append(Point(
                     run=run.place, when=run.found.when, value=entry.value, low=entry.low, high=entry.high,
                     comparable=run.summary.comparable == newest.comparable,

@@ -125,7 +125,7 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
 def links_of_run(run: SummarisedRun) -> list[Link]:
     """Return the links of a run's page to leaderboards and attacks."""
     summary = run.summary
-    ranked = {entry.budget for entry in summary.entries}
+    ranked = {entry.budget for entry in summary.overall}
     boards = [
         Link(f"leaderboard {name}", UP + board_page(*summary.group, name)) for name in summary.budgets if name in ranked
     ]

@@ -26,6 +26,8 @@ from ..leaderboard import Ranking, entries_of, find_ranking, threat_of
 from ..page.page import eps_text, steps_text
 from ..ranking import Contribution, Entry
 
+Scope = tuple[str, str]  # source and target, "" for all
+EVERYTHING: Scope = ("", "")
 MOST_PAIRS = 400  # pairs of source and target with a ranking each; beyond, only whole sources and targets have one
 
 
@@ -53,6 +55,22 @@ class ScopedEntry(_Part):
         """Return the entry as leaderboards rank it. Its pairs are not kept."""
         cost = (_nan(self.forwards), _nan(self.backwards))
         return Entry(self.attack, self.budget, (run,), {}, cost, self.flags, unpack_values(self.values))
+
+
+class Entries(_Part):
+    """All scores of a run that leaderboards need. They are many, so they are kept apart and read where they rank."""
+
+    entries: tuple[ScopedEntry, ...] = ()
+
+
+class Overall(_Part):
+    """An attack's score under one budget over all pairs."""
+
+    attack: str
+    budget: str
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 class AttackFacts(_Part):
@@ -112,17 +130,18 @@ class Summary(_Part):
     relation: str = ""
     unordered: str = ""
     no_board: str = ""
-    entries: tuple[ScopedEntry, ...] = ()
+    overall: tuple[Overall, ...] = ()
 
     @property
     def group(self) -> tuple[str, str]:
         return self.suite, self.profile
 
 
-def summarise_run(result: Result, record: RunRecord) -> Summary:
-    """Summarise a run."""
+def summarise_run(result: Result, record: RunRecord) -> tuple[Summary, Entries]:
+    """Summarise a run, and return its scores."""
     suite, contribution = record.suite, Contribution("", result, record)
-    ranking, relation, entries, percent, unordered, no_board = Ranking("", True, ()), "", [], True, "", ""
+    ranking, relation, unordered, no_board = Ranking("", True, ()), "", "", ""
+    entries, percent = list[ScopedEntry](), True
     try:
         ranking, unordered = _ranking(contribution)
         relation = _relation(result, ranking.score)
@@ -130,7 +149,8 @@ def summarise_run(result: Result, record: RunRecord) -> Summary:
     except UsageError as error:
         no_board = without_hint(error.faults[0].message)
     pairs = [*suite.members_by_source], suite.targets
-    return Summary(
+    overall = [entry for entry in entries if (entry.source, entry.target) == EVERYTHING]
+    summary = Summary(
         suite=suite.name, profile=suite.profile, title=suite.title, images=len(record.images.ids),
         dataset=record.dataset.count, digest_of_images=record.images.digest,
         comparable=digest([record.images.digest, threat_of(record), ranking.score, list(ranking.only), pairs]),
@@ -140,8 +160,12 @@ def summarise_run(result: Result, record: RunRecord) -> Summary:
         networks={name: _network(entry) for name, entry in record.models.items()},
         code=record.host, versions=record.versions, device=str(record.environment.get("device")),
         reproduce=record.reproduce, score=ranking.score, highest=ranking.highest, only=ranking.only,
-        percent=percent, relation=relation, unordered=unordered, no_board=no_board, entries=tuple(entries),
+        percent=percent, relation=relation, unordered=unordered, no_board=no_board,
+        overall=tuple(
+            Overall(attack=e.attack, budget=e.budget, value=e.value, low=e.low, high=e.high) for e in overall
+        ),
     )  # fmt: skip
+    return summary, Entries(entries=tuple(entries))
 
 
 def _ranking(run: Contribution) -> tuple[Ranking, str]:
@@ -188,7 +212,7 @@ def _scoped(run: Contribution, ranking: Ranking, relation: str) -> tuple[list[Sc
     """
     suite = run.record.suite
     sources, targets = [*suite.members_by_source], list(suite.targets) if relation == Relation.BLACK_BOX else []
-    scopes = [("", "")]
+    scopes = [EVERYTHING]
     scopes += [(source, "") for source in sources if len(sources) > 1]
     scopes += [("", target) for target in targets if len(targets) > 1]
     if len(sources) * len(targets) * len(suite.attacks) <= MOST_PAIRS:

@@ -9,9 +9,10 @@ from typing import Any
 
 from ...tables.formats.html import Field, HtmlTable
 from ...tables.sheet import number
-from .boards import EVERYTHING, Board, Row, Scope
+from .boards import Board, Row
 from .chart import Chart
 from .places import Link, attack_page
+from .summary import EVERYTHING, Scope
 
 LONGEST_FLAG = 120
 UP = "../"  # from a page to the top of the site
