@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
-SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 16, 1800, 110  # dots to the inch
+SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 48, 1600, 100  # dots to the inch
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
@@ -124,10 +124,14 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry, small: bool) -> 
 
 
 def _reduced(png: bytes) -> bytes:
-    """Return a picture as WebP without loss, except that it has fewer colours."""
+    """Return a picture as WebP without loss, except that it has fewer colours.
+
+    They are chosen to be far apart, not by how many pixels have them: else thin lines get the colours of others.
+    """
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(SMALL_COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture = picture.quantize(SMALL_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     picture.convert("RGB").save(out, "webp", lossless=True, quality=100)
     return out.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,7 +23,7 @@ class SummarisedRun:
     summary: Summary
     read_entries: Callable[[], Entries]
 
-    @property
+    @cached_property
     def place(self) -> str:
         return run_place(*self.summary.group, self.found.digest)
 
@@ -128,7 +129,8 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
             found.append(Board(
                 suite=newest.suite, profile=newest.profile, title=newest.title, budget=budget, norm=norm,
                 description=description, score=newest.score, percent=newest.percent, highest=newest.highest,
-                unordered=newest.unordered, relation=newest.relation, only=newest.only, sources=newest.sources, targets=newest.targets, images=newest.images,
+                unordered=newest.unordered, relation=newest.relation, only=newest.only,
+                sources=newest.sources, targets=newest.targets, images=newest.images,
                 runs=tuple(run.place for run in ranked), scopes=tables, history=_history(runs, budget, newest),
             ))  # fmt: skip
     return Boards(boards=tuple(found))

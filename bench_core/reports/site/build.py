@@ -20,9 +20,9 @@ from ...store import write_atomically
 from ...tables.formats.html import page, templates
 from ..page.figures import PagePlot, figures
 from .boards import Boards, SummarisedRun, make_boards
+from .content import Site
 from .found import FoundRun
 from .index import index_json
-from .content import Site
 from .pages import pages
 from .places import ASSETS, SiteLinks
 from .run_page import run_page_parts
@@ -185,4 +185,3 @@ class Builder:
         for path in (self.to / CACHE).glob("*.json"):
             if path not in self.asked and path.name != DIGESTS:
                 path.unlink()
-

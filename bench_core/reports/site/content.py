@@ -31,6 +31,14 @@ class Site:
         return _by_name((name, run) for run in self.runs for name in run.summary.networks)
 
     @cached_property
+    def one_profile(self) -> bool:
+        return len({run.summary.profile for run in self.runs}) == 1
+
+    def suite_name(self, board: Board) -> str:
+        """Return what the suite of a leaderboard is called: with its profile, if the site has several."""
+        return board.suite if self.one_profile else f"{board.suite} {board.profile}"
+
+    @cached_property
     def rows_by_attack(self) -> dict[str, list[tuple[Board, Row]]]:
         """The places of each attack on leaderboards."""
         found: dict[str, list[tuple[Board, Row]]] = {}

@@ -16,14 +16,14 @@ FILTERS = ("suite", "norm", "category", "as")
 def attack_page_of(site: Site, attack: str, links: SiteLinks) -> Page:
     """Return the page of an attack: what it is in each suite, its ranks, and their history."""
     header = [
-        ("suite", False), ("profile", False), ("budget", False), ("norm", False), ("category", False), ("rank", True),
+        ("suite", False), ("budget", False), ("norm", False), ("category", False), ("rank", True),
         ("of", True), ("score", False), ("value", True), ("forwards", True), ("backwards", True),
     ]  # fmt: skip
     rows, charts = list[tuple[Field, ...]](), list[Chart]()
     for board, row in site.rows_by_attack.get(attack, ()):
         rows.append((
-            text_field(board.suite, UP + board.page), text_field(board.profile), text_field(board.budget),
-            text_field(board.norm), text_field(row.category), Field(rank_text(row), str(row.rank or "")),
+            text_field(site.suite_name(board), UP + board.page), text_field(board.budget), text_field(board.norm),
+            text_field(row.category), Field(rank_text(row), str(row.rank or "")),
             number_field(len(board.rows)), text_field(score_name(board)),
             score_field(row.value, row.low, row.high, board.percent), number_field(row.forwards),
             number_field(row.backwards),
@@ -54,17 +54,21 @@ def attack_page_of(site: Site, attack: str, links: SiteLinks) -> Page:
 def network_page_of(site: Site, network: str, links: SiteLinks) -> Page:
     """Return the page of a network: its weights, and the best attack on it and from it in each suite."""
     header = [
-        ("suite", False), ("profile", False), ("budget", False), ("norm", False), ("as", False),
+        ("suite", False), ("budget", False), ("norm", False), ("as", False),
         ("best attack", False), ("tied", True), ("score", False), ("value", True),
     ]  # fmt: skip
+    used, groups = site.runs_by_network[network], {run.summary.group for run in site.runs_by_network[network]}
+    boards = [board for board in site.boards if (board.suite, board.profile) in groups]
     rows = [
-        _best_row(board, role, best)
-        for board in site.boards
+        _best_row(site.suite_name(board), board, role, best)
+        for board in boards
         for role in ("source", "target")
         if (best := [row for row in _lines(board, role, network) if row.rank == 1])
     ]
-    used = site.runs_by_network[network]
-    sections = [Section("runs", "Runs", links=tuple(run_link(run, UP) for run in reversed(used[-MOST_RUNS:])))]
+    sections, listed = list[Section](), {(board.suite, board.profile) for board in boards}
+    others = [run_link(run, UP) for run in reversed(used) if run.summary.group not in listed][:MOST_RUNS]
+    if others:
+        sections.append(Section("runs", "Runs of suites without a leaderboard", links=tuple(others)))
     if rows:
         table = table_view("best", f"Best attacks, {network}", header, rows, FILTERS)
         hint = (
@@ -83,11 +87,11 @@ def _lines(board: Board, role: str, network: str) -> tuple[Row, ...]:
     return dict(board.scopes).get(scope) or (board.rows if labels == (network,) else ())
 
 
-def _best_row(board: Board, role: str, best: list[Row]) -> tuple[Field, ...]:
+def _best_row(suite: str, board: Board, role: str, best: list[Row]) -> tuple[Field, ...]:
     first = best[0]
     return (
-        text_field(board.suite, UP + board.page), text_field(board.profile), text_field(board.budget),
-        text_field(board.norm), text_field(role), text_field(first.attack, UP + attack_page(first.attack)),
+        text_field(suite, UP + board.page), text_field(board.budget), text_field(board.norm), text_field(role),
+        text_field(first.attack, UP + attack_page(first.attack)),
         number_field(len(best) - 1 or None), text_field(score_name(board)),
         score_field(first.value, first.low, first.high, board.percent),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...tables.formats.html import Field
 from .boards import Board, SummarisedRun
@@ -12,12 +12,14 @@ from .places import Link, SiteLinks, attack_page, board_page, network_page
 from .views import UP, Section, TableView, board_view, number_field, score_field, table_view, text_field
 
 NEWEST = 12
-MOST_RUNS = 200  # that a page links to; the older ones are in index.json
+MOST_RUNS = 50  # that a leaderboard links to
+RUNS_PAGE = "runs.html"
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield all pages over several runs."""
     yield front_page(site)
+    yield runs_page(site)
     links = SiteLinks(site.title, UP)
     for board in site.boards:
         yield board_page_of(site, board, links)
@@ -36,11 +38,11 @@ def front_page(site: Site) -> Page:
     newest = list(reversed(site.runs))
     sections = [
         Section("leaderboards", "Leaderboards", "The best attack of each suite under each budget.", (_ranked(site),)),
-        Section("newest", "Newest runs", tables=(_newest(newest[:NEWEST]),)),
+        Section("newest", "Newest runs", tables=(_run_table("newest", "Newest runs", newest[:NEWEST]),),
+                links=(Link(f"All {len(newest)} runs", RUNS_PAGE),)),
         Section("attacks", "Attacks", links=tuple(Link(a, attack_page(a)) for a in site.runs_by_attack)),
         Section("networks", "Networks", links=tuple(Link(n, network_page(n)) for n in site.runs_by_network)),
-        Section("runs", "All runs", _left_out(len(newest)), links=tuple(run_link(r, "") for r in newest[:MOST_RUNS])),
-    ]
+    ]  # fmt: skip
     without = {run.summary.group: run for run in site.runs if run.summary.no_board}
     if without:
         rows = [
@@ -50,10 +52,6 @@ def front_page(site: Site) -> Page:
         table = table_view("without", "Suites without a leaderboard", [("suite", False), ("why", False)], rows)
         sections.insert(1, Section("without", "Without a leaderboard", tables=(table,)))
     return Page("index.html", site.title, SiteLinks(site.title, ""), tuple(sections), facts)
-
-
-def _left_out(count: int) -> str:
-    return f"The newest {MOST_RUNS}; index.json lists all {count}." if count > MOST_RUNS else ""
 
 
 def _ranked(site: Site) -> TableView:
@@ -79,7 +77,13 @@ def _ranked(site: Site) -> TableView:
     return table_view("ranked", "Leaderboards", header, rows, ["suite", "profile", "norm", "score"], notes)
 
 
-def _newest(runs: list[SummarisedRun]) -> TableView:
+def runs_page(site: Site) -> Page:
+    """Return the page with all runs, the newest first."""
+    table = _run_table("runs", "Runs", list(reversed(site.runs)), ["suite", "profile"])
+    return Page(RUNS_PAGE, "All runs", SiteLinks(site.title, ""), (Section("runs", "Runs", tables=(table,)),), [])
+
+
+def _run_table(id_: str, title: str, runs: Sequence[SummarisedRun], filters: Sequence[str] = ()) -> TableView:
     header = [
         ("suite", False), ("profile", False), ("when", False), ("images", True), ("attacks", True), ("flags", True),
     ]  # fmt: skip
@@ -91,7 +95,7 @@ def _newest(runs: list[SummarisedRun]) -> TableView:
         )
         for run in runs
     ]  # fmt: skip
-    return table_view("newest", "Newest runs", header, rows)
+    return table_view(id_, title, header, rows, filters)
 
 
 def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
@@ -103,11 +107,11 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
     ]
     ranked = {*board.runs}
     runs = [run_link(run, UP) for run in reversed(site.runs) if run.place in ranked]
-    hint = f"The newest result of each attack is shown. {_left_out(len(runs))}".strip()
+    older = f" The {len(runs) - MOST_RUNS} older runs are on the page of all runs." if len(runs) > MOST_RUNS else ""
     sections = [
         Section("leaderboard", "Leaderboard", board.unordered and f"Not ranked: {board.unordered}.",
                 tables=(board_view(board, lambda place: UP + place),)),
-        Section("runs", "Runs", hint, links=tuple(runs[:MOST_RUNS])),
+        Section("runs", "Runs", f"The newest result of each attack is shown.{older}", links=tuple(runs[:MOST_RUNS])),
     ]  # fmt: skip
     if others:
         sections.append(Section("budgets", "Other budgets", links=tuple(others)))
@@ -115,18 +119,18 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
     if charts:
         hint = "The attacks of the first rank; each has a page. A hollow mark is of other images or another threat."
         sections.append(Section("history", "History", hint, charts=charts))
+    budget = f"{board.budget}: {board.norm}, {board.description}" if board.norm else board.budget
     facts = [
-        ("Budget", f"{board.budget}: {board.norm}, {board.description}"), ("Score", board.score),
+        ("Budget", budget), ("Score", board.score),
         ("Images", str(board.images)), ("Sources", ", ".join(board.sources)), ("Targets", ", ".join(board.targets)),
     ]  # fmt: skip
-    return Page(board.page, f"{board.title}: {board.budget}", links, tuple(sections), facts)
+    title = f"{board.title}: {board.budget}" if board.budget else board.title
+    return Page(board.page, title, links, tuple(sections), [(name, text) for name, text in facts if text])
 
 
 def links_of_run(run: SummarisedRun) -> list[Link]:
     """Return the links of a run's page to leaderboards and attacks."""
     summary = run.summary
-    ranked = {entry.budget for entry in summary.overall}
-    boards = [
-        Link(f"leaderboard {name}", UP + board_page(*summary.group, name)) for name in summary.budgets if name in ranked
-    ]
+    budgets = dict.fromkeys(entry.budget for entry in summary.overall)
+    boards = [Link(f"leaderboard {name}".strip(), UP + board_page(*summary.group, name)) for name in budgets]
     return [*boards, *(Link(name, UP + attack_page(name)) for name in summary.attacks)]

@@ -23,6 +23,8 @@ from ...tables.sheet import sheet_of
 from ...tables.table import Table, TableCell
 from ..page.figures import PagePlot
 
+MOST_INTERVALS = 2000  # in a table; more are curves in numbers, which nobody reads one by one
+
 
 @dataclass(frozen=True)
 class RunTables:
@@ -52,7 +54,16 @@ def run_tables(result: Result) -> RunTables:
         if place < len(known):
             tables[place] = replace(html_table(sheet_of(known[place][1])), shades=_shades(*known[place]))
         heatmaps[plot.name] = PagePlot(title, plot.kind, table=place + 1, shown_as=tables[place].title)
-    return RunTables(tables, heatmaps)
+    return RunTables([_without_many_intervals(table) for table in tables], heatmaps)
+
+
+def _without_many_intervals(table: HtmlTable) -> HtmlTable:
+    """Return a table; one with very many cells without their intervals, which says where they are."""
+    if sum(bool(field.detail) for row in table.rows for field in row) <= MOST_INTERVALS:
+        return table
+    rows = tuple(tuple(replace(field, detail="") for field in row) for row in table.rows)
+    note = "the 95% intervals of so many values are in the run's scores.jsonl; bench show --ci prints them"
+    return replace(table, rows=rows, notes=(*table.notes, note))
 
 
 def _place(plot: HeatmapPlotEntry, entries: dict[str, TableEntry], tables: Sequence[Table]) -> int | None:
@@ -100,7 +111,7 @@ def _without_repeated(
 
 
 def _repeated(known: Table, table: Table) -> Iterator[int]:
-    """Yield the columns of a table whose cells are those of another. The means stay, for what they are compared with."""
+    """Yield the columns whose cells another table has. Means stay, because a difference beside them is from them."""
     cells = {
         (_key(known, labels), name): cell
         for labels, row in known.rows

@@ -16,7 +16,7 @@ from .summary import EVERYTHING, Scope
 
 LONGEST_FLAG = 120
 UP = "../"  # from a page to the top of the site
-CONSTANT = ("profile", "N", "pairs", "runs", "run")  # columns that a line states if all rows have the same
+CONSTANT = ("profile", "recipe", "N", "pairs", "runs", "run")  # columns that a line states if all rows have the same
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,24 @@ const element = (name, attributes = {}, ...content) => {
   made.append(...content);
   return made;
 };
+// Numbers to the right, each with its interval on a line below it; headers say what they are headers of.
+const CELL = /^(\S+) (\[.+\])(.*)$/s;
+for (const table of document.querySelectorAll("table:not(.predictions)")) {
+  const headers = [...table.tHead.rows[0].cells];
+  const numeric = headers.map((header) => header.classList.contains("number"));
+  for (const header of headers) header.scope = "col";
+  for (const row of table.tBodies[0].rows) {
+    for (const [column, cell] of [...row.cells].entries()) {
+      if (cell.tagName === "TH") cell.scope = "row";
+      else if (numeric[column]) dress(cell);
+    }
+  }
+}
+function dress(cell) {
+  const [, value, interval, rest] = cell.textContent.trim().match(CELL) ?? [];
+  cell.classList.add("number");
+  if (interval) cell.replaceChildren(value, " ", element("i", {}, interval), rest);
+}
 const choice = (name, options, attributes) => {
   const list = [element("option", { value: "" }, "all"), ...options.map((text) => element("option", {}, text))];
   return element("label", {}, `${name} `, element("select", attributes, ...list));
@@ -74,8 +92,9 @@ for (const table of document.querySelectorAll("table.data")) {
     put("rank", rank);
     put("front", front ? "yes" : "");
     for (const [name, entry] of Object.entries(others)) put(name, entry);
-    cell.replaceChildren(text, ...(high ? [" ", element("i", {}, `[${low}, ${high}]`)] : []));
+    cell.textContent = high ? `${text} [${low}, ${high}]` : text;
     cell.className = text === "void" ? "void" : rank.replace("=", "") === "1" ? "best" : "";
+    dress(cell);
     return row;
   };
   let shared = "";
