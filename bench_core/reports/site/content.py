@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ...tables.formats.html import Field
 from .boards import Board, Row, SummarisedRun
 from .chart import Chart, history_chart
-from .places import Link, SiteLinks
-from .views import Section
+from .places import Link, SiteLinks, attack_page
+from .views import Section, text_field
 
 Facts = list[tuple[str, str]]
 
@@ -81,6 +82,14 @@ def run_link(run: SummarisedRun, root: str) -> Link:
 def score_name(board: Board) -> str:
     """Return the name of what a leaderboard ranks by, with its unit."""
     return f"{board.score} (%)" if board.percent else board.score
+
+
+def best_of(rows: Sequence[Row], root: str) -> Field:
+    """Return the first of the attacks with the first rank, with a link; no name if all of several attacks have it."""
+    best = [row for row in rows if row.rank == 1]
+    if len(best) == len(rows) > 1:
+        return text_field(f"all {len(rows)} tie")
+    return text_field(best[0].attack, root + attack_page(best[0].attack)) if best else text_field("")
 
 
 def charts_of(board: Board, attacks: Sequence[str]) -> tuple[Chart, ...]:

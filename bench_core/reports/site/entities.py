@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...tables.formats.html import Field
 from .boards import Board, Row
 from .chart import Chart
-from .content import Page, Site, charts_of, run_link, score_name
+from .content import Page, Site, best_of, charts_of, run_link, score_name
 from .places import Link, SiteLinks, attack_page, network_page
 from .views import UP, Section, number_field, rank_text, score_field, table_view, text_field
 
@@ -60,10 +60,10 @@ def network_page_of(site: Site, network: str, links: SiteLinks) -> Page:
     used, groups = site.runs_by_network[network], {run.summary.group for run in site.runs_by_network[network]}
     boards = [board for board in site.boards if (board.suite, board.profile) in groups]
     rows = [
-        _best_row(site.suite_name(board), board, role, best)
+        _best_row(site.suite_name(board), board, role, lines)
         for board in boards
         for role in ("source", "target")
-        if (best := [row for row in _lines(board, role, network) if row.rank == 1])
+        if (lines := _lines(board, role, network)) and not board.unordered
     ]
     sections, listed = list[Section](), {(board.suite, board.profile) for board in boards}
     others = [run_link(run, UP) for run in reversed(used) if run.summary.group not in listed][:MOST_RUNS]
@@ -87,11 +87,11 @@ def _lines(board: Board, role: str, network: str) -> tuple[Row, ...]:
     return dict(board.scopes).get(scope) or (board.rows if labels == (network,) else ())
 
 
-def _best_row(suite: str, board: Board, role: str, best: list[Row]) -> tuple[Field, ...]:
-    first = best[0]
+def _best_row(suite: str, board: Board, role: str, lines: tuple[Row, ...]) -> tuple[Field, ...]:
+    best = [row for row in lines if row.rank == 1]
+    first = best[0] if best else lines[0]  # void, if nothing is ranked
     return (
         text_field(suite, UP + board.page), text_field(board.budget), text_field(board.norm), text_field(role),
-        text_field(first.attack, UP + attack_page(first.attack)),
-        number_field(len(best) - 1 or None), text_field(score_name(board)),
+        best_of(lines, UP), number_field(max(len(best) - 1, 0) or None), text_field(score_name(board)),
         score_field(first.value, first.low, first.high, board.percent),
     )  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...tables.formats.html import Field
 from .boards import Board, SummarisedRun
-from .content import Page, Site, charts_of, run_link, score_name
+from .content import Page, Site, best_of, charts_of, run_link, score_name
 from .entities import attack_page_of, network_page_of
 from .places import Link, SiteLinks, attack_page, board_page, network_page
 from .views import UP, Section, TableView, board_view, number_field, score_field, table_view, text_field
@@ -63,12 +63,12 @@ def _ranked(site: Site) -> TableView:
     for board in site.boards:
         best = [row for row in board.rows if row.rank == 1]
         value = score_field(best[0].value, best[0].low, best[0].high, board.percent) if best else Field("")
-        attack = text_field(best[0].attack, attack_page(best[0].attack)) if best else text_field("")
         rows.append((
             text_field(board.suite, board.page), text_field(board.profile), text_field(board.budget),
             text_field(board.norm), text_field(score_name(board)),
-            text_field("not ranked") if board.unordered else attack, value, number_field(len(best) or None),
-            number_field(len(board.rows)), number_field(board.images), number_field(len(board.runs)),
+            text_field("not ranked") if board.unordered else best_of(board.rows, ""), value,
+            number_field(len(best) or None), number_field(len(board.rows)),
+            number_field(board.images), number_field(len(board.runs)),
         ))  # fmt: skip
     notes = [
         "tied: how many attacks have the first rank, because the paired 95% intervals of their differences from the "
@@ -122,10 +122,17 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
     budget = f"{board.budget}: {board.norm}, {board.description}" if board.norm else board.budget
     facts = [
         ("Budget", budget), ("Score", board.score),
-        ("Images", str(board.images)), ("Sources", ", ".join(board.sources)), ("Targets", ", ".join(board.targets)),
+        ("Images", str(board.images)), ("Pairs", _counts(row.pairs for row in board.rows)),
+        ("Sources", ", ".join(board.sources)), ("Targets", ", ".join(board.targets)),
     ]  # fmt: skip
     title = f"{board.title}: {board.budget}" if board.budget else board.title
     return Page(board.page, title, links, tuple(sections), [(name, text) for name, text in facts if text])
+
+
+def _counts(numbers: Iterable[int]) -> str:
+    """Return numbers as text: one, if all are equal, or the least and the greatest."""
+    known = sorted(set(numbers))
+    return " to ".join(map(str, dict.fromkeys([known[0], known[-1]])))
 
 
 def links_of_run(run: SummarisedRun) -> list[Link]:

@@ -137,7 +137,9 @@ def _scope(rows: Sequence[Row], places: dict[str, int], board: Board) -> dict[st
     """Return what site.js shows for one source or target, or one pair: what all rows share, and each row."""
     shared = {"N": {row.n for row in rows}, "pairs": {row.pairs for row in rows}}
     common = {name: next(iter(found)) for name, found in shared.items() if len(found) == 1}
-    return common | {"rows": [_changes(places[row.attack], row, board, common) for row in rows]}
+    lines = [_changes(places[row.attack], row, board, common) for row in rows]
+    stated = {name: value for name, value in common.items() if (name, value) != ("N", board.images)}
+    return stated | {"rows": lines}
 
 
 def _changes(index: int, row: Row, board: Board, common: dict[str, int]) -> list[Any]:
