@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ContractError
+from .checksum import checksum
 from .rng_state import RandomStates, seed_all
 
 HOOKS = (
@@ -77,7 +77,8 @@ Compared = TypeVar("Compared", "ModelState", "TensorVersions", "TorchSettings")
 
 def differing(before: Compared, after: Compared) -> list[str]:
     """Return the names of the fields that differ."""
-    return [part.metadata["name"] for part in fields(before) if getattr(before, part.name) != getattr(after, part.name)]
+    changed = (part for part in fields(before) if getattr(before, part.name) != getattr(after, part.name))
+    return list(dict.fromkeys(part.metadata["name"] for part in changed))
 
 
 @dataclass(frozen=True)
@@ -90,30 +91,24 @@ class ModelState:
     has_gradients: tuple[bool, ...] = field(metadata={"name": "gradients"})
     hooks: tuple[tuple[int, ...], ...] = field(metadata={"name": "hooks"})
     replaced_forward: tuple[bool, ...] = field(metadata={"name": "forward method"})
-    content: str = field(metadata={"name": "parameters or buffers"})
+    shapes: tuple[tuple[torch.dtype, torch.Size], ...] = field(metadata={"name": "parameters or buffers"})
+    content: int = field(metadata={"name": "parameters or buffers"})
 
     @classmethod
     def of(cls, model: nn.Module) -> ModelState:
         modules = list(model.named_modules())
+        parameters = list(model.parameters())
         attributes = [vars(module) for _, module in modules]  # a module's getattr is slow for missing attributes
         return cls(
             tuple(module.training for _, module in modules),
             tuple((name, type(module).__name__, id(module)) for name, module in modules),
-            tuple(parameter.requires_grad for parameter in model.parameters()),
-            tuple(parameter.grad is not None for parameter in model.parameters()),
+            tuple(parameter.requires_grad for parameter in parameters),
+            tuple(parameter.grad is not None for parameter in parameters),
             tuple(tuple(values.get(kind, ())) for values in attributes for kind in HOOKS),
             tuple("forward" in values for values in attributes),
-            content_digest(model),
+            tuple((tensor.dtype, tensor.shape) for tensor in (*parameters, *model.buffers())),
+            checksum(model),
         )
-
-
-def content_digest(model: nn.Module) -> str:
-    """Return the SHA-256 of all parameters and buffers."""
-    state = hashlib.sha256()
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        state.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return state.hexdigest()
 
 
 @dataclass(frozen=True)
