@@ -96,7 +96,8 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "host": (
         "Overhead of planning, checking, storing and scoring",
-        "PGD and IR with three targets, run by bench and by a bare loop that does none of these. Processor\ntime.",
+        "PGD and IR with three targets, run by bench and by a bare loop that does none of these. Processor\ntime. "
+        "The last row is bench without its checks of networks and attacks.",
     ),
     "planner": (
         "Planning, and showing a finished suite",

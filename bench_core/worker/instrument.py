@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..batches import batched_forward, recomputing
 from ..errors import ContractError
 from .pass_limit import PassLimit
-from .watch import not_finite
+from .watch import not_finite, surely_finite
 
 
 class CachedForward(nn.Module):
@@ -124,7 +124,8 @@ class PassCounter:
         self._spend_backward(call)
         self.backwards += len(gradient)
         call.counted = True
-        if not torch._C._functorch.is_functorch_wrapped_tensor(gradient):  # a transform of torch.func hides the values
+        hidden = torch._C._functorch.is_functorch_wrapped_tensor(gradient)  # by a transform of torch.func
+        if not hidden and not surely_finite(gradient):
             self.wrong_losses = self.wrong_losses + not_finite(gradient).sum()
 
     def check_losses(self) -> None:

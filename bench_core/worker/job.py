@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
 from .contracts import check_images, check_logits, check_targets
-from .diagnostics import AttackDiagnostics, examine
+from .diagnostics import AttackDiagnostics, NoiseLogits, examine
 from .guard import own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .kept import KeptImages
@@ -44,7 +44,7 @@ class Worker:
     """Computes jobs. Networks and datasets are kept for later jobs."""
 
     def __init__(self, registry: Registry) -> None:
-        self.builder, self.loader = Builder(registry), Loader(registry)
+        self.builder, self.loader, self.noisy = Builder(registry), Loader(registry), NoiseLogits()
 
     def compute(
         self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None,
@@ -186,7 +186,7 @@ class Worker:
         limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
         passes = PassCounter(*counted, limit=limit)
         run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
-        diagnostics = AttackDiagnostics(source, examples, budget, rng)
+        diagnostics = self._diagnostics(job, source, examples, rng, targets.values())
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
         queried = QueriedRun(run, budget, report) if limited else None
@@ -210,6 +210,17 @@ class Worker:
         watches.settle()
         run.passes.check_losses()  # of what the attack computed after its last images
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
+
+    def _diagnostics(
+        self, job: AttackJob, source: torch.nn.Module, examples: Examples, rng: ImageStreams,
+        targets: Iterable[CachedForward],
+    ) -> AttackDiagnostics:  # fmt: skip
+        """Return diagnostics that compute no logits again that a metric or another attack needs too."""
+        image, alone = examples.images[:1], len(job.members) == 1  # an ensemble is another object in each job
+        if alone and not own_changes(source, image) and not is_randomised(source, image):
+            observed = next((target for target in targets if target.network is source), None)
+            return AttackDiagnostics(source, examples, job.budget, rng, observed, self.noisy)
+        return AttackDiagnostics(source, examples, job.budget, rng)
 
     def _given(self, job: GivenJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
         """Observe images that were made elsewhere, as if they were those of an attack of one step."""
