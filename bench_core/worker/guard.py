@@ -136,11 +136,11 @@ class TensorVersions:
         return cls(
             tuple([module.training for module in modules]),
             tuple([parameter.requires_grad for _, parameter in parameters]),
-            tuple([(name, *_version(tensor)) for name, tensor in (*parameters, *buffers)]),
+            tuple([(name, *version_of(tensor)) for name, tensor in (*parameters, *buffers)]),
         )
 
 
-def _version(tensor: Tensor) -> tuple[int, int]:
+def version_of(tensor: Tensor) -> tuple[int, int]:
     """Return the address of a tensor's memory and the number of writes to it, 0 where torch does not have them."""
     address = tensor.data_ptr() if tensor.layout is torch.strided else 0
     return address, 0 if tensor.is_inference() else tensor._version

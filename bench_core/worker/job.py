@@ -18,6 +18,7 @@ from ..types import Attack, Examples, Json, Memory, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
+from .checks import Checks
 from .contracts import check_images, check_logits, check_targets
 from .diagnostics import AttackDiagnostics, NoiseLogits, examine
 from .guard import own_changes, set_deterministic
@@ -26,13 +27,14 @@ from .kept import KeptImages
 from .loading import Loader
 from .memory import within
 from .mistakes import predictions_if_changed
-from .observer import Arrays, Observer, checked_rows
+from .observer import Observer
 from .pass_limit import PassLimit
 from .quantise import eight_bit, from_levels
 from .queried import QueriedRun
 from .record import record_of, sizes_of
 from .resume import Checkpoint, StateFile
 from .rng_state import is_randomised, separate_streams
+from .rows import Arrays, checked_rows
 from .streams import ImageStreams
 from .watch import Watches, watched
 from .weights import weights_kept
@@ -168,47 +170,46 @@ class Worker:
         targets = {
             label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
         }
+        counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
+        searches = getattr(attack, "all_or_nothing", False)
+        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
+        passes = PassCounter(*counted, limit=limit)
+        checks = Checks(device, (watches.settle, passes.check_losses))
         observers = [
             KeptImages(item.key, item.metric.options["step"], job.quantise)
             if item.metric.recipe == KEPT
             else self._observer(
-                job, item.key, item.metric, examples, source=source, target=targets.get(item.target or "")
+                job, item.key, item.metric, examples, checks, source=source, target=targets.get(item.target or "")
             )
             for item in job.observe
             if item.key in wanted
         ]
-        counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
         pool = getattr(attack, "donors", 0)
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
         steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False) and not limited
         memory = Memory() if steady else None
-        searches = getattr(attack, "all_or_nothing", False)
-        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
-        passes = PassCounter(*counted, limit=limit)
         run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
         diagnostics = self._diagnostics(job, source, examples, rng, targets.values())
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
         queried = QueriedRun(run, budget, report) if limited else None
-        for index, produced in enumerate((queried or run).steps(), done + 1):
-            watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
-            run.passes.check_losses()
-            images = checked_images(job, examples.images, produced)
-            diagnostics.step(index, images)
-            for observer in observers:
-                observer.step(Step(index, images), examples)
-            report(min(1.0, index / budget.steps))
-            checkpoint.step(index, images)
-        if images is None:
-            raise ContractError("the attack returned no images")
         arrays: Arrays = {}
-        counted_queries = queried.queries if queried else None
-        for observer in observers:
-            observer.end(images, examples, counted_queries)
-            arrays |= observer.arrays()
-        record = record_of(run, diagnostics, images, counted_queries)
-        watches.settle()
-        run.passes.check_losses()  # of what the attack computed after its last images
+        with checks:
+            for index, produced in enumerate((queried or run).steps(), done + 1):
+                images = checked_images(job, examples.images, produced, checks)
+                diagnostics.step(index, images)
+                for observer in observers:
+                    observer.step(Step(index, images), examples)
+                report(min(1.0, index / budget.steps))
+                checkpoint.step(index, images)
+            if images is None:
+                raise ContractError("the attack returned no images")
+            counted_queries = queried.queries if queried else None
+            for observer in observers:
+                observer.end(images, examples, counted_queries)
+            for observer in observers:
+                arrays |= observer.arrays()
+            record = record_of(run, diagnostics, images, counted_queries)
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
 
     def _diagnostics(
@@ -253,12 +254,13 @@ class Worker:
         return attack
 
     def _observer(
-        self, job: Job, key: str, spec: MetricSpec, examples: Examples, **networks: torch.nn.Module | None
-    ) -> Observer:
+        self, job: Job, key: str, spec: MetricSpec, examples: Examples, checks: Checks | None = None,
+        **networks: torch.nn.Module | None,
+    ) -> Observer:  # fmt: skip
         device = job.environment.device
         mean = None if spec.data_mean is None else self.loader.data_mean(job.batch.data, spec.data_mean, device)
         rng = ImageStreams(job.seed, examples.ids)
-        return Observer(key, self.builder.metric(spec), rng=rng, data_mean=mean, **networks)
+        return Observer(key, self.builder.metric(spec), checks, rng=rng, data_mean=mean, **networks)
 
 
 def rejected_source(attack: Attack, source: torch.nn.Module, examples: Examples) -> Rejection | None:
