@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import ContractError
 from .checksum import checksum
-from .rng_state import RandomStates, seed_all
+from .rng_state import RandomStates, is_randomised, seed_all
 
 HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
@@ -39,6 +39,11 @@ def own_changes(network: nn.Module, image: Tensor) -> frozenset[str]:
         states.restore()
         _own_changes[network] = frozenset(differing(before, ModelState.of(network)))
     return _own_changes[network]
+
+
+def is_steady(network: nn.Module, image: Tensor) -> bool:
+    """Return whether a network gives one answer to an image: it neither changes in itself nor draws random numbers."""
+    return not own_changes(network, image) and not is_randomised(network, image)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -24,17 +24,26 @@ class CachedForward(nn.Module):
     A call that needs a gradient is never cached. The input is kept as a copy and compared, since a metric may write
     into its own tensor between two calls, and the output is returned as a copy, since it may write into that too.
     On a GPU only the writes that torch counts are seen, since the host would wait for a comparison.
+
+    Args:
+        network: The network.
+        clean: Images whose logits other jobs need too.
+        known: Returns the logits of the clean images, from an earlier job if there was one.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(
+        self, network: nn.Module, clean: Tensor | None = None, known: Callable[[], Tensor] | None = None
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.clean, self.known = network, clean, known
         self.last: tuple[Tensor, Any, Tensor] | None = None  # the input, what it was then, the output
 
     def forward(self, images: Tensor) -> Tensor:
         if torch.is_grad_enabled() and images.requires_grad:
             logits: Tensor = self.network(images)
             return logits
+        if self.known and images is self.clean:  # a metric must not write into them, which the host checks
+            return self.known().clone()
         if self.last is None or self.last[0] is not images or not same(self.last[1], images):
             before = version_of(images) if waits(images.device) else images.clone()
             self.last = images, before, batched_forward(self.network, images)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from ..batches import batched_forward
 from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
@@ -21,9 +23,10 @@ from .checked_images import check_levels, checked_images
 from .checks import Checks
 from .contracts import check_images, check_logits, check_targets
 from .diagnostics import AttackDiagnostics, NoiseLogits, examine
-from .guard import own_changes, set_deterministic
+from .guard import is_steady, own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .kept import KeptImages
+from .known_logits import KnownLogits
 from .loading import Loader
 from .memory import within
 from .mistakes import predictions_if_changed
@@ -46,7 +49,7 @@ class Worker:
     """Computes jobs. Networks and datasets are kept for later jobs."""
 
     def __init__(self, registry: Registry) -> None:
-        self.builder, self.loader, self.noisy = Builder(registry), Loader(registry), NoiseLogits()
+        self.builder, self.loader, self.known = Builder(registry), Loader(registry), KnownLogits()
 
     def compute(
         self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None,
@@ -167,9 +170,7 @@ class Worker:
         attacked = source if limited else self.builder.source(job, job.environment.dtype)
         attack = self._accepted_attack(job, attacked, examples)
         device = job.environment.device
-        targets = {
-            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
-        }
+        targets = self._targets(job, examples, wanted)
         counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
         searches = getattr(attack, "all_or_nothing", False)
         limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
@@ -212,15 +213,24 @@ class Worker:
             record = record_of(run, diagnostics, images, counted_queries)
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
 
+    def _targets(self, job: Job, examples: Examples, wanted: frozenset[str]) -> dict[str, CachedForward]:
+        """Return the networks that metrics observe, which classify the clean images once for all attacks on them."""
+        image, targets = examples.images[:1], {}
+        for label in labels_needed(job, wanted):
+            network = self.builder.model(job.models[label], job.environment.device)
+            compute = partial(batched_forward, network, examples.images)
+            known = partial(self.known.get, network, ("clean", examples.ids), compute)
+            targets[label] = CachedForward(network, examples.images, known if is_steady(network, image) else None)
+        return targets
+
     def _diagnostics(
         self, job: AttackJob, source: torch.nn.Module, examples: Examples, rng: ImageStreams,
         targets: Iterable[CachedForward],
     ) -> AttackDiagnostics:  # fmt: skip
         """Return diagnostics that compute no logits again that a metric or another attack needs too."""
-        image, alone = examples.images[:1], len(job.members) == 1  # an ensemble is another object in each job
-        if alone and not own_changes(source, image) and not is_randomised(source, image):
+        if len(job.members) == 1 and is_steady(source, examples.images[:1]):  # an ensemble is new in each job
             observed = next((target for target in targets if target.network is source), None)
-            return AttackDiagnostics(source, examples, job.budget, rng, observed, self.noisy)
+            return AttackDiagnostics(source, examples, job.budget, rng, observed, NoiseLogits(self.known))
         return AttackDiagnostics(source, examples, job.budget, rng)
 
     def _given(self, job: GivenJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
@@ -232,9 +242,7 @@ class Worker:
         check_images(examples.images, images, job.budget)
         examples = examples if job.budget.targeted else replace(examples, targets=None)
         arrays: Arrays = {}
-        targets = {
-            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
-        }
+        targets = self._targets(job, examples, wanted)
         for item in job.observe:
             if item.key in wanted:
                 target = targets.get(item.target or "")
