@@ -166,8 +166,10 @@ class Dispatcher:
                 if outcome is None:
                     break
                 self.store.forget_state(outcome.address)
-                for each in groups[outcome.address].outcomes(outcome):
-                    if self._keep(each, pending):
+                parts = groups[outcome.address].outcomes(outcome)
+                self._keep(parts, pending)
+                for each in parts:
+                    if each.bundle is not None:
                         self._notify(pending, each.address)
                     else:
                         failed[each.address] = each
@@ -194,18 +196,18 @@ class Dispatcher:
         labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
         return f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)"
 
-    def _keep(self, outcome: Outcome, pending: Pending) -> bool:
-        """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""
-        if outcome.usage:
-            raise UsageError(Fault("", "", outcome.reason or "unknown"))
-        if outcome.bundle is None:
-            return False
+    def _keep(self, outcomes: Sequence[Outcome], pending: Pending) -> None:
+        """Store the results of a task. Raises Incomplete if they cannot be stored, UsageError for a user's mistake."""
+        for outcome in outcomes:
+            if outcome.usage:
+                raise UsageError(Fault("", "", outcome.reason or "unknown"))
+        bundles = {outcome.address: outcome.bundle for outcome in outcomes if outcome.bundle is not None}
         try:
-            self.store.put(outcome.address, outcome.bundle)
+            self.store.put_all(bundles)
         except OSError as error:
             raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
-        pending.read(outcome.address)
-        return True
+        for address in bundles:
+            pending.read(address)
 
     def _notify(self, pending: Pending, address: str, reason: str | None = None) -> None:
         for job in pending.jobs[address]:
