@@ -74,6 +74,9 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry, most_pass
         )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
+    if record.other_runs:
+        why = "because these are not in the submission"
+        notes.append(f"the distances that other runs reached, {why} ({len(record.other_runs)})")
     result = load_result(unpacked.folder, registry, warn=False)
     expected = json.loads(json.dumps(result.records()))
     lines = _read_scores(unpacked, len(expected))

@@ -11,7 +11,7 @@ from typing import Any
 from ..digests import digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.specs import SHA256
-from ..runs.folder import RECORD_FILE, ROWS_FILE
+from ..runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE
 from ..runs.record import RunRecord, read_record
 from ..scores.labels import Labels
 from ..scores.rows import RowSet, unpack_rows
@@ -56,7 +56,8 @@ def read_contents(
         paths = [] if trust_paths else _path_faults(record.suite, computes)
         work = record_faults(record) if limited else ()
         stop_at_faults([*_record_faults(record), *text_faults(record), *paths, *work])
-        _stop_at_long_header(unpacked)
+        for name in (ROWS_FILE, OTHER_RUNS_FILE):
+            _stop_at_long_header(unpacked, name)
         rows = unpack_rows(str(unpacked.folder / ROWS_FILE))
         stop_at_faults(list(_row_faults(rows, record)))
         return Contents(record if data is None else _with_data(record, data), rows)
@@ -144,11 +145,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _stop_at_long_header(unpacked: Unpacked) -> None:
-    with (unpacked.folder / ROWS_FILE).open("rb") as file:
+def _stop_at_long_header(unpacked: Unpacked, name: str) -> None:
+    path = unpacked.folder / name
+    if not path.exists():
+        return
+    with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
     if size > LARGEST_HEADER:
-        raise UsageError(Fault(ROWS_FILE, "", f"its list of arrays is larger than {LARGEST_HEADER >> 20} MiB"))
+        raise UsageError(Fault(name, "", f"its list of arrays is larger than {LARGEST_HEADER >> 20} MiB"))
 
 
 def _row_faults(rows: Sequence[RowSet], record: RunRecord) -> Iterator[Fault]:
