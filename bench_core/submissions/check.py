@@ -74,6 +74,9 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry, most_pass
         )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
+    planned = record.images.planned or 0
+    if planned > len(record.images.ids):
+        notes.append(f"{planned - len(record.images.ids)} of {planned} images, which the run did not attack")
     if record.other_runs:
         why = "because these are not in the submission"
         notes.append(f"the distances that other runs reached, {why} ({len(record.other_runs)})")
