@@ -156,7 +156,7 @@ def _narrowed(suite: Suite, sources: list[str | list[str]], given: Mapping[str, 
     """Return the suite with some sources and given images, and with metrics that keep images and predictions."""
     metrics = {name: MetricEntry(recipe=name) for name in ("pictures", "predictions")}
     nothing = {**NO_OUTPUTS, "keep": KeepEntry(), "given": dict(given)}
-    shown = {"sources": sources} if sources else {"attacks": {}}
+    shown: dict[str, object] = {"sources": sources} if sources else {"attacks": {}}
     return suite.model_copy(update={**nothing, **shown, "metrics": metrics})
 
 
