@@ -92,7 +92,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "models": '["VGG", "ResNet-S"]',
         "digest": '"9f86d081884c7d65"',
     },
-    ComputeEntry: {"micro_batch": "50"},
+    ComputeEntry: {"micro_batch": "50", "together": "500"},
     KeepEntry: {"images": "100", "steps": '[5, "last"]'},
     GivenEntry: {
         "root": '"theirs"',

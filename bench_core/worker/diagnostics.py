@@ -6,13 +6,11 @@ rows into warnings.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +19,7 @@ from ..batches import at_once, batched_forward, in_parts
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .guard import own_changes
+from .known_logits import KnownLogits
 from .rng_state import is_randomised
 from .streams import ImageStreams
 
@@ -28,7 +27,6 @@ EXAMINED_IMAGES = 32  # the first of the dataset
 EXAMINED_LOSSES = ("cross_entropy", "margin")
 IMAGES_ALONE = 8  # images that are also passed alone
 LAST_STEPS = 10  # steps over which progress is measured, or half of all steps if fewer
-NOISE_KEPT = 4  # batches and budgets of a source whose noise is kept: its attacks follow each other
 REPEATS = 16  # forwards of a randomised network: two draws from a few possible values may be equal
 TOLERANCE = 1e-4  # share of the largest logit by which outputs of a deterministic network may differ
 TOLERANCE_ALONE = 1e-3  # the same for an image alone and in a batch, which may be computed by other algorithms
@@ -199,18 +197,16 @@ class AttackDiagnostics:
 class NoiseLogits:
     """The logits of noisy images, which are the same for all attacks on one source, batch, norm and eps."""
 
-    def __init__(self) -> None:
-        self.by_network: WeakKeyDictionary[nn.Module, OrderedDict[Any, Tensor]] = WeakKeyDictionary()
+    def __init__(self, known: KnownLogits | None = None) -> None:
+        self.known = known or KnownLogits()
 
     def logits(self, source: nn.Module, examples: Examples, budget: Budget, rng: ImageStreams) -> Tensor:
         """Return the logits [n, classes] of noise of the size eps, computed unless they are kept."""
-        kept = self.by_network.setdefault(source, OrderedDict())
-        key = rng.ids, rng.seed, budget.norm, budget.eps
-        if key not in kept:
-            kept[key] = forward(source, noise_of_size(examples.images, budget.norm, budget.eps, rng))
-            if len(kept) > NOISE_KEPT:
-                kept.popitem(last=False)
-        return kept[key]
+
+        def compute() -> Tensor:
+            return forward(source, noise_of_size(examples.images, budget.norm, budget.eps, rng))
+
+        return self.known.get(source, ("noise", rng.ids, rng.seed, budget.norm, budget.eps), compute)
 
 
 def forward(network: nn.Module, images: Tensor) -> Tensor:
