@@ -7,6 +7,7 @@ user sets says so.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,8 @@ from .recipes import PublisherRecipe
 from .run_views import Publisher, RunView, TableCellView, TableView
 
 __all__ = [
-    "Point", "Publisher", "PublisherRecipe", "RunView", "TableCellView", "TableView", "interval_text", "points",
-    "text_table",
+    "Point", "Publisher", "PublisherRecipe", "RunView", "TableCellView", "TableView", "code_text", "escaped",
+    "interval_text", "points", "text_table",
 ]  # fmt: skip
 
 
@@ -68,13 +69,13 @@ def interval_text(value: float, low: float | None, high: float | None, percent: 
 
 def text_table(table: TableView) -> str:
     """Return a table in Markdown, with the 95% interval and the number of images in each cell."""
-    header = [_escaped(name) for name in table.header]
+    header = [escaped(name) for name in table.header]
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for labels, cells in table.rows:
-        entries = [*map(_escaped, labels), *(_cell_text(cell, table.percent) for cell in cells)]
+        entries = [*map(escaped, labels), *(_cell_text(cell, table.percent) for cell in cells)]
         lines.append(f"| {' | '.join(entries)} |")
-    notes = [_escaped(note) for note in table.notes]
-    return "\n".join([f"**{_escaped(table.title)}**", "", *lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"
+    notes = [escaped(note) for note in table.notes]
+    return "\n".join([f"**{escaped(table.title)}**", "", *lines, "", *(f"{note}  " for note in notes)]).rstrip() + "\n"
 
 
 def _cell_text(cell: TableCellView, percent: bool) -> str:
@@ -90,6 +91,14 @@ _ESCAPES = str.maketrans({
 })  # fmt: skip
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what has a meaning in Markdown or HTML, since labels come from files that strangers write."""
     return "".join(char if char.isprintable() else " " for char in text).translate(_ESCAPES)
+
+
+def code_text(text: str) -> str:
+    """Return a text as code in Markdown, between more backticks than it has in a row."""
+    line = "".join(char if char.isprintable() else " " for char in text)
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    marks = "`" * (longest + 1)
+    return f"{marks} {line} {marks}" if longest else f"`{line}`"

@@ -31,13 +31,15 @@ def badge(
 
     It shows the worst value of a gated score, with its 95% interval. The file loads nothing from the network.
     """
-    from ..errors import one_line
+    from ..errors import Fault, UsageError, one_line
     from ..gate.badge import badge as make_badge
     from ..gate.badge import svg
     from ..gate.baselines import snapshot
     from ..gate.compare import compare
     from ..store import write_atomically
 
+    if to.is_dir():
+        raise UsageError(Fault("--to", "", f"{to} is a folder (try {to / 'badge.svg'})"))
     of = snapshot(run, baselines)
     comparison = None if against is None else compare(snapshot(against, baselines), of)
     shown = make_badge(of, score, label, comparison)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +18,12 @@ from .options import BASELINES, RESULTS, Baselines, Device, Out
 if TYPE_CHECKING:
     from ..errors import Fault
 
+BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key of TOML that needs no quotation marks
 TEMPLATES = Path(__file__).parents[1] / "templates" / "init"
 NETWORK_HINT = "(try net.py:build, net.py:build=weights.pth or torchvision:resnet18=weights.pth)"
 DATA_HINT = "(try images.npz, a folder with one folder for each class, or embedded)"
 EPS = "8/255"
+LONGEST_NAME = 100
 
 
 def init(
@@ -63,8 +66,9 @@ def init(
     network, data, eps = answers(network, data, eps)
     model = {**network_entry(network), **options(network_option, "--network-option")}
     images_from = {**data_entry(data), **options(data_option, "--data-option")}
-    if not name.isascii() or not name.replace("-", "_").isidentifier():
-        raise UsageError(Fault("bench init", "--name", f'found "{name}" (try letters, digits and -, say robust)'))
+    if not name.isascii() or not name.replace("-", "_").isidentifier() or len(name) > LONGEST_NAME:
+        found = f'found "{name[:LONGEST_NAME]}" (try letters, digits and -, say robust)'
+        raise UsageError(Fault("bench init", "--name", found))
     suite, baseline = Path(f"{name}.toml"), baselines / f"{name}.ci.json"
     texts = {
         suite: rendered(
@@ -75,11 +79,14 @@ def init(
     }  # fmt: skip
     if existing := [path for path in (*texts, baseline) if path.exists()]:
         raise UsageError(*(Fault(str(path), "", "already exists (try another --name)") for path in existing))
+    was_there = out.exists()
     write(suite, texts[suite])
     try:
         first_baseline(suite, baseline, out, device)
     except UsageError as error:
         suite.unlink()
+        if not was_there:
+            shutil.rmtree(out, ignore_errors=True)
         raise UsageError(*map(with_options, error.faults)) from None
     except BaseException:
         suite.unlink()  # with a mistake in an answer, nothing is left
@@ -153,9 +160,18 @@ def with_options(fault: Fault) -> Fault:
     return replace(fault, message=hint)
 
 
-def toml(entry: Mapping[str, Any]) -> str:
-    """Return an inline table of TOML. Its values are text, numbers, booleans and lists, which JSON writes alike."""
-    return f"{{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in entry.items())} }}"
+def toml(value: Any) -> str:
+    """Return a value as TOML in one line: an inline table, a list, a text, a number, a boolean or a date."""
+    if isinstance(value, Mapping):
+        entries = ", ".join(
+            f"{key if BARE.fullmatch(key) else toml(key)} = {toml(item)}" for key, item in value.items()
+        )
+        return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool | float) else str(value)
 
 
 def ci_files(ci: str, name: str) -> dict[Path, str]:

@@ -97,7 +97,7 @@ def read_record(folder: Path) -> RunRecord:
     except FileNotFoundError:
         message = "no finished run is here (try the folder of a run, such as results/SUITE/PROFILE)"
         raise UsageError(Fault(str(folder), "", message)) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "damaged"
         raise UsageError(Fault(str(path), "", f"not the record of a run ({reason})")) from None
     found = facts.get("format", "none") if isinstance(facts, dict) and "suite" in facts else None

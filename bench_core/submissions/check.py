@@ -10,7 +10,6 @@ from typing import Any
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry
-from ..result import Result
 from ..runs.folder import SCORES_FILE
 from ..runs.load import load_result
 from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault, unplanned_faults
@@ -18,6 +17,7 @@ from .contents import MOST_FAULTS, Contents, in_one_line_each
 from .limits import MOST_RUN_PASSES, UNLIMITED_HINT, work_faults
 from .unpack import Unpacked
 
+LONGEST_SCORE = 100_000  # characters of a line
 CLOSE = 1e-6  # relative: two machines sum in different orders
 
 
@@ -74,12 +74,16 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry, most_pass
         )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
+    planned = record.images.planned or 0
+    if planned > len(record.images.ids):
+        notes.append(f"{planned - len(record.images.ids)} of {planned} images, which the run did not attack")
     if record.other_runs:
         why = "because these are not in the submission"
         notes.append(f"the distances that other runs reached, {why} ({len(record.other_runs)})")
     result = load_result(unpacked.folder, registry, warn=False)
-    lines = _read_scores(unpacked)
-    stop_at_faults(list(_other_scores(result, lines)))
+    expected = json.loads(json.dumps(result.records()))
+    lines = _read_scores(unpacked, len(expected))
+    stop_at_faults(list(_other_scores(lines, expected)))
     return Checked(cells, len(record.images.ids), len(lines), tuple(notes))
 
 
@@ -94,19 +98,23 @@ def _missing(jobs: Sequence[ClaimedJob]) -> Iterator[Fault]:
         yield Fault("", "cells", f"incomplete: no values of {name}")
 
 
-def _read_scores(unpacked: Unpacked) -> list[dict[str, Any]]:
+def _read_scores(unpacked: Unpacked, most: int) -> list[dict[str, Any]]:
+    """Read the scores; at most one more than there should be, since millions of them would fill the memory."""
+    lines = list[dict[str, Any]]()
     with (unpacked.folder / SCORES_FILE).open(encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    if not all(isinstance(line, dict) for line in lines):
-        raise UsageError(Fault(SCORES_FILE, "", "has a line that is no score"))
+        while len(lines) <= most and (text := file.readline(LONGEST_SCORE)):
+            line = json.loads(text) if len(text) < LONGEST_SCORE else None
+            if not isinstance(line, dict):
+                raise UsageError(Fault(SCORES_FILE, f"line {len(lines) + 1}", "is no score"))
+            lines.append(line)
     return lines
 
 
-def _other_scores(result: Result, lines: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
+def _other_scores(lines: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
     """Yield a fault for each score of the file that is not the score of the rows."""
-    expected = json.loads(json.dumps(result.records()))
     if len(lines) != len(expected):
-        yield Fault(SCORES_FILE, "", f"has {len(lines):,} scores, but the rows give {len(expected):,}")
+        found = f"{len(lines):,} scores" if len(lines) < len(expected) else "more scores"
+        yield Fault(SCORES_FILE, "", f"has {found}, but the rows give {len(expected):,}")
         return
     shown = 0
     for number, (line, right) in enumerate(zip(lines, expected, strict=True), 1):

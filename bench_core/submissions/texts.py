@@ -14,7 +14,18 @@ from ..suite.model import Suite
 
 MARKUP = re.compile(r"<[A-Za-z/!?]|javascript:", re.IGNORECASE)
 LONGEST_LABEL, LONGEST_TEXT, MOST_TEXTS = 200, 4000, 100_000
-SHOWN = ("environment", "versions", "plugins", "notes", "warnings", "voids", "global_seed", "deviations", "decisions")
+SHOWN = (
+    "environment",
+    "versions",
+    "plugins",
+    "notes",
+    "warnings",
+    "voids",
+    "global_seed",
+    "deviations",
+    "decisions",
+    "other_runs",
+)
 NO_NAMES = ("file", "overrides")  # of a suite: a path and texts of its author's command line, which no page shows
 
 

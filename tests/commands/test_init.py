@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,16 @@ def test_a_mistake_in_an_answer_leaves_nothing(project: Path, bench: Call) -> No
     code, _, errors = bench("init", "--network", "net.py:bild", "--data", "images.npz")
     assert (code, len(errors)) == (2, 1)
     assert 'net.py has no "bild" (did you mean "build"?)' in errors[0]
-    assert [path for path in sorted(project.rglob("*")) if "results" not in path.parts] == before
+    assert sorted(project.rglob("*")) == before
+    (project / "drawn.py").write_text(NETWORK)
+    before = sorted(project.rglob("*"))
+    code, _, errors = bench("init", "--network", "drawn.py:build", "--data", "images.npz")
+    assert code == 2
+    assert "returns other weights at every call" in errors[0]
+    assert [path for path in sorted(project.rglob("*")) if "__pycache__" not in path.parts] == before
+    code, _, errors = bench("init", "--network", "net.py:build", "--data", "images.npz", "--name", "x" * 300)
+    assert code == 2
+    assert "(try letters, digits and -, say robust)" in errors[0]
     (project / "robust.toml").write_text("")
     code, _, errors = bench("init", "--network", "net.py:build=net.pth", "--data", "images.npz")
     assert (code, errors) == (2, ["bench: robust.toml: already exists (try another --name)"])
@@ -235,6 +245,19 @@ def test_a_network_of_another_form_is_refused_with_examples(given: str) -> None:
 
     with pytest.raises(UsageError, match=r"--network: found .* \(try net\.py:build"):
         network_entry(given)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "net😀.py:build", 'a"b\\c\x7f\x01\u2028', {"a": {"b c": [1, 2.5, True, {"d": "e"}]}}, {}, [], -3, 1e300,
+        float("inf"), date(1979, 5, 27),
+    ],
+)  # fmt: skip
+def test_whatever_an_option_is_the_suite_can_be_read(value: Any) -> None:
+    from bench_core.commands.init import toml
+
+    assert tomllib.loads(f"x = {toml({'key': value, 'a.b': value})}")["x"] == {"key": value, "a.b": value}
 
 
 def test_options_of_the_recipes_can_be_given() -> None:

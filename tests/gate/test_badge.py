@@ -74,3 +74,5 @@ def test_the_command_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str
     app([*arguments, "--against", str(tmp_path / "base.json")], standalone_mode=False)
     assert "mine: 60.0% [50.2, 69.1] · no worse" in (tmp_path / "badge.svg").read_text()
     assert "mine: 60.0%" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"--to: .* is a folder \(try .*badge\.svg\)"):
+        app(["badge", str(tmp_path / "base.json"), "--to", str(tmp_path)], standalone_mode=False)

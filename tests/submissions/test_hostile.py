@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench_core.cli import app, guard
+from bench_core.errors import UsageError
+from bench_core.runs.load import load_result
 from bench_core.submissions import contents as contents_module
 from bench_core.submissions import unpack as unpack_module
 from bench_core.submissions.archive import wrong_path
@@ -261,6 +263,27 @@ def test_better_scores_than_the_rows_give_are_found(folder: Path, faults_of) -> 
     path.write_text("\n".join(lines) + "\n")
     (fault,) = faults_of(folder)
     assert f"scores.jsonl: line {number + 1}: transfer.success: value is 0.123, but the rows give" in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}\n" * 100_000, "has more scores, but the rows give"),
+        ("", "has 0 scores, but the rows give"),
+        ("[]\n", "line 1: is no score"),
+        ("[" + "[]," * 100_000 + "[]]\n", "line 1: is no score"),
+    ],
+)
+def test_scores_are_read_no_further_than_there_should_be_some(folder, faults_of, monkeypatch, text, said) -> None:
+    (folder / "scores.jsonl").write_text(text)
+    (fault,) = faults_of(folder)
+    assert f"scores.jsonl: {said}" in fault
+
+
+def test_a_record_that_is_nested_too_deep_is_one_line_for_all_commands(folder: Path, registry) -> None:
+    (folder / "run.json").write_text(DEEP)
+    with pytest.raises(UsageError, match="not the record of a run"):
+        load_result(folder, registry)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

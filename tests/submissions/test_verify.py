@@ -209,3 +209,13 @@ def test_other_classes_than_those_of_the_dataset_are_refused(folder: Path, fault
     changed_record(folder, lambda record: record["truth"].__setitem__(0, 2))
     (fault,) = faults_of(folder)
     assert "truth: has other classes than the dataset here" in fault
+
+
+def test_a_run_that_was_stopped_early_is_valid_and_says_so(folder: Path, registry) -> None:
+    from bench_core.submissions.check import check
+    from bench_core.submissions.contents import read_contents
+    from bench_core.submissions.unpack import unpacked
+
+    changed_record(folder, lambda record: record["images"].update(planned=20))
+    with unpacked(folder) as opened:
+        assert "8 of 20 images, which the run did not attack" in check(opened, read_contents(opened), registry).notes

@@ -49,7 +49,10 @@ class EveryEvalEver:
         scores = [*scores_of_networks(run, "higher", self.higher)] if self.higher else []
         scores += scores_of_networks(run, "lower", self.lower) if self.lower else []
         groups = by_network(scores, self.network)
-        for network, found in groups.items():
+        for network, every in groups.items():
+            found = [score for score in every if math.isfinite(score.value)]  # JSON has no infinity
+            if not found:
+                continue
             folder = Path(self.to) / "data" / safe_name(run.name) / safe_name(self.developer) / safe_name(network)
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.record(run, network, found), indent=2, allow_nan=False) + "\n"
@@ -88,7 +91,7 @@ class EveryEvalEver:
     def result(self, run: RunView, score: NetworkScore) -> dict[str, Any]:
         """Return one entry of `evaluation_results`, with the interval and the number of images."""
         uncertainty: dict[str, Any] = {"num_samples": score.n}
-        if not math.isnan(score.low):
+        if math.isfinite(score.low) and math.isfinite(score.high):
             uncertainty["confidence_interval"] = {"lower": score.low, "upper": score.high, "confidence_level": 0.95}
         data, facts = run.facts["suite"]["data"], run.facts
         return {

@@ -12,7 +12,7 @@ from typing import Any
 from bench_core.errors import Fault, UsageError
 from bench_core.files import safe_name
 from bench_core.hookspecs import hookimpl
-from bench_core.publishing import PublisherRecipe, RunView, text_table
+from bench_core.publishing import PublisherRecipe, RunView, code_text, escaped, text_table
 
 from .networks import NetworkScore, by_network, scores_of_networks
 
@@ -79,7 +79,7 @@ class ModelCards:
         cards = {}
         for network, scores in groups.items():
             path = Path(self.to) / safe_name(network) / "README.md"
-            text = path.read_text(encoding="utf-8") if path.exists() else f"---\n{{}}\n---\n\n# {network}\n"
+            text = path.read_text(encoding="utf-8") if path.exists() else f"---\n{{}}\n---\n\n# {escaped(network)}\n"
             try:
                 card = ModelCard(text, ignore_metadata_errors=False)
             except ValueError as error:
@@ -129,13 +129,13 @@ def is_of(run: RunView, result: Any) -> bool:
 def section(run: RunView, scores: Sequence[NetworkScore]) -> str:
     """Return the table of a card, with intervals, and how to reproduce it."""
     table = _CardTable(run, tuple(scores))
-    return f"## Robustness\n\n{text_table(table)}\nReproduce: `{run.facts['reproduce']}`\n"
+    return f"## Robustness\n\n{text_table(table)}\nReproduce: {code_text(run.facts['reproduce'])}\n"
 
 
 def with_section(text: str, content: str) -> str:
     """Put a section between bench's marks, or at the end of a card that has none."""
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    _, end, after = rest.rpartition(END)  # the last one, since a command of the run may have the mark, too
     if not begin or not end:
         before, after = f"{text.rstrip()}\n\n", "\n"
     return f"{before}{BEGIN}\n{content}{END}{after}"

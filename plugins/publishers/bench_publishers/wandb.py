@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class WeightsAndBiases:
         )  # fmt: skip
         logged.log(
             {
-                f"tables/{table.name}": wandb.Table(columns=columns_of(table), data=rows_of(table))
+                f"tables/{file_name(table.name)}": wandb.Table(columns=columns_of(table), data=rows_of(table))
                 for table in run.tables
             }
         )
@@ -52,6 +53,11 @@ class WeightsAndBiases:
         if self.mode == "offline":
             return f"Weights & Biases, offline: {folder} (wandb sync {folder} would upload it)"
         return f"Weights & Biases: {logged.url}"
+
+
+def file_name(table: str) -> str:
+    """Replace what cannot be in the name of a file, which wandb makes of a table's name."""
+    return re.sub(r"[^\w\-. ]", "_", table).replace("..", "__")
 
 
 def config_of(run: RunView) -> dict[str, Any]:
