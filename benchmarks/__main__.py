@@ -96,7 +96,13 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     ),
     "host": (
         "Overhead of planning, checking, storing and scoring",
-        "PGD and IR with three targets, run by bench and by a bare loop that does none of these. Processor\ntime.",
+        "PGD and IR with three targets, run by bench and by a bare loop that does none of these. Processor\ntime. "
+        "The last row is bench without its checks of networks and attacks.",
+    ),
+    "jobs": (
+        "What the host adds to a job",
+        "PGD with one step on a network that does nothing, run by bench and by a bare loop. Jobs that go through\n"
+        "an attack together, as they do on a GPU, share most of what the host does.",
     ),
     "planner": (
         "Planning, and showing a finished suite",

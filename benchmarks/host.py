@@ -2,7 +2,8 @@
 
 Compares two ways to run PGD and IR on an embedded network, with three targets at every step: bench in this process, and
 a bare loop that builds the same networks and attacks and computes the same rows, but checks, counts, stores and
-summarises nothing.
+summarises nothing. The last row is bench with its checks of networks and attacks switched off: what planning, storing
+and scoring cost alone. With `--checks`, each kind of check is switched off in turn.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from bench_core.worker.diagnostics import examine
 from bench_core.worker.loading import Loader
 from bench_core.worker.streams import ImageStreams
 from benchmarks.side_by_side import compared, in_turns, report, setting
+from benchmarks.unchecked import CHECKS, unchecked
 
 SUITE = """
 title = "host"
@@ -119,10 +121,16 @@ def contestants_on(folder: Path, device: str, images: int = 100) -> dict[str, Ca
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=2)
-    turns = parser.parse_args().turns
+    parser.add_argument("--checks", action="store_true", help="also switch off one kind of check at a time")
+    given = parser.parse_args()
+    turns = given.turns
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         contestants = contestants_on(Path(folder), "cpu")
+        checked = contestants["bench"]
+        if given.checks:
+            contestants |= {f"without {name}": unchecked(checked, name) for name in CHECKS}
+        contestants["bench, without checks"] = unchecked(checked, *CHECKS)
         seconds = in_turns(contestants, turns, warm=True)
     report("The same cells, processor time", compared(seconds, "bare loop"), setting(turns) + "; one thread")
 

@@ -92,7 +92,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "models": '["VGG", "ResNet-S"]',
         "digest": '"9f86d081884c7d65"',
     },
-    ComputeEntry: {"micro_batch": "50"},
+    ComputeEntry: {"micro_batch": "50", "together": "500"},
     KeepEntry: {"images": "100", "steps": '[5, "last"]'},
     GivenEntry: {
         "root": '"theirs"',
@@ -105,7 +105,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     },
     WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
     CurveEntry: {"value": '"robust.accuracy"', "take": '"min"'},
-    OptimalityEntry: {"value": '"l2.distance"'},
+    OptimalityEntry: {"value": '"l2.distance"', "store": "true"},
     CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
     TableEntry: {
         "name": '"main"',

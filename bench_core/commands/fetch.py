@@ -23,7 +23,7 @@ def fetch(suite: SuiteName, profile: Profile = None, set_: Overrides = None) -> 
     from ..planning.fetch import fetch as fetch_file
     from ..planning.recipe_faults import recipe_faults
     from ..planning.resolve import resolve
-    from ..planning.weights import missing_faults
+    from ..planning.weights import fetch_command, missing_faults
     from ..progress import for_stream
     from ..registry import discover
     from ..suite.load import load_suite
@@ -39,18 +39,22 @@ def fetch(suite: SuiteName, profile: Profile = None, set_: Overrides = None) -> 
         print("bench: no weights are missing", file=sys.stderr)
         return
     sizes = {path: announce(label, file) for path, (label, file) in missing.items()}
-    failed = 0
+    failed = set()
     for path, (label, file) in missing.items():
         if not file.url:
             continue
         try:
             fetch_file(label, file, sizes[path], for_stream())
         except Exception as error:  # a library's downloader may raise anything; continue with the other files
-            failed += 1
+            failed.add(label)
             print(one_line(f"bench: {label}: {file.url}: {error}"), file=sys.stderr)
-    faults = missing_faults(loaded, find_missing())
+    still = find_missing()
+    faults = missing_faults(loaded, {label: files for label, files in still.items() if label not in failed})
     for fault in faults:
         print(f"bench: {fault}", file=sys.stderr)
+    if failed:
+        again = f"try {fetch_command(loaded)} again, or put the files where they belong"
+        print(f"bench: not downloaded: {', '.join(sorted(failed))} ({again})", file=sys.stderr)
     if failed or faults:
         raise typer.Exit(3)
 

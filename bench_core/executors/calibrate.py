@@ -74,7 +74,13 @@ def estimate(plan: Plan, folder: Path, workers: int | None, progress: Progress, 
 
 def cost_key(job: PlannedJob) -> Json:
     """Return what the cost of a job depends on: its specification, with the number of its images in their place."""
-    return {**{key: value for key, value in job.job.to_json().items() if key != "batch"}, "images": job.images}
+    whole = computed_at_once(job.job)
+    return {**{key: value for key, value in whole.to_json().items() if key != "batch"}, "images": len(whole.batch)}
+
+
+def computed_at_once(job: Job) -> Job:
+    """Return the job that a worker computes: over all images that go through an attack together."""
+    return job.whole() if isinstance(job, AttackJob) else job
 
 
 def measure(job: PlannedJob, wanted: list[str], worker: WorkerProcess, memory: int | None = None) -> Pace:
@@ -127,11 +133,11 @@ class _Trials:
     """Runs a job for a given number of steps, and keeps the peak memory of all trials in `peak_bytes`."""
 
     def __init__(self, job: PlannedJob, wanted: list[str], worker: WorkerProcess, memory: int | None) -> None:
-        self.job: Job = job.job
+        self.job = computed_at_once(job.job)
         self.memory = memory
         self.wanted, self.worker = tuple(wanted), worker
         self.peak_bytes: int | None = None
-        self.images = job.images
+        self.images = len(self.job.batch)
         if isinstance(self.job, CleanJob) and job.evaluations > job.images > FEW_IMAGES:  # expensive metrics
             self.job = replace(self.job, batch=self.job.batch.take(FEW_IMAGES))
             self.images = FEW_IMAGES

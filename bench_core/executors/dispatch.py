@@ -16,6 +16,7 @@ from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 from .claims import Claims
+from .groups import Group, grouped
 from .pending import Pending, RoundCounter
 from .shares import StageShares
 from .tasks import TaskQueue
@@ -140,67 +141,73 @@ class Dispatcher:
 
         if stopped() or not wanted:
             return failed
-        passes = {address: max(job.passes for job in pending.jobs[address]) for address in wanted}
+        groups = grouped(pending, wanted)
+        passes = {
+            address: sum(pending.passes(member.address) for member in group.members)
+            for address, group in groups.items()
+        }
         # the most expensive of a round first, so that no worker starts an ensemble when nothing else is left
+        first = {key: min(rounds.number[each.address] for each in group.members) for key, group in groups.items()}
         tasks = [
-            Task(
-                address,
-                pending.merged(address).to_json(),
-                tuple(wanted[address]),
-                self.limits,
-                self._state_file(address),
-                self.memory,
-            )
-            for address in sorted(wanted, key=lambda address: (rounds.number[address], -passes[address]))
+            self._task(groups[address]) for address in sorted(groups, key=lambda each: (first[each], -passes[each]))
         ]
         claims = Claims(self.store)
         with closing(claims), self.progress.stage(stage, sum(passes.values())) as advance, ExitStack() as running:
             shares = StageShares(passes, advance)
-            queue = TaskQueue(tasks, claims, self._is_stored, shares.report)
+            queue = TaskQueue(tasks, claims, lambda task: self._is_stored(groups[task.address]), shares.report)
             outcomes = running.enter_context(self._running(queue))
             for outcome in chain(outcomes, [None]):  # None: once more at the end
                 while queue.stored:
                     address = queue.stored.popleft()
-                    pending.read(address)
+                    for member in groups[address].members:
+                        pending.read(member.address)
+                        rounds.finish(member.address)
                     shares.finish(address)
-                    rounds.finish(address)
                 if outcome is None:
                     break
-                address = outcome.address
-                self.store.forget_state(address)
-                if self._keep(outcome, pending):
-                    self._notify(pending, address)
-                else:
-                    failed[address] = outcome
-                queue.finish(address)
-                if self.strict and address in failed:
-                    labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
-                    raise Incomplete(f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)")
-                shares.finish(address)
-                rounds.finish(address)
+                self.store.forget_state(outcome.address)
+                parts = groups[outcome.address].outcomes(outcome)
+                self._keep(parts, pending)
+                for each in parts:
+                    if each.bundle is not None:
+                        self._notify(pending, each.address)
+                    else:
+                        failed[each.address] = each
+                    rounds.finish(each.address)
+                queue.finish(outcome.address)
+                if self.strict and failed:
+                    raise Incomplete(self._first_void(failed, pending))
+                shares.finish(outcome.address)
                 if stopped():
                     return {address: outcome for address, outcome in failed.items() if rounds.has_completed(address)}
         return failed
 
-    def _state_file(self, address: str) -> str | None:
+    def _task(self, group: Group) -> Task:
         near = getattr(self.executor, "on_this_machine", False)
-        return str(self.store.state_file(address).absolute()) if near else None
+        state_file = str(self.store.state_file(group.address).absolute()) if near else None
+        limits = group.limits(self.limits)
+        return Task(group.address, group.job.to_json(), group.wanted, limits, state_file, self.memory)
 
-    def _is_stored(self, task: Task) -> bool:
-        return self.store.cells(task.address).issuperset(task.wanted)
+    def _is_stored(self, group: Group) -> bool:
+        return all(self.store.cells(member.address).issuperset(member.wanted) for member in group.members)
 
-    def _keep(self, outcome: Outcome, pending: Pending) -> bool:
-        """Store a result; return False if there is none. Raises Incomplete if it cannot be stored."""
-        if outcome.usage:
-            raise UsageError(Fault("", "", outcome.reason or "unknown"))
-        if outcome.bundle is None:
-            return False
+    def _first_void(self, failed: Mapping[str, Outcome], pending: Pending) -> str:
+        address, outcome = next(iter(failed.items()))
+        labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
+        return f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)"
+
+    def _keep(self, outcomes: Sequence[Outcome], pending: Pending) -> None:
+        """Store the results of a task. Raises Incomplete if they cannot be stored, UsageError for a user's mistake."""
+        for outcome in outcomes:
+            if outcome.usage:
+                raise UsageError(Fault("", "", outcome.reason or "unknown"))
+        bundles = {outcome.address: outcome.bundle for outcome in outcomes if outcome.bundle is not None}
         try:
-            self.store.put(outcome.address, outcome.bundle)
+            self.store.put_all(bundles)
         except OSError as error:
             raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
-        pending.read(outcome.address)
-        return True
+        for address in bundles:
+            pending.read(address)
 
     def _notify(self, pending: Pending, address: str, reason: str | None = None) -> None:
         for job in pending.jobs[address]:

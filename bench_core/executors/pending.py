@@ -74,6 +74,9 @@ class Pending:
     def merged(self, address: str) -> Job:
         return merge([planned.job for planned in self.jobs[address]])
 
+    def passes(self, address: str) -> float:
+        return max(planned.passes for planned in self.jobs[address])
+
     def parts(self, address: str, wanted: Collection[str], failed: Outcome) -> list[tuple[str, ...]]:
         """Return the parts in which to try failed cells again; none if they cannot be divided.
 

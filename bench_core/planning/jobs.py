@@ -54,6 +54,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def identity(self) -> str:
+        """The digest of what results depend on: the images, their classes and the classes to aim at."""
+        return digest([self.ids, self.labels, self.targets])
+
     def take(self, count: int) -> Batch:
         """Return the first `count` images."""
         targets = None if self.targets is None else self.targets[:count]
@@ -94,6 +99,7 @@ class AttackJob:
     """An attack on a source, and the observations of it.
 
     `members` are labels in `models`, several for an ensemble. `passes` is the limit at which the attack is stopped.
+    `together` are the images of all jobs that go through at once, this one's among them; None if it goes alone.
     """
 
     batch: Batch
@@ -108,12 +114,15 @@ class AttackJob:
     combine: str
     quantise: bool
     passes: int | None = None
+    together: Batch | None = None
+
+    def whole(self) -> AttackJob:
+        """Return the job over all images that go through at once, which is what a worker computes."""
+        return self if self.together is None else replace(self, batch=self.together, together=None)
 
     def address(self) -> str:
-        source = {
-            "members": [self.models[name].description for name in self.members],
-            "combine": self.combine if len(self.members) > 1 else None,
-        }
+        members = [self.models[name].description for name in self.members]
+        source = {"members": members, "combine": self.combine if len(members) > 1 else None}
         own = {
             "targets": None if self.batch.targets is None else list(self.batch.targets),
             "attack": self.attack.to_json(),
@@ -121,6 +130,7 @@ class AttackJob:
             "source": source,
             "quantise": self.quantise,
             **({} if self.passes is None else {"passes": self.passes}),
+            **({} if self.together is None else {"together": self.together.identity}),
         }
         return digest({**_addressed(self), **own})
 
@@ -159,9 +169,7 @@ class GivenJob:
         return digest({**_addressed(self), **own})
 
     def to_json(self) -> Json:
-        return {
-            "kind": "given", **_common_json(self), "budget": asdict(self.budget), "given": self.given.to_json(),
-        }  # fmt: skip
+        return {**_common_json(self), "kind": "given", "budget": asdict(self.budget), "given": self.given.to_json()}
 
 
 @dataclass(frozen=True)
@@ -241,13 +249,10 @@ def job_from_json(given: Json) -> Job | SourceCheck:
 
 
 def merge(jobs: Sequence[Job]) -> Job:
-    """Merge jobs of one address, which differ only in their observations and the models for these."""
-    first, *others = jobs
-    if not others:
-        return first
+    """Merge jobs that differ only in their observations and the models for these, as those of one address do."""
     models = {label: model for job in jobs for label, model in job.models.items()}
     observe = {observed.key: observed for job in jobs for observed in job.observe}
-    return replace(first, models=models, observe=tuple(observe.values()))
+    return replace(jobs[0], models=models, observe=tuple(observe.values()))
 
 
 @dataclass(frozen=True)

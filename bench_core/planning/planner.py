@@ -11,6 +11,7 @@ from .jobs import AttackJob, Batch, Cell, CleanJob, GivenJob, Observation, Plann
 from .resolve import ResolvedSuite
 from .selection import Selection
 from .specs import EXAMINATION, MISTAKES, PREDICTION, MetricSpec, kept_images
+from .together import together
 from .uses import NEEDS_SOURCE, AttackUse, GivenUse
 
 CLEAN_BATCH = 250  # minimum batch size of jobs without an attack
@@ -187,11 +188,12 @@ def _attack_jobs(
     assert resolved.images is not None
     spec = use.spec_on(resolved.images) if parts else use.spec
     keeping = observed.keeping(suite.keep.steps)
-    for number, part in enumerate(parts):
+    wholes = together(parts, use, resolved.environment, resolved.images.shape, suite.compute.together)
+    for number, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
         seen = keeping if number * suite.compute.micro_batch < suite.keep.images else observed
         job = AttackJob(
             part, models, seen.observations, suite.seed, resolved.environment, resolved.host,
-            spec, budget, tuple(source), suite.ensemble, suite.quantise, suite.budgets[labels["budget"]].passes,
+            spec, budget, tuple(source), suite.ensemble, suite.quantise, suite.budgets[labels["budget"]].passes, whole,
         )  # fmt: skip
         cost = (forwards * len(part), backwards * len(part))
         yield PlannedJob(job, seen.cells, labels, cost, metrics * len(part), use.checks_source, number)

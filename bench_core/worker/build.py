@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from .watch import Named
 MODELS_KEPT = 24
 KEPT_SHARE = 0.25  # of a limit of memory, for networks that are kept for later jobs
 MEMORY_FOR_MODELS = 0.5  # share of a GPU's memory; the rest is for batches
+
+_sizes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
 class Builder:
@@ -143,5 +146,8 @@ def gpu_memory(device: str) -> int:
 
 
 def memory_of(network: nn.Module) -> int:
-    """Return the bytes that a network's parameters and buffers take."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*network.parameters(), *network.buffers()))
+    """Return the bytes that a network's parameters and buffers take, counted once for each network."""
+    if network not in _sizes:
+        tensors = (*network.parameters(), *network.buffers())
+        _sizes[network] = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return _sizes[network]

@@ -6,17 +6,18 @@ from torch import Tensor
 
 from ..errors import Fault, UsageError
 from ..planning.jobs import AttackJob
+from .checks import Checks
 from .contracts import check_images
 from .quantise import eight_bit, from_levels, unreachable
 
 
-def checked_images(job: AttackJob, clean: Tensor, produced: Tensor) -> Tensor:
+def checked_images(job: AttackJob, clean: Tensor, produced: Tensor, checks: Checks) -> Tensor:
     """Check an attack's images and return them, rounded to 8 bits if the suite quantises."""
-    check_images(clean, produced, job.budget)
+    check_images(clean, produced, job.budget, checks)
     if not job.quantise:
         return produced
     rounded = from_levels(eight_bit(clean, produced, job.budget))
-    check_images(clean, rounded, job.budget)
+    check_images(clean, rounded, job.budget, checks)
     return rounded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..errors import ContractError, Fault, UsageError
 from ..norms import TOLERANCE, perturbation_size, size_limit
 from ..types import Budget
+from .checks import Checks
 
 
 def check_examples(images: Tensor, labels: Tensor, shape: tuple[int, int, int]) -> None:
@@ -80,8 +82,14 @@ def check_targets(targets: Tensor | None, indices: Sequence[int], classes: int, 
         raise UsageError(Fault("data", "", f"{found}, but {model} has the classes 0 to {classes - 1}"))
 
 
-def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
+def check_images(clean: Tensor, images: Any, budget: Budget, checks: Checks | None = None) -> None:
     """Check an attack's images against the clean ones and the budget.
+
+    Args:
+        clean: The clean images [n, c, h, w].
+        images: What the attack returned.
+        budget: The norm and the radius of the balls.
+        checks: The checks of the job, which may look at the values later; None to look at them at once.
 
     Raises:
         ContractError: with the first mistake found.
@@ -92,14 +100,21 @@ def check_images(clean: Tensor, images: Any, budget: Budget) -> None:
         before, after = getattr(clean, attribute), getattr(images, attribute)
         if before != after:
             raise ContractError(f"{attribute} of the images changed: {before} to {after}")
-    if not images.isfinite().all():
+    sizes = perturbation_size(images - clean, budget.norm)
+    size = sizes.amax()
+    measured = (
+        images.isfinite().all(), images.amin(), images.amax(), size > size_limit(budget), size, sizes.argmax(),
+    )  # fmt: skip
+    (checks or Checks()).judge(torch.stack([each.double() for each in measured]), partial(judge_images, budget))
+
+
+def judge_images(budget: Budget, measured: Sequence[float]) -> None:
+    """Raise ContractError for images that are not finite, or leave [0, 1] or the ball, as `check_images` measured."""
+    finite, low, high, outside, size, worst = measured
+    if not finite:
         raise ContractError("NaN or infinity in the images")
-    low, high = images.amin().item(), images.amax().item()
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise ContractError(f"images outside [0, 1]: from {low:.6g} to {high:.6g}")
-    sizes = perturbation_size(images - clean, budget.norm)
-    worst = int(sizes.argmax())
-    if sizes[worst] > size_limit(budget):
-        raise ContractError(
-            f"image {worst} lies outside the {budget.norm} ball: {sizes[worst]:.6g} > eps {budget.eps:.6g}"
-        )
+    if outside:
+        found = f"image {worst:.0f} lies outside the {budget.norm} ball"
+        raise ContractError(f"{found}: {size:.6g} > eps {budget.eps:.6g}")

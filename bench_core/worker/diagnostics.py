@@ -6,9 +6,10 @@ rows into warnings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from ..batches import at_once, batched_forward, in_parts
 from ..logits import LOSSES, margin
 from ..types import Budget, Examples, Norm, Streams
 from .guard import own_changes
+from .known_logits import KnownLogits
 from .rng_state import is_randomised
+from .streams import ImageStreams
 
 EXAMINED_IMAGES = 32  # the first of the dataset
 EXAMINED_LOSSES = ("cross_entropy", "margin")
@@ -149,16 +152,29 @@ class AttackDiagnostics:
 
     The *attack margin* of an image, in logits, is the margin of the strongest wrong class, or of the target class. It
     is positive where the source is fooled.
+
+    Args:
+        source: The network.
+        examples: The batch.
+        budget: The budget of the attack.
+        rng: The streams of the noise that the attack is compared with.
+        answer: Returns the source's logits, if others ask for those of the same images; None to compute them here.
+        noisy: Keeps the logits of noise for other attacks; None to compute them here.
     """
 
-    def __init__(self, source: nn.Module, examples: Examples, budget: Budget, rng: Streams) -> None:
+    def __init__(
+        self, source: nn.Module, examples: Examples, budget: Budget, rng: ImageStreams,
+        answer: Callable[[Tensor], Tensor] | None = None, noisy: NoiseLogits | None = None,
+    ) -> None:  # fmt: skip
         self.source, self.examples, self.budget, self.rng = source, examples, budget, rng
+        self.answer, self.noisy = answer or partial(forward, source), noisy or NoiseLogits()
         self.before = torch.full(examples.labels.shape, torch.nan, device=examples.labels.device)
         self.step_before = budget.steps - min(LAST_STEPS, budget.steps // 2)
 
     def attack_margin(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits = batched_forward(self.source, images)
+        return self._margin(self.answer(images))
+
+    def _margin(self, logits: Tensor) -> Tensor:
         targets = self.examples.targets
         return margin(logits, self.examples.labels) if targets is None else -margin(logits, targets)
 
@@ -171,12 +187,31 @@ class AttackDiagnostics:
 
         The earlier images are those of `step_before`; their margins are NaN if the attack has too few steps.
         """
-        noise = noise_of_size(self.examples.images, self.budget.norm, self.budget.eps, self.rng)
         return {
             "margin": self.attack_margin(images),
             "margin_before": self.before,
-            "margin_of_noise": self.attack_margin(noise),
+            "margin_of_noise": self._margin(self.noisy.logits(self.source, self.examples, self.budget, self.rng)),
         }
+
+
+class NoiseLogits:
+    """The logits of noisy images, which are the same for all attacks on one source, batch, norm and eps."""
+
+    def __init__(self, known: KnownLogits | None = None) -> None:
+        self.known = known or KnownLogits()
+
+    def logits(self, source: nn.Module, examples: Examples, budget: Budget, rng: ImageStreams) -> Tensor:
+        """Return the logits [n, classes] of noise of the size eps, computed unless they are kept."""
+
+        def compute() -> Tensor:
+            return forward(source, noise_of_size(examples.images, budget.norm, budget.eps, rng))
+
+        return self.known.get(source, ("noise", rng.ids, rng.seed, budget.norm, budget.eps), compute)
+
+
+def forward(network: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return batched_forward(network, images)
 
 
 def noise_of_size(images: Tensor, norm: Norm, eps: float, rng: Streams) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ContractError
-from .rng_state import RandomStates, seed_all
+from .checksum import checksum
+from .rng_state import RandomStates, is_randomised, seed_all
 
 HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
@@ -39,6 +39,11 @@ def own_changes(network: nn.Module, image: Tensor) -> frozenset[str]:
         states.restore()
         _own_changes[network] = frozenset(differing(before, ModelState.of(network)))
     return _own_changes[network]
+
+
+def is_steady(network: nn.Module, image: Tensor) -> bool:
+    """Return whether a network gives one answer to an image: it neither changes in itself nor draws random numbers."""
+    return not own_changes(network, image) and not is_randomised(network, image)
 
 
 @contextmanager
@@ -77,7 +82,8 @@ Compared = TypeVar("Compared", "ModelState", "TensorVersions", "TorchSettings")
 
 def differing(before: Compared, after: Compared) -> list[str]:
     """Return the names of the fields that differ."""
-    return [part.metadata["name"] for part in fields(before) if getattr(before, part.name) != getattr(after, part.name)]
+    changed = (part for part in fields(before) if getattr(before, part.name) != getattr(after, part.name))
+    return list(dict.fromkeys(part.metadata["name"] for part in changed))
 
 
 @dataclass(frozen=True)
@@ -90,30 +96,24 @@ class ModelState:
     has_gradients: tuple[bool, ...] = field(metadata={"name": "gradients"})
     hooks: tuple[tuple[int, ...], ...] = field(metadata={"name": "hooks"})
     replaced_forward: tuple[bool, ...] = field(metadata={"name": "forward method"})
-    content: str = field(metadata={"name": "parameters or buffers"})
+    shapes: tuple[tuple[torch.dtype, torch.Size], ...] = field(metadata={"name": "parameters or buffers"})
+    content: int = field(metadata={"name": "parameters or buffers"})
 
     @classmethod
     def of(cls, model: nn.Module) -> ModelState:
         modules = list(model.named_modules())
+        parameters = list(model.parameters())
         attributes = [vars(module) for _, module in modules]  # a module's getattr is slow for missing attributes
         return cls(
             tuple(module.training for _, module in modules),
             tuple((name, type(module).__name__, id(module)) for name, module in modules),
-            tuple(parameter.requires_grad for parameter in model.parameters()),
-            tuple(parameter.grad is not None for parameter in model.parameters()),
+            tuple(parameter.requires_grad for parameter in parameters),
+            tuple(parameter.grad is not None for parameter in parameters),
             tuple(tuple(values.get(kind, ())) for values in attributes for kind in HOOKS),
             tuple("forward" in values for values in attributes),
-            content_digest(model),
+            tuple((tensor.dtype, tensor.shape) for tensor in (*parameters, *model.buffers())),
+            checksum(model),
         )
-
-
-def content_digest(model: nn.Module) -> str:
-    """Return the SHA-256 of all parameters and buffers."""
-    state = hashlib.sha256()
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        state.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return state.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,11 @@ class TensorVersions:
         return cls(
             tuple([module.training for module in modules]),
             tuple([parameter.requires_grad for _, parameter in parameters]),
-            tuple([(name, *_version(tensor)) for name, tensor in (*parameters, *buffers)]),
+            tuple([(name, *version_of(tensor)) for name, tensor in (*parameters, *buffers)]),
         )
 
 
-def _version(tensor: Tensor) -> tuple[int, int]:
+def version_of(tensor: Tensor) -> tuple[int, int]:
     """Return the address of a tensor's memory and the number of writes to it, 0 where torch does not have them."""
     address = tensor.data_ptr() if tensor.layout is torch.strided else 0
     return address, 0 if tensor.is_inference() else tensor._version
@@ -169,8 +169,9 @@ class TorchSettings:
             torch.is_grad_enabled(),
             torch.get_num_threads(),
             (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
-            torch.backends.cudnn.benchmark,
-            (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32),
+            # torch.backends' own properties take ten times as long, and this is called twice in every forward
+            torch._C._get_cudnn_benchmark(),
+            (torch._C._get_cublas_allow_tf32(), torch._C._get_cudnn_allow_tf32()),
         )
 
     def restore(self) -> None:

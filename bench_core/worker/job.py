@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from ..batches import batched_forward
 from ..errors import ContractError, Fault, NetworkFault, UsageError
 from ..planning.jobs import AttackJob, CleanJob, GivenJob, Job, SourceCheck, job_from_json
 from ..planning.specs import MetricSpec
@@ -18,21 +20,24 @@ from ..types import Attack, Examples, Json, Memory, Rejection, Step
 from .attack_run import AttackRun, batch_seed, with_targets
 from .build import Builder
 from .checked_images import check_levels, checked_images
+from .checks import Checks
 from .contracts import check_images, check_logits, check_targets
-from .diagnostics import AttackDiagnostics, examine
-from .guard import own_changes, set_deterministic
+from .diagnostics import AttackDiagnostics, NoiseLogits, examine
+from .guard import is_steady, own_changes, set_deterministic
 from .instrument import CachedForward, PassCounter
 from .kept import KeptImages
+from .known_logits import KnownLogits
 from .loading import Loader
 from .memory import within
 from .mistakes import predictions_if_changed
-from .observer import Arrays, Observer, checked_rows
+from .observer import Observer
 from .pass_limit import PassLimit
-from .quantise import eight_bit, from_levels
+from .projection import moved_inside
 from .queried import QueriedRun
 from .record import record_of, sizes_of
 from .resume import Checkpoint, StateFile
 from .rng_state import is_randomised, separate_streams
+from .rows import Arrays, checked_rows
 from .streams import ImageStreams
 from .watch import Watches, watched
 from .weights import weights_kept
@@ -44,7 +49,7 @@ class Worker:
     """Computes jobs. Networks and datasets are kept for later jobs."""
 
     def __init__(self, registry: Registry) -> None:
-        self.builder, self.loader = Builder(registry), Loader(registry)
+        self.builder, self.loader, self.known = Builder(registry), Loader(registry), KnownLogits()
 
     def compute(
         self, spec: Json, wanted: list[str], report: Report = lambda _share: None, state_file: str | None = None,
@@ -165,64 +170,79 @@ class Worker:
         attacked = source if limited else self.builder.source(job, job.environment.dtype)
         attack = self._accepted_attack(job, attacked, examples)
         device = job.environment.device
-        targets = {
-            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
-        }
+        targets = self._targets(job, examples, wanted)
+        counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
+        searches = getattr(attack, "all_or_nothing", False)
+        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
+        passes = PassCounter(*counted, limit=limit)
+        checks = Checks(device, (watches.settle, passes.check_losses))
         observers = [
             KeptImages(item.key, item.metric.options["step"], job.quantise)
             if item.metric.recipe == KEPT
             else self._observer(
-                job, item.key, item.metric, examples, source=source, target=targets.get(item.target or "")
+                job, item.key, item.metric, examples, checks, source=source, target=targets.get(item.target or "")
             )
             for item in job.observe
             if item.key in wanted
         ]
-        counted = [network for name in job.members for network in self.builder.counted(job.models[name], device)]
         pool = getattr(attack, "donors", 0)
         donors = self.loader.donors(job.batch.data, pool, job.attack.donors, device) if pool else None
         steady = getattr(attack, "resumable", False) and not getattr(attack, "global_seed", False) and not limited
         memory = Memory() if steady else None
-        searches = getattr(attack, "all_or_nothing", False)
-        limit = None if job.passes is None else PassLimit(job.passes, examples, budget, searches)
-        passes = PassCounter(*counted, limit=limit)
         run = AttackRun(attack, attacked, examples, rng, passes, donors, memory=memory, limit=limit)
-        diagnostics = AttackDiagnostics(source, examples, budget, rng)
+        diagnostics = self._diagnostics(job, source, examples, rng, targets.values())
         checkpoint = Checkpoint(file, run, diagnostics, observers)
         done, images = checkpoint.restore()
         queried = QueriedRun(run, budget, report) if limited else None
-        for index, produced in enumerate((queried or run).steps(), done + 1):
-            watches.settle()  # before its images are checked, since they may have NaN from a network's gradient
-            run.passes.check_losses()
-            images = checked_images(job, examples.images, produced)
-            diagnostics.step(index, images)
-            for observer in observers:
-                observer.step(Step(index, images), examples)
-            report(min(1.0, index / budget.steps))
-            checkpoint.step(index, images)
-        if images is None:
-            raise ContractError("the attack returned no images")
         arrays: Arrays = {}
-        counted_queries = queried.queries if queried else None
-        for observer in observers:
-            observer.end(images, examples, counted_queries)
-            arrays |= observer.arrays()
-        record = record_of(run, diagnostics, images, counted_queries)
-        watches.settle()
-        run.passes.check_losses()  # of what the attack computed after its last images
+        with checks:
+            for index, produced in enumerate((queried or run).steps(), done + 1):
+                images = checked_images(job, examples.images, produced, checks)
+                diagnostics.step(index, images)
+                for observer in observers:
+                    observer.step(Step(index, images), examples)
+                report(min(1.0, index / budget.steps))
+                checkpoint.step(index, images)
+            if images is None:
+                raise ContractError("the attack returned no images")
+            counted_queries = queried.queries if queried else None
+            for observer in observers:
+                observer.end(images, examples, counted_queries)
+            for observer in observers:
+                arrays |= observer.arrays()
+            record = record_of(run, diagnostics, images, counted_queries)
         return arrays | _named(RECORD, checked_rows(record, len(examples.ids)))
+
+    def _targets(self, job: Job, examples: Examples, wanted: frozenset[str]) -> dict[str, CachedForward]:
+        """Return the networks that metrics observe, which classify the clean images once for all attacks on them."""
+        image, targets = examples.images[:1], {}
+        for label in labels_needed(job, wanted):
+            network = self.builder.model(job.models[label], job.environment.device)
+            compute = partial(batched_forward, network, examples.images)
+            known = partial(self.known.get, network, ("clean", examples.ids), compute)
+            targets[label] = CachedForward(network, examples.images, known if is_steady(network, image) else None)
+        return targets
+
+    def _diagnostics(
+        self, job: AttackJob, source: torch.nn.Module, examples: Examples, rng: ImageStreams,
+        targets: Iterable[CachedForward],
+    ) -> AttackDiagnostics:  # fmt: skip
+        """Return diagnostics that compute no logits again that a metric or another attack needs too."""
+        if len(job.members) == 1 and is_steady(source, examples.images[:1]):  # an ensemble is new in each job
+            observed = next((target for target in targets if target.network is source), None)
+            return AttackDiagnostics(source, examples, job.budget, rng, observed, NoiseLogits(self.known))
+        return AttackDiagnostics(source, examples, job.budget, rng)
 
     def _given(self, job: GivenJob, examples: Examples, wanted: frozenset[str]) -> Arrays:
         """Observe images that were made elsewhere, as if they were those of an attack of one step."""
         device = job.environment.device
         images = self.loader.given(job.given, examples.images.shape[1:], device)
         if job.given.rounded:
-            images = from_levels(eight_bit(examples.images, images, job.budget))
+            images = moved_inside(examples.images, images, job.budget)
         check_images(examples.images, images, job.budget)
         examples = examples if job.budget.targeted else replace(examples, targets=None)
         arrays: Arrays = {}
-        targets = {
-            label: CachedForward(self.builder.model(job.models[label], device)) for label in labels_needed(job, wanted)
-        }
+        targets = self._targets(job, examples, wanted)
         for item in job.observe:
             if item.key in wanted:
                 target = targets.get(item.target or "")
@@ -242,12 +262,13 @@ class Worker:
         return attack
 
     def _observer(
-        self, job: Job, key: str, spec: MetricSpec, examples: Examples, **networks: torch.nn.Module | None
-    ) -> Observer:
+        self, job: Job, key: str, spec: MetricSpec, examples: Examples, checks: Checks | None = None,
+        **networks: torch.nn.Module | None,
+    ) -> Observer:  # fmt: skip
         device = job.environment.device
         mean = None if spec.data_mean is None else self.loader.data_mean(job.batch.data, spec.data_mean, device)
         rng = ImageStreams(job.seed, examples.ids)
-        return Observer(key, self.builder.metric(spec), rng=rng, data_mean=mean, **networks)
+        return Observer(key, self.builder.metric(spec), checks, rng=rng, data_mean=mean, **networks)
 
 
 def rejected_source(attack: Attack, source: torch.nn.Module, examples: Examples) -> Rejection | None:

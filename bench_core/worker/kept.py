@@ -7,8 +7,8 @@ from torch import Tensor
 from ..errors import ContractError
 from ..queries import Queries
 from ..types import Examples, Step
-from .observer import Arrays, checked_rows
 from .quantise import to_levels
+from .rows import Arrays, checked_rows
 
 
 class KeptImages:

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ContractError
 from ..queries import Queries
 from ..types import Examples, Metric, Step
+from .checks import Checks
 from .guard import TensorVersions, differing
-
-Arrays = dict[str, NDArray[Any]]
+from .rows import Arrays, StepRows
 
 
 class Observer:
@@ -29,15 +28,16 @@ class Observer:
     Args:
         key: The key of the metric's cell in the store.
         metric: The metric. The parameters of its `observe` name what it needs.
+        checks: The checks of the job; None to check at once, and to copy rows to the host at once.
         constants: The arguments of `observe` that are the same at every step.
     """
 
-    def __init__(self, key: str, metric: Metric, **constants: Any) -> None:
-        self.key, self.constants = key, constants
+    def __init__(self, key: str, metric: Metric, checks: Checks | None = None, **constants: Any) -> None:
+        self.key, self.checks, self.constants = key, checks or Checks(), constants
         self.observe: Callable[..., Mapping[str, Tensor]] = metric.observe
         self.needs = tuple(inspect.signature(metric.observe).parameters)
         self.stepwise = "step" in self.needs
-        self.collected: list[Arrays] = []
+        self.rows = StepRows(self.checks.wait)
         # of networks that are compared again at the end
         self.versions: dict[str, tuple[nn.Module, TensorVersions]] = {}
 
@@ -68,12 +68,21 @@ class Observer:
         with torch.no_grad():  # a suspended generator may have left gradients enabled
             rows = self.observe(**given)
         for name, copies in before.items():  # the next metric observes the same tensors
-            if not all(map(torch.equal, copies, tensors_of(given[name]))):
-                raise ContractError(f'the metric changed "{name}" in place')
+            error = ContractError(f'the metric changed "{name}" in place')
+            self.checks.unchanged(copies, tensors_of(given[name]), error)
         check_unchanged(versions)
         attacked = self.constants.get("source")
         self.versions |= {name: version for name, version in versions.items() if not share_layers(version[0], attacked)}
-        self.collected.append(checked_rows(rows, count))
+        self.rows.add(rows, count)
+
+    @property
+    def collected(self) -> list[Arrays]:
+        """The rows of each step so far, on the host."""
+        return self.rows.read()
+
+    @collected.setter
+    def collected(self, steps: list[Arrays]) -> None:
+        self.rows.steps = steps
 
     def arrays(self) -> Arrays:
         """Return the rows as arrays named KEY/ROW: [n, ...], or [n, steps, ...] if the metric observes every step.
@@ -82,12 +91,12 @@ class Observer:
             ContractError: if the metric changed a network.
         """
         check_unchanged(self.versions)
-        if not self.collected:
+        collected = self.collected
+        if not collected:
             return {}
-        names = self.collected[0]
         if not self.stepwise:
-            return {f"{self.key}/{name}": self.collected[0][name] for name in names}
-        return {f"{self.key}/{name}": np.stack([rows[name] for rows in self.collected], axis=1) for name in names}
+            return {f"{self.key}/{name}": row for name, row in collected[0].items()}
+        return {f"{self.key}/{name}": np.stack([rows[name] for rows in collected], axis=1) for name in collected[0]}
 
 
 def check_unchanged(versions: Mapping[str, tuple[nn.Module, TensorVersions]]) -> None:
@@ -115,19 +124,3 @@ def tensors_of(value: Any) -> list[Tensor]:
         case Queries():
             return [value.fooled_at, value.spent]
     return []
-
-
-def checked_rows(rows: Mapping[str, Tensor], count: int) -> Arrays:
-    """Convert rows to arrays; non-negative integers below 2**15 become int16, to save space.
-
-    Raises:
-        ContractError: if a tensor does not have one row for each of the `count` images.
-    """
-    arrays = {}
-    for name, row in rows.items():
-        if row.ndim == 0 or len(row) != count:
-            raise ContractError(f'the metric\'s rows "{name}" have shape {tuple(row.shape)}, not {count} rows')
-        values = row.detach().cpu()
-        small = values.dtype == torch.int64 and values.numel() and values.min() >= 0 and values.max() < 2**15
-        arrays[name] = (values.to(torch.int16) if small else values).numpy().copy()
-    return arrays

@@ -22,7 +22,7 @@ from ..digests import digest
 from ..store import write_atomically
 from .attack_run import AttackRun
 from .diagnostics import AttackDiagnostics
-from .observer import Arrays
+from .rows import Arrays
 
 SECONDS = 30.0  # between two writes, and before the first: a shorter job is never written
 SHARE = 0.02  # of the time, at most, is spent writing

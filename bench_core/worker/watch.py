@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NetworkFault, UsageError, raised
+from .checks import waits
 from .guard import TorchSettings
 
 BLAMED = "bench_network"  # the attribute of an exception that holds the watch of the network that raised it
@@ -116,7 +117,7 @@ def _copied(value: Any) -> Any:
 
 def surely_finite(values: Tensor) -> bool:
     """Return whether all values are finite, as found in one operation; False on a device that would have to wait."""
-    return values.device.type == "cpu" and math.isfinite(values.detach().sum().item())
+    return not waits(values.device) and math.isfinite(values.detach().sum().item())
 
 
 def not_finite(values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from benchmarks import ir_samples
 from benchmarks.__main__ import ROOT, SCRIPTS, page, section, sections
 from benchmarks.side_by_side import compared, in_turns, quartiles
 
-SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "kernels", "large"}  # which scripts import
+SHARED = {"__init__", "__main__", "side_by_side", "checkouts", "kernels", "large", "unchecked"}  # which scripts import
 NAMES = sorted({path.stem for path in (ROOT / "benchmarks").glob("*.py")} - SHARED)
 # docs/ci.md cites the first and docs/suites.md the second; the third needs a browser
 NOT_ON_THE_PAGE = {"gate_power", "minimal_norms", "report_size"}

@@ -33,6 +33,7 @@ OTHERS = {
     "host": ("other", True), "attack": (AttackSpec(("mi", "ir"), True, {"grid": 4}, "code"), True),
     "budget": (Budget("l2", 1.0, 0.1, 8), True), "members": (("A",), True), "combine": ("losses", True),
     "quantise": (True, True), "passes": (26, True),
+    "together": (replace(BATCH, ids=("id3", "id1", "id5")), True),
 }  # fmt: skip
 
 

@@ -149,7 +149,9 @@ def test_a_failed_download_is_reported_with_exit_code_3(
     assert command(["fetch", suite], registry, monkeypatch) == 3
     output = capsys.readouterr().err
     assert ("refused" in output) == bool(url)
-    assert "looked for" in output
+    assert len(output.splitlines()) == (3 if url else 2)
+    assert str(tmp_path / "a.pth") in output.splitlines()[0]
+    assert ("not downloaded: " in output) == bool(url)
     assert "Traceback" not in output
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -120,3 +121,25 @@ def test_an_abandoned_file_is_deleted_and_a_recent_one_is_not(tmp_path: Path) ->
     write_atomically(tmp_path / "file", b"new")
     assert not old.exists()
     assert fresh.exists()
+
+
+def test_the_bundles_of_a_group_are_flushed_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, fsync = threading.Barrier(2), os.fsync
+
+    def meeting(descriptor: int) -> None:
+        both.wait(timeout=60)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meeting)
+    store, addresses = Store(tmp_path), ["a" * 64, "b" * 64]
+    bundles = {address: pack({"cell/row": np.full(3, place)}) for place, address in enumerate(addresses)}
+    store.put_all(bundles)
+    assert [store.get(address)["cell"]["row"].tolist() for address in addresses] == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_a_bundle_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:
+    store, addresses = Store(tmp_path), [letter * 64 for letter in "abc"]
+    (tmp_path / "bb").write_text("a file where a folder must be")
+    with pytest.raises(OSError, match="bb"):
+        store.put_all({address: pack({"cell/row": np.zeros(1)}) for address in addresses})
+    assert [bool(store.cells(address)) for address in (addresses[0], addresses[2])] == [True, True]

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from bench_core.errors import ContractError
+from bench_core.worker import checksum as module
+from bench_core.worker.checksum import checksum
+from bench_core.worker.guard import guarded
 from bench_core.worker.watch import Named
-from bench_core.worker.weights import checksum, weights_kept
+from bench_core.worker.weights import weights_kept
 
 
 def network(dtype: torch.dtype, format: torch.memory_format = torch.contiguous_format) -> nn.Module:
@@ -38,6 +41,37 @@ def test_bytes_at_the_end_that_change_against_each_other_change_the_sum() -> Non
     before = checksum(made)
     made.weight.view(torch.uint8)[:] = torch.tensor([4, 59], dtype=torch.uint8)
     assert checksum(made) != before
+
+
+def test_filters_that_change_places_change_the_sum() -> None:
+    made = nn.Conv2d(8, 8, 5).requires_grad_(False)
+    before = checksum(made)
+    made.weight.data[:] = made.weight[[1, 0, *range(2, 8)]].clone()
+    assert checksum(made) != before
+
+
+@pytest.mark.parametrize("large", [1, 64, 2**16])
+def test_every_byte_of_small_and_large_tensors_counts(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", large)
+    made = nn.ModuleList([nn.Linear(13, 17), nn.BatchNorm2d(3), nn.Linear(1, 1).half()]).requires_grad_(False)
+    before = checksum(made)
+    for tensor in (*made.parameters(), *made.buffers()):
+        content = tensor.data.view(-1).view(torch.uint8)
+        for place in range(len(content)):
+            content[place] += 1
+            assert checksum(made) != before
+            content[place] -= 1
+    assert checksum(made) == before
+
+
+def test_the_weights_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, copying them to the host would take longer than a job."""
+    made, images, moved = network(torch.float32), torch.rand(1, 3, 3, 3), list[int]()
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: moved.append(tensor.numel()) or tensor)
+    monkeypatch.setattr(torch.Tensor, "numpy", lambda tensor: moved.append(tensor.numel()))
+    with guarded(made), weights_kept([Named("A", "", made)]):
+        made(images)
+    assert not moved
 
 
 def test_a_write_that_torch_does_not_count_names_the_network() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench_core.batches import at_once
 from bench_core.types import Budget, Examples
-from bench_core.worker.diagnostics import EXAMINED_IMAGES, AttackDiagnostics, examine, noise_of_size
+from bench_core.worker.diagnostics import EXAMINED_IMAGES, AttackDiagnostics, NoiseLogits, examine, noise_of_size
 from bench_core.worker.rng_state import RandomStates, is_randomised, separate_streams
 from bench_core.worker.streams import ImageStreams
 from tests.toys import ToyImages, toy_network
@@ -52,6 +52,26 @@ def test_the_witness_looks_back_by_ten_steps_or_half_of_all(steps: int, looked_a
         assert rows["margin_before"].isnan().all()
     else:
         assert torch.equal(rows["margin_before"], witness.attack_margin(given.images * (1 - looked_at / 100)))
+
+
+def test_noise_is_classified_once_for_the_attacks_on_a_source() -> None:
+    given, network, calls = examples(), toy_network(), []
+    network.register_forward_hook(lambda *_: calls.append(1))
+    noisy = NoiseLogits()
+    first, second = (AttackDiagnostics(network, given, BUDGET, streams(given), noisy=noisy) for _ in range(2))
+    aimed = replace(given, targets=(given.labels + 1) % 3)
+    targeted = AttackDiagnostics(network, aimed, BUDGET, streams(given), noisy=noisy)
+    rows = first.rows(given.images)
+    assert len(calls) == 2, "the attack's images and noise"
+    assert torch.equal(second.rows(given.images)["margin_of_noise"], rows["margin_of_noise"])
+    assert len(calls) == 3, "the attack's images alone"
+    alone = AttackDiagnostics(network, aimed, BUDGET, streams(given)).rows(given.images)
+    assert torch.equal(targeted.rows(given.images)["margin_of_noise"], alone["margin_of_noise"])
+    other = [replace(BUDGET, eps=0.2), replace(BUDGET, norm="l2")]
+    for budget in other:
+        alone = AttackDiagnostics(network, given, budget, streams(given)).rows(given.images)
+        kept = AttackDiagnostics(network, given, budget, streams(given), noisy=noisy).rows(given.images)
+        assert torch.equal(kept["margin_of_noise"], alone["margin_of_noise"])
 
 
 def test_the_margin_of_a_targeted_attack_is_that_of_its_target() -> None:

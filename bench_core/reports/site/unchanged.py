@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import Fault, UsageError
-from ...runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE
+from ...runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE
 from ...store import write_atomically
 
 SETTLED = 2_000_000_000  # nanoseconds; a file changed later may change again without another time
@@ -16,7 +16,8 @@ SETTLED = 2_000_000_000  # nanoseconds; a file changed later may change again wi
 
 def run_files(folder: Path) -> list[Path]:
     """Return the files of a run that its pages are made from."""
-    return [folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)] + sorted(folder.glob("published/*"))
+    copied = sorted([*folder.glob("published/*"), *folder.glob(OTHER_RUNS_FILE)])
+    return [*(folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)), *copied]
 
 
 class KnownDigests:

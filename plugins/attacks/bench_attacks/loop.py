@@ -71,7 +71,8 @@ class Run:
         attack, memory = self.attack, memory or Memory()
         done, state = (0, self.warmed_up(self.init())) if memory.state is None else self.restored(memory.state)
         for step in range(done + 1, attack.steps + 1):
-            if state.moving.any():
+            # without a goal or a stop all images move, and asking would make the host wait for a GPU
+            if not (attack.goal or attack.stop) or state.moving.any():
                 state = self.update(state, step, attack.step_size)
             memory.state = step, packed(state), {name: vars(self).get(name) for name in ONCE}
             yield state.images

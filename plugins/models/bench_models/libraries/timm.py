@@ -60,7 +60,9 @@ def _download(repository: str) -> None:
     The hub names a large file by the SHA-256 that it published, but itself compares only the size.
     """
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # it logs every retry, and raises in the end
     file = Path(hf_hub_download(repository, FILES[0])).resolve()
     digest = file_digest(file)
     if re.fullmatch("[0-9a-f]{64}", file.name) and digest != file.name:

@@ -1,0 +1,128 @@
+"""What the host adds to each job, in milliseconds: `python -m benchmarks.jobs`.
+
+PGD with one step attacks a network that does nothing, observed by one metric on one target, in jobs of 5 images. A bare
+loop computes the same rows, but checks, counts and stores nothing. Processor time is what the host computes, and
+wall-clock time is also what it waits for the disk. Several micro-batches go through an attack together, as on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+from tabulate import tabulate
+
+from bench_core import load_suite, run
+from bench_core.planning.jobs import AttackJob
+from bench_core.planning.planner import selected_jobs
+from bench_core.planning.selection import Selection
+from bench_core.registry import Registry, discover
+from bench_core.run_suite import resolve_suite
+from bench_core.store import Store
+from bench_core.types import Step
+from bench_core.worker.build import Builder
+from bench_core.worker.loading import Loader
+from bench_core.worker.streams import ImageStreams
+from benchmarks.side_by_side import in_turns, report, setting
+
+IMAGES, SIZE = 400, 5
+JOBS = IMAGES // SIZE
+NETWORK = """
+from torch import nn
+
+class Nothing(nn.Module):
+    def forward(self, images):
+        return images.flatten(1)[:, :10]
+
+def build():
+    return Nothing()
+"""
+SUITE = """
+title = "jobs"
+profiles = ["embedded"]
+images = { count = IMAGES, rule = "all" }
+compute = { micro_batch = SIZE, together = TOGETHER }
+models.nothing = { recipe = "python", file = "FOLDER/nothing.py:build" }
+budgets.linf = { norm = "linf", eps = 0.1, step_size = 0.1, steps = 1 }
+attacks.PGD = { recipe = "pgd" }
+metrics.transfer = { recipe = "transfer" }
+on.embedded = { sources = ["nothing"], targets = ["nothing"] }
+[[tables]]
+name = "main"
+rows = ["source", "attack"]
+columns = ["target"]
+value = "transfer.success"
+format = "percent"
+"""
+
+
+def bare(jobs: Sequence[AttackJob], registry: Registry) -> None:
+    """Compute the rows of jobs, each of which is whole."""
+    builder, loader = Builder(registry), Loader(registry)
+    for job in jobs:
+        examples = loader.examples(job.batch, "cpu")
+        attack, source = builder.attack(job.attack, job.budget), builder.source(job, "float32")
+        (observed,) = job.observe
+        metric, target = builder.metric(observed.metric), builder.model(job.models[observed.target or ""], "cpu")
+        for index, images in enumerate(attack(source, examples, ImageStreams(0, examples.ids)), 1):
+            with torch.no_grad():
+                metric.observe(step=Step(index, images), clean=examples, target=target)["fooled"].cpu().numpy()
+
+
+def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Callable[[], object]]:
+    """Return the bare loop and bench, which attack so many images at once."""
+    (folder / "nothing.py").write_text(NETWORK)
+    path, out = folder / "jobs.toml", folder / str(together)
+    text = SUITE.replace("FOLDER", str(folder))
+    for name, value in {"IMAGES": IMAGES, "SIZE": SIZE, "TOGETHER": together}.items():
+        text = text.replace(name, str(value))
+    path.write_text(text)
+    suite = load_suite(str(path))
+    selected = run(suite, out=out, registry=registry, executor="inline", device="cpu").selected
+    resolved = resolve_suite(suite, registry, device="cpu")
+    assert resolved.images is not None
+    selection = Selection(tuple(selected), tuple(resolved.images.ids[place] for place in selected))
+    planned = selected_jobs(resolved, selection)
+    whole = {job.job.whole().address(): job.job.whole() for job in planned if isinstance(job.job, AttackJob)}
+
+    store = Store(out / "store")
+
+    def by_bench() -> None:
+        for job in planned:  # the clean images stay classified
+            shutil.rmtree(store.folder(job.address), ignore_errors=True)
+        run(suite, out=out, registry=registry, executor="inline", device="cpu")
+
+    return {"bare": lambda: bare(list(whole.values()), registry), "bench": by_bench}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=5)
+    turns = parser.parse_args().turns
+    torch.set_num_threads(1)
+    registry, rows = discover(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for together in (SIZE, 10 * SIZE, IMAGES):
+            made = contestants(Path(folder), together, registry)
+            row = [str(together // SIZE)]
+            for clock in (time.process_time, time.perf_counter):
+                seconds = in_turns(made, turns, clock)
+                bare_ms, bench_ms = (1000 * statistics.median(seconds[name]) / JOBS for name in ("bare", "bench"))
+                row += [f"{bare_ms:.2f}", f"{bench_ms - bare_ms:.2f}"]
+            rows.append(row)
+    names = ["jobs at once", "bare loop", "added", "bare loop, wall clock", "added, wall clock"]
+    table = tabulate(rows, names, disable_numparse=True, colalign=["right"] * 5)
+    report(f"ms a job, {JOBS} jobs of {SIZE} images", table, setting(turns) + "; one thread")
+
+
+if __name__ == "__main__":
+    main()
