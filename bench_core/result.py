@@ -42,6 +42,7 @@ class Result:
         decisions: Which comparisons are decided, if the suite or the user asks for it.
         until_decided: Whether the run was to stop when no comparison is undecided.
         precision: The number type of the attacks' gradients.
+        elsewhere: The distances that other runs reached, where optimality counts them.
     """
 
     suite: Suite
@@ -59,6 +60,7 @@ class Result:
     decisions: Decisions | None = None
     until_decided: bool = False
     precision: Precision = "float32"
+    elsewhere: Sequence[RowSet] = ()
 
     @property
     def decided_early(self) -> bool:

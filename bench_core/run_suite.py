@@ -150,6 +150,7 @@ def run(
                 resolved, folder, selection, published, clean.jobs, clean.rows, clean.reasons, attacks, warn,
                 until == DECIDED,
             )  # fmt: skip
+            scorer = replace(scorer, other_runs=scorer.read_other_runs(out))
             rounds = Rounds(scorer, on_round)
             attack_arrays, attack_reasons = dispatcher.compute("attacks", attacks, rounds)
             clean.finish()

@@ -105,7 +105,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
     },
     WorstCaseEntry: {"value": '"robust.accuracy"', "attacks": '["PGD", "AutoAttack"]', "take": '"min"'},
     CurveEntry: {"value": '"robust.accuracy"', "take": '"min"'},
-    OptimalityEntry: {"value": '"l2.distance"'},
+    OptimalityEntry: {"value": '"l2.distance"', "store": "true"},
     CorrelationEntry: {"x": '"interaction.mean"', "y": '"utility.utility"', "where": '{ budget = "linf" }'},
     TableEntry: {
         "name": '"main"',

@@ -108,3 +108,7 @@ TrustPaths = Annotated[
         "--trust-paths", help="Open the files that the run names, and run its Python files. For runs you trust."
     ),
 ]
+NoLimits = Annotated[
+    bool,
+    typer.Option("--no-limits", help="Do not limit the work that the run asks for. For runs of people that you trust."),
+]

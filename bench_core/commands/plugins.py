@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ..recipes import Recipe
     from ..registry import Offer, Registry
     from ..suite.options import Option
 
@@ -165,11 +167,9 @@ def details(offer: Offer) -> Iterator[str]:
     """Yield the lines of all details of one entry."""
     yield f"{offer.name} ({offer.kind.removesuffix('s')})"
     yield from wrapped(offer.recipe.summary, "  ")
-    build = offer.recipe.build
-    docs = inspect.cleandoc((build.__doc__ or "") if inspect.isroutine(build) or inspect.isclass(build) else "")
-    if docs:
+    for paragraph in documentation(offer.recipe):
         yield ""
-        yield from (f"  {line}".rstrip() for line in docs.splitlines())
+        yield from (f"  {line}".rstrip() for line in paragraph.splitlines())
     yield ""
     yield "options:" if offer.options else "options: none"
     for option in offer.options:
@@ -177,6 +177,24 @@ def details(offer: Offer) -> Iterator[str]:
     yield ""
     yield f"package: {offer.origin.package} {offer.origin.version}, plugin {offer.origin.plugin}"
     yield f"code:    {offer.code}"
+
+
+def documentation(recipe: Recipe) -> Iterator[str]:
+    """Yield what the docstring of a recipe's function says; for an attack of parts, those of the parts.
+
+    The equations of a part are in the docstrings of the classes in its file.
+    """
+    build, parts = recipe.build, getattr(recipe, "parts", ())
+    if not parts and (inspect.isroutine(build) or inspect.isclass(build)):
+        yield from filter(None, [inspect.cleandoc(build.__doc__ or "")])
+    for part in parts:
+        text = inspect.cleandoc(part.__doc__ or "").replace("    attack: The attack.\n", "")
+        text = text.removeprefix(recipe.summary).strip() if len(parts) == 1 else f"{part.__name__}: {text}"
+        yield from filter(None, [text])
+        for value in vars(sys.modules[part.__module__]).values():
+            documented = inspect.isclass(value) and value.__module__ == part.__module__
+            if documented and not (value.__doc__ or value.__name__).startswith(value.__name__):  # by dataclass
+                yield f"{value.__name__}: {inspect.cleandoc(value.__doc__)}"
 
 
 def option_text(option: Option) -> str:

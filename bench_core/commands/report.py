@@ -31,7 +31,9 @@ def report(
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The source network of the examples. Defaults to the first one of the suite."
+            metavar="NAME",
+            help="The source network of the examples. Defaults to the first one of the suite, with all images that "
+            "were made elsewhere.",
         ),
     ] = None,
     baselines: Baselines = BASELINES,

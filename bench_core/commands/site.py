@@ -31,13 +31,16 @@ def site(
     runs that are new or changed.
     """
     from ..errors import Fault, UsageError, one_line
-    from ..reports.site.build import CACHE, Builder
+    from ..reports.site.build import CACHE, DIGESTS, Builder
     from ..reports.site.found import find_site_runs
+    from ..reports.site.unchanged import KnownDigests
 
-    found = find_site_runs(runs or [str(RESULTS)])
+    known = KnownDigests(to / CACHE / DIGESTS)
+    found = find_site_runs(runs or [str(RESULTS)], known)
     if to.exists() and not (to / CACHE).is_dir() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(Fault("--to", str(to), "has something else than a site (try a new folder)"))
     built = Builder(to, title, gallery).build(found)
+    known.save()
     size, rendered = f"{built.size / 2**20:.1f} MiB", f"{built.rendered} of {built.runs} runs rendered now"
     print(
         f"bench: wrote {one_line(str(to / 'index.html'))}: {built.pages} pages, {size}, {rendered}",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Data
+from .options import Data, NoLimits
 
 
 def submit_check(
@@ -16,6 +16,7 @@ def submit_check(
         Path, typer.Argument(metavar="FILE", show_default=False, help="The folder of a run, or a zip file of it.")
     ],
     data: Data = None,
+    no_limits: NoLimits = False,
 ) -> None:
     """Check that a submission is a complete and consistent run, without computing any of it.
 
@@ -32,7 +33,8 @@ def submit_check(
         raise UsageError(Fault(str(file), "", "there is no such file or folder"))
     try:
         with unpacked(file) as opened:
-            checked = check(opened, read_contents(opened, data, computes=False), discover())
+            contents = read_contents(opened, data, computes=False, limited=not no_limits)
+            checked = check(opened, contents, discover(), not no_limits)
     except UsageError as error:
         for fault in error.faults:
             print(f"bench: {one_line(str(fault))}", file=sys.stderr)

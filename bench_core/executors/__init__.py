@@ -11,13 +11,17 @@ from ..types import Json
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a task: `seconds` of wall-clock time, and bytes of resident `memory`. None means no limit."""
+    """The limits of a task: `seconds` of wall-clock time, and bytes of resident `memory`. None means no limit.
+
+    `until` is a time of `time.monotonic` at which the task ends, so that all tasks together can have a limit.
+    """
 
     seconds: float | None = None
     memory: int | None = None
+    until: float | None = None
 
     def __bool__(self) -> bool:
-        return (self.seconds, self.memory) != (None, None)
+        return (self.seconds, self.memory, self.until) != (None, None, None)
 
 
 NO_LIMITS = Limits()
@@ -55,6 +59,7 @@ class Outcome:
         usage: Whether the reason is a mistake of the user (exit code 2), not a plugin that failed (void cells).
         network: The label of the network that failed, if one did and it is known.
         died: Whether the worker died or exceeded a limit, so that the plugin that failed is unknown.
+        over_limit: Whether it exceeded a limit.
     """
 
     address: str
@@ -63,6 +68,7 @@ class Outcome:
     usage: bool = False
     network: str | None = None
     died: bool = False
+    over_limit: bool = False
 
 
 class Executor(Protocol):

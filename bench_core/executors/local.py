@@ -149,7 +149,7 @@ class WorkerProcess:
                 return exchange(process, task.address, request, report)
         except (OSError, EOFError, ValueError):
             death = self._reap(process)
-            return Outcome(task.address, reason=watch.reason or death, died=True)
+            return Outcome(task.address, reason=watch.reason or death, died=True, over_limit=bool(watch.reason))
 
     def stop(self) -> None:
         """Kill the process. It is not started again."""

@@ -30,7 +30,8 @@ class Watch:
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Watch:
-        self.deadline = None if self.limits.seconds is None else time.monotonic() + self.limits.seconds
+        limits = self.limits
+        self.deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
         self.thread.start()
         return self
 
@@ -48,6 +49,8 @@ class Watch:
     def _exceeded(self) -> str:
         if self.deadline is not None and time.monotonic() > self.deadline:
             return f"ran past its time limit of {self.limits.seconds:g} s"
+        if self.limits.until is not None and time.monotonic() > self.limits.until:
+            return "ran past the time limit of all"
         if self.limits.memory is not None and (used := resident(self.process.pid)) > self.limits.memory:
             return f"used {used / 2**20:.0f} MiB of memory, its limit is {self.limits.memory / 2**20:.0f} MiB"
         return ""

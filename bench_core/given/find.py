@@ -122,13 +122,9 @@ def _outside(excess: Excess, count: int, root: Path, project: bool) -> Iterator[
     unit = "/255" if scale == LEVELS else ""
     found = f"up to {excess.worst * scale:.4g}{unit}, eps {eps * scale:.4g}{unit}"
     reason = f": {excess.rounding}" if excess.rounding else ""
-    hint = "" if norm in ("l1", "l0") else " (--project moves them inside)"
     many = f"{len(excess.outside)} of {count} images are outside the {norm} ball ({found}){reason}"
-    if project and norm in ("l1", "l0"):
-        message = f"{many}, and images can be moved only into an l2 or a linf ball (try images inside it)"
-        raise UsageError(Fault(_where(root, excess.outside), "", message))
     if not project:
-        raise UsageError(Fault(_where(root, excess.outside), "", f"{many}{hint}"))
+        raise UsageError(Fault(_where(root, excess.outside), "", f"{many} (--project moves them inside)"))
     yield f"{many}; they were projected into it"
 
 

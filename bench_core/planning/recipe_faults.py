@@ -32,7 +32,8 @@ def recipe_faults(registry: Registry) -> Callable[[Mapping[str, Any]], list[Faul
             find_with_options(registry, "datasets", data.kind, data.options, "", "data", faults, under="kind")
         sound = _sound_sections(tables)
         misspelt = {nearest(key, Suite.model_fields) for key in tables if key not in Suite.model_fields}
-        if not misspelt & {*WITH_SCORES} and all(section in sound or section not in tables for section in WITH_SCORES):
+        known = all(section in sound or section not in tables for section in WITH_SCORES)
+        if "metrics" in sound and known and not misspelt & {*WITH_SCORES}:
             suite = Suite.model_construct(**{"file": str(tables.get("file", "")), **sound})
             faults += output_faults(suite, metrics)
         return faults

@@ -13,6 +13,8 @@ from ..types import Json, ModelRecipe, Rejection, WeightsFile
 from .lookup import find_with_options
 from .specs import ModelSpec
 
+MOST_PARTS, DEEPEST = 10_000, 50  # networks of a suite with all that they are made of, and how deep these are nested
+
 ShapeCheck = Callable[[tuple[int, int, int]], Rejection | str | None]
 
 
@@ -30,6 +32,7 @@ class ModelResolver:
     costs: dict[str, float | None] = field(default_factory=dict)
     checks: dict[str, ShapeCheck] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    resolved: int = 0
 
     def resolve_all(self) -> None:
         for label in self.suite.all_models:
@@ -41,6 +44,11 @@ class ModelResolver:
     def resolve(self, label: str, within: tuple[str, ...]) -> ModelSpec | None:
         """Return the model of a label, a part of the models `within`; None if it has faults, which are added."""
         entry, key = self.suite.models[label], f"models.{label}"
+        self.resolved += 1
+        if self.resolved > MOST_PARTS or len(within) >= DEEPEST:
+            most = f"{DEEPEST} levels of networks" if len(within) >= DEEPEST else f"{MOST_PARTS:,} networks"
+            self.faults.append(Fault(self.suite.file, f"models.{(*within, label)[0]}", f"is made of more than {most}"))
+            return None
         match = find_with_options(
             self.registry, "models", entry.recipe, entry.options, self.suite.file, key, self.faults
         )

@@ -17,6 +17,7 @@ from ..registry import Registry, discover
 from ..store import write_atomically
 from ..suite.plot_entries import (
     CurvesPlotEntry,
+    DistancesPlotEntry,
     HeatmapPlotEntry,
     HistogramPlotEntry,
     MapsPlotEntry,
@@ -26,6 +27,7 @@ from ..suite.plot_entries import (
     StackedPlotEntry,
 )
 from .differences import differences
+from .distances import draw_distances
 from .heatmap import draw_heatmap
 from .histogram import draw_histogram
 from .lines import draw_lines
@@ -102,6 +104,8 @@ def draw(result: Result, plot: PlotEntry, registry: Registry | None = None, titl
             return draw_scatter(result.scores, plot, correlation, {"attack", *result.suite.attack_labels}, title)
         case HistogramPlotEntry():
             return draw_histogram(result.rows, plot, title)
+        case DistancesPlotEntry():
+            return draw_distances(result.rows, result.elsewhere, plot, result.suite, title)
         case MapsPlotEntry():
             return draw_maps(result.rows, plot, clean_images(result, plot.images, registry), title)
 

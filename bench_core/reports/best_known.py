@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..planning.budgets import whole_budget
 from ..reserved import RECORD
+from ..runs.other_runs import network_identity
 from ..statistics import proportion
 from ..tables.sheet import Column, Sheet
 from ..types import Budget, Norm
@@ -54,8 +54,7 @@ def attacked_in(run: Contribution) -> Iterator[Attacked]:
         source, attack, label = row.labels.source, row.labels.attack, row.labels.budget
         if source is None or attack is None or label is None:
             continue
-        models = [record.models[name] for name in suite.members_by_source[source]]
-        network = json.dumps([models, suite.ensemble if len(models) > 1 else None], sort_keys=True)
+        network = network_identity(suite, record.models, source)
         budget: Budget = whole_budget(suite, label)
         ids = [record.images.ids[index] for index in row.images.indices]
         fooled = dict(zip(ids, (row.arrays["margin"] > 0).tolist(), strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..files import safe_name
 
 RECORD_FILE, ROWS_FILE, SCORES_FILE = "run.json", "rows.safetensors", "scores.jsonl"
+OTHER_RUNS_FILE = "other_runs.safetensors"  # distances that other runs reached, in runs whose scores count them
 
 
 def run_folder(path: Path) -> Path:

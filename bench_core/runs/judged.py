@@ -57,13 +57,15 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
     """
     if not root.exists():
         raise UsageError(Fault(str(root), "", "no such file or folder"))
+    metrics = {label: entry for label, entry in suite.metrics.items() if not _needs_source(suite, label, registry)}
+    if not any(_judges(suite, label, registry) for label in metrics):
+        message = (
+            "none of them judges images without the network that was attacked (try a suite with the metric transfer)"
+        )
+        raise UsageError(Fault(suite.file, "metrics", message))
     given = dict(_entries(root, origin))
     if len(suite.budgets) > 1 and any(entry.budget is None for entry in given.values()):
         raise UsageError(Fault("--budget", "", f"missing (the suite has {', '.join(suite.budgets)})"))
-    metrics = {label: entry for label, entry in suite.metrics.items() if not _needs_source(suite, label, registry)}
-    if not any(_judges(suite, label, registry) for label in metrics):
-        message = "no metric judges adversarial images without the network that was attacked (try one with transfer)"
-        raise UsageError(Fault(suite.file, "metrics", message))
     metrics = {label: entry.model_copy(update={"only": []}) for label, entry in metrics.items()}
     tables = [_without_attacks(table, suite.attack_labels) for table in _tables(suite) if _known(table.value, metrics)]
     gate = {value: entry for value, entry in suite.gate.items() if _known(value, metrics)}

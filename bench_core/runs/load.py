@@ -8,11 +8,11 @@ from pathlib import Path
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry, discover
 from ..result import Result
-from ..scores.rows import unpack_rows
+from ..scores.rows import RowSet, unpack_rows
 from ..suite.decide import DECIDED
 from ..suite.model import Suite
 from ..types import Metric
-from .folder import RECORD_FILE, ROWS_FILE, published_file
+from .folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, published_file
 from .record import read_record
 from .scoring import score_run
 
@@ -40,9 +40,16 @@ def load_result(folder: Path | str, registry: Registry | None = None, warn: bool
     images = record.images
     result = score_run(
         suite, folder, rows, metrics, images.indices, record.truth, published, {}, warn, images.planned,
-        record.until == DECIDED, record.environment["dtype"],
+        record.until == DECIDED, record.environment["dtype"], read_elsewhere(folder, suite),
     )  # fmt: skip
     return replace(result, notes=tuple(record.notes))
+
+
+def read_elsewhere(folder: Path, suite: Suite) -> list[RowSet]:
+    """Read the distances of other runs that a run's folder keeps, if its scores count them."""
+    if not any(entry.store for entry in suite.optimality.values()):
+        return []
+    return unpack_rows(str(folder / OTHER_RUNS_FILE))
 
 
 def build_metrics(suite: Suite, registry: Registry, where: str) -> dict[str, Metric]:

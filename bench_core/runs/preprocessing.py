@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..executors.dispatch import Dispatcher
 from ..planning.planner import preprocessing_jobs
 from ..planning.resolve import ResolvedSuite
+from ..planning.specs import ModelSpec
 from ..statistics import wilson
 from ..types import Json
 from ..worker.mistakes import AS_IT_IS, CHANGES, COLOURS, EXAMINED_IMAGES, Change, Constants
@@ -23,6 +25,10 @@ Z = 3.29
 def likely_mistakes(resolved: ResolvedSuite, dispatcher: Dispatcher, labels: Sequence[str]) -> dict[str, str]:
     """Measure the accuracy of networks under likely mistakes, on the first images of the dataset.
 
+    Of a network that is made of others, such as an ensemble or a defended network, these are measured first: the
+    mistake is theirs, no single change makes up for the mistakes of several, and a defence may clip what a change
+    makes.
+
     Args:
         resolved: The suite, with its images.
         dispatcher: Computes the predictions.
@@ -31,6 +37,29 @@ def likely_mistakes(resolved: ResolvedSuite, dispatcher: Dispatcher, labels: Seq
     Returns:
         What is likely wrong, by the network's label; networks without a likely mistake are left out.
     """
+    made_of = {label: parts_of(resolved, label, resolved.models[label]) for label in labels}
+    parts = {name: spec for found in made_of.values() for name, spec in found.items()}
+    within = replace(resolved, models={**resolved.models, **parts})
+    mistaken = _measured(within, dispatcher, list(parts))
+    named: dict[str, str] = {}
+    for label, found in made_of.items():
+        texts = [f"its part {name}: {mistaken[name]}" for name in found if name in mistaken]
+        named |= {label: "; ".join(texts)} if texts else {}
+    return named | _measured(resolved, dispatcher, [label for label in labels if label not in named])
+
+
+def parts_of(resolved: ResolvedSuite, label: str, model: ModelSpec) -> dict[str, ModelSpec]:
+    """Return the models that a model is made of, however deep, by their labels."""
+    found: dict[str, ModelSpec] = {}
+    for option, value in model.parts.items():
+        named = resolved.suite.models[label].options[option]
+        labels, parts = (named, value) if isinstance(value, tuple) else ([named], (value,))
+        for name, part in zip(labels, parts, strict=True):
+            found |= {name: part, **parts_of(resolved, name, part)}
+    return found
+
+
+def _measured(resolved: ResolvedSuite, dispatcher: Dispatcher, labels: Sequence[str]) -> dict[str, str]:
     jobs = preprocessing_jobs(resolved, labels, EXAMINED_IMAGES)
     rows, _ = dispatcher.compute(STAGE, jobs)
     named = {}
@@ -76,9 +105,12 @@ def advice(change: Change, options: Json) -> str:
         return "(try its channels reversed before the network)"
     if not {"mean", "std"} <= set(options):
         return "(try this before the network)"
-    if change.by_data or options["mean"] is None or options["std"] is None:
+    unknown = options["mean"] is None or options["std"] is None
+    if change.by_data or (unknown and change.undo is None):
         return "(try other mean and std)"
-    mean, std = np.asarray(options["mean"], float), np.asarray(options["std"], float)
+    # the library's default is not known here; where undoing a normalisation helps, it is that one
+    used = _channels(change.undo) if unknown and change.undo else (options["mean"], options["std"])
+    mean, std = (np.asarray(values, float) for values in used)
     scale, shift = affine(change)
     return f"(try mean = {_rounded((mean - shift) / scale)}, std = {_rounded(std / scale)})"
 

@@ -62,6 +62,7 @@ class RunRecord(_Part):
         voids: The reasons of all void cells, each once.
         warnings: The warnings.
         notes: What a reader must know besides; `bench show` prints it.
+        other_runs: The runs whose distances its scores count: their folders, the SHA-256 of their rows, their attacks.
         reproduce: The command that repeats the run.
     """
 
@@ -84,6 +85,7 @@ class RunRecord(_Part):
     voids: list[str]
     warnings: list[str]
     notes: list[str] = []
+    other_runs: list[Facts] = []
     reproduce: str
 
 

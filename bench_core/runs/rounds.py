@@ -14,6 +14,7 @@ from ..planning.resolve import ResolvedSuite
 from ..planning.selection import Selection
 from ..result import Result
 from ..scores.rows import Complete, RowSet, Voids, complete_labels, gather
+from .other_runs import ONLY_THIS_RUN, Attacked, OtherRuns, read_other_runs
 from .record import RunRecord
 from .scoring import score_run
 from .write import make_record, selected_truth
@@ -35,6 +36,7 @@ class Scorer:
         warn: Whether to look for warnings.
         until_decided: Whether the run stops when no comparison is undecided.
         notes: What a reader must know of the run, besides the notes of the suite.
+        other_runs: What other runs reached, if the suite's optimality counts them.
     """
 
     resolved: ResolvedSuite
@@ -48,6 +50,7 @@ class Scorer:
     warn: bool
     until_decided: bool = False
     notes: Sequence[str] = ()
+    other_runs: OtherRuns = ONLY_THIS_RUN
 
     @cached_property
     def clean_sets(self) -> list[RowSet]:
@@ -62,6 +65,14 @@ class Scorer:
     @property
     def images(self) -> int:
         return len(self.selection.indices)
+
+    def read_other_runs(self, out: Path) -> OtherRuns:
+        """Read what the other runs of a results folder reached on the run's images and networks."""
+        models = {label: model.description for label, model in self.resolved.models.items()}
+        attacked = Attacked(
+            self.resolved.suite, models, self.selection.ids, selected_truth(self.resolved, self.selection)
+        )
+        return read_other_runs(out, self.folder, attacked, self.resolved.metrics_by_label)
 
     def images_of(self, rounds: int) -> int:
         """Return the number of images of the first rounds."""
@@ -86,13 +97,13 @@ class Scorer:
         result = score_run(
             suite, self.folder, sets, self.resolved.metrics_by_label, first.indices,
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
-            self.images, self.until_decided, self.resolved.environment.dtype,
+            self.images, self.until_decided, self.resolved.environment.dtype, self.other_runs.rows,
         )  # fmt: skip
-        return replace(result, notes=(*self.resolved.notes, *self.notes))
+        return replace(result, notes=(*self.resolved.notes, *self.notes, *self.other_runs.notes))
 
     def record(self, result: Result) -> RunRecord:
         """Return the record of a result."""
-        return make_record(result, self.resolved, self.selection.first(len(result.selected)))
+        return make_record(result, self.resolved, self.selection.first(len(result.selected)), self.other_runs)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from ..reserved import PREDICTED, RECORD
 from ..result import Result
 from ..scores.derived import derive
 from ..scores.only import Outcomes
+from ..scores.optimality import other_runs_notes
 from ..scores.perturbations import perturbation_notes
 from ..scores.rows import RowSet, Voids
 from ..scores.scored import Scores
@@ -42,6 +43,7 @@ def score_run(
     planned: int | None = None,
     until_decided: bool = False,
     precision: Precision = "float32",
+    elsewhere: Sequence[RowSet] = (),
 ) -> Result:
     """Compute everything that follows from the rows of a run.
 
@@ -58,13 +60,14 @@ def score_run(
         planned: The number of images that the run was to attack; by default those that it attacked.
         until_decided: Whether the run was to stop when no comparison is undecided.
         precision: The number type of the attacks' gradients.
+        elsewhere: The distances that other runs reached, where optimality counts them.
     """
 
     def scored(rows: Sequence[RowSet], only: Sequence[str]) -> Scores:
         by_metric = {label: [*metric.only, *only] for label, metric in suite.metrics.items()} | {RECORD: only}
         summarised = summarise(rows, metrics, suite.images.rule, selected, truth, by_metric)
-        derived = [replace(score, only=score.only or tuple(only)) for score in derive(Scores(summarised), suite, rows)]
-        return Scores([*summarised, *derived])
+        derived = derive(Scores(summarised), suite, rows, elsewhere)
+        return Scores([*summarised, *(replace(score, only=score.only or tuple(only)) for score in derived)])
 
     scores = scored(rows, ())
     restricted = {tuple(only): scored(_rows_for(suite, rows, only), only) for only in _restrictions(suite)}
@@ -73,7 +76,7 @@ def score_run(
     result = Result(
         suite, folder, scores, (), voids, tuple(rows), tuple(selected), warned, published,
         planned=len(selected) if planned is None else planned, restricted=restricted, until_decided=until_decided,
-        precision=precision,
+        precision=precision, elsewhere=tuple(elsewhere),
     )  # fmt: skip
     result = replace(result, decisions=decide_result(result, metrics))
     return replace(result, tables=[make_table(result, entry) for entry in suite.tables])
@@ -114,6 +117,7 @@ def make_table(result: Result, entry: TableEntry) -> Table:
     if result.precision != "float32" and any(score.labels.attack for score in shown):
         notes.append(f"the attacks' gradients were computed in {result.precision} (--precision)")
     notes += perturbation_notes(result.suite, shown, result.scores)
+    notes += other_runs_notes(result.suite, entry.value, shown, result.elsewhere)
     warned = (line for line in flags(shown, result.warned) if line.startswith("W: "))
     return replace(table, notes=(*table.notes, *notes, *warned))
 

@@ -22,8 +22,9 @@ from ..suite.load import command
 from ..suite.model import Suite
 from ..tables.formats import saved_files
 from ..types import Precision
-from .folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file
+from .folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE, published_file
 from .judged import is_judged, judge_command
+from .other_runs import ONLY_THIS_RUN, OtherRuns
 from .record import Dataset, RunRecord, SelectedImages
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def read_published(suite: Suite) -> dict[str, str]:
     return texts
 
 
-def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -> RunRecord:
-    """Build the record of what a run was made from."""
+def make_record(
+    result: Result, resolved: ResolvedSuite, selection: Selection, others: OtherRuns = ONLY_THIS_RUN
+) -> RunRecord:
+    """Build the record of what a run was made from, and of the other runs whose distances it counts."""
     assert resolved.images is not None
     suite, ids = result.suite, list(resolved.images.ids)
     machine = {"python": platform.python_version(), "system": platform.system()}
@@ -81,7 +84,8 @@ def make_record(result: Result, resolved: ResolvedSuite, selection: Selection) -
         deviations={attack: use.deviations for (attack, _, _), use in resolved.attacks.items() if use.deviations},
         voids=sorted(set(result.voids.values())),
         warnings=[*(f"{warning.kind}: {warning}" for warning in result.warned), *resolved.notes],
-        notes=list(resolved.notes),
+        notes=[*resolved.notes, *others.notes],
+        other_runs=list(others.runs),
         reproduce=reproduce(suite, resolved.limit, result.until_decided, resolved.environment.dtype),
     )
 
@@ -90,6 +94,8 @@ def write(result: Result, record: RunRecord, manager: pluggy.PluginManager) -> N
     """Write the run's folder. Each file is replaced atomically, and the record is written last."""
     folder = result.folder
     write_atomically(folder / ROWS_FILE, pack_rows(result.rows))
+    if any(entry.store for entry in result.suite.optimality.values()):
+        write_atomically(folder / OTHER_RUNS_FILE, pack_rows(result.elsewhere))
     lines = "".join(json.dumps(score) + "\n" for score in result.records())
     write_atomically(folder / SCORES_FILE, lines.encode())
     for table, text in result.published.items():

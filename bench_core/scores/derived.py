@@ -23,13 +23,16 @@ from .scored import EVERY, LabelledScore, Scores, void_score
 Pair = tuple[LabelledScore, LabelledScore]
 
 
-def derive(scores: Scores, suite: Suite, rows: Sequence[RowSet] = ()) -> list[LabelledScore]:
+def derive(
+    scores: Scores, suite: Suite, rows: Sequence[RowSet] = (), elsewhere: Sequence[RowSet] = ()
+) -> list[LabelledScore]:
     """Return the derived scores that a suite asks for. Worst cases are not points of a correlation, but have curves.
 
     Args:
         scores: The scores of a run.
         suite: The suite.
         rows: The rows of the run, of which optimality is computed.
+        elsewhere: The distances that other runs reached, where optimality counts them.
     """
     varying = {"attack", *suite.attack_labels}
     made: list[LabelledScore] = []
@@ -39,10 +42,15 @@ def derive(scores: Scores, suite: Suite, rows: Sequence[RowSet] = ()) -> list[La
     for label, curve in suite.security_curves.items():
         made += security_curve(with_worst, label, curve)
     for label, optimal in suite.optimality.items():
-        made += optimality(rows, label, optimal, suite, {*varying, "budget", *suite.swept_by_budgets})
+        made += optimality(rows, label, optimal, suite, labels_of_attacks(suite), elsewhere)
     for label, correlated in suite.correlations.items():
         made += correlation(scores, label, correlated, varying)
     return made
+
+
+def labels_of_attacks(suite: Suite) -> set[str]:
+    """Return the labels in which the attacks on one network and norm differ."""
+    return {"attack", *suite.attack_labels, "budget", *suite.swept_by_budgets}
 
 
 def worst_case(

@@ -1,4 +1,4 @@
-"""How near each attack comes to the best attack of a run on each image (AttackBench: Cina et al., arXiv:2404.19460)."""
+"""How near each attack comes to the best attack on each image (AttackBench: Cina et al., arXiv:2404.19460)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..statistics import bootstrap_means, mean
 from ..suite.model import Suite
 from ..suite.outputs import OptimalityEntry
 from ..types import Score
-from .images import ImageSet, PerImage, Unpairable, joined, per_image
+from .images import ImageSet, Unpairable, joined, per_image
 from .labels import Labels, Relation
 from .rows import RowSet
 from .scored import LabelledScore, void_score
@@ -49,7 +49,7 @@ def room(best: Distances, far: float) -> Distances:
 
 
 @dataclass(frozen=True)
-class _Attack:
+class Attack:
     """What is known of an attack on one network: its distances with those of the best attacks, [n] each."""
 
     labels: Labels
@@ -66,8 +66,9 @@ class _Attack:
 
 
 def optimality(
-    rows: Sequence[RowSet], label: str, entry: OptimalityEntry, suite: Suite, varying: Collection[str]
-) -> Iterator[LabelledScore]:
+    rows: Sequence[RowSet], label: str, entry: OptimalityEntry, suite: Suite, varying: Collection[str],
+    elsewhere: Sequence[RowSet] = (),
+) -> Iterator[LabelledScore]:  # fmt: skip
     """Yield the scores of each attack: LABEL.gap and LABEL.local on each network, and LABEL.global over networks.
 
     Args:
@@ -76,29 +77,23 @@ def optimality(
         entry: The suite's entry.
         suite: The suite, of which the budgets' eps are used.
         varying: The labels in which attacks on one network and norm differ.
+        elsewhere: What other runs reached, if they count; see `runs.other_runs.OtherRuns.rows`.
     """
-    metric, _, name = entry.value.partition(".")
-    norm = suite.metrics[metric].options.get("norm")
-    on_network: dict[Labels, list[RowSet]] = defaultdict(list)
-    for row in rows:
-        of_norm = norm in (None, row.labels.get("norm"))
-        if row.metric == metric and row.labels.relation is Relation.WHITE_BOX and of_norm:
-            on_network[row.labels.without(varying)].append(row)
-    attacks: dict[Labels, list[_Attack]] = defaultdict(list)
+    attacks: dict[Labels, list[Attack]] = defaultdict(list)
     unknown: set[Labels] = set()
-    for network, members in on_network.items():
-        void, series = _series(members, name)
-        if void:
-            yield void_score(f"{label}.*", network, void)
+    others = [row for row in elsewhere if row.metric == label]
+    for network, members in rows_by_network(rows, entry, suite, varying).items():
+        try:
+            found = attacks_on(members, entry, suite, others)
+        except Unpairable as error:
+            yield void_score(f"{label}.*", network, f"no envelope: {error}")
             unknown |= {row.labels.without(OF_NETWORK) for row in members}
             continue
-        best = envelope(np.stack([one.values for one in series]))
-        for row, one in zip(members, series, strict=True):
-            eps = float(suite.budgets[str(row.labels.budget)].eps)
-            attack = _Attack(row.labels, one.images, one.values, best, eps)
-            attacks[row.labels.without(OF_NETWORK)].append(attack)
-            yield LabelledScore(f"{label}.gap", row.labels, mean("gap", gap(one.values, best, eps)), images=one.images)
-            yield _optimal(f"{label}.local", row.labels, [attack])
+        for attack in found:
+            attacks[attack.labels.without(OF_NETWORK)].append(attack)
+            excess = mean("gap", gap(attack.distances, attack.best, attack.eps))
+            yield LabelledScore(f"{label}.gap", attack.labels, excess, images=attack.images)
+            yield _optimal(f"{label}.local", attack.labels, [attack])
     for labels in dict.fromkeys([*attacks, *unknown]):
         known = attacks[labels]
         if labels in unknown or any(attack.images != known[0].images for attack in known):
@@ -107,20 +102,79 @@ def optimality(
             yield _optimal(f"{label}.global", labels, known)
 
 
-def _series(rows: Sequence[RowSet], name: str) -> tuple[str, list[PerImage]]:
-    """Return why there is no envelope, or "" and the distances of each attack."""
-    try:
-        if any(row.void for row in rows):
-            raise Unpairable(next(row.void for row in rows if row.void) or "")
-        series = [per_image(row.images, row.arrays[name]) for row in rows]
-        if np.isnan(joined(series)).any():
-            raise Unpairable("some distances are unknown")
-    except Unpairable as error:
-        return f"no envelope: {error}", []
-    return "", series
+def rows_by_network(
+    rows: Sequence[RowSet], entry: OptimalityEntry, suite: Suite, varying: Collection[str]
+) -> dict[Labels, list[RowSet]]:
+    """Return the rows of the white-box attacks on each network in the entry's norm.
+
+    Args:
+        rows: The rows of a run.
+        entry: The suite's entry.
+        suite: The suite.
+        varying: The labels in which attacks on one network and norm differ.
+    """
+    metric = entry.value.partition(".")[0]
+    norm = suite.metrics[metric].options.get("norm")
+    on_network: dict[Labels, list[RowSet]] = defaultdict(list)
+    for row in rows:
+        of_norm = norm in (None, row.labels.get("norm"))
+        if row.metric == metric and row.labels.relation is Relation.WHITE_BOX and of_norm:
+            on_network[row.labels.without(varying)].append(row)
+    return on_network
 
 
-def _optimal(name: str, labels: Labels, attacks: Sequence[_Attack]) -> LabelledScore:
+def attacks_on(
+    rows: Sequence[RowSet], entry: OptimalityEntry, suite: Suite, elsewhere: Sequence[RowSet] = ()
+) -> list[Attack]:
+    """Return the attacks on one network with their distances and the best ones.
+
+    Args:
+        rows: The rows of the attacks.
+        entry: The suite's entry.
+        suite: The suite, of which the budgets' eps are used.
+        elsewhere: What other runs reached, on this and on other networks.
+
+    Raises:
+        Unpairable: Some distances are void or unknown, or of different images.
+    """
+    void = next((row.void for row in rows if row.void), None)
+    if void:
+        raise Unpairable(void)
+    name = entry.value.partition(".")[2]
+    series = [per_image(row.images, row.arrays[name]) for row in rows]
+    distances = joined(series)
+    if np.isnan(distances).any():
+        raise Unpairable("some distances are unknown")
+    of_others = [best_elsewhere(elsewhere, rows[0].labels, series[0].images)] if elsewhere else []
+    best = envelope(np.stack([*distances, *of_others]))
+    return [
+        Attack(row.labels, one.images, one.values, best, float(suite.budgets[str(row.labels.budget)].eps))
+        for row, one in zip(rows, series, strict=True)
+    ]
+
+
+def best_elsewhere(elsewhere: Sequence[RowSet], labels: Labels, images: ImageSet) -> Distances:
+    """Return the least distance [n] that other runs reached on each image; infinite where they reached none.
+
+    Args:
+        elsewhere: What other runs reached on some images of some networks.
+        labels: Labels with the network and the norm.
+        images: The images.
+    """
+    best = np.full(1 + max(images.indices, default=0), np.inf)
+    for row in elsewhere:
+        if same_network(row.labels, labels):
+            known = row.images.indices < len(best)  # a run that was interrupted has the first of its images
+            np.minimum.at(best, row.images.indices[known], row.arrays["distance"][known])
+    return np.asarray(best[images.indices])
+
+
+def same_network(first: Labels, second: Labels) -> bool:
+    """Return whether two attacks were on the same network in the same norm."""
+    return (first.source, first.target, first.norm) == (second.source, second.target, second.norm)
+
+
+def _optimal(name: str, labels: Labels, attacks: Sequence[Attack]) -> LabelledScore:
     """Return the mean, over networks, of 1 - gap / room, with its 95% bootstrap interval over images.
 
     The images are resampled together on all networks. The envelope and its end stay as they are.
@@ -137,3 +191,28 @@ def _optimal(name: str, labels: Labels, attacks: Sequence[_Attack]) -> LabelledS
     resampled = resampled[np.isfinite(resampled)]
     low, high = np.quantile(resampled, [0.025, 0.975]) if len(resampled) else (math.nan, math.nan)
     return LabelledScore(name, labels, Score(name.partition(".")[2], value, float(low), float(high), count))
+
+
+def other_runs_notes(
+    suite: Suite, value: str, shown: Sequence[LabelledScore], elsewhere: Sequence[RowSet]
+) -> Iterator[str]:
+    """Yield how many other runs and attacks the best distances of a table count, if its optimality has `store`.
+
+    Args:
+        suite: The suite.
+        value: The score that the table shows, as LABEL.SCORE.
+        shown: The table's scores.
+        elsewhere: What other runs reached.
+    """
+    label = value.partition(".")[0]
+    if label not in suite.optimality or not suite.optimality[label].store:
+        return
+    networks = {score.labels.source for score in shown if score.labels.source is not None}
+    counted = [row for row in elsewhere if row.metric == label and (not networks or row.labels.source in networks)]
+    if not counted:
+        yield "the best distances are those of this run: no other one attacks these images and networks in this norm"
+        return
+    runs = {row.labels["run"] for row in counted}
+    attacks = {(row.labels["run"], row.labels.attack) for row in counted}
+    number = f"{len(attacks)} attack{'s' * (len(attacks) > 1)} of {len(runs)} other run{'s' * (len(runs) > 1)}"
+    yield f"the best distances are also those of {number} of this folder of results (run.json names them)"

@@ -15,6 +15,7 @@ from ..runs.folder import SCORES_FILE
 from ..runs.load import load_result
 from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault, unplanned_faults
 from .contents import MOST_FAULTS, Contents, in_one_line_each
+from .limits import MOST_RUN_PASSES, UNLIMITED_HINT, work_faults
 from .unpack import Unpacked
 
 CLOSE = 1e-6  # relative: two machines sum in different orders
@@ -30,26 +31,27 @@ class Checked:
     notes: tuple[str, ...]
 
 
-def check(unpacked: Unpacked, contents: Contents, registry: Registry) -> Checked:
+def check(unpacked: Unpacked, contents: Contents, registry: Registry, limited: bool = True) -> Checked:
     """Check that a submission is a complete run whose scores are those of its rows.
 
     Args:
         unpacked: The submission.
         contents: What its files say.
         registry: The installed plugins.
+        limited: Whether the work that the run asks for is limited (`limits.py`).
 
     Raises:
         UsageError: with a line for each thing that is wrong.
     """
     try:
-        return _check(unpacked, contents, registry)
+        return _check(unpacked, contents, registry, MOST_RUN_PASSES if limited else None)
     except UsageError as error:
         raise in_one_line_each(error, unpacked) from None
     except Exception as error:  # a stranger's file: whatever it makes our code raise is the file's fault
         raise UsageError(Fault(unpacked.name, "", f"damaged: {type(error).__name__}: {str(error)[:200]}")) from None
 
 
-def _check(unpacked: Unpacked, contents: Contents, registry: Registry) -> Checked:
+def _check(unpacked: Unpacked, contents: Contents, registry: Registry, most_passes: int | None) -> Checked:
     record, rows = contents.record, contents.rows
     resolved = resolve_run(record, registry, "cpu")
     notes, cells = list[str](), sum(row.void is None for row in rows)
@@ -57,17 +59,24 @@ def _check(unpacked: Unpacked, contents: Contents, registry: Registry) -> Checke
         notes.append(f"complete cells, because the dataset is not here: {resolved.data_missing}")
     else:
         there = list(resolved.images.ids)
+        if record.dataset.count != len(there):
+            message = f"found {record.dataset.count}, but the dataset here has {len(there)} images"
+            raise UsageError(Fault(unpacked.name, "dataset.count", message))
         if max(record.images.indices) >= len(there) or [there[i] for i in record.images.indices] != record.images.ids:
             raise UsageError(Fault(unpacked.name, "images", "are not those of the dataset here"))
         if [int(resolved.images.labels[i]) for i in record.images.indices] != record.truth:
             raise UsageError(Fault(unpacked.name, "truth", "has other classes than the dataset here"))
         jobs = claimed_jobs(resolved, record, rows)
+        stop_at_faults(work_faults(resolved, [job.planned for job in jobs], most_passes, "the run", UNLIMITED_HINT))
         chosen = selection_fault(resolved, record, rows)
         stop_at_faults(
             [*_missing(jobs), *unplanned_faults(jobs, rows), *([chosen] if isinstance(chosen, Fault) else [])]
         )
         notes += [chosen] if isinstance(chosen, str) else []
         cells = sum(len(job.cells) for job in jobs)
+    if record.other_runs:
+        why = "because these are not in the submission"
+        notes.append(f"the distances that other runs reached, {why} ({len(record.other_runs)})")
     result = load_result(unpacked.folder, registry, warn=False)
     lines = _read_scores(unpacked)
     stop_at_faults(list(_other_scores(result, lines)))

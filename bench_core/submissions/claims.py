@@ -69,11 +69,14 @@ def resolve_run(record: RunRecord, registry: Registry, device: str | None = None
     try:
         where = find_device(device or str(made.get("device", "cpu")))
         dtype, threads = made.get("dtype", "float32"), int(made.get("threads", 1))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(Fault("run.json", "environment", "damaged")) from None
     if dtype not in ("float32", "bfloat16", "float16") or not 1 <= threads <= 1024:
         raise UsageError(Fault("run.json", "environment", "damaged"))
-    return resolve(record.suite, registry, device=where, precision=dtype, threads=threads, limit=record.limit)
+    # the run has its published values; the file that the suite took them from may be on another machine
+    tables = [table.model_copy(update={"reference": None}) for table in record.suite.tables]
+    suite = record.suite.model_copy(update={"tables": tables})
+    return resolve(suite, registry, device=where, precision=dtype, threads=threads, limit=record.limit)
 
 
 def setup_of(resolved: ResolvedSuite) -> dict[str, Any]:

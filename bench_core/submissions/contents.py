@@ -11,17 +11,18 @@ from typing import Any
 from ..digests import digest
 from ..errors import Fault, UsageError, stop_at_faults
 from ..planning.specs import SHA256
-from ..runs.folder import RECORD_FILE, ROWS_FILE
+from ..runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE
 from ..runs.record import RunRecord, read_record
 from ..scores.labels import Labels
 from ..scores.rows import RowSet, unpack_rows
 from ..suite.model import Suite
+from .limits import record_faults
+from .texts import LONGEST_LABEL, text_faults
 from .unpack import Unpacked
 
 LARGEST_HEADER = 64 * 2**20  # bytes of the list of arrays in the file of rows
 MOST_SETS = 200_000  # of a suite: metrics for each source, attack, budget and target
-LONGEST_LABEL, LONGEST_MESSAGE, MOST_FAULTS = 200, 300, 20
-MARKUP = re.compile(r"<[A-Za-z/!?]|javascript:", re.IGNORECASE)
+LONGEST_MESSAGE, MOST_FAULTS = 300, 20
 CODE = re.compile(r"\.pyw?(:|\s*$)", re.IGNORECASE)  # `net.py:build`, an option of networks from a Python file
 PATH = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\]|$)")
 
@@ -35,7 +36,7 @@ class Contents:
 
 
 def read_contents(
-    unpacked: Unpacked, data: str | None = None, trust_paths: bool = False, computes: bool = True
+    unpacked: Unpacked, data: str | None = None, trust_paths: bool = False, computes: bool = True, limited: bool = True
 ) -> Contents:
     """Read a submission's record and rows.
 
@@ -44,6 +45,7 @@ def read_contents(
         data: The folder of images, in place of the one that the submission names.
         trust_paths: Whether the paths that it names may be opened, and Python files be run.
         computes: Whether its networks will be built, which runs the Python files that it names.
+        limited: Whether the work that it asks for is limited (`limits.py`).
 
     Raises:
         UsageError: with all faults found, each in one line of limited length.
@@ -52,8 +54,10 @@ def read_contents(
         record = read_record(unpacked.folder)
         record = record if data is None else _with_data(record, "")
         paths = [] if trust_paths else _path_faults(record.suite, computes)
-        stop_at_faults([*_record_faults(record), *_name_faults(record.suite), *paths])
-        _stop_at_long_header(unpacked)
+        work = record_faults(record) if limited else ()
+        stop_at_faults([*_record_faults(record), *text_faults(record), *paths, *work])
+        for name in (ROWS_FILE, OTHER_RUNS_FILE):
+            _stop_at_long_header(unpacked, name)
         rows = unpack_rows(str(unpacked.folder / ROWS_FILE))
         stop_at_faults(list(_row_faults(rows, record)))
         return Contents(record if data is None else _with_data(record, data), rows)
@@ -99,6 +103,10 @@ def _record_faults(record: RunRecord) -> Iterator[Fault]:
         yield Fault(RECORD_FILE, "images.indices", "an image is outside the dataset")
     if count == 0:
         yield Fault(RECORD_FILE, "images", "no image was attacked")
+    if record.limit is not None and record.limit < count:
+        yield Fault(RECORD_FILE, "limit", f"found {record.limit}, but {count} images were attacked")
+    if images.planned is not None and not count <= images.planned <= record.dataset.count:
+        yield Fault(RECORD_FILE, "images.planned", f"found {images.planned}, but {count} images were attacked")
     if row_sets(record.suite) > MOST_SETS:
         yield Fault(RECORD_FILE, "suite", f"has more than {MOST_SETS:,} combinations of labels")
 
@@ -108,22 +116,6 @@ def row_sets(suite: Suite) -> int:
     attacked = len(suite.sources) * len(suite.attacks) * max(1, len(suite.budgets)) + len(suite.given)
     models = len({*suite.all_models, *suite.models})
     return attacked * (1 + len(suite.metrics) * max(1, len(suite.targets))) + models * (2 + len(suite.metrics))
-
-
-def _name_faults(suite: Suite) -> Iterator[Fault]:
-    """Find labels and titles with markup, or that are too long or cannot be printed."""
-    names = {
-        "title": [suite.title], "name": [suite.name], "profile": [suite.profile], "attacks": suite.attacks,
-        "given": suite.given, "metrics": suite.metrics, "models": suite.models, "budgets": suite.budgets,
-        "sources": suite.members_by_source, "targets": suite.targets,
-        "tables": [text for table in suite.tables for text in (table.name, table.title or "")],
-    }  # fmt: skip
-    for key, texts in names.items():
-        for text in texts:
-            if MARKUP.search(text):
-                yield Fault(RECORD_FILE, f"suite.{key}", f"has markup in a name: {text[:60]}")
-            elif not text.isprintable() or len(text) > LONGEST_LABEL:
-                yield Fault(RECORD_FILE, f"suite.{key}", f"has a name that no page can show: {text[:60]}")
 
 
 def _path_faults(suite: Suite, computes: bool) -> Iterator[Fault]:
@@ -153,11 +145,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _stop_at_long_header(unpacked: Unpacked) -> None:
-    with (unpacked.folder / ROWS_FILE).open("rb") as file:
+def _stop_at_long_header(unpacked: Unpacked, name: str) -> None:
+    path = unpacked.folder / name
+    if not path.exists():
+        return
+    with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
     if size > LARGEST_HEADER:
-        raise UsageError(Fault(ROWS_FILE, "", f"its list of arrays is larger than {LARGEST_HEADER >> 20} MiB"))
+        raise UsageError(Fault(name, "", f"its list of arrays is larger than {LARGEST_HEADER >> 20} MiB"))
 
 
 def _row_faults(rows: Sequence[RowSet], record: RunRecord) -> Iterator[Fault]:

@@ -18,11 +18,12 @@ from typing import BinaryIO
 
 from ..errors import Fault, UsageError, stop_at_faults
 from ..files import safe_name
-from ..runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE
+from ..runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE
 from .archive import Archive
 
 MIB = 2**20
 LARGEST = {RECORD_FILE: 64 * MIB, ROWS_FILE: 1024 * MIB, SCORES_FILE: 256 * MIB}
+OPTIONAL = {OTHER_RUNS_FILE: 256 * MIB}  # of runs whose optimality counts other runs
 PUBLISHED, LARGEST_PUBLISHED, MOST_PUBLISHED = "published", 16 * MIB, 100
 MOST_FILES = 10_000
 CHUNK = MIB
@@ -64,8 +65,9 @@ def wanted_file(parts: tuple[str, ...]) -> tuple[str, int] | None:
     Args:
         parts: The parts of its path below the run's folder.
     """
-    if len(parts) == 1 and parts[0] in LARGEST:
-        return parts[0], LARGEST[parts[0]]
+    sizes = LARGEST | OPTIONAL
+    if len(parts) == 1 and parts[0] in sizes:
+        return parts[0], sizes[parts[0]]
     if len(parts) == 2 and parts[0] == PUBLISHED and parts[1].endswith(".csv") and safe_name(parts[1]) == parts[1]:
         return f"{PUBLISHED}/{parts[1]}", LARGEST_PUBLISHED
     return None
@@ -124,7 +126,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
 def _stop_without(where: str, names: list[str]) -> None:
     """Raise UsageError if a file that a run has is missing, or there are too many."""
     faults = [Fault(where, name, "is missing") for name in LARGEST if name not in names]
-    if len(names) > len(LARGEST) + MOST_PUBLISHED:
+    if len(names) > len(LARGEST | OPTIONAL) + MOST_PUBLISHED:
         faults.append(Fault(where, PUBLISHED, f"has more than {MOST_PUBLISHED} files"))
     stop_at_faults(faults)
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import Fault, UsageError, stop_at_faults
-from ..executors import Executor
+from ..errors import Fault, Incomplete
+from ..executors import Executor, Outcome, Task
 from ..executors.dispatch import Dispatcher
-from ..planning.weights import missing_faults
 from ..progress import Progress
 from ..registry import Registry
 from ..store import Store
 from .agreement import ChangedCell, PairedRow, changed_cells, paired_rows
-from .claims import ClaimedJob, claimed_jobs, resolve_run, selection_fault, unplanned_faults
+from .claims import ClaimedJob
 from .contents import Contents
-from .differences import Differences, differences
-from .sampling import draw, found_with, most_missed
+from .differences import Differences
+from .prepare import Request, prepare
+from .sampling import found_with, most_missed
 from .unpack import Unpacked
 
 Verdict = Literal["identical", "statistically equal", "not equal"]
@@ -73,20 +73,6 @@ class Verification:
         return most_missed(self.changed_jobs, self.drawn, self.jobs)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to verify: the share of the jobs, the seed, and the level of the test.
-
-    `other_code` compares outcomes even if the code differs.
-    """
-
-    share: float = 0.05
-    seed: int = 0
-    alpha: float = 0.05
-    device: str | None = None
-    other_code: bool = False
-
-
 def verify(
     unpacked: Unpacked, contents: Contents, request: Request, registry: Registry, executor: Executor, progress: Progress
 ) -> Verification:
@@ -101,30 +87,20 @@ def verify(
         progress: Where progress is shown.
 
     Raises:
-        UsageError: The two cannot be compared: other images, weights or code, each by its name.
+        UsageError: The two cannot be compared: other images, weights or code, each by its name. Or the sample takes
+            more passes than it may.
+        Incomplete: A job takes more memory than it may, or the time is over.
     """
-    record, rows = contents.record, contents.rows
-    resolved = resolve_run(record, registry, request.device)
-    stop_at_faults(missing_faults(resolved.suite, resolved.missing_weights))
-    if resolved.images is None:
-        raise UsageError(Fault(unpacked.name, "data", resolved.data_missing))
-    differs = differences(record, resolved)
-    stopping = [*differs.inputs, *(() if request.other_code else differs.code)]
-    hint = "" if differs.inputs else " (--other-code compares the outcomes all the same)"
-    stop_at_faults([Fault(unpacked.name, "", f"{text}: not the same run{hint}") for text in stopping])
-    jobs = claimed_jobs(resolved, record, rows)
-    known = [job for job in jobs if job.claimed]
-    if not known:
-        raise UsageError(Fault(unpacked.name, "", "has no values to verify"))
-    sample = draw(known, request.share, request.seed)
-    with tempfile.TemporaryDirectory() as temporary:
-        dispatcher = Dispatcher(Store(Path(temporary)), executor, progress, registry)
+    task = prepare(unpacked, contents, request, registry)
+    jobs, known, sample, differs = task.jobs, task.known, task.sample, task.differs
+    with tempfile.TemporaryDirectory(prefix="bench-verification-") as temporary:
+        stopping = StopsOverLimit(executor)
+        dispatcher = Dispatcher(Store(Path(temporary)), stopping, progress, registry, request.limits)
         computed, reasons = dispatcher.compute("verification", [job.planned for job in sample])
     changed = changed_cells(sample, computed, reasons)
     tests = paired_rows(sample, computed, request.alpha) if changed else []
-    chosen = selection_fault(resolved, record, rows)
-    failed = [str(chosen)] if isinstance(chosen, Fault) else []
-    extra = unplanned_faults(jobs, rows)
+    failed = [str(task.chosen)] if isinstance(task.chosen, Fault) else []
+    extra = task.unplanned
     failed += (
         [f"{len(extra)} sets of rows that no job of the suite gives, such as {extra[0].key[:120]}"] if extra else []
     )
@@ -133,12 +109,31 @@ def verify(
         failed.append(f"the run lacks values of {len(missing)} sets of rows: {', '.join(sorted(missing)[:3])}")
     failed += _failures(changed, tests, differs, request.alpha)
     verdict: Verdict = "not equal" if failed else "statistically equal" if changed else "identical"
+    unchecked = task.chosen if isinstance(task.chosen, str) else None
     return Verification(
         unpacked.name, unpacked.digest, verdict, tuple(failed), differs,
-        tuple(_notes(jobs, known, chosen if isinstance(chosen, str) else None)), request.seed, len(known), len(sample),
+        tuple(_notes(jobs, known, unchecked)), request.seed, len(known), len(sample),
         sum(len(job.claimed) for job in known), sum(len(job.claimed) for job in sample), tuple(changed), tuple(tests),
         _jobs_with_changes(sample, changed),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StopsOverLimit:
+    """An executor that stops at a job over its limits: that says nothing about the run, so it is no void cell."""
+
+    executor: Executor
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield the outcomes of tasks. Raises Incomplete at one over its limits."""
+        outcomes = self.executor.run(tasks)
+        try:
+            for outcome in outcomes:
+                if outcome.over_limit:
+                    raise Incomplete(f"not verified: a micro-batch {outcome.reason}")
+                yield outcome
+        finally:
+            getattr(outcomes, "close", lambda: None)()
 
 
 def _failures(

@@ -76,5 +76,8 @@ def _union_on(table: type[BaseModel], path: Sequence[int | str]) -> tuple[int, s
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python prints
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+LONGEST_NUMBER = 200  # characters; the parser takes seconds for a million factors
+
 
 def number(value: Any) -> Any:
     """Evaluate arithmetic such as "16/255" or "16*sqrt(150528)/255"; return any other type unchanged.
@@ -17,6 +19,8 @@ def number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
+        if len(value) > LONGEST_NUMBER:
+            raise ValueError
         return _evaluate(ast.parse(value.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
         hint = '(try 0.06, "16/255", "16*sqrt(784)/255")'

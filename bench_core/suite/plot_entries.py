@@ -189,6 +189,26 @@ class HistogramPlotEntry(BasePlotEntry):
         return [*super().dimensions, *self.lines]
 
 
+class DistancesPlotEntry(BasePlotEntry):
+    """The share of images that each attack fools within a distance, and that any attack fools.
+
+    `value` is the label of an entry of `[optimality]`. The best distances are those that it compares with.
+
+    Attributes:
+        x_label: The name of the horizontal axis, with its unit. The distance in the norm of the budgets by default.
+        lines: The labels of scores that distinguish the attacks.
+    """
+
+    kind: Literal["distances"]
+    x_label: str | None = None
+    panels: Annotated[list[Label], Field(max_length=2)] = Field(default=["source"])
+    lines: LabelList = Field(default=["attack"])
+
+    @property
+    def dimensions(self) -> list[str]:
+        return [*super().dimensions, *self.lines]
+
+
 class MapsPlotEntry(BasePlotEntry):
     """Maps of a metric's rows over the cells of an image: the first images, and the mean. `value` is METRIC.ROW.
 
@@ -211,6 +231,7 @@ PlotEntry = Annotated[
     | StackedPlotEntry
     | ScatterPlotEntry
     | HistogramPlotEntry
+    | DistancesPlotEntry
     | MapsPlotEntry,
     Field(discriminator="kind"),
 ]

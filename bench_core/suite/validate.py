@@ -11,7 +11,7 @@ from ..reserved import CORRELATION_SCORES, CURVE_SCORES, NOT_GATED, OPTIMALITY_S
 from ..types import Metric
 from .decide import decide_faults
 from .model import COMMON_DIMENSIONS, ENSEMBLE_MARK, Suite, source_label
-from .plot_entries import HistogramPlotEntry, MapsPlotEntry, ParetoPlotEntry, ScatterPlotEntry
+from .plot_entries import DistancesPlotEntry, HistogramPlotEntry, MapsPlotEntry, ParetoPlotEntry, ScatterPlotEntry
 
 
 def name_faults(tables: Mapping[str, Any]) -> list[Fault]:
@@ -189,6 +189,8 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
         if label in scores or label in correlations or label in curves:
             yield f"optimality.{label}", "is the label of a metric, a correlation or a curve as well"
         yield from _unknown_output(f"optimality.{label}.value", entry.value, rows)
+        if entry.store and suite.targeted:
+            yield f"optimality.{label}.store", "attacks of other runs may aim at other classes (try targeted = false)"
     for index, table in enumerate(suite.tables):
         key = f"tables.{index}"
         yield from _unknown_output(f"{key}.value", table.value, all_scores)
@@ -204,15 +206,20 @@ def _output_faults(suite: Suite, metrics: Mapping[str, Metric]) -> Iterator[tupl
             yield f"gate.{value}", f"has no value for each image, by which the gate compares two runs {hint}"
     if suite.decide is not None:
         yield from decide_faults(suite.decide, suite.tables)
+    yield from _plot_faults(suite, scores, rows, all_scores)
+
+
+def _plot_faults(suite: Suite, scores: Offered, rows: Offered, all_scores: Offered) -> Iterator[tuple[str, str]]:
     names = [plot.name for plot in suite.plots]
     for index, plot in enumerate(suite.plots):
         key = f"plots.{index}"
         if plot.name in names[:index]:
             yield f"{key}.name", f'another plot is named "{plot.name}"'
-        if isinstance(plot, ScatterPlotEntry):
-            if plot.value not in suite.correlations:
-                known = did_you_mean(plot.value, suite.correlations)
-                yield f"{key}.value", f'no correlation "{plot.value}" {known}'
+        if isinstance(plot, ScatterPlotEntry | DistancesPlotEntry):
+            scatter = isinstance(plot, ScatterPlotEntry)
+            what, labels = ("correlation", suite.correlations) if scatter else ("optimality", suite.optimality)
+            if plot.value not in labels:
+                yield f"{key}.value", f'no {what} "{plot.value}" {did_you_mean(plot.value, labels)}'
         else:
             of_rows = isinstance(plot, HistogramPlotEntry | MapsPlotEntry)
             yield from _unknown_output(f"{key}.value", plot.value, rows if of_rows else all_scores)

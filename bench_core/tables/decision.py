@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+LISTED = 8  # comparisons of one state below a table
 State = Literal["decided", "tied", "undecided", "void"]
 
 
@@ -112,7 +113,7 @@ class Decisions:
             "undecided": [f"{one.name} ({one.needed} more images)" for one in self.of("undecided")],
             "not comparable": [f"{one.name} ({one.reason})" for one in self.of("void")],
         }
-        notes = [f"{what}: {'; '.join(names)}" for what, names in listed.items() if names]
+        notes = [f"{what}: {'; '.join(_shortened(names))}" for what, names in listed.items() if names]
         family = f"any of the {len(self.each)} comparisons" if len(self.each) > 1 else "the comparison"
         if notes:
             notes.append(
@@ -125,3 +126,9 @@ class Decisions:
         """Return them as JSON."""
         each = [decision.record() for decision in self.each]
         return {"table": self.table, "alpha": self.alpha, "margin": self.margin, "comparisons": each}
+
+
+def _shortened(names: Sequence[str]) -> list[str]:
+    """Return the first names and the number of the others: a catalogue has a hundred comparisons."""
+    left = len(names) - LISTED
+    return [*names[:LISTED], *([f"{left} more (run.json has all)"] if left > 0 else [])]

@@ -14,7 +14,7 @@ from ..batches import batched_forward, recomputing
 from ..errors import ContractError
 from .checks import waits
 from .guard import version_of
-from .pass_limit import PassLimit
+from .pass_limit import PassLimit, rows_of
 from .watch import not_finite, surely_finite
 
 
@@ -87,60 +87,64 @@ class PassCounter:
 
     Args:
         networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
-            and so does a call of a member alone. A call that another one makes is not counted.
+            and so does a call of a member alone. A call that another network makes is not counted. One that a network
+            makes of itself is: only a hook of the attack can cause it.
         limit: The limit of the passes, which refuses those beyond it before they are computed; None for none.
     """
 
     def __init__(self, *networks: nn.Module, limit: PassLimit | None = None) -> None:
         self.networks, self.limit = list(dict.fromkeys(networks)), limit
-        self.forwards = self.backwards = self.depth = 0
+        self.forwards = self.backwards = 0
         self.bypassed = False
         self.wrong_losses: Tensor | int = 0
-        self.call = _Call()
+        self.running: list[tuple[nn.Module, _Call | None]] = []  # networks, each with its call if that is counted
 
     def __deepcopy__(self, _memo: Any) -> PassCounter:
         """Return the counter itself, so that passes through a copy of the network that an attack makes are counted."""
         return self
 
-    def _enter(self, _module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        self.depth += 1
-        if self.depth > 1:
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        self.bypassed |= torch._C._get_tracing_state() is not None  # what is recorded runs later without any hook
+        if self.running and all(network is not module for network, _ in self.running):
+            self.running.append((module, None))  # a part of the network that calls it
             return None
-        self.call = _Call()
+        call = _Call()
+        self.running.append((module, call))
         if self.limit is not None and not recomputing() and inputs and isinstance(inputs[0], Tensor):
-            self.call.owners = self.limit.forward(inputs[0])
+            call.owners = self.limit.forward(inputs[0])
         if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
             return None
-        images, call = inputs[0].view_as(inputs[0]), self.call  # a hook on the attack's tensor would remain
+        images = inputs[0].view_as(inputs[0])  # a hook on the attack's tensor would remain
 
         def arrives(gradient: Tensor) -> None:
             if call.counted:
                 call.counted = False  # by the gradient of the logits, in this backward pass
             else:
-                self._spend_backward(call)
-                self.backwards += len(gradient)
+                self._spend_backward(call, gradient)
+                self.backwards += rows_of(gradient)
 
         images.register_hook(arrives)
         return (images, *inputs[1:])
 
     def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
-        self.depth -= 1
-        if self.depth or recomputing() or not isinstance(logits, Tensor):
+        _, call = self.running.pop() if self.running else (None, None)
+        if call is None or recomputing() or not isinstance(logits, Tensor):
             return
-        self.forwards += len(logits)
+        self.forwards += rows_of(logits)
         if logits.requires_grad:
-            logits.register_hook(partial(self._count_backward, self.call))
+            logits.register_hook(partial(self._count_backward, call))
 
     def _layer(self, _module: nn.Module, _inputs: Any) -> None:
-        self.bypassed |= self.depth == 0
+        self.bypassed |= not self.running
 
-    def _spend_backward(self, call: _Call) -> None:
+    def _spend_backward(self, call: _Call, gradient: Tensor) -> None:
         if self.limit is not None and call.owners is not None:
-            self.limit.backward(call.owners)
+            times = max(1, rows_of(gradient) // len(call.owners))  # several gradients at once, by `vmap`
+            self.limit.backward(call.owners.repeat(times))
 
     def _count_backward(self, call: _Call, gradient: Tensor) -> None:
-        self._spend_backward(call)
-        self.backwards += len(gradient)
+        self._spend_backward(call, gradient)
+        self.backwards += rows_of(gradient)
         call.counted = True
         hidden = torch._C._functorch.is_functorch_wrapped_tensor(gradient)  # by a transform of torch.func
         if not hidden and not surely_finite(gradient):
@@ -155,7 +159,7 @@ class PassCounter:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        self.depth = 0
+        self.running.clear()
         with ExitStack() as stack:
             for network in self.networks:
                 stack.callback(network.register_forward_pre_hook(self._enter).remove)

@@ -32,7 +32,7 @@ from .memory import within
 from .mistakes import predictions_if_changed
 from .observer import Observer
 from .pass_limit import PassLimit
-from .quantise import eight_bit, from_levels
+from .projection import moved_inside
 from .queried import QueriedRun
 from .record import record_of, sizes_of
 from .resume import Checkpoint, StateFile
@@ -238,7 +238,7 @@ class Worker:
         device = job.environment.device
         images = self.loader.given(job.given, examples.images.shape[1:], device)
         if job.given.rounded:
-            images = from_levels(eight_bit(examples.images, images, job.budget))
+            images = moved_inside(examples.images, images, job.budget)
         check_images(examples.images, images, job.budget)
         examples = examples if job.budget.targeted else replace(examples, targets=None)
         arrays: Arrays = {}

@@ -6,7 +6,9 @@ Here it is enforced, whatever the attack declares: a pass that would exceed it i
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor
@@ -14,9 +16,32 @@ from torch import Tensor
 from ..norms import TOLERANCE, perturbation_size, size_limit
 from ..types import Budget, Examples
 
+P = ParamSpec("P")
+
 
 class PassesSpent(Exception):
     """All images have spent their passes, so that the attack ends."""
+
+
+def rows_of(tensor: Tensor) -> int:
+    """Return the number of rows of a tensor, in all copies that `torch.func.vmap` has of it."""
+    count = len(tensor)
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        inner, place = torch._C._functorch.get_unwrapped(tensor), torch._C._functorch.maybe_get_bdim(tensor)
+        count *= inner.shape[place] if place >= 0 else 1
+        tensor = inner
+    return count
+
+
+def outside_transforms(method: Callable[P, None]) -> Callable[P, None]:
+    """Run a method on plain tensors, also where a transform of `torch.func` calls the network."""
+
+    @functools.wraps(method)
+    def plain(*arguments: P.args, **named: P.kwargs) -> None:
+        with torch._C._DisableFuncTorch():
+            method(*arguments, **named)
+
+    return plain
 
 
 class PassLimit:
@@ -63,6 +88,7 @@ class PassLimit:
         """Count the backward pass of rows of these images. Raises PassesSpent if no image has a pass left."""
         self._spend(self.backwards, owners)
 
+    @outside_transforms
     def _spend(self, passes: Tensor, owners: Tensor) -> None:
         count = len(passes)
         if self.searches:
@@ -78,8 +104,9 @@ class PassLimit:
     def owners(self, rows: Tensor) -> Tensor:
         """Return the index of the image that each row is made from, int64 [m]."""
         clean = self.examples.images
-        in_order = torch.arange(len(rows), device=clean.device) % len(clean)
         hidden = torch._C._functorch.is_functorch_wrapped_tensor(rows)
+        with torch._C._DisableFuncTorch():
+            in_order = torch.arange(rows_of(rows), device=clean.device) % len(clean)
         if not self.searches or len(rows) == len(clean) or rows.shape[1:] != clean.shape[1:] or hidden:
             return in_order
         return torch.cdist(rows.detach().flatten(1).float(), clean.flatten(1).float()).argmin(1)

@@ -170,7 +170,7 @@ def carlini_wagner(way: Way, searches: int, iterations: int, weight: float) -> f
 
 
 def deepfool(way: Way, steps: int, overshoot: float = 0.02) -> float:
-    total, point = torch.zeros_like(way.clean), way.clean
+    point = way.clean
     for _ in range(steps):
         _, _, fooled = way.look(point, way.margin)
         if fooled:
@@ -184,7 +184,6 @@ def deepfool(way: Way, steps: int, overshoot: float = 0.02) -> float:
             if abs(lead) / size < shortest:
                 shortest = abs(lead) / size
                 step = (shortest + 1e-4) * (slope / size if way.norm == "l2" else slope.sign())
-        total = total + step
-        point = (way.clean + (1 + overshoot) * total).clamp(0, 1)
+        point = (point + (1 + overshoot) * step).clamp(0, 1)
     way.look(point, way.margin)
     return way.best

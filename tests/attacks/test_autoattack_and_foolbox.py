@@ -150,6 +150,23 @@ def test_a_search_that_succeeds_returns_adversarial_examples(name: str) -> None:
     assert torch.equal(images[~fooled], correct_examples().images[~fooled])
 
 
+@pytest.mark.parametrize("eps", [256.0, 65.0, 10.0])
+def test_the_l0_search_counts_pixels_inside_the_ball(eps: float) -> None:
+    """Foolbox counts changed values, and cannot cut a perturbation to the ball."""
+    import foolbox as library
+
+    clean = correct_examples()
+    criterion = library.criteria.Misclassification(clean.labels)
+    found, _, fooled = library.attacks.L0FMNAttack(steps=200)(
+        library.PyTorchModel(MODEL, bounds=(0, 1)), clean.images, criterion, epsilons=None
+    )
+    changed = (found != clean.images).any(1).flatten(1).sum(1)
+    kept = fooled & (changed <= eps)
+    assert kept.sum() == {256: 3, 65: 2, 10: 0}[int(eps)]
+    expected = found.where(kept.view(-1, 1, 1, 1), clean.images)
+    assert torch.equal(attacked("foolbox:L0FMNAttack", Budget("l0", eps, 1.0, 200)), expected)
+
+
 def test_options_pass_through_and_are_typed() -> None:
     listed = {option.name: (option.type, option.default) for option in offer("foolbox:L2CarliniWagnerAttack").options}
     assert listed["confidence"] == ("float", 0)
@@ -165,7 +182,7 @@ def test_options_pass_through_and_are_typed() -> None:
 
 def test_a_budget_that_does_not_fit_is_reported_before_the_run() -> None:
     message = str(offer("foolbox:L2DeepFoolAttack").build(LINF).check((3, 8, 8)))
-    assert message == "recipe: L2DeepFoolAttack is bounded in another norm than the budget, which is in linf"
+    assert message == "recipe: L2DeepFoolAttack is bounded in l2, the budget in linf"
     targeted = Budget(**vars(LINF) | {"targeted": True})
     assert str(offer("autoattack").build(targeted).check((3, 8, 8))) == "recipe: autoattack cannot be targeted"
     for name in ("LinfDeepFoolAttack", "LinfFastGradientAttack"):
@@ -176,9 +193,21 @@ FOOLBOX = [name for name in RECIPES if name.startswith("foolbox:")]
 
 
 def norm_of(name: str) -> str:
-    if name.startswith(("foolbox:L1", "foolbox:SparseL1")):
-        return "l1"
-    return "linf" if name.lower().startswith("foolbox:linf") else "l2"
+    return RECIPES[name].norms[0]
+
+
+@pytest.mark.parametrize("name", FOOLBOX)
+def test_the_norms_are_those_of_the_library(name: str) -> None:
+    """Foolbox's attacks state the distance that they minimise or that bounds them."""
+    import foolbox as library
+
+    orders = {0.0: "l0", 1.0: "l1", 2.0: "l2", float("inf"): "linf"}
+    attack = getattr(library.attacks, name.removeprefix("foolbox:"))
+    made = [attack(constraint=norm) for norm in ("l2", "linf")] if "HopSkip" in name else [attack()]
+    assert [orders[float(each.distance.p)] for each in made] == list(RECIPES[name].norms)
+    for norm in orders.values():
+        refused = offer(name).build(Budget(norm, 1.0, 0.1, 2)).check((3, 16, 16))
+        assert bool(refused) == (norm not in RECIPES[name].norms)
 
 
 @pytest.mark.parametrize("name", FOOLBOX)

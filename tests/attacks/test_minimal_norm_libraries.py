@@ -73,6 +73,15 @@ def test_carlini_wagner(library: Any) -> None:
     assert found == pytest.approx(away(theirs, "l2"), abs=1e-6)  # its weights are in float32
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_deepfool(norm: Norm, library: Any) -> None:
+    """Many pixels are at a bound, so that it matters where a step is clipped."""
+    theirs = library.df(MODEL, GIVEN.images, GIVEN.labels, steps=STEPS + 1, norm=ORDERS[norm])
+    found = ours("deepfool", norm)
+    assert found == pytest.approx(away(theirs, norm), abs=1e-6)
+    assert found != pytest.approx(ours("deepfool", norm, clip_steps=False), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "norm", "theirs"),
     [
@@ -88,7 +97,7 @@ def test_foolbox(name: str, norm: Norm, theirs: str) -> None:
     attack = getattr(foolbox.attacks, theirs)(steps=STEPS)
     wrapped = foolbox.PyTorchModel(MODEL, bounds=(0, 1))
     images, _, _ = attack(wrapped, GIVEN.images, foolbox.criteria.Misclassification(GIVEN.labels), epsilons=None)
-    options = {"growing": False} if name == "fmn" else {}
+    options = {"fmn": {"growing": False}, "deepfool": {"clip_steps": False}}.get(name, {})
     assert ours(name, norm, **options) == pytest.approx(away(images, norm), abs=1e-5)
 
 

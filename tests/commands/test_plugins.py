@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 import pytest
 
+from bench_attacks.compose import options_of
+from bench_attacks.plugin import RECIPES
 from bench_core.cli import app, guard
-from bench_core.commands.plugins import list_kind, select
+from bench_core.commands.plugins import documentation, list_kind, select
 from bench_core.registry import KINDS, Registry
 
 
@@ -65,6 +68,24 @@ def test_an_entry_in_full_has_options_package_and_digest(bench, installed: Regis
         assert f"  {option.name:22}{option.type} = {json.dumps(option.default)}" in text
     assert f"package: adversarial-bench {offer.origin.version}, plugin attacks" in text
     assert offer.code in text
+
+
+def test_an_attack_in_full_has_its_equation_and_what_differs_from_other_code(bench) -> None:
+    code, text, _ = bench("attacks", "linbp")
+    assert code == 0
+    assert "`g + norm_2(h) / norm_2(l) * l`" in text
+    assert "TransferAttack raises" in text
+    assert "attack: The attack." not in text
+    _, text, _ = bench("attacks", "pna_patchout")
+    assert "patchout: Compute each step's gradient" in text
+    assert "mi: Accumulate" in text
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_option_of_an_attack_is_described(name: str) -> None:
+    text = "\n".join(documentation(RECIPES[name]))
+    options = [option.name for part in RECIPES[name].parts for option in options_of(part)]
+    assert not [option for option in options if not re.search(rf"^ +{option}: |`{option}`", text, re.MULTILINE)]
 
 
 def test_a_search_looks_at_names_summaries_and_options(bench, installed: Registry) -> None:

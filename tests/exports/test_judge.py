@@ -115,6 +115,25 @@ def test_floored_levels_are_recognised_and_can_be_projected(registry: Registry, 
     assert max(sizes) <= EPS / 255 + 1e-6
 
 
+@pytest.mark.parametrize(("norm", "eps"), [("l1", 0.5), ("l0", 8.0)])
+def test_images_outside_a_sparse_ball_can_be_projected(
+    norm: str, eps: float, registry: Registry, tmp_path: Path
+) -> None:
+    root = folder_of(tmp_path, perturbed())
+    budget = f'[budgets.{norm}]\nnorm = "{norm}"\neps = {eps}\nstep_size = 0.2\nsteps = 3\n'
+    path = write_suite(tmp_path, more=budget + '[attacks]\n"PGD" = { recipe = "pgd" }\n')
+    with pytest.raises(UsageError, match=rf"6 of 6 images are outside the {norm} ball .*--project moves them inside"):
+        judge_small(path, root, registry, tmp_path / "out")
+    result = judge_small(path, root, registry, tmp_path / "out", Origin(project=True))
+    assert result.complete
+    assert any(f"outside the {norm} ball" in note and "projected" in note for note in result.notes)
+    sizes = np.concatenate([row.arrays[norm] for row in result.rows if row.metric == "attack"])
+    assert len(sizes) == COUNT
+    room = 1 / 255 if norm == "l1" else 0  # what a level is worth
+    assert (sizes <= eps + 1e-5).all()
+    assert (sizes >= eps - room - 1e-5).all()
+
+
 @pytest.mark.parametrize(
     ("norm", "change", "expected"),
     [

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench_core.errors import UsageError
 from bench_core.registry import Registry
-from bench_core.runs.judged import Origin
+from bench_core.runs.judged import Origin, judged_suite
 from bench_core.suite.load import load_suite
 
 from .made import folder_of, fooled, outcomes, perturbed, png
@@ -121,6 +121,16 @@ def test_a_suite_that_names_another_budget_is_one_line(tmp_path: Path) -> None:
     more = f'{LINF}{PGD}[given."Theirs"]\nroot = "x"\nbudget = "linfty"\n'
     with pytest.raises(UsageError, match=r'given\.Theirs\.budget: unknown name "linfty" \(did you mean "linf"\?\)'):
         load_suite(write_suite(tmp_path, more))
+
+
+def test_a_suite_whose_metrics_need_the_attacked_network_is_refused_before_any_other_question(
+    registry: Registry, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"^\S+robust_curves.toml: metrics: none of them judges images without"
+    ) as error:
+        judged_suite(load_suite("robust_curves"), tmp_path, Origin(), registry)
+    assert len(error.value.faults) == 1, "nothing of the many budgets, since none of them would do"
 
 
 def test_many_mistakes_of_a_list_are_three_lines_and_their_number(registry: Registry, tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ grid = 2
 contexts = 2
 [metrics.size]
 recipe = "distances"
+[metrics.far]
+recipe = "fooling_distance"
+norm = "linf"
+[optimality.best]
+value = "far.distance"
 [correlations.seen]
 x = "interaction.mean"
 y = "utility.utility"
@@ -67,6 +72,11 @@ name = "histogram"
 kind = "histogram"
 value = "interaction.per_cell"
 panels = ["source"]
+[[plots]]
+name = "distances"
+kind = "distances"
+value = "best"
+where = { source = "A" }
 [[plots]]
 name = "maps"
 kind = "maps"

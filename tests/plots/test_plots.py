@@ -18,7 +18,10 @@ from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
 from bench_core.result import Result
 from bench_core.run_suite import resolve_suite
-from bench_core.statistics import bootstrap, pearson, proportion
+from bench_core.scores.images import ImageSet
+from bench_core.scores.labels import Labels
+from bench_core.scores.rows import RowSet
+from bench_core.statistics import bootstrap, pearson, proportion, wilson
 from bench_metrics.transfer import leave_one_out
 
 from ..toys import ToyImages
@@ -50,7 +53,8 @@ def test_every_kind_is_saved_twice_and_gives_the_same_bytes_again(result: Result
 
 
 @pytest.mark.parametrize(
-    "name", ["heatmap", "curves", "curves of the mean", "sweep", "stacked", "scatter", "histogram", "maps"]
+    "name",
+    ["heatmap", "curves", "curves of the mean", "sweep", "stacked", "scatter", "histogram", "distances", "maps"],
 )
 def test_each_kind_states_the_number_of_images_and_its_intervals(result: Result, registry: Registry, name: str) -> None:
     whole = " ".join(texts_of(result, name, registry)).replace("\n", " ")
@@ -68,6 +72,7 @@ def test_each_kind_states_the_number_of_images_and_its_intervals(result: Result,
         ("stacked", ["value_label"]),
         ("scatter", ["x_label", "y_label"]),
         ("histogram", ["value_label"]),
+        ("distances", ["x_label"]),
         ("maps", ["value_label"]),
         ("price", ["value_label"]),
         ("size", ["value_label", "cost_label"]),
@@ -79,7 +84,7 @@ def test_a_suite_can_name_the_axes(result: Result, registry: Registry, name: str
     named = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
     shown = " ".join(texts_of(named, name, registry)).replace("\n", " ")
     assert all(label in shown for label in labels.values())
-    if name != "scatter":
+    if name not in ("scatter", "distances"):  # whose value is a label of the suite, not a score
         assert plots[0].value not in shown
 
 
@@ -157,6 +162,43 @@ def test_a_histogram_shows_the_shares_of_each_bin_and_the_means(result: Result, 
             assert outline.get_xdata() == pytest.approx(edges)
             assert outline.get_ydata()[:-1] == pytest.approx(np.array(counts) / len(values))
             assert mark.get_xdata()[0] == pytest.approx(values.mean())
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_distances_are_the_shares_of_images_that_are_fooled_within_them(
+    result: Result, registry: Registry, others: bool
+) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "distances")
+    found = [result.arrays("far", source="A", attack=attack, target="A")["distance"] for attack in result.suite.attacks]
+    least = np.min(found, axis=0)
+    if others:  # another run has fooled the first image, almost as it is
+        least[0] = min(least[0], 1e-3)
+        labels = Labels.of({"source": "A", "target": "A", "attack": "DDN", "norm": "linf", "run": "other/toy"})
+        reached = RowSet("best", labels, ImageSet.of("selected", [0]), {"distance": np.array([1e-3])})
+        result = replace(result, elsewhere=(reached,))
+    with plot_style():
+        (axes,) = (figure := draw(result, plot, registry)).axes
+    end = min(least.max(), 0.1)
+    for distances, line in zip([least, *found], axes.lines, strict=True):
+        x, y = line.get_xdata(), line.get_ydata()
+        assert x[-1] == pytest.approx(end)
+        for eps in np.linspace(0, end, 50):
+            drawn = y[np.searchsorted(x, eps, side="right") - 1]
+            assert drawn == pytest.approx(100 * (distances <= eps).mean())
+    (band,) = axes.collections  # five attacks and the best of all: only the latter's
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert edges.max() == pytest.approx(100 * wilson((least <= end).sum(), len(least))[1])
+    figure.draw_without_rendering()
+    assert figure.get_supxlabel().startswith("L-inf distance\n")
+    assert ("other runs" in figure.get_supxlabel()) == others
+
+
+def test_networks_or_attacks_that_share_a_line_are_refused(result: Result, registry: Registry) -> None:
+    plot = next(plot for plot in result.suite.plots if plot.name == "distances")
+    with plot_style(), pytest.raises(ValueError, match="several attacks share a line"):
+        draw(result, plot.model_copy(update={"lines": ["budget"]}), registry)
+    with plot_style(), pytest.raises(ValueError, match="several networks share the panel"):
+        draw(result, plot.model_copy(update={"panels": [], "where": {}}), registry)
 
 
 def test_maps_show_the_values_of_the_first_images_and_their_mean(result: Result, registry: Registry) -> None:

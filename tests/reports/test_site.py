@@ -39,7 +39,7 @@ def folder(write_suite, registry, tmp_path: Path) -> Path:
 @pytest.fixture
 def build(registry, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Built]:
     def of(to: Path, *runs: str | Path) -> Built:
-        return Builder(to, "a site", given_registry=registry).build(find_site_runs(map(str, runs)))
+        return Builder(to, "a site", given_registry=registry).build(find_site_runs([*map(str, runs)]))
 
     return of
 
@@ -110,7 +110,8 @@ def test_the_ranks_are_those_of_bench_leaderboard(folder: Path, tmp_path: Path, 
     rows = [re.search(r">([^<]+)</a>", row)[1] for row in page.partition("<tbody>")[2].split("<tr>")[1:]]
     for target in ("B",):  # every attack on A is white-box
         (sheet,) = leaderboards(read_contributions([str(folder)], registry), where={"target": target})
-        got = {(rows[line[0]], int(line[1].strip("=")), line[2]) for line in scopes[f'["","{target}"]']}
+        lines = scopes[f'["","{target}"]']["rows"]
+        got = {(rows[line[0]], int(line[1].strip("=")), line[2].split()[0]) for line in lines}
         assert got == {(row[1], row[0], f"{100 * row[3]:.1f}") for row in sheet.rows}
 
 
@@ -156,8 +157,9 @@ def test_a_thousand_runs_are_read_once(
     monkeypatch.setattr(build_module, "read_record", lambda path: record)
     monkeypatch.setattr(build_module, "summarise_run", lambda *_: summary)
     monkeypatch.setattr(build_module, "figures", lambda *_, **__: [])
-    parts = build_module.run_parts(record, result, registry, 0)
-    monkeypatch.setattr(build_module, "run_parts", lambda *_: dict(parts))
+    made = build_module.SummarisedRun(find_site_runs([str(folder)])[0], summary[0], lambda: summary[1])
+    parts = build_module.run_page_parts(made, record, result, registry, 0)
+    monkeypatch.setattr(build_module, "run_page_parts", lambda *_: dict(parts))
     for number in range(1000):
         place = tmp_path / "many" / f"{number:04}"
         place.mkdir(parents=True)
@@ -181,7 +183,8 @@ def test_runs_of_other_images_are_history_and_not_ranked(write_suite, registry, 
     (board,) = json.loads((tmp_path / "site" / "index.json").read_text())["leaderboards"]
     assert board["images"] == 5
     assert {entry["n"] for entry in entries(board)} == {5}
-    assert [point["comparable"] for point in board["history"]["PGD"]] == [False, True]
+    comparable = board["history_columns"].index("comparable")
+    assert [point[comparable] for point in board["history"]["PGD"]] == [0, 1]
     assert 'class="other"' in (tmp_path / "site" / "attacks" / f"{slug('PGD')}.html").read_text()
 
 

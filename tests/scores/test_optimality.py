@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from bench_core.scores.labels import Labels
 from bench_core.scores.optimality import envelope, furthest, gap, optimality, room
 from bench_core.scores.rows import RowSet
 from bench_core.scores.scored import LabelledScore
-from bench_core.suite.model import Suite
+from bench_core.suite.model import MetricEntry, Suite
 from bench_core.suite.outputs import OptimalityEntry
 
 EPS = 2.0
@@ -133,6 +135,43 @@ def test_the_scores_are_those_of_attackbench(suite: Suite) -> None:
         both = [scores["best.local", attack, network].score.value for network in ("A", "B")]
         assert scores["best.global", attack, "None"].score.value == pytest.approx(np.mean(both))
         assert scores["best.global", attack, "None"].score.n == 4
+
+
+def others(distances: Mapping[tuple[str, str], Mapping[int, float]]) -> list[RowSet]:
+    """Return what attacks of other runs reached, by (network, attack) and image."""
+    made = []
+    for (network, attack), values in distances.items():
+        labels = Labels.of({"source": network, "target": network, "attack": attack, "norm": "l2", "run": "other/toy"})
+        images = ImageSet.of("selected", list(values))
+        made.append(RowSet("best", labels, images, {"distance": np.array(list(values.values()))}))
+    return made
+
+
+@given(tables(2), st.lists(st.dictionaries(st.integers(0, 9), FOUND), max_size=3))
+def test_distances_of_other_runs_count_image_by_image(table: Table, reached: list[dict[int, float]]) -> None:
+    images = table.shape[1]
+    elsewhere = others({("A", str(number)): values for number, values in enumerate(reached)})
+    elsewhere += others({("B", "of another network"): dict.fromkeys(range(10), 0.0)})
+    rows = rows_of({("A", "near"): table[0].tolist(), ("A", "far"): table[1].tolist()})
+    entry, suite = OptimalityEntry(value="far.distance", store=True), SIMPLE
+    before = list(optimality(rows, "best", entry, suite, {"attack", "budget"}))
+    after = list(optimality(rows, "best", entry, suite, {"attack", "budget"}, elsewhere))
+    known = [[table[:, i].min(), *(values[i] for values in reached if i in values)] for i in range(images)]
+    best = np.array([min(column) for column in known])
+    for distances, old, new in zip(table, by_name("best.gap", before), by_name("best.gap", after), strict=True):
+        assert new.score.per_image.tolist() == gap(distances, best, EPS).tolist()
+        assert (new.score.per_image >= old.score.per_image).all()  # nobody comes nearer to the envelope
+
+
+def by_name(name: str, scores: Sequence[LabelledScore]) -> list[LabelledScore]:
+    return [score for score in scores if score.metric == name]
+
+
+class SIMPLE:
+    """What optimality uses of a suite."""
+
+    metrics: ClassVar = {"far": MetricEntry(recipe="fooling_distance", norm="l2")}
+    budgets: ClassVar = {"linf": SimpleNamespace(eps=EPS)}
 
 
 def test_the_only_attack_is_the_best(suite: Suite) -> None:

@@ -15,8 +15,9 @@ from bench_core.progress import Silent
 from bench_core.scores.rows import RowSet, pack_rows, unpack_rows
 from bench_core.submissions.check import check
 from bench_core.submissions.contents import read_contents
+from bench_core.submissions.prepare import Request
 from bench_core.submissions.unpack import unpacked
-from bench_core.submissions.verify import Request, Verification, verify
+from bench_core.submissions.verify import Verification, verify
 
 
 @pytest.fixture

@@ -94,6 +94,35 @@ def test_the_sign_test_is_that_of_scipy(folder: Path, verified) -> None:
     assert test.p == pytest.approx(min(1.0, p * len(found.rows)))
 
 
+@pytest.mark.parametrize("place", ["environment", "dtype"])
+def test_what_is_damaged_is_one_fault(folder: Path, verified, place: str) -> None:
+    """Whatever a stranger's record makes our code raise."""
+    if place == "environment":
+        changed_record(folder, lambda record: record["environment"].update(threads=float("inf")))
+    else:
+        with changed_rows(folder) as rows:
+            row = next(row for row in rows if row.metric == "host:prediction")
+            row.arrays["other"] = row.arrays.pop("predicted")
+    with pytest.raises(UsageError) as caught:
+        verified(folder)
+    assert "damaged" in str(caught.value.faults[0])
+
+
+def test_a_run_of_a_suite_with_published_values_is_verified_where_the_suite_is_not(
+    write_suite, registry, tmp_path: Path, verified, faults_of
+) -> None:
+    """The values are in the run; the file that the suite took them from is on the machine of its author."""
+    from bench_core import run
+
+    (tmp_path / "paper.csv").write_text("source,attack,target,published\nA,PGD,B,50.0\n")
+    suite = write_suite(("mean = true", 'mean = true\nreference = { file = "paper.csv", value = "published" }'))
+    folder = run(suite, out=tmp_path / "results", executor="inline", registry=registry).folder
+    assert (folder / "published" / "main.csv").is_file()
+    changed_record(folder, lambda record: record["suite"].update(file="/home/alice/toy.toml"))
+    assert faults_of(folder) == []
+    assert verified(folder).verdict == "identical"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

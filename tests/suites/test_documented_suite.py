@@ -25,5 +25,6 @@ def test_the_documented_suite_plans(installed: Registry, tmp_path: Path) -> None
         "stacked",
         "scatter",
         "histogram",
+        "distances",
         "maps",
     }

@@ -199,3 +199,11 @@ def test_equal_attacks_are_decided_in_at_most_five_percent_of_runs_with_chosen_s
         assert len(decisions.each) == 3
         false_alarms += bool(decisions.of("decided"))
     assert 0 < false_alarms <= 50
+
+
+def test_a_hundred_undecided_comparisons_are_not_all_listed_below_a_table() -> None:
+    each = [Decision(("A", f"attack {i}"), "undecided", 4, most=36) for i in range(100)]
+    text, _ = Decisions("main", 0.05, 0.01, each).notes()
+    assert text.startswith("undecided: A attack 0 (over 36 more images); A attack 1 ")
+    assert text.endswith("A attack 7 (over 36 more images); 92 more (run.json has all)")
+    assert len(Decisions("main", 0.05, 0.01, each).record()["comparisons"]) == 100

@@ -62,6 +62,7 @@ COLOUR: Mapping[str, tuple[Preprocessing, str]] = {
     ),
 }
 RIGHT: Preprocessing = lambda x: x  # noqa: E731
+NONE: Mapping[str, str] = {}
 MISTAKES = {**GREY, **COLOUR, "none": (RIGHT, "")}
 
 
@@ -111,10 +112,10 @@ loss = "margin"
 data = {{ kind = "{data}" }}
 images = {{ count = 4, rule = "all" }}
 compute = {{ micro_batch = 4 }}
-sources = ["M"]
-targets = ["M"]
+sources = ["{attacked}"]
+targets = ["{attacked}"]
 [models]
-M = {{ recipe = "mistaken", how = "{how}"{expected} }}
+M = {{ recipe = "mistaken", how = "{how}"{expected} }}{more}
 [budgets]
 linf = {{ norm = "linf", eps = "8/255", step_size = "8/255", steps = 1 }}
 [attacks]
@@ -130,10 +131,12 @@ def mistaken(registry: Registry, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a suite of a network, and returns the error of the run; "" if there is none."""
     registry.register(Plugin(), Origin("mistaken", "tests", "1", "mistaken"))
 
-    def error_of(how: str, expected: float | None = 0.92) -> str:
+    def error_of(how: str, expected: float | None = 0.92, others: Mapping[str, str] = NONE, attacked: str = "M") -> str:
         wanted = "" if expected is None else f", expected_accuracy = {expected}"
         data = "colour" if how in COLOUR else "grey"
-        (tmp_path / "mistaken.toml").write_text(SUITE.format(data=data, how=how, expected=wanted))
+        more = "".join(f"\n{label} = {entry}" for label, entry in others.items())
+        text = SUITE.format(data=data, how=how, expected=wanted, more=more, attacked=attacked)
+        (tmp_path / "mistaken.toml").write_text(text)
         try:
             run(str(tmp_path / "mistaken.toml"), out=tmp_path / "out", registry=registry, executor="inline")
         except UsageError as error:
@@ -158,6 +161,30 @@ def test_it_is_named_near_chance_without_an_expected_accuracy(how: str, mistaken
     error = mistaken(how, None)
     assert "models.M: no better than guessing, right for " in error
     assert MISTAKES[how][1] in error
+
+
+PARTS = {
+    "J": ('{ recipe = "defended:jpeg", base = "M", quality = 90 }', {"M": "expects [0, 255]"}),
+    "nested": ('{ recipe = "smoothed", base = "J", sigma = 0.01, n = 1 }', {"M": "expects [0, 255]"}),
+    "E": (
+        '{ recipe = "ensemble", members = ["M", "N", "right"] }',
+        {"M": "expects [0, 255]", "N": "normalises twice, by ImageNet's constants"},
+    ),
+}
+
+
+@pytest.mark.parametrize("label", PARTS)
+def test_a_mistake_of_a_network_that_others_are_made_of_is_named(label: str, mistaken: Callable[..., str]) -> None:
+    others = {"N": '{ recipe = "mistaken", how = "normalises twice, by ImageNet\'s constants" }'}
+    others["right"] = '{ recipe = "mistaken", how = "none" }'
+    others |= {name: entry for name, (entry, _) in PARTS.items()}
+    others[label] = others[label].replace(" }", ", expected_accuracy = 0.92 }")
+    error = mistaken("expects [0, 255]", None, others, label)
+    assert f"models.{label}.expected_accuracy: expected 92.0%, found " in error
+    for part, how in PARTS[label][1].items():
+        assert f"its part {part}: accuracy is " in error
+        assert GREY[how][1] in error
+    assert "its part right" not in error
 
 
 @pytest.mark.parametrize("expected", [0.92, None])
@@ -222,6 +249,15 @@ def test_a_change_is_its_definition(name: str, channels: int) -> None:
     torch.testing.assert_close(change(images), images * scale + shift)
 
 
+def constants_in(text: str) -> dict[str, list[float]]:
+    """Return the constants that a hint names: `(try mean = [...], std = [...])`."""
+    found = {}
+    for part in text.removeprefix("(try ").removesuffix(")").split("], "):
+        key, _, listed = part.partition(" = ")
+        found[key] = [float(number) for number in listed.strip("[]").split(", ")]
+    return found
+
+
 def test_the_advice_is_what_makes_the_network_right() -> None:
     """`(x - mean) / std` with the new constants is the old normalisation of the changed images."""
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
@@ -231,15 +267,23 @@ def test_the_advice_is_what_makes_the_network_right() -> None:
         if change.by_data or change.reverse:
             assert "mean =" not in text
             continue
-        constants: dict[str, Tensor] = {}
-        for part in text.removeprefix("(try ").removesuffix(")").split("], "):
-            key, _, listed = part.partition(" = ")
-            constants[key] = torch.tensor([float(number) for number in listed.strip("[]").split(", ")]).view(3, 1, 1)
+        constants = {key: torch.tensor(value).view(3, 1, 1) for key, value in constants_in(text).items()}
         expected = (change(images) - torch.tensor(old_mean).view(3, 1, 1)) / torch.tensor(old_std).view(3, 1, 1)
         found = (images - constants["mean"]) / constants["std"]
         assert (found - expected).abs().max() < 1e-2 * expected.abs().max()
     assert advice(CHANGES["levels"], {"mean": None, "std": None}) == "(try other mean and std)"
     assert advice(CHANGES["levels"], {}) == "(try this before the network)"
+
+
+def test_the_advice_for_a_default_that_is_undone_is_what_makes_the_network_right() -> None:
+    """The library normalises by ImageNet's constants, which are not among the options."""
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    for name in ("imagenet_twice", "levels_not_imagenet", "half_not_imagenet"):
+        text = advice(CHANGES[name], {"mean": None, "std": None})
+        constants = {key: torch.tensor(value).view(3, 1, 1) for key, value in constants_in(text).items()}
+        expected = (CHANGES[name](images) - COLOUR_MEAN) / COLOUR_STD
+        found = (images - constants["mean"]) / constants["std"]
+        assert (found - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 def test_a_network_that_refuses_other_images_is_no_error() -> None:

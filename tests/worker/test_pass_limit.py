@@ -231,3 +231,68 @@ def test_a_part_of_an_image_s_rows_that_does_not_fit_is_refused_whole() -> None:
     assert limit.forwards.tolist() == [2, *[2] * (COUNT - 1)]
     assert limit.over.tolist() == [True, *[False] * (COUNT - 1)]
     assert given.images.shape[1:] == SHAPE
+
+
+class Calling:
+    """Makes the source compute fifty batches in one of the ways that torch has, and returns the clean images."""
+
+    def __init__(self, way: Callable[[Model, Examples], None]) -> None:
+        self.way = way
+
+    def __call__(self, model: Model, examples: Examples, rng: Streams) -> Iterator[Tensor]:
+        self.way(model, examples)
+        yield examples.images
+
+
+def by_vmap(model: Model, examples: Examples) -> None:
+    torch.func.vmap(model)(torch.stack([examples.images] * 50))
+
+
+def by_vmap_of_vmap(model: Model, examples: Examples) -> None:
+    torch.func.vmap(torch.func.vmap(model))(torch.stack([torch.stack([examples.images] * 10)] * 5))
+
+
+def by_gradient(model: Model, examples: Examples) -> None:
+    for _ in range(25):
+        torch.func.grad(lambda images: nn.functional.cross_entropy(model(images), examples.labels))(examples.images)
+
+
+def by_hook(model: Model, examples: Examples) -> None:
+    def call(*_: Any) -> None:
+        handle.remove()
+        for _ in range(49):
+            model(examples.images)
+
+    handle = next(iter(model.children())).register_forward_pre_hook(call)
+    try:
+        model(examples.images)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("way", [by_vmap, by_vmap_of_vmap, by_gradient, by_hook])
+def test_passes_count_in_whatever_way_the_network_is_called(way: Callable[[Model, Examples], None]) -> None:
+    _, done = limited(Calling(way), 50, Noting())
+    assert done.passes.forwards + done.passes.backwards == 50 * COUNT
+    assert done.limit is not None
+    assert not done.limit.over.any()
+    _, done = limited(Calling(way), 49, Noting())
+    assert done.limit is not None
+    assert done.limit.over.all()
+
+
+def test_several_gradients_at_once_are_as_many_passes() -> None:
+    def jacobians(model: Model, examples: Examples) -> None:
+        torch.func.vmap(torch.func.jacrev(lambda image: model(image[None])[0]))(examples.images)
+
+    _, done = limited(Calling(jacobians), 4, Noting())
+    assert (done.passes.forwards, done.passes.backwards) == (COUNT, 3 * COUNT), "a gradient for each of three classes"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_recorded_call_bypasses_the_counter() -> None:
+    def traced(model: Model, examples: Examples) -> None:
+        torch.jit.trace(model, examples.images, check_trace=False)
+
+    _, done = limited(Calling(traced), 50, Noting())
+    assert done.passes.bypassed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
-SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 16, 1000, 110  # dots to the inch
+SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 48, 1280, 100  # dots to the inch
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 
@@ -32,6 +32,8 @@ class PagePlot:
         width: The width of the picture, in pixels of CSS.
         height: Its height.
         missing: The reason why there is no picture.
+        table: The number of the table on the page whose shaded cells are the plot; 0 if it is a picture.
+        shown_as: The title of that table.
     """
 
     title: str
@@ -40,26 +42,31 @@ class PagePlot:
     width: int = 0
     height: int = 0
     missing: str = ""
+    table: int = 0
+    shown_as: str = ""
 
 
-def figures(result: Result, registry: Registry, small: bool = False) -> list[PagePlot]:
+def figures(
+    result: Result, registry: Registry, small: bool = False, drawn: Mapping[str, PagePlot] | None = None
+) -> list[PagePlot]:
     """Draw all plots of a run.
 
     Args:
         result: The run.
         registry: The installed plugins.
         small: Whether each picture has the form of the fewest bytes, and at most `SMALL_COLOURS` colours.
+        drawn: What is shown in place of some plots of the suite, by their names.
 
     Returns:
         The plots. A plot that cannot be drawn states why; without matplotlib, every plot states what to install.
     """
-    plots = [*result.suite.plots, *step_curves(result)]
+    drawn, plots = drawn or {}, [*result.suite.plots, *step_curves(result)]
     try:
         import matplotlib as _  # noqa: F401
     except ImportError:
         message = 'drawing needs matplotlib: pip install "adversarial-bench[plots]"'
-        return [PagePlot(_title(plot, result), plot.kind, missing=message) for plot in plots]
-    return [_drawn(result, plot, registry, small) for plot in plots]
+        return [drawn.get(plot.name) or PagePlot(_title(plot, result), plot.kind, missing=message) for plot in plots]
+    return [drawn.get(plot.name) or _drawn(result, plot, registry, small) for plot in plots]
 
 
 def step_curves(result: Result) -> Iterator[CurvesPlotEntry]:
@@ -117,10 +124,14 @@ def _drawn(result: Result, plot: PlotEntry, registry: Registry, small: bool) -> 
 
 
 def _reduced(png: bytes) -> bytes:
-    """Return a picture as WebP without loss, except that it has fewer colours."""
+    """Return a picture as WebP without loss, except that it has fewer colours.
+
+    They are chosen to be far apart, not by how many pixels have them: else thin lines get the colours of others.
+    """
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(SMALL_COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture = picture.quantize(SMALL_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     picture.convert("RGB").save(out, "webp", lossless=True, quality=100)
     return out.getvalue()

@@ -1,8 +1,8 @@
 """A few attacked images: clean, the scaled perturbation, adversarial, and each target's prediction.
 
-They are computed as every result is, with the same jobs, checks and store. Images that the run has kept are classified
-as they are; other attacks are run again on the first images. If the dataset or the networks are not on this machine,
-the gallery states that instead.
+They are computed as every result is, with the same jobs, checks and store. Images that the run has kept, and images
+that were made elsewhere, are classified as they are; other attacks are run again on the first images. If the dataset,
+the networks or the given images are not on this machine, the gallery states that instead.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import base64
 import io
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +26,24 @@ from ...executors.dispatch import Dispatcher
 from ...executors.inline import Inline
 from ...planning.planner import is_white_box, selected_jobs
 from ...planning.resolve import ResolvedSuite, resolve
+from ...planning.resolve_attacks import AttackKey
 from ...planning.selection import Selection
+from ...planning.uses import GivenUse
 from ...progress import Silent
 from ...registry import Registry
+from ...reserved import RECORD
 from ...result import Result
 from ...runs.record import RunRecord
 from ...scores.rows import RowSet, complete_labels, gather
 from ...store import store_of_run
-from ...suite.exchange import KeepEntry
+from ...suite.exchange import GivenEntry, KeepEntry
 from ...suite.model import MetricEntry, Suite, source_label
 from ...suite.outputs import NO_OUTPUTS
+from ...types import Norm
 from .clouds import picture
 from .kept import with_kept_images
 
+KEY = ("attack", "source", "budget")
 MOST_ROWS = 8  # pairs of attack and budget
 LARGEST_PNG = 96  # pixels of a side; larger images are saved as JPEG, which the page states
 
@@ -85,12 +90,16 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """The images under one attack and budget, or the reason `void` why there are none."""
+    """The images under one attack and budget, or the reason `void` why there are none.
+
+    If they were made elsewhere, `given` is the name of the network that they were made on.
+    """
 
     attack: str
     budget: str
     images: tuple[GalleryImage, ...]
     void: str | None = None
+    given: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class Gallery:
     """The gallery of a run.
 
     Attributes:
-        source: The label of the source that was attacked.
+        source: The label of the source that was attacked; empty if all images were made elsewhere.
         rows: The rows, one for each attack and budget.
         left_out: How many rows are not shown.
         lossy: Whether the images are compressed as JPEG.
@@ -115,38 +124,40 @@ class Gallery:
 def make_gallery(
     result: Result, record: RunRecord, registry: Registry, count: int, source: str | None = None
 ) -> Gallery:
-    """Show the first attacked images under each attack of one source.
+    """Show the first images under each attack of one source, and those that were made elsewhere.
 
     Args:
         result: The run.
         record: The run's record.
         registry: The installed plugins.
         count: How many images to show.
-        source: The source's label; the suite's first source by default.
+        source: The label of a source, of whose images only these are shown; by default the suite's first source and
+            all images that were made elsewhere.
 
     Returns:
         The gallery, or the reason why there is none; it never raises a user's mistake.
     """
     suite = result.suite
-    if count == 0 or not suite.sources or not suite.attacks:
-        return Gallery(missing="the suite attacks nothing" if count else "left out (--gallery 0)")
-    wanted = source or source_label(suite.sources[0])
-    chosen = next((other for other in suite.sources if source_label(other) == wanted), None)
-    if chosen is None:
-        return Gallery(missing=f"the suite has no source {source}")
+    if count == 0:
+        return Gallery(missing="left out (--gallery 0)")
+    attacked = [chosen for chosen in suite.sources if suite.attacks and source in (None, source_label(chosen))][:1]
+    given = {label: entry for label, entry in suite.given.items() if source in (None, entry.source)}
+    if not attacked and not given:
+        return Gallery(missing="the suite attacks nothing" if source is None else f"the suite has no source {source}")
     try:
-        return _computed(_narrowed(suite, chosen), record, count, registry, result.folder)
+        return _computed(_narrowed(suite, attacked, given), result, record, count, registry)
     except UsageError as error:
         return Gallery(missing="; ".join(map(str, error.faults)))
     except OSError as error:  # the dataset or a network is not on this machine
         return Gallery(missing=one_line(f"cannot read {error.filename or 'the dataset'}: {error.strerror or error}"))
 
 
-def _narrowed(suite: Suite, source: str | list[str]) -> Suite:
-    """Return the suite with one source, and with metrics that keep images and predictions."""
+def _narrowed(suite: Suite, sources: list[str | list[str]], given: Mapping[str, GivenEntry]) -> Suite:
+    """Return the suite with some sources and given images, and with metrics that keep images and predictions."""
     metrics = {name: MetricEntry(recipe=name) for name in ("pictures", "predictions")}
-    nothing = {**NO_OUTPUTS, "keep": KeepEntry()}
-    return suite.model_copy(update={**nothing, "metrics": metrics, "sources": [source]})
+    nothing = {**NO_OUTPUTS, "keep": KeepEntry(), "given": dict(given)}
+    shown: dict[str, object] = {"sources": sources} if sources else {"attacks": {}}
+    return suite.model_copy(update={**nothing, **shown, "metrics": metrics})
 
 
 def _resolved(suite: Suite, record: RunRecord, registry: Registry) -> ResolvedSuite:
@@ -159,7 +170,7 @@ def _resolved(suite: Suite, record: RunRecord, registry: Registry) -> ResolvedSu
     return resolve(suite, registry, device=device, precision=made["dtype"], threads=made["threads"])
 
 
-def _computed(suite: Suite, record: RunRecord, count: int, registry: Registry, folder: Path) -> Gallery:
+def _computed(suite: Suite, result: Result, record: RunRecord, count: int, registry: Registry) -> Gallery:
     resolved = _resolved(suite, record, registry)
     images = resolved.images
     if images is None:
@@ -168,26 +179,42 @@ def _computed(suite: Suite, record: RunRecord, count: int, registry: Registry, f
     selection = whole.first(count)
     if max(selection.indices) >= len(images.ids) or tuple(images.ids[i] for i in selection.indices) != selection.ids:
         return Gallery(missing="the dataset here is not the run's")
-    with store_of_run(folder) as store, tempfile.TemporaryDirectory() as scratch:
+    given = {(use.attack, use.source, use.budget): use for use in resolved.given}
+    keys = [*resolved.attacks, *given]
+    shown = keys[:MOST_ROWS]
+    with store_of_run(result.folder) as store, tempfile.TemporaryDirectory() as scratch:
         kept = with_kept_images(resolved, whole, count, store, Path(scratch))
-        attacks = list(dict.fromkeys([
-            *((attack, budget) for attack, _, budget in resolved.attacks),
-            *((given.attack, given.budget) for given in resolved.given),
-        ]))  # fmt: skip
-        jobs = selected_jobs(kept, selection)
-        jobs = [job for job in jobs if (job.labels.get("attack"), job.labels.get("budget")) in attacks[:MOST_ROWS]]
+        jobs = [job for job in selected_jobs(kept, selection) if tuple(map(job.labels.get, KEY)) in shown]
         results, voids = Dispatcher(store, Inline(registry), Silent(), registry).compute("gallery", jobs)
     rows = gather(
         jobs, results, voids, complete_labels(suite, partial(is_white_box, resolved)), "selected", selection.indices
     )
     labels = [images.labels[index] for index in selection.indices]
-    shown = tuple(_row(attack, budget, rows, selection.indices, labels) for attack, budget in attacks[:MOST_ROWS])
+    found = [_row(key, _of(rows, key), selection.indices, labels) for key in shown]
+    found = [
+        _given_row(row, given[key], _of(rows, key), _of(result.rows, key)) if key in given else row
+        for key, row in zip(shown, found, strict=True)
+    ]
     lossy = max(images.shape[1:]) > LARGEST_PNG and not is_cloud(images.shape)
-    return Gallery(source_label(suite.sources[0]), shown, max(0, len(attacks) - MOST_ROWS), lossy)
+    attacked = source_label(suite.sources[0]) if suite.attacks else ""
+    return Gallery(attacked, tuple(found), len(keys) - len(shown), lossy)
 
 
-def _row(attack: str, budget: str, rows: Sequence[RowSet], indices: Sequence[int], labels: Sequence[int]) -> GalleryRow:
-    rows = [row for row in rows if (row.labels.attack, row.labels.budget) == (attack, budget)]
+def _of(rows: Sequence[RowSet], key: AttackKey) -> list[RowSet]:
+    return [row for row in rows if tuple(map(row.labels.get, KEY)) == key]
+
+
+def _given_row(row: GalleryRow, use: GivenUse, rows: Sequence[RowSet], judged: Sequence[RowSet]) -> GalleryRow:
+    """Mark a row as images that were made elsewhere, and leave out images that are not those that the run judged."""
+    now, then = (next(found.arrays for found in side if found.metric == RECORD) for side in (rows, judged))
+    norms = [norm for norm in get_args(Norm) if norm in now and norm in then]
+    if all(np.allclose(now[norm], then[norm][: len(now[norm])], rtol=1e-3, atol=1e-6) for norm in norms):
+        return replace(row, given=use.source)
+    return replace(row, images=(), void=f"the images in {use.images.root} are no longer those that were judged")
+
+
+def _row(key: AttackKey, rows: Sequence[RowSet], indices: Sequence[int], labels: Sequence[int]) -> GalleryRow:
+    attack, _, budget = key
     pictures = next(row for row in rows if row.metric == "pictures")
     if pictures.void:
         return GalleryRow(attack, budget, (), pictures.void)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,20 +12,18 @@ from ...scores.pareto import front
 from ..ranking import ranks
 from .found import FoundRun
 from .places import board_page, run_place
-from .summary import ScopedEntry, Summary
-
-Scope = tuple[str, str]  # source and target, "" for all
-EVERYTHING: Scope = ("", "")
+from .summary import EVERYTHING, Entries, Scope, ScopedEntry, Summary, unpack_values
 
 
 @dataclass(frozen=True)
 class SummarisedRun:
-    """A run's folder and what the site knows of it."""
+    """A run's folder and what the site knows of it. `read_entries` returns its scores."""
 
     found: FoundRun
     summary: Summary
+    read_entries: Callable[[], Entries]
 
-    @property
+    @cached_property
     def place(self) -> str:
         return run_place(*self.summary.group, self.found.digest)
 
@@ -65,7 +64,12 @@ class Point(BaseModel):
 
 
 class Board(BaseModel):
-    """The leaderboard of a suite under one budget, over all pairs and by source and target."""
+    """The leaderboard of a suite under one budget, over all pairs and by source and target.
+
+    Attributes:
+        unordered: Why its values have no ranks; empty if they have.
+        relation: Whether it is over black-box or white-box pairs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,6 +82,8 @@ class Board(BaseModel):
     score: str
     percent: bool
     highest: bool
+    unordered: str
+    relation: str
     only: tuple[str, ...]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -110,15 +116,12 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
     """
     newest = runs[-1].summary
     ranked = [run for run in runs if run.summary.comparable == newest.comparable]
-    latest: dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]] = {}
-    for run in ranked:
-        for entry in run.summary.entries:
-            latest[entry.budget, (entry.source, entry.target), entry.attack] = run, entry
+    latest = _latest(ranked)
     found = []
     for budget in dict.fromkeys(budget for budget, _, _ in latest):
         scopes = dict.fromkeys(scope for of, scope, _ in latest if of == budget)
         tables = tuple(
-            (scope, _rank([pair for key, pair in latest.items() if key[:2] == (budget, scope)], newest.highest))
+            (scope, _rows([pair for key, pair in latest.items() if key[:2] == (budget, scope)], newest))
             for scope in scopes
         )
         if EVERYTHING in scopes:
@@ -126,10 +129,35 @@ def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
             found.append(Board(
                 suite=newest.suite, profile=newest.profile, title=newest.title, budget=budget, norm=norm,
                 description=description, score=newest.score, percent=newest.percent, highest=newest.highest,
-                only=newest.only, sources=newest.sources, targets=newest.targets, images=newest.images,
+                unordered=newest.unordered, relation=newest.relation, only=newest.only,
+                sources=newest.sources, targets=newest.targets, images=newest.images,
                 runs=tuple(run.place for run in ranked), scopes=tables, history=_history(runs, budget, newest),
             ))  # fmt: skip
     return Boards(boards=tuple(found))
+
+
+def _latest(ranked: Sequence[SummarisedRun]) -> dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]]:
+    """Return the newest score of each attack by budget and scope, in the order of the newest run.
+
+    Only the runs that have one are read. Runs that can be ranked together have the same scopes.
+    """
+    latest: dict[tuple[str, Scope, str], tuple[SummarisedRun, ScopedEntry]] = {}
+    covered: set[tuple[str, str]] = set()
+    for run in reversed(ranked):
+        here = {(entry.budget, entry.attack) for entry in run.summary.overall} - covered
+        covered |= here
+        for entry in run.read_entries().entries if here else ():
+            if (entry.budget, entry.attack) in here:
+                latest[entry.budget, (entry.source, entry.target), entry.attack] = run, entry
+    return latest
+
+
+def _rows(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], newest: Summary) -> tuple[Row, ...]:
+    """Return the rows of one scope: ranked, or in the order of the suite if it does not say which value is best."""
+    if not newest.unordered:
+        return _rank(pairs, newest.highest)
+    lengths = [len(unpack_values(entry.values)) for _, entry in pairs]
+    return tuple(_row(run, entry, None, False, False, n) for (run, entry), n in zip(pairs, lengths, strict=True))
 
 
 def _rank(pairs: Sequence[tuple[SummarisedRun, ScopedEntry]], highest: bool) -> tuple[Row, ...]:
@@ -164,8 +192,8 @@ def _history(runs: Sequence[SummarisedRun], budget: str, newest: Summary) -> dic
     for run in runs:
         if run.summary.score != newest.score:
             continue
-        for entry in run.summary.entries:
-            if entry.budget == budget and (entry.source, entry.target) == EVERYTHING:
+        for entry in run.summary.overall:
+            if entry.budget == budget:
                 points.setdefault(entry.attack, []).append(Point(
                     run=run.place, when=run.found.when, value=entry.value, low=entry.low, high=entry.high,
                     comparable=run.summary.comparable == newest.comparable,

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ...digests import digest, folder_digest
+from ...errors import Fault, UsageError
 from ...registry import Registry, discover
 from ...runs.load import load_result
 from ...runs.record import read_record
 from ...store import write_atomically
 from ...tables.formats.html import page, templates
 from ..page.figures import PagePlot, figures
-from ..page.page import name_value_table, run_parts
 from .boards import Boards, SummarisedRun, make_boards
+from .content import Site
 from .found import FoundRun
 from .index import index_json
-from .pages import Site, links_of_run, pages
+from .pages import pages
 from .places import ASSETS, SiteLinks
-from .summary import Summary, summarise_run
+from .run_page import run_page_parts
+from .summary import Entries, Summary, summarise_run
 from .views import UP
 
-CACHE, IGNORE = ".cache", ".gitignore"
+CACHE, IGNORE, DIGESTS = ".cache", ".gitignore", "digests.json"
 FOLDERS = ("runs", "boards", "attacks", "networks", ASSETS)
 BENCH = Path(__file__).parents[2]
 Kept = TypeVar("Kept", bound=BaseModel)
@@ -62,6 +63,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.written: set[Path] = set()
+        self.asked: set[Path] = set()  # files of the cache
         self.rendered = 0
 
     @cached_property
@@ -82,7 +84,7 @@ class Builder:
         runs = [self._run(run) for run in found]
         groups: dict[tuple[str, str], list[SummarisedRun]] = {}
         for run in runs:
-            if run.summary.entries:
+            if run.summary.overall:
                 groups.setdefault(run.summary.group, []).append(run)
         boards = [board for group in groups.values() for board in self._boards(group).boards]
         site = Site(self.title, runs, boards)
@@ -104,39 +106,41 @@ class Builder:
         """Return a run's summary; write its page if there is none of the same content."""
         key = digest(["run", self.code, run.digest, run.name, run.when])
         kept = self._kept(key, Summary)
-        if kept is not None:
-            summarised = SummarisedRun(run, kept)
-            files = [self.to / f"{summarised.place}.html", *self.to.glob(f"{summarised.place}-plot-*")]
-            if files[0].is_file():
+        if kept is not None and self._path(f"{key}.entries").is_file():
+            summarised = SummarisedRun(run, kept, lambda: self._entries(key))
+            files = self._files_before.get(f"{summarised.place}.html".removeprefix("runs/"), [])
+            if files:
                 self.written |= {*files}
                 return summarised
         record, result = read_record(run.folder), load_result(run.folder, self.registry)
-        summarised = SummarisedRun(run, summarise_run(result, record))
-        drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in
-                 enumerate(figures(result, self.registry, small=True), 1)]  # fmt: skip
-        parts = run_parts(record, result, self.registry, self.gallery)
-        flagged = set(parts["flags"])  # the page begins with them
-        parts |= {
-            "suite": suite_text(record.suite.model_dump(mode="json", exclude_defaults=True)),
-            "tables": [
-                replace(table, notes=tuple(note for note in table.notes if note not in flagged))
-                for table in parts["tables"]
-            ],
-        }
-        facts = {
-            "run": run.digest,
-            "images": record.images.digest,
-            "dataset": record.dataset.digest,
-            "code": record.host,
-        }
-        text = page(
-            "run.html", title=record.suite.title, site=SiteLinks(self.title, UP), figures=drawn,
-            links=links_of_run(summarised), digests=name_value_table("Digests (SHA-256)", facts), **parts,
-        )  # fmt: skip
+        summary, entries = summarise_run(result, record)
+        summarised = SummarisedRun(run, summary, lambda: self._entries(key))
+        parts = run_page_parts(summarised, record, result, self.registry, self.gallery)
+        plots = figures(result, self.registry, small=True, drawn=parts.pop("heatmaps"))
+        drawn = [self._plot_file(plot, f"{summarised.place}-plot-{number}") for number, plot in enumerate(plots, 1)]
+        title, links = record.suite.title, SiteLinks(self.title, UP)
+        text = page("run.html", title=title, site=links, figures=drawn, **parts)
         self._write(f"{summarised.place}.html", text.encode())
-        self._keep(key, summarised.summary)
+        self._keep(f"{key}.entries", entries)
+        self._keep(key, summary)
         self.rendered += 1
         return summarised
+
+    @cached_property
+    def _files_before(self) -> dict[str, list[Path]]:
+        """The pages of runs that an earlier call wrote, by name, each with its pictures."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted((self.to / "runs").glob("*")):
+            name, picture, _ = path.name.rpartition("-plot-")
+            found.setdefault(f"{name}.html" if picture else path.name, []).append(path)
+        return {name: files for name, files in found.items() if any(path.name == name for path in files)}
+
+    def _entries(self, key: str) -> Entries:
+        """Return the scores of a run that were kept. Raises UsageError if another process has removed them."""
+        kept = self._kept(f"{key}.entries", Entries)
+        if kept is None:
+            raise UsageError(Fault(str(self._path(f"{key}.entries")), "", "cannot be read (try again)"))
+        return kept
 
     def _plot_file(self, plot: PagePlot, place: str) -> PagePlot:
         """Write a picture as a file of its own, and return the plot with the address of the file."""
@@ -151,14 +155,19 @@ class Builder:
         key = digest(["boards", self.code, [[run.found.digest, run.found.when] for run in group]])
         return self._kept(key, Boards) or self._keep(key, make_boards(group))
 
+    def _path(self, key: str) -> Path:
+        path = self.to / CACHE / f"{key}.json"
+        self.asked.add(path)
+        return path
+
     def _kept(self, key: str, kind: type[Kept]) -> Kept | None:
         try:
-            return kind.model_validate_json((self.to / CACHE / f"{key}.json").read_text(encoding="utf-8"))
+            return kind.model_validate_json(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValidationError):
             return None
 
     def _keep(self, key: str, value: Kept) -> Kept:
-        write_atomically(self.to / CACHE / f"{key}.json", value.model_dump_json().encode())
+        write_atomically(self._path(key), value.model_dump_json().encode())
         return value
 
     def _write(self, place: str, content: bytes) -> None:
@@ -173,20 +182,6 @@ class Builder:
             for path in (self.to / folder).glob("*"):
                 if path not in self.written:
                     path.unlink()
-
-
-def suite_text(suite: dict[str, Any]) -> str:
-    """Return a suite as JSON, with a line for each entry of its tables and lists."""
-    return "{\n" + ",\n".join(f" {json.dumps(key)}: {_lines(value)}" for key, value in suite.items()) + "\n}"
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, dict) and value:
-        return "{\n" + ",\n".join(f"  {json.dumps(k, ensure_ascii=False)}: {_line(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(f"  {_line(each)}" for each in value) + "]"
-    return _line(value)
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        for path in (self.to / CACHE).glob("*.json"):
+            if path not in self.asked and path.name != DIGESTS:
+                path.unlink()

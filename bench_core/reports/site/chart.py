@@ -11,6 +11,7 @@ from .boards import Point
 WIDTH, HEIGHT = 640.0, 180.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 624.0, 12.0, 156.0
 TICKS = 4
+MOST_MARKS = 60
 LABEL = 40  # characters
 
 
@@ -45,10 +46,12 @@ class Chart:
 
 
 def history_chart(title: str, points: Sequence[Point], percent: bool) -> Chart | None:
-    """Draw the history of a score. None if fewer than two runs have a value."""
-    shown = [(point, point.value) for point in points if point.value is not None]
-    if len(shown) < 2:
+    """Draw the newest part of the history of a score. None if fewer than two runs have a value."""
+    known = [(point, point.value) for point in points if point.value is not None]
+    if len(known) < 2:
         return None
+    shown = known[-MOST_MARKS:]
+    title = title if shown == known else f"{title}, the newest {MOST_MARKS} of {len(known)} runs"
     ends = [(value if p.low is None else p.low, value if p.high is None else p.high) for p, value in shown]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     span = (high - low) or max(abs(high), 1e-3)

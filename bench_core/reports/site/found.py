@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import Fault, UsageError, stop_at_faults
-from ...runs.folder import RECORD_FILE, ROWS_FILE, SCORES_FILE, find_runs, run_folder
+from ...runs.folder import RECORD_FILE, find_runs, run_folder
+from .unchanged import KnownDigests, run_files
 
 LONGEST_LOG = 60  # seconds for the history of a repository
 
@@ -39,16 +40,18 @@ class FoundRun:
         return " ".join(filter(None, [self.date, self.commit])) or self.name
 
 
-def find_site_runs(given: Iterable[str]) -> list[FoundRun]:
+def find_site_runs(given: Sequence[str], known: KnownDigests | None = None) -> list[FoundRun]:
     """Find the runs that a command line names, oldest first: by date, then in the order given.
 
     Args:
-        given: Each is FOLDER or NAME=FOLDER, the folder of a run or a folder of runs.
+        given: Each is FOLDER or NAME=FOLDER, the folder of a run or a folder of runs. A run without a name is called
+            by where it is below the given folder, so that a site is the same wherever its runs are.
+        known: The digests of an earlier call, so that unchanged runs are not read.
 
     Raises:
         UsageError: A folder has no run, or two runs have the same name.
     """
-    runs = list[FoundRun]()
+    runs, known = list[FoundRun](), known or KnownDigests()
     for text in given:
         name, equals, place = text.partition("=")
         folder = run_folder(Path(place if equals else text))
@@ -56,8 +59,12 @@ def find_site_runs(given: Iterable[str]) -> list[FoundRun]:
         if not folders:
             raise UsageError(Fault(str(folder), "", "there is no run (bench run SUITE)"))
         for path in folders:
-            below = "" if path == folder else f"/{path.relative_to(folder).as_posix()}"
-            runs.append(FoundRun(f"{name}{below}" if equals else path.as_posix(), path, folder_digest(path)))
+            below = "" if path == folder else path.relative_to(folder).as_posix()
+            named = "/".join(filter(None, [name, below])) if equals else below or "/".join(path.parts[-2:])
+            runs.append(FoundRun(named, path, known.digest_of(path, folder_digest)))
+    shared = Counter(run.name for run in runs)
+    if not all("=" in text for text in given):
+        runs = [replace(run, name=run.folder.as_posix()) if shared[run.name] > 1 else run for run in runs]
     twice = sorted(name for name, count in Counter(run.name for run in runs).items() if count > 1)
     stop_at_faults([Fault(name, "", "is given twice") for name in twice])
     return sorted(_dated(runs), key=lambda run: run.date)
@@ -66,7 +73,7 @@ def find_site_runs(given: Iterable[str]) -> list[FoundRun]:
 def folder_digest(folder: Path) -> str:
     """Return the SHA-256 of the files of a run that its pages are made from."""
     state = hashlib.sha256()
-    for path in [folder / name for name in (RECORD_FILE, ROWS_FILE, SCORES_FILE)] + sorted(folder.glob("published/*")):
+    for path in run_files(folder):
         try:
             content = path.read_bytes()
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from ...digests import digest
 from ...errors import UsageError
 from ...result import Result
 from ...runs.record import RunRecord
+from ...scores.labels import Relation
 from ...scores.warnings import flags
 from ...statistics import bootstrap
 from ...suite.model import Suite
@@ -24,6 +26,8 @@ from ..leaderboard import Ranking, entries_of, find_ranking, threat_of
 from ..page.page import eps_text, steps_text
 from ..ranking import Contribution, Entry
 
+Scope = tuple[str, str]  # source and target, "" for all
+EVERYTHING: Scope = ("", "")
 MOST_PAIRS = 400  # pairs of source and target with a ranking each; beyond, only whole sources and targets have one
 
 
@@ -53,6 +57,22 @@ class ScopedEntry(_Part):
         return Entry(self.attack, self.budget, (run,), {}, cost, self.flags, unpack_values(self.values))
 
 
+class Entries(_Part):
+    """All scores of a run that leaderboards need. They are many, so they are kept apart and read where they rank."""
+
+    entries: tuple[ScopedEntry, ...] = ()
+
+
+class Overall(_Part):
+    """An attack's score under one budget over all pairs."""
+
+    attack: str
+    budget: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
 class AttackFacts(_Part):
     """An attack in a suite: what it is made of, its options as text, and its category."""
 
@@ -61,13 +81,28 @@ class AttackFacts(_Part):
     category: str = ""
 
 
+class Network(_Part):
+    """A network in a run: the recipe that builds it, and what identifies its weights and options, as JSON."""
+
+    recipe: str
+    identity: str
+
+    @property
+    def short(self) -> str:
+        return digest(json.loads(self.identity))[:12]
+
+
 class Summary(_Part):
     """A run.
 
     Attributes:
         comparable: A digest of the images and the threat: runs with an equal one can be ranked together.
-        not_ranked: Why it has no leaderboard.
+        score: The score of its leaderboards.
+        highest: Whether the highest value is the best.
+        relation: Whether the score is over black-box or white-box pairs.
         percent: Whether the score is a share.
+        unordered: Why its values have no ranks.
+        no_board: Why it has no leaderboard at all.
     """
 
     suite: str
@@ -83,7 +118,7 @@ class Summary(_Part):
     attacks: dict[str, AttackFacts]
     sources: tuple[str, ...]
     targets: tuple[str, ...]
-    networks: dict[str, str]
+    networks: dict[str, Network]
     code: str
     versions: dict[str, str | None]
     device: str
@@ -92,36 +127,65 @@ class Summary(_Part):
     highest: bool = True
     percent: bool = True
     only: tuple[str, ...] = ()
-    not_ranked: str = ""
-    entries: tuple[ScopedEntry, ...] = ()
+    relation: str = ""
+    unordered: str = ""
+    no_board: str = ""
+    overall: tuple[Overall, ...] = ()
 
     @property
     def group(self) -> tuple[str, str]:
         return self.suite, self.profile
 
 
-def summarise_run(result: Result, record: RunRecord) -> Summary:
-    """Summarise a run."""
+def summarise_run(result: Result, record: RunRecord) -> tuple[Summary, Entries]:
+    """Summarise a run, and return its scores."""
     suite, contribution = record.suite, Contribution("", result, record)
+    ranking, relation, unordered, no_board = Ranking("", True, ()), "", "", ""
+    entries, percent = list[ScopedEntry](), True
     try:
-        ranking = find_ranking([contribution], "attack")
-        (entries, percent), reason = _scoped(contribution, ranking), ""
+        ranking, unordered = _ranking(contribution)
+        relation = _relation(result, ranking.score)
+        entries, percent = _scoped(contribution, ranking, relation)
     except UsageError as error:
-        ranking, entries, percent, reason = Ranking("", True, ()), [], True, error.faults[0].message
+        no_board = without_hint(error.faults[0].message)
     pairs = [*suite.members_by_source], suite.targets
-    return Summary(
+    overall = [entry for entry in entries if (entry.source, entry.target) == EVERYTHING]
+    summary = Summary(
         suite=suite.name, profile=suite.profile, title=suite.title, images=len(record.images.ids),
         dataset=record.dataset.count, digest_of_images=record.images.digest,
         comparable=digest([record.images.digest, threat_of(record), ranking.score, list(ranking.only), pairs]),
         complete=result.complete, flags=flags(result.scores, result.warned),
         budgets={name: (b.norm, f"eps {eps_text(b.eps)}, {steps_text(b)}") for name, b in suite.budgets.items()},
         attacks=_attacks(suite), sources=tuple(suite.members_by_source), targets=tuple(suite.targets),
-        networks={name: _identity(entry) for name, entry in record.models.items()},
+        networks={name: _network(entry) for name, entry in record.models.items()},
         code=record.host, versions=record.versions, device=str(record.environment.get("device")),
         reproduce=record.reproduce, score=ranking.score, highest=ranking.highest, only=ranking.only,
-        percent=percent,
-        not_ranked=reason, entries=tuple(entries),
+        percent=percent, relation=relation, unordered=unordered, no_board=no_board,
+        overall=tuple(
+            Overall(attack=e.attack, budget=e.budget, value=e.value, low=e.low, high=e.high) for e in overall
+        ),
     )  # fmt: skip
+    return summary, Entries(entries=tuple(entries))
+
+
+def _ranking(run: Contribution) -> tuple[Ranking, str]:
+    """Return what a run's attacks are ranked by, and why they are not: because the suite does not say what is best."""
+    try:
+        return find_ranking([run], "attack"), ""
+    except UsageError as error:
+        return find_ranking([run], "attack", best="max"), without_hint(error.faults[0].message)
+
+
+def _relation(result: Result, score: str) -> str:
+    """Return which pairs a score is averaged over: the black-box ones, or the white-box ones if there are no others."""
+    relations = {scored.labels.get("relation") for scored in result.scores.select(score)}
+    only_white = Relation.WHITE_BOX in relations and Relation.BLACK_BOX not in relations
+    return str(Relation.WHITE_BOX if only_white else Relation.BLACK_BOX)
+
+
+def without_hint(message: str) -> str:
+    """Return a message without the hint at its end, which is for a command line."""
+    return re.sub(r" \((try|choose) [^()]*\)$", "", message)
 
 
 def _attacks(suite: Suite) -> dict[str, AttackFacts]:
@@ -135,25 +199,28 @@ def _attacks(suite: Suite) -> dict[str, AttackFacts]:
     }
 
 
-def _identity(entry: Mapping[str, Any]) -> str:
-    return f"{entry.get('recipe')}, {digest(entry.get('identity'))[:12]}"
+def _network(entry: Mapping[str, Any]) -> Network:
+    return Network(recipe=str(entry.get("recipe")), identity=json.dumps(entry.get("identity"), ensure_ascii=False))
 
 
-def _scoped(run: Contribution, ranking: Ranking) -> tuple[list[ScopedEntry], bool]:
+def _scoped(run: Contribution, ranking: Ranking, relation: str) -> tuple[list[ScopedEntry], bool]:
     """Return the entries over all pairs, and those of each source, each target, and each pair if they are few.
+
+    In a white-box pair, the source is the target.
 
     Returns also whether all values are shares of images.
     """
     suite = run.record.suite
-    sources, targets = [*suite.members_by_source], list(suite.targets)
-    scopes = [("", "")]
+    sources, targets = [*suite.members_by_source], list(suite.targets) if relation == Relation.BLACK_BOX else []
+    scopes = [EVERYTHING]
     scopes += [(source, "") for source in sources if len(sources) > 1]
     scopes += [("", target) for target in targets if len(targets) > 1]
     if len(sources) * len(targets) * len(suite.attacks) <= MOST_PAIRS:
         scopes += [(s, t) for s in sources for t in targets if len(sources) > 1 and len(targets) > 1]
     found, percent = list[ScopedEntry](), True
     for source, target in scopes:
-        where = {name: label for name, label in (("source", source), ("target", target)) if label}
+        named = (("relation", relation), ("source", source), ("target", target))
+        where = {name: label for name, label in named if label}
         for entry in entries_of(run, "attack", ranking.score, where, ranking.only):
             forwards, backwards = map(_none, entry.cost)
             low, high = bootstrap(entry.values)

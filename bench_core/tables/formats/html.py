@@ -43,7 +43,18 @@ class Field:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table for `grid.html`. The first `labels` columns identify a row."""
+    """A table for `grid.html` or `site_grid.html`.
+
+    Attributes:
+        title: The caption.
+        header: The names of the columns.
+        numeric: Whether each column has numbers.
+        labels: How many columns, the first ones, identify a row.
+        rows: The entries.
+        notes: The lines below the table.
+        shades: Which columns site.js shades by their values: the first, the one after the last, and `signed` if the
+            shades are around zero. None if empty.
+    """
 
     title: str
     header: tuple[str, ...]
@@ -51,6 +62,7 @@ class HtmlTable:
     labels: int
     rows: tuple[tuple[Field, ...], ...]
     notes: tuple[str, ...]
+    shades: str = ""
 
     @property
     def long(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bench_core.logits import LOSSES
+from bench_core.logits import LOSSES, strongest_other
 from bench_core.queries import ask
 from bench_core.types import Budget, Examples
 
@@ -36,6 +36,7 @@ class Best:
         images: The images, [n, c, h, w].
         values: What is raised: the loss of the budget, or minus that of the target class, [n].
         fooled: Whether they fool the network, bool [n].
+        rivals: The strongest class besides the label in the network's answer, int64 [n].
     """
 
     model: Model
@@ -44,12 +45,14 @@ class Best:
     images: Tensor
     values: Tensor
     fooled: Tensor
+    rivals: Tensor
 
     @classmethod
     def of(cls, model: Model, examples: Examples, budget: Budget, images: Tensor) -> Best:
         """Ask about the first images [n, c, h, w]."""
         values = torch.full_like(images.flatten(1)[:, 0], -torch.inf)
-        best = cls(model, examples, budget, images.clone(), values, torch.zeros_like(examples.labels, dtype=torch.bool))
+        fooled = torch.zeros_like(examples.labels, dtype=torch.bool)
+        best = cls(model, examples, budget, images.clone(), values, fooled, examples.labels.clone())
         best.take(images, torch.arange(len(images), device=images.device))
         return best
 
@@ -70,6 +73,7 @@ class Best:
         better = fooled | (values > self.values[rows])
         kept = rows[better]
         self.images[kept], self.values[kept], self.fooled[kept] = trials[better], values[better], fooled[better]
+        self.rivals[kept] = strongest_other(logits, self.examples.labels[rows])[better]
         return better
 
     def _judge(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

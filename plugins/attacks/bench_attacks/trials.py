@@ -31,12 +31,14 @@ class Tried:
         points: The best image of each so far, [k, c, h, w].
         turns: The number of directions that were tried before, int64 [k].
         failed: How many of these since the last one that was kept, int64 [k].
+        rivals: The strongest class besides the label in the network's answer at `points`, int64 [k].
     """
 
     rows: Tensor
     points: Tensor
     turns: Tensor
     failed: Tensor
+    rivals: Tensor
 
 
 class Search(Protocol):
@@ -109,7 +111,8 @@ class SignedTrials:
                 return
             fresh = rows[~back[rows]]
             if len(fresh):
-                found = search.next(Tried(fresh, best.images[fresh], turns[fresh], failed[fresh]))
+                tried = Tried(fresh, best.images[fresh], turns[fresh], failed[fresh], best.rivals[fresh])
+                found = search.next(tried)
                 steps[fresh] = self.budget.step_size * ball.direction(found)
             signed = steps[rows] * (1 - 2 * per_image(back[rows].to(clean), clean))
             delta = ball.project(best.images[rows] + signed - clean[rows], eps)

@@ -36,6 +36,7 @@ class FoolingDistance:
     norm: Norm
     scores: ClassVar = ("median", "mean", "fooled")
     rows: ClassVar = ("distance",)
+    sizes: ClassVar = ("distance",)
 
     def observe(self, clean: Examples, adversarial: Tensor, target: Model) -> Mapping[str, Tensor]:
         distance = perturbation_size((adversarial - clean.images).double(), self.norm)

@@ -16,7 +16,7 @@ from bench_attacks.walk import Walk
 from bench_core.worker.instrument import PassCounter
 from bench_models.ensemble import Ensemble
 
-from ..scene import budget, build, examples, network, run
+from ..scene import Asleep, budget, build, examples, network, run
 from .by_hand import One, follows, mean_unit, slope
 
 MEMBERS = [network(seed=seed) for seed in range(3)]
@@ -145,6 +145,19 @@ def test_a_least_weight_keeps_the_attack_from_turning_round() -> None:
 
 def test_losses_of_zero_weigh_the_members_alike() -> None:
     torch.testing.assert_close(member_weights(torch.zeros(1, 3, 3), 10.0), torch.full((1, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("asleep", [1, 3])
+@pytest.mark.parametrize("name", ["svre", "adaea", "cwa", "smer"])
+def test_members_without_a_gradient_give_no_nan(name: str, asleep: int, norm: str) -> None:
+    """`bench check` has single networks; here one member, or all, have no gradient."""
+    members = [Asleep(member, 10**6 if i < asleep else 0) for i, member in enumerate(MEMBERS)]
+    given = examples()
+    reached = run(build(name, budget(norm)), Ensemble(members, "logits"), given)[-1]
+    assert reached.isfinite().all()
+    moved = (reached - given.images).flatten(1).abs().amax(1) > 0
+    assert moved.tolist() == [asleep < 3] * 4
 
 
 OPTIONS: list[tuple[str, dict[str, Any]]] = [

@@ -1,11 +1,12 @@
 """Attacks of foolbox, by their names in foolbox: `recipe = "foolbox:L2DeepFoolAttack"` (Rauber et al., 2020).
 
-The bridge offers DDN, the attacks whose names begin with L-inf, L2 or L1, and BoundaryAttack and HopSkipJumpAttack,
-which ask for the predicted class only. Foolbox cannot bound its attacks in L0.
-It leaves out Brendel and Bethge's: that attack searches for adversarial starting points with noise, and stops without
-an error at the first batch with an image that noise does not fool. The budget sets the number of steps, the step size
-and the random start if the constructor has them; foolbox clips the result to the ball of eps. The attacks use the
-losses of the library, not the `loss` of the suite. They draw from the global generators, which the host seeds for
+The bridge offers DDN, the attacks whose names begin with L-inf, L2, L1 or L0, and BoundaryAttack and HopSkipJumpAttack,
+which ask for the predicted class only. It leaves out Brendel and Bethge's: that attack searches for adversarial
+starting points with noise, and stops without an error at the first batch with an image that noise does not fool. The
+budget sets the number of steps, the step size and the random start if the constructor has them; foolbox clips the
+result to the ball of eps. It cannot in L0, where a result outside the ball does not count, and where it minimises the
+number of values that change: of an image with channels, no fewer than the pixels that a budget counts. The attacks use
+the losses of the library, not the `loss` of the suite. They draw from the global generators, which the host seeds for
 each micro-batch.
 """
 
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench_core.hookspecs import hookimpl
 from bench_core.library_index import library_index
-from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Json, Rejection, Streams
+from bench_core.norms import perturbation_size
+from bench_core.types import Access, AttackRecipe, Budget, Cost, Examples, Json, Norm, Rejection, Streams
 
 from .estimates import foolbox_cost, once
 from .options import parameters
@@ -39,10 +41,10 @@ BENCH_DEPENDS = (LIBRARY,)
 
 if importlib.util.find_spec(LIBRARY) is None:
     raise ImportError('foolbox is not installed (try pip install "adversarial-bench[foolbox]")')
-NORMS: Mapping[str, tuple[str, ...]] = {  # the beginnings of the attacks' names
-    "linf": ("Linf", "LInf"), "l2": ("L2", "DDN"), "l1": ("L1", "SparseL1"),
+NORMS: Mapping[Norm, tuple[str, ...]] = {  # the beginnings of the attacks' names
+    "linf": ("Linf", "LInf"), "l2": ("L2", "DDN"), "l1": ("L1", "SparseL1"), "l0": ("L0",),
 }  # fmt: skip
-BY_LABELS: Mapping[str, tuple[str, ...]] = {"BoundaryAttack": ("l2",), "HopSkipJumpAttack": ("l2", "linf")}
+BY_LABELS: Mapping[str, tuple[Norm, ...]] = {"BoundaryAttack": ("l2",), "HopSkipJumpAttack": ("l2", "linf")}
 NO_GRADIENT = (*BY_LABELS, "Noise", "Contrast")  # in the names of attacks that only ask whether the network is fooled
 UNTARGETED = ("FastGradientAttack", "DeepFoolAttack")  # the ends of names of attacks that reject or ignore a target
 INDEX = {
@@ -113,9 +115,10 @@ class FoolboxAttack:
 
     def check(self, _shape: tuple[int, int, int]) -> Rejection | None:
         """Return why the budget cannot be used, or None if it can."""
-        norm = self.budget.norm
-        if norm not in BY_LABELS.get(self.name, ()) and not self.name.startswith(NORMS.get(norm, ())):
-            return Rejection("recipe", f"{self.name} is bounded in another norm than the budget, which is in {norm}")
+        norm, norms = self.budget.norm, norms_of(self.name)
+        if norm not in norms:
+            found = f"{self.name} is bounded in {' or '.join(norms)}, the budget in {norm}"
+            return Rejection("recipe", found)
         if self.budget.targeted and self.name.endswith(UNTARGETED):
             return Rejection("recipe", f"{self.name} cannot be targeted")
         if "ClippingAware" in self.name and self.budget.eps == 0:
@@ -134,14 +137,22 @@ class FoolboxAttack:
         if examples.targets is not None:
             criterion = library.criteria.TargetedMisclassification(examples.targets.clone())
         try:
-            _, clipped, fooled = attack(wrapped, examples.images.clone(), criterion, epsilons=self.budget.eps)
+            bound = None if self.budget.norm == "l0" else self.budget.eps
+            _, clipped, fooled = attack(wrapped, examples.images.clone(), criterion, epsilons=bound)
         except ValueError as error:
             if "init_attack failed" not in str(error):
                 raise
             clipped, fooled = examples.images, torch.zeros_like(examples.labels, dtype=torch.bool)
+        if self.budget.norm == "l0":
+            fooled = fooled & (perturbation_size(clipped - examples.images, "l0") <= self.budget.eps)
         if self.searches:
             clipped = clipped.where(fooled.view(-1, 1, 1, 1), examples.images)
         yield clipped.detach()
+
+
+def norms_of(name: str) -> tuple[Norm, ...]:
+    """Return the norms of the balls in which an attack can search."""
+    return BY_LABELS.get(name) or tuple(norm for norm, begins in NORMS.items() if name.startswith(begins))
 
 
 @dataclass(frozen=True)
@@ -162,4 +173,7 @@ class Bridge:
 
 @hookimpl
 def bench_attacks() -> Mapping[str, AttackRecipe]:
-    return {f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of foolbox, with its own loss.") for name in INDEX}
+    return {
+        f"{LIBRARY}:{name}": AttackRecipe(Bridge(name), f"{name} of foolbox, with its own loss.", norms=norms_of(name))
+        for name in INDEX
+    }

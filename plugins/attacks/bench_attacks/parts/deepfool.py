@@ -31,12 +31,18 @@ class DeepFool:
     """Steps onto the nearest boundary of the network's linearisation, until it is fooled.
 
     The boundaries are those of the label's class with the likeliest others at the clean image, so that there are
-    `candidates` classes. The total perturbation is `1 + overshoot` times the sum of the steps. An image that fools the
-    network takes no more steps.
+    `candidates` classes. Each step is `1 + overshoot` times as long. An image that fools the network takes no further
+    step.
+
+    The paper has no bounds of pixels, and where they enter changes the distance. By default each step starts at the
+    clipped image, as in adversarial-library, with whose results these agree. Otherwise only the sum of the steps is
+    clipped, as in foolbox: a pixel that the sum has moved far out of range does not come back with the next step, and
+    distances are up to 3% longer in L2 on ten images of the embedded ResNet-S, and up to 6% in L-inf.
     """
 
     candidates: int
     overshoot: float
+    clip_steps: bool
     norms: ClassVar[tuple[Norm, ...]] = ("l2", "linf")
     can_target: ClassVar[bool] = False
     deviations: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -62,6 +68,8 @@ class DeepFool:
                 total = total.index_add(0, moving[kept], step[kept])
                 ahead = (clean + (1 + self.overshoot) * total).clamp(0, 1)
                 points = ahead.where(per_image(going, clean), points)
+                if self.clip_steps:
+                    total = (points - clean) / (1 + self.overshoot)
                 moving, at, logits = self._forward(problem, points, going.nonzero().flatten())
                 all_logits = all_logits.index_copy(0, moving, logits.detach())
                 going = ~problem.judge(points, all_logits)
@@ -87,9 +95,20 @@ class DeepFool:
 
 
 def deepfool(
-    budget: Budget, candidates: Annotated[int, Ge(2)] = 10, overshoot: Annotated[float, Ge(0)] = 0.02
+    budget: Budget,
+    candidates: Annotated[int, Ge(2)] = 10,
+    overshoot: Annotated[float, Ge(0)] = 0.02,
+    clip_steps: bool = True,
 ) -> MinimalNorm:
-    return MinimalNorm(budget, DeepFool(candidates, overshoot))
+    """Build the attack.
+
+    Args:
+        budget: The budget, of which the norm, the steps and eps are used.
+        candidates: The number of classes, the label's among them.
+        overshoot: By how much of its length each step goes beyond the boundary.
+        clip_steps: Whether each step starts at the clipped image, and not only their sum is clipped.
+    """
+    return MinimalNorm(budget, DeepFool(candidates, overshoot, clip_steps))
 
 
 RECIPE = AttackRecipe(

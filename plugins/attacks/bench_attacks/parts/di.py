@@ -107,7 +107,16 @@ def resampled(side: int, resize: float, scale: Tensor, place: Tensor) -> tuple[T
 def di(
     attack: GradientAttack, *, probability: Share = 0.5, resize: Annotated[float, Gt(0)] = 330 / 299
 ) -> GradientAttack:
-    """Resize and pad each image at random before the network (Xie et al., 2019)."""
+    """Resize and pad each image at random before the network (Xie et al., 2019).
+
+    As in the authors' code, the network gets the larger canvas. TransferAttack resizes it back to the side of the
+    image, bilinearly, and makes one draw for a batch.
+
+    Args:
+        attack: The attack.
+        probability: The probability that an image is resized.
+        resize: The largest side of a resized image, in units of its side.
+    """
     return attack.with_surrogates(*attack.surrogates, DiverseInput(probability, resize))
 
 

@@ -52,9 +52,9 @@ class KeptPixels:
 
 @dataclass(frozen=True)
 class AggregatedGradients:
-    """The gradient in the features of minus the label's logit (or the target's), summed over masked clean images.
+    """`W = D / norm_2(D)`, where D is the sum over masks M_i of the gradient of `-z_y` in the features `f(x M_i)`.
 
-    There are `count` masks. The sum is scaled to Euclidean length 1.
+    There are `count` masks, and z_y is the label's logit. In a targeted attack it is `+z_t` of the class t aimed at.
     """
 
     count: int
@@ -77,6 +77,9 @@ def fia(
     attack: GradientAttack, *, layer: Depth = 0.45, masks: Count = 30, keep: Share = 0.7, decay: Decay = 1.0
 ) -> GradientAttack:
     """Suppress the features that the class depends on at masked images (Wang et al., 2021), with momentum.
+
+    It ascends `sum(W f(x_t))`, with the weights W of the features f at a layer, which are found at the clean image.
+    TransferAttack has the softmax probability in place of the logit, and no momentum.
 
     Args:
         attack: The attack.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from bench_core.logits import cross_entropy, pick
 from bench_core.types import AttackRecipe, Budget, Cost, Examples, Rejection, Streams
 
 from ..members import members_of
-from ..minimal_norm import attack_margin
 from ..trials import SignedTrials, Tried
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class SurrogateSearch:
         for index, surrogate in enumerate(self.surrogates):
             asked = (chosen == index).nonzero().flatten()
             if len(asked):
-                of_asked = (part[asked] for part in (tried.rows, tried.points, tried.turns, tried.failed))
-                directions[asked] = self._gradients(surrogate, Tried(*of_asked))
+                parts = tried.rows, tried.points, tried.turns, tried.failed, tried.rivals
+                directions[asked] = self._gradients(surrogate, Tried(*(part[asked] for part in parts)))
         return directions
 
     def _of_image(self, row: int) -> Streams:
@@ -50,15 +50,24 @@ class SurrogateSearch:
         return int(self._of_image(row).uniform("gfcs surrogate", turn, ())[0] * count)
 
     def _gradients(self, surrogate: Model, tried: Tried) -> Tensor:
-        """Return the gradients [k, c, h, w] of the margin, or of random weights of the logits where that was tried."""
+        """Return the gradients [k, c, h, w] of the loss, or of random weights of the logits where that was tried."""
         with torch.enable_grad():
             points = tried.points.detach().requires_grad_(True)
             logits = surrogate(points)
-            values = attack_margin(logits, self._examples(tried.rows))
             weighted = (self._weights(tried, logits) * logits).sum(1)
-            chosen = values.where(tried.failed < len(self.surrogates), weighted)
+            chosen = self._loss(logits, tried).where(tried.failed < len(self.surrogates), weighted)
             (gradients,) = torch.autograd.grad(chosen.sum(), points)
         return gradients
+
+    def _loss(self, logits: Tensor, tried: Tried) -> Tensor:
+        """Return the lead of the class that the attacked network likes best besides the label's, [k].
+
+        Targeted attacks raise the log-probability of the target instead.
+        """
+        targets, labels = self.examples.targets, self.examples.labels
+        if targets is not None:
+            return -cross_entropy(logits, targets[tried.rows])
+        return pick(logits, tried.rivals) - pick(logits, labels[tried.rows])
 
     def _weights(self, tried: Tried, logits: Tensor) -> Tensor:
         """Return random weights in [-1, 1) of the classes, [k, classes]; 0 where the margin is used."""
@@ -66,13 +75,8 @@ class SurrogateSearch:
         for place, (row, turn, failed) in enumerate(_listed(tried)):
             if failed >= len(self.surrogates):
                 drawn = self._of_image(row).uniform("gfcs coimage", turn, logits.shape[1:])[0]
-                weights[place] = (2 * drawn - 1).to(logits)
+                weights[place] = 2 * drawn.to(logits) - 1
         return weights
-
-    def _examples(self, rows: Tensor) -> Examples:
-        given = self.examples
-        targets = None if given.targets is None else given.targets[rows]
-        return Examples(given.images[rows], given.labels[rows], tuple(given.ids[row] for row in rows.tolist()), targets)
 
 
 def _listed(tried: Tried) -> list[tuple[int, int, int]]:
@@ -84,9 +88,15 @@ def _listed(tried: Tried) -> list[tuple[int, int, int]]:
 class SurrogateGradients:
     """The gradients of surrogate networks that the attacker has in full (Lord et al., 2022, alg. 1).
 
-    After a step that was kept, each surrogate's gradient of the margin is tried, in random order; then gradients of
-    random weights of the logits of random surrogates, until a step is kept again. The surrogates are the members of the
-    source's surrogate, if it is an ensemble.
+    After a step that was kept, each surrogate's gradient is tried, in random order; then gradients of random weights of
+    the logits of random surrogates, until a step is kept again. The gradient is that of the lead of a class over the
+    label: the class that the attacked network, not the surrogate, likes best besides the label's. Targeted attacks
+    follow the cross entropy of the target. The surrogates are the members of the source's surrogate, if it is an
+    ensemble.
+
+    It differs from the authors' code in two ways. The loss by which a step is kept is the suite's; theirs is the margin
+    or, if the attack is targeted, the cross entropy. A surrogate whose gradient is zero costs two queries for the same
+    image, where theirs divides by zero.
     """
 
     cost: ClassVar[Cost] = Cost(2, 1)  # a query, and at most one gradient of a surrogate

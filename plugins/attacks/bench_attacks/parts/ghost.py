@@ -32,8 +32,10 @@ Hook = Callable[..., Any]
 class GhostNetwork:
     """A network that differs at each query, for each image and each of its points.
 
-    In a residual network the shortcut of each block is multiplied by numbers from U(1 - spread, 1 + spread), one for
-    each channel. In any other, dropout follows each block or convolution.
+    In a residual network, each block `y = shortcut(x) + f(x)` becomes `y = s * shortcut(x) + f(x)` with s from
+    U(1 - spread, 1 + spread), one number for each channel (skip connection erosion). In any other network, the output z
+    of each block or convolution becomes `r * z / (1 - dropout)`, where each number of r is 0 with the probability
+    `dropout` and else 1 (dropout erosion).
     """
 
     spread: float
@@ -111,8 +113,9 @@ def ghost(
 ) -> GradientAttack:
     """Draw a changed network at each step: scaled shortcuts, or dropout (Li et al., 2020).
 
-    The papers' code draws once for a whole batch; here each image, block and channel has numbers of its own. A block
-    whose shortcut is a projection is scaled too. TransferAttack has ResNet-101 and ResNet-152 only.
+    This is the paper's longitudinal ensemble. Its code draws once for a whole batch; here each image, block and channel
+    has numbers of its own. A block whose shortcut is a projection is scaled too. TransferAttack has ResNet-101 and
+    ResNet-152 only, and options that nothing reads.
 
     Args:
         attack: The attack.

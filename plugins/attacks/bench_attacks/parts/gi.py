@@ -18,7 +18,8 @@ def gi(
 
     The published attack takes 5 steps of MI-FGSM that are 10 times as long as the others, keeps their momentum
     `m <- decay * m + g / norm_1(g)`, puts the image back, and begins. These steps are shorter where the budget's are:
-    at 200 steps of eps / 200 they do not reach the border of the ball (try a larger `stretch`).
+    at 200 steps of eps / 200 they do not reach the border of the ball (try a larger `stretch`). With a random start
+    both begin at the same point; TransferAttack draws another one for the second.
 
     Args:
         attack: The attack.

@@ -88,6 +88,8 @@ def gra(
 ) -> GradientAttack:
     """Mix the gradient with that of its surroundings by their cosine; shorten steps that go back (Zhu et al., 2023).
 
+    As in the authors' code and in TransferAttack, except that the cosine with a gradient of zero is 0 here, not NaN.
+
     Args:
         attack: The attack.
         neighbours: The number of points near the image.

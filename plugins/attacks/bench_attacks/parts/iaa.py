@@ -31,11 +31,13 @@ RESIDUAL_BETA, DENSE_BETA = 20.0, 35.0
 
 @dataclass(frozen=True)
 class SmoothWeighted:
-    """The network with softplus, `log(1 + exp(beta z)) / beta`, for ReLU, and with weighted branches.
+    """The network with softplus for ReLU and with weighted branches. Both change the logits, too.
 
-    The output of each residual branch, or the new features of each dense layer, is multiplied by the weight of its
-    stage. A stage is a row of blocks without anything between them; a block whose shortcut is a projection begins the
-    next one. If there are more or fewer stages than weights, these are interpolated, and the last stage has the last.
+    `relu(z)` becomes `softplus(z) = log(1 + exp(beta z)) / beta`. A residual block `y = shortcut(x) + f(x)` of stage k
+    becomes `y = shortcut(x) + w_k f(x)`, and a dense layer `y = [x, f(x)]` becomes `y = [x, w_k f(x)]`.
+
+    A stage is a row of blocks without anything between them; a block whose shortcut is a projection begins the next
+    one. If there are more or fewer stages than weights, these are interpolated, and the last stage has the last.
     """
 
     beta: float | None

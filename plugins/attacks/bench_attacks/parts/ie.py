@@ -44,7 +44,12 @@ class ImprovedEuler:
 
 
 def ie(attack: GradientAttack, *, decay: Decay = 1.0) -> GradientAttack:
-    """Average the gradients at the image and one step ahead (Peng et al., 2023), with momentum."""
+    """Average the gradients at the image and one step ahead (Peng et al., 2023), with momentum.
+
+    Args:
+        attack: The attack.
+        decay: The decay of the momentum.
+    """
     averaged = attack.set_once(estimator=ImprovedEuler(attack.budget.norm))
     return averaged.with_filters(*attack.filters, Momentum(decay, "none"))
 

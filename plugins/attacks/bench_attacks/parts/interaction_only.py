@@ -21,6 +21,13 @@ def interaction_only(
 
     It always starts at a random point of the ball, the same one as other attacks with `random_start`. At the clean
     image the interaction and its gradient are zero.
+
+    Args:
+        attack: The attack.
+        grid: The number of cells along each side of the image, as in `ir`.
+        samples: The number of random sets of cells at each step.
+        cells: The number of cells in a set.
+        sets: Whether the sets of a step are drawn independently or are disjoint, as far as they fit into the image.
     """
     started = replace(attack, budget=replace(attack.budget, random_start=True))
     return started.set_once(loss=None).add_term(Interaction(1.0, grid, samples, cells, sets))

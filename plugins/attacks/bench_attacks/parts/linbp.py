@@ -78,8 +78,11 @@ def length(gradient: Tensor) -> Tensor:
 class LinearBackward:
     """The network with the gradient of the identity at each activation inside a residual branch past a layer.
 
-    The logits do not change, and neither does the gradient of an activation after a sum. The gradient in a branch's
-    input is scaled, for each image, to the Euclidean length that it has with the activations' own gradients.
+    For a block `y = x + W_2 relu(W_1 x)` and the gradient g in y, let `h = W_1' M W_2' g` be the gradient through the
+    branch, with the diagonal matrix M of the derivatives of its ReLUs, and `l = W_1' W_2' g` the same without M. The
+    gradient in x becomes `g + norm_2(h) / norm_2(l) * l`, where it was `g + h`; the norms are those of each image.
+
+    The logits do not change, and neither does the gradient of an activation after a sum.
     """
 
     layer: str | float
@@ -122,7 +125,8 @@ def linbp(attack: GradientAttack, *, linbp_layer: Depth = 0.5) -> GradientAttack
 
     The authors' code does so on ResNet-50 only, from the second block of `layer3` on, which is where 0.5 ends. Here any
     network with recognised branches is changed, dense layers too, and softplus like ReLU. A branch whose gradient is
-    zero stays zero; the authors' code divides by its length. Implementations take 300 steps.
+    zero stays zero; the authors' code divides by its length. Implementations take 300 steps. In a targeted attack
+    TransferAttack raises the cross-entropy of the class aimed at.
 
     Args:
         attack: The attack.

@@ -45,7 +45,12 @@ class LookAhead:
 
 
 def ni(attack: GradientAttack, *, decay: Decay = 1.0) -> GradientAttack:
-    """Take the gradient ahead of the image, along the momentum (Lin et al., 2020)."""
+    """Take the gradient ahead of the image, along the momentum (Lin et al., 2020).
+
+    Args:
+        attack: The attack.
+        decay: The decay of the momentum, here and in the length of the look-ahead.
+    """
     ahead = attack.set_once(estimator=LookAhead(decay, attack.budget.norm))
     return ahead.with_filters(*attack.filters, Momentum(decay, "mean"))
 

@@ -69,6 +69,9 @@ def pi(
 ) -> GradientAttack:
     """Take long steps and hand what leaves the ball to the pixels around (Gao et al., 2020).
 
+    The paper's gamma is 16/255, its eps; here it grows with eps (`projection`), where TransferAttack keeps 16/255.
+    TransferAttack also runs in L2, where it cuts at eps for each pixel; here that is refused.
+
     Args:
         attack: The attack.
         amplification: The length of a step, in units of the budget's step.

@@ -1,4 +1,7 @@
-"""PNA and PatchOut together (Wei et al., 2022)."""
+"""PNA and PatchOut together (Wei et al., 2022).
+
+The equations are in `pna.py` and `patchout.py`.
+"""
 
 from __future__ import annotations
 

@@ -63,6 +63,11 @@ def relaxed(
 
     An image that reaches this norm is not changed any more. The score `attack.reached` shows which images reached it
     within the budget's steps.
+
+    Args:
+        attack: The attack.
+        c: The weight of the penalty.
+        p: The norm of the penalty, and its power.
     """
     return attack.set_once(stop=AtSphere()).add_term(SizePenalty(c, p))
 

@@ -36,7 +36,12 @@ class ScaledCopies:
 
 
 def si(attack: GradientAttack, *, scales: Count = 5) -> GradientAttack:
-    """Average the loss over copies of the image with halved pixel values (Lin et al., 2020)."""
+    """Average the loss over copies of the image with halved pixel values (Lin et al., 2020).
+
+    Args:
+        attack: The attack.
+        scales: The number of copies, with the image itself.
+    """
     return attack.add_views(ScaledCopies(scales))
 
 

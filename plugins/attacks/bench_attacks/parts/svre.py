@@ -71,8 +71,9 @@ class VarianceReduced:
 def svre(attack: GradientAttack, *, inner: Count = 16, decay: Decay = 1.0) -> GradientAttack:
     """Correct steps with single members of an ensemble by the gradient of all (Xiong et al., 2022), with momentum.
 
-    In L2, the inner steps are those of the box whose corners are on the ball. On a single network it is a momentum of
-    momenta.
+    The paper has 16 inner steps for four members, its code 32, and TransferAttack four for each member. TransferAttack
+    starts at random; here the budget says so. Both draw one member for a batch. In L2, the inner steps are those of the
+    box whose corners are on the ball. On a single network it is a momentum of momenta.
 
     Args:
         attack: The attack.

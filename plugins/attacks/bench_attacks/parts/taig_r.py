@@ -15,6 +15,9 @@ from .taig_s import AttributionPath
 def taig_r(attack: GradientAttack, *, segments: Count = 30, jitter: Annotated[float, Ge(0)] = 1.0) -> GradientAttack:
     """Ascend the integrated gradients of minus the class's logit on a random path (Huang & Kong, 2022).
 
+    It is `taig_s` with points that are shifted at random; the equation, and what differs from the authors' code, are
+    there.
+
     Args:
         attack: The attack.
         segments: The number of segments between a black image and the image; there is one more point.

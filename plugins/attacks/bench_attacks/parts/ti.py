@@ -39,7 +39,12 @@ class TranslationKernel:
 
 
 def ti(attack: GradientAttack, *, kernel: Count = 15) -> GradientAttack:
-    """Smooth the gradient with a Gaussian kernel, before any momentum (Dong et al., 2019)."""
+    """Smooth the gradient with a Gaussian kernel, before any momentum (Dong et al., 2019).
+
+    Args:
+        attack: The attack.
+        kernel: The side of the kernel in pixels, odd.
+    """
     if kernel % 2 == 0:
         raise ValueError(f"kernel: found {kernel} (try an odd number of pixels)")
     return attack.with_filters(TranslationKernel(kernel), *attack.filters)
