@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 SUFFIX = ".safetensors"
 STATE = "unfinished.state"
-WRITERS = 8  # files that are flushed at once
+WRITERS = 32  # files that are flushed at once
 ABANDONED_AFTER = 3600.0  # seconds; the process that wrote an older unfinished file is dead
 
 

@@ -93,6 +93,10 @@ def select(registry: Registry, kind: str | None, name: str | None, search: str |
         named = [offer for offer in offers if offer.name == name]
         groups = [offer for offer in offers if name in (group_of(offer), offer.origin.plugin, offer.origin.package)]
         if not named and not groups:
+            group = name.partition(":")[0]
+            broken = [plugin for plugin in registry.unavailable if group in (plugin.plugin, plugin.package)]
+            if broken:
+                raise UsageError(*(Fault("plugins", each.plugin, f"unavailable: {each.reason}") for each in broken))
             known = {word for offer in offers for word in (offer.name, group_of(offer))}
             hint = did_you_mean(name, known, " ".join(["bench plugins", *filter(None, [kind])]))
             raise UsageError(Fault("bench plugins", kind or "", f'unknown name "{name}" {hint}'))

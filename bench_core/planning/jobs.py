@@ -8,7 +8,7 @@ is the digest of everything that its results depend on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -137,7 +137,7 @@ class AttackJob:
     def to_json(self) -> Json:
         own = {
             "attack": self.attack.to_json(),
-            "budget": asdict(self.budget),
+            "budget": dict(vars(self.budget)),
             "members": list(self.members),
             "combine": self.combine,
             "quantise": self.quantise,
@@ -169,7 +169,7 @@ class GivenJob:
         return digest({**_addressed(self), **own})
 
     def to_json(self) -> Json:
-        return {**_common_json(self), "kind": "given", "budget": asdict(self.budget), "given": self.given.to_json()}
+        return {**_common_json(self), "kind": "given", "budget": dict(vars(self.budget)), "given": self.given.to_json()}
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,8 @@ def _addressed(job: Job) -> dict[str, Any]:
 
 def _addressed_budget(budget: Budget) -> Json:
     """Return a budget as JSON; what limits queries only where it does, so that it changed no other address."""
-    given = asdict(budget)
-    return given if budget.queries is not None else {key: given[key] for key in given if key not in LIMITS}
+    given = vars(budget)
+    return dict(given) if budget.queries is not None else {key: given[key] for key in given if key not in LIMITS}
 
 
 def _common_json(job: Job) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Environment:
     threads: int
 
     def to_json(self) -> Json:
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def leaderboard_sheet(
     columns = (
         Column("rank", "count"), Column(by), Column("budget"), Column(score, kind), Column("low", kind),
         Column("high", kind), Column("N", "count"), Column("pairs", "count"), Column("forwards", "number"),
-        Column("backwards", "number"), Column("front"), Column("flags"), Column("run"),
+        Column("backwards", "number"), Column("front"), Column("flags", remarks=True), Column("run"),
     )  # fmt: skip
     rows: list[tuple[Any, ...]] = []
     for budget in dict.fromkeys(entry.budget for entry in entries):

@@ -152,7 +152,8 @@ def at_overrides(suite: Suite, faults: Sequence[Fault]) -> list[Fault]:
 def with_images(suite: Suite, count: int) -> Suite:
     """Return a suite that attacks `count` images in place of its own number: more, or fewer.
 
-    The images are the first of the same list, so that a run of more images reuses all results of a run of fewer.
+    The images are the first of the same list, so that a run of more images reuses all results of a run of fewer. Where
+    several micro-batches go through an attack together, the last group is computed again if it was not complete.
 
     Raises:
         UsageError: If the count is neither the suite's own nor a multiple of its micro-batch. The rest would be

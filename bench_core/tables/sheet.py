@@ -35,11 +35,13 @@ class Style:
 class Column:
     """A column of a sheet.
 
-    `percent` is a share, `total` a large count, `p` the p-value of a test, and `seconds` a time span.
+    `percent` is a share, `total` a large count, `p` the p-value of a test, and `seconds` a time span. A column of
+    `remarks` has texts that can be long: a terminal shows them below the table.
     """
 
     name: str
     kind: Kind = "text"
+    remarks: bool = False
 
     def text(self, entry: Entry, intervals: bool = False) -> str:
         """Return an entry as unescaped text; a missing entry is empty."""

@@ -55,7 +55,11 @@ def offers(registry: Registry, name: str) -> list[Offer]:
     Raises:
         UsageError: Nothing has that name, or the plugin of that name is unavailable.
     """
-    broken = [plugin for plugin in registry.unavailable if name in (plugin.plugin, plugin.package)]
+    broken = [
+        plugin
+        for plugin in registry.unavailable
+        if name in (plugin.plugin, plugin.package) or name.startswith(f"{plugin.plugin}:")
+    ]
     if broken:
         raise UsageError(*(Fault("plugins", plugin.plugin, f"unavailable: {plugin.reason}") for plugin in broken))
     known = [offer for (kind, _), offer in sorted(registry.offers.items()) if kind in RULES]

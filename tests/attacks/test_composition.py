@@ -11,9 +11,9 @@ from bench_core.errors import UsageError
 from bench_core.planning.resolve import ResolvedSuite, resolve
 from bench_core.suite.load import load_suite
 
-from .scene import SMALL, budget, build, examples, network, network_for, run
+from .scene import SMALL, budget, build, examples, network_for, run
 
-OPTIONS = SMALL | {"grid": 3, "cells": 3}
+OPTIONS = SMALL | {"grid": 3, "cells": 3, "patch_grid": 3}
 
 
 def fitting(name: str) -> dict[str, int]:
@@ -21,11 +21,16 @@ def fitting(name: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"), [("hybrid_ir", ["mi", "vr", "sgm", "ir"]), ("sgm_ir", ["sgm", "ir"]), ("ti_ir", ["ti", "ir"])]
-)
+    ("name", "parts"),
+    [
+        ("hybrid_ir", ["mi", "vr", "sgm", "ir"]), ("sgm_ir", ["sgm", "ir"]), ("ti_ir", ["ti", "ir"]),
+        ("pna_patchout", ["pna", "patchout", "mi"]),
+    ],
+)  # fmt: skip
 def test_a_named_composition_is_its_parts_in_any_order(name: str, parts: list[str]) -> None:
-    given, model = examples(), network()
-    expected = run(build(name, budget()), model, given)
+    attack = build(name, budget(), **fitting(name))
+    given, model = examples(), network_for(attack)
+    expected = run(attack, model, given)
     for order in (parts, parts[::-1]):
         joined = join([RECIPES[part] for part in order]).build(budget(), **fitting(name))
         for images, expected_images in zip(run(joined, model, given), expected, strict=True):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from bench_attacks.compose import options_of
 from bench_attacks.plugin import RECIPES
 from bench_core.cli import app, guard
-from bench_core.commands.plugins import documentation, list_kind, select
-from bench_core.registry import KINDS, Registry
+from bench_core.commands.plugins import OWN, documentation, list_kind, select
+from bench_core.errors import UsageError
+from bench_core.registry import KINDS, Registry, Unavailable
+from bench_core.testing import offers
 
 
 @pytest.fixture
@@ -126,3 +129,11 @@ def test_a_mistake_is_one_line(bench, arguments: tuple[str, ...], expected: str)
     code, out, errors = bench(*arguments)
     assert (code, out, len(errors)) == (2, "", 1)
     assert expected in errors[0]
+
+
+@pytest.mark.parametrize("name", ["lib", "lib:attack"])
+def test_what_an_unavailable_plugin_would_offer_is_told_its_reason(name: str, installed: Registry) -> None:
+    registry = replace(installed, unavailable=[Unavailable("lib", OWN, "ImportError: LIB is not set (try LIB=DIR)")])
+    for look in (lambda: select(registry, "attacks", name, None), lambda: offers(registry, name)):
+        with pytest.raises(UsageError, match=r"^plugins: lib: unavailable: ImportError: LIB is not set"):
+            look()

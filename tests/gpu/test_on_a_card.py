@@ -1,5 +1,7 @@
 """What only a GPU can show: `python -m pytest -m needs_gpu`. Skipped where there is no NVIDIA GPU."""
 
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import nn
 from bench_core import Result, load_suite, run
 from bench_core.batches import at_once, batched_forward
 from bench_core.registry import Registry
+from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.guard import guarded
 from bench_core.worker.rng_state import RandomStates
 
@@ -105,6 +108,45 @@ def test_a_batch_that_does_not_fit_is_halved_and_loses_nothing() -> None:
 def test_a_limit_of_memory_changes_no_more_than_rounding(suite: str, tmp_path: Path) -> None:
     usual = outcomes(run(suite, out=tmp_path / "usual", device="cuda"))
     assert np.mean(outcomes(run(suite, out=tmp_path / "little", device="cuda", memory=4 * 2**30)) != usual) <= 0.02
+
+
+@needs_gpu
+def test_micro_batches_that_go_together_change_no_more_than_rounding(suite: str, tmp_path: Path) -> None:
+    alone = load_suite(suite, overrides=["compute.together=1"])
+    apart, together = (
+        outcomes(run(each, out=tmp_path / name, device="cuda")) for name, each in (("a", alone), ("t", suite))
+    )
+    assert np.mean(apart != together) <= 0.02
+
+
+@needs_gpu
+def test_the_host_does_not_wait_for_the_card_at_every_step(
+    suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch warns of each operation that makes the host wait."""
+    steps_of = AttackRun.steps
+
+    def waits(steps: int) -> int:
+        found = list[warnings.WarningMessage]()
+
+        def counting(attack: AttackRun) -> Iterator[torch.Tensor]:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                torch.cuda.set_sync_debug_mode("warn")
+                try:
+                    yield from steps_of(attack)
+                finally:
+                    torch.cuda.set_sync_debug_mode("default")
+                found.extend(each for each in caught if "synchroniz" in str(each.message))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AttackRun, "steps", counting)
+            changed = load_suite(suite, overrides=[f"budgets.linf.steps={steps}"])
+            run(changed, out=tmp_path / str(steps), device="cuda", executor="inline")
+        return len(found)
+
+    Path(suite).write_text(SUITE.replace('"IR"  = { recipe = "ir", grid = 14, samples = 4, cells = 24 }', ""))
+    assert waits(12) == waits(6)
 
 
 @needs_gpu

@@ -112,7 +112,7 @@ def test_a_leaderboard_is_sorted_and_filtered_with_the_keyboard(browser, site: P
     assert [row[1:] for row in rows(browser)] == [[line[1], line[2].split()[0]] for line in scopes['["","B"]']["rows"]]
     Select(browser.find_element("css selector", "select[data-column]")).select_by_visible_text("momentum")
     assert [row[0] for row in rows(browser)] == ["MI"]
-    assert browser.find_element("css selector", "output").text == "1 row"
+    assert browser.find_element("css selector", "output").text == "1 row, 1 pair"
     Select(browser.find_element("css selector", "select[data-column]")).select_by_visible_text("all")
     Select(browser.find_element("css selector", "select[data-scope=target]")).select_by_visible_text("all")
     assert rows(browser) == overall

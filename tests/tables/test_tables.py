@@ -17,7 +17,7 @@ from bench_core.statistics import bootstrap, proportion
 from bench_core.suite.outputs import ReferenceEntry, TableEntry
 from bench_core.tables.formats import FORMATS, render
 from bench_core.tables.pivot import pivot
-from bench_core.tables.sheet import Style
+from bench_core.tables.sheet import Column, Sheet, Style
 from bench_core.tables.table import Table, TableCell
 from bench_core.tables.views import beside_published
 from bench_core.types import Score
@@ -174,3 +174,15 @@ def test_an_infinite_number_is_printed_in_every_format() -> None:
     assert "PGD,inf,0.5,inf,,," in texts["csv"]
     assert (first := json.loads(texts["json"])["rows"][0]["cells"][0])["value"] == first["high"] == "inf"
     assert "NaN" not in texts["json"]
+
+
+def test_long_remarks_stand_below_a_table_in_a_terminal_and_in_it_elsewhere() -> None:
+    columns = (Column("attack"), Column("flags", remarks=True))
+    rows = (("PGD", "W: a long warning"), ("IR", ""), ("MI", "W: another"), ("NI", "W: a long warning"))
+    sheet = Sheet("Attacks", columns, rows, ("a note",))
+    lines = render(sheet).splitlines()
+    assert [line.split() for line in lines if line.startswith(("PGD", "IR", "MI", "NI"))] == [
+        ["PGD", "[1]"], ["IR"], ["MI", "[2]"], ["NI", "[1]"],
+    ]  # fmt: skip
+    assert [line.strip() for line in lines[-3:]] == ["a note", "[1] W: a long warning", "[2] W: another"]
+    assert render(sheet, "csv").count("W: a long warning") == 2

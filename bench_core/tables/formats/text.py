@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tabulate import tabulate
 
 from ...errors import one_line
 from ..escapes import no_commands
-from ..sheet import Sheet, Style, without_repeats
+from ..sheet import Entry, Sheet, Style, without_repeats
 
 
 def bold(text: str) -> str:
@@ -14,6 +16,7 @@ def bold(text: str) -> str:
 
 
 def render(sheet: Sheet, style: Style) -> str:
+    sheet = with_remarks_below(sheet)
     rows = sheet.texts(one_line, bold if style.bold else str, style.intervals)
     align = ["right" if numeric else "left" for numeric in sheet.numeric]
     body = tabulate(
@@ -22,3 +25,17 @@ def render(sheet: Sheet, style: Style) -> str:
     )  # fmt: skip
     notes = [f"  {one_line(note)}" for note in sheet.notes]
     return no_commands("\n".join([one_line(sheet.heading), *map(one_line, sheet.intro), "", body, "", *notes, ""]))
+
+
+def with_remarks_below(sheet: Sheet) -> Sheet:
+    """Replace the remarks of a sheet by numbers, and add them to its notes, each once."""
+    numbers: dict[str, str] = {}
+
+    def numbered(index: int, entry: Entry) -> Entry:
+        if not sheet.columns[index].remarks or not isinstance(entry, str) or not entry:
+            return entry
+        return numbers.setdefault(entry, f"[{len(numbers) + 1}]")
+
+    rows = tuple(tuple(numbered(index, entry) for index, entry in enumerate(row)) for row in sheet.rows)
+    notes = [f"{number} {text}" for text, number in numbers.items()]
+    return replace(sheet, rows=rows, notes=(*sheet.notes, *notes))
