@@ -22,7 +22,7 @@ SHOWN = {
     "robust_defences": ("main", "clean", "certified"),
     "robust_curves": ("main", "half", "linf"),
     "robust_queries": ("main", "median", "limited"),
-    "robust_optimality": ("main", "global", "median", "linf", "cost"),
+    "robust_optimality": ("main", "global", "median", "linf", "l0", "cost"),
     "robustness_dropout": ("main", "kept", "reached"),
     "robustness_recovery": ("main", "recoverable", "right"),
     "robustness_spectrum": ("main", "exact", "reached_only", "frequencies", "reached"),
