@@ -12,7 +12,7 @@ ASSETS = "assets"
 
 @dataclass(frozen=True)
 class Link:
-    """A text, and where it leads."""
+    """A text, and the page that it links to."""
 
     text: str
     href: str

@@ -1,4 +1,4 @@
-"""Tells which runs are unchanged without reading them: by the sizes and times of their files."""
+"""Finds which runs are unchanged without reading them, by the sizes and modification times of their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...errors import Fault, UsageError
 from ...runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE
 from ...store import write_atomically
 
-SETTLED = 2_000_000_000  # nanoseconds; a file changed later may change again without another time
+SETTLED = 2_000_000_000  # nanoseconds; a file modified more recently may change again and keep its modification time
 
 
 def run_files(folder: Path) -> list[Path]:
