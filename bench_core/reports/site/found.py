@@ -45,7 +45,7 @@ def find_site_runs(given: Sequence[str], known: KnownDigests | None = None) -> l
 
     Args:
         given: Each is FOLDER or NAME=FOLDER, the folder of a run or a folder of runs. A run without a name is called
-            by where it is below the given folder, so that a site is the same wherever its runs are.
+            by its path below the given folder, so that a site is the same wherever its runs are.
         known: The digests of an earlier call, so that unchanged runs are not read.
 
     Raises:
