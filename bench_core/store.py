@@ -57,7 +57,7 @@ class Store:
     def put_all(self, bundles: Mapping[str, bytes]) -> None:
         """Write the bundles of several jobs; all are on the disk when this returns.
 
-        They are written side by side, since a file system flushes several files in little more time than one. If one
+        They are written in parallel, since a file system flushes several files in little more time than one. If one
         cannot be written, the others are. Raises OSError.
 
         Args:
@@ -67,7 +67,7 @@ class Store:
             for address, bundle in bundles.items():
                 self.put(address, bundle)
             return
-        from concurrent.futures import ThreadPoolExecutor  # which planning and showing need not wait for
+        from concurrent.futures import ThreadPoolExecutor  # a slow import, which planning and showing do not need
 
         with ThreadPoolExecutor(min(len(bundles), WRITERS)) as pool:
             written = [pool.submit(self.put, address, bundle) for address, bundle in bundles.items()]

@@ -1,9 +1,9 @@
 """What the host adds to each job, in milliseconds: `python -m benchmarks.jobs`.
 
 PGD with one step attacks a network that does nothing, observed by one metric on one target, in jobs of 5 images. A bare
-loop computes the same rows, but checks, counts and stores nothing. What is added is the time of bench without that of
-the loop and of a run whose results are all stored, which plans and scores alone. Processor time is what the host
-computes, and wall-clock time is also what it waits for the disk. Jobs go through an attack together, as on a GPU.
+loop computes the same rows, but checks, counts and stores nothing. The added time is that of bench, minus that of the
+loop, minus that of a run whose results are all stored, which only plans and scores. Processor time is what the host
+computes; wall-clock time includes waiting for the disk. An attack takes several jobs as one batch, as on a GPU.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ format = "percent"
 
 
 def bare(jobs: Sequence[AttackJob], registry: Registry) -> None:
-    """Compute the rows of jobs, each of which is whole."""
+    """Compute the rows of jobs, each over all images of its group."""
     builder, loader = Builder(registry), Loader(registry)
     for job in jobs:
         examples = loader.examples(job.batch, "cpu")
@@ -80,7 +80,7 @@ def bare(jobs: Sequence[AttackJob], registry: Registry) -> None:
 
 
 def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Callable[[], object]]:
-    """Return the bare loop and bench, which attack so many images at once, and bench when nothing is left to do."""
+    """Return the bare loop and bench, which attack `together` images at once, and bench with all results stored."""
     (folder / "nothing.py").write_text(NETWORK)
     path, out = folder / "jobs.toml", folder / str(together)
     text = SUITE.replace("FOLDER", str(folder))

@@ -27,7 +27,7 @@ class Uncounted(instrument.PassCounter):
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        self.forwards = 1  # an attack without a pass would be flagged
+        self.forwards = 1  # an attack that makes no pass would get a warning
         yield
 
 

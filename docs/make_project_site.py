@@ -1,7 +1,7 @@
 """Write the site of bench's own suites: `python docs/make_project_site.py [--results DIR] [--to DIR] [--limit N]`.
 
 It runs every embedded suite that has no run in the folder of results, writes the site over these runs as `bench site`
-does, and prints its size and what weighs most. The size is that of all files, uncompressed. More than 2 MB fails.
+does, and prints its size and the largest files. The size is that of all files, uncompressed. It fails above 2 MB.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def verify(
     """Recompute a random sample of a run and compare it with what the run claims.
 
     Exits with 0 if the values are identical, or equal up to what another machine changes, with 1 if they are not, with
-    2 if the two cannot be compared (other weights, images or code) or the run asks for too much, and with 3 if the time
-    or the memory ends before.
+    2 if the two cannot be compared (other weights, images or code) or the run asks for too much work, and with 3 if the
+    limit of time or memory is exceeded.
     """
     from ..errors import Incomplete, Interrupted
     from ..executors import NO_LIMITS

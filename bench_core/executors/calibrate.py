@@ -79,7 +79,7 @@ def cost_key(job: PlannedJob) -> Json:
 
 
 def computed_at_once(job: Job) -> Job:
-    """Return the job that a worker computes: over all images that go through an attack together."""
+    """Return the job that a worker computes: over all images of its group."""
     return job.whole() if isinstance(job, AttackJob) else job
 
 

@@ -1,4 +1,4 @@
-"""Groups of jobs that a worker computes at once: one task, whose rows are then divided among the jobs."""
+"""Groups of jobs that a worker computes as one task, whose rows are then divided among the jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pending import Pending
 
 @dataclass(frozen=True)
 class Member:
-    """A job of a group: its address, its rows within those of the group, and the cells that are wanted of it."""
+    """A job of a group: its address, its rows within those of the group, and its cells to compute."""
 
     address: str
     rows: slice
@@ -25,13 +25,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that are computed at once; most often a single one.
+    """Jobs that are computed as one task; most often a single one.
 
     Attributes:
-        address: The address of the task: that of the job, or of the job over all images that go through together.
+        address: The address of the task: that of its only job, or of the job over all images of the group.
         job: What a worker computes.
-        members: The jobs whose cells are wanted. The others of the group are computed too, since what is computed at
-            once shows in the last bits, and are then dropped.
+        members: The jobs whose cells are wanted. The other micro-batches of the group are computed too, since the
+            batch shows in the last bits, and then dropped.
         size: The number of micro-batches.
     """
 
@@ -46,7 +46,7 @@ class Group:
         return tuple(dict.fromkeys(key for member in self.members for key in member.wanted))
 
     def limits(self, each: Limits) -> Limits:
-        """Return the limits of the task, given those of a job: all its micro-batches have the time of each."""
+        """Return the limits of the task, given those of a job: it has the time of one job for each micro-batch."""
         return each if each.seconds is None else replace(each, seconds=each.seconds * self.size)
 
     def outcomes(self, whole: Outcome) -> list[Outcome]:
@@ -66,7 +66,7 @@ class Group:
 
 
 def grouped(pending: Pending, wanted: Mapping[str, Collection[str]]) -> dict[str, Group]:
-    """Return the groups that compute the wanted cells of some addresses, by the address of their tasks."""
+    """Return the groups that compute the wanted cells of some addresses, by the addresses of their tasks."""
     found: dict[str, Group] = {}
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for address, cells in wanted.items():

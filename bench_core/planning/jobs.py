@@ -99,7 +99,7 @@ class AttackJob:
     """An attack on a source, and the observations of it.
 
     `members` are labels in `models`, several for an ensemble. `passes` is the limit at which the attack is stopped.
-    `together` are the images of all jobs that go through at once, this one's among them; None if it goes alone.
+    `together` is the batch of all jobs that are computed at once, with this job's images; None if it is computed alone.
     """
 
     batch: Batch
@@ -117,7 +117,7 @@ class AttackJob:
     together: Batch | None = None
 
     def whole(self) -> AttackJob:
-        """Return the job over all images that go through at once, which is what a worker computes."""
+        """Return the job over all images of its group, which is what a worker computes."""
         return self if self.together is None else replace(self, batch=self.together, together=None)
 
     def address(self) -> str:

@@ -1,8 +1,8 @@
-"""Which micro-batches go through an attack together, so that they fill a GPU.
+"""Plans which micro-batches an attack computes as one batch, so that they fill a GPU.
 
-A micro-batch is what is stored and shown at once. A GPU computes 25 small images in the time of one, so there a worker
-attacks several micro-batches as one batch. What is computed at once shows in the last bits, so the images of all of
-them are in the address of each: which they are is planned, and depends neither on what is stored nor on the card.
+Results are stored and shown by micro-batch. A few small images do not fill a GPU, so there a worker attacks several
+micro-batches as one batch. The batch shows in the last bits, so the images of the whole group are in the address of
+each of its micro-batches. Groups are therefore planned, and depend neither on what is stored nor on the GPU.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from .jobs import Batch
 from .specs import Environment
 from .uses import AttackUse
 
-# Inputs of the network at once. Not measured on a card; `python -m benchmarks gpu` finds where the rate stops growing.
+# Inputs of the network at once. Not measured on a GPU; `python -m benchmarks gpu` finds where the rate stops growing.
 FILLED = {"cuda": 512, "mps": 256}
-PIXELS = 64 * 224 * 224  # of all inputs at once, however small the number of images
-COUPLED = "batch_independence"  # the rule that an attack declares it cannot keep if its images depend on each other
+PIXELS = 64 * 224 * 224  # of all inputs at once
+COUPLED = "batch_independence"  # the rule from which an attack deviates if its images depend on each other
 
 
 def together(
     parts: Sequence[Batch], use: AttackUse, environment: Environment, shape: tuple[int, int, int], wanted: int | None
 ) -> list[Batch | None]:
-    """Return for each micro-batch the images that go through at once, its own among them; None if it goes alone.
+    """Return for each micro-batch the batch of the group that it is computed in; None if it is computed alone.
 
     Args:
         parts: The micro-batches, in order; all but the last have the same size.
-        use: The attack. One that couples its images, or draws from the global generators, takes them alone.
+        use: The attack. There are no groups if its images depend on each other, or if it draws from the global
+            generators.
         environment: Where it is computed.
         shape: The shape (c, h, w) of an image.
         wanted: The number of images to take at once; by default what fills the device.

@@ -1,4 +1,4 @@
-"""Curves of the images that each attack fools within a distance, with those that any attack fools (AttackBench)."""
+"""Plots how many images each attack fools within a distance, and how many any attack fools (AttackBench)."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from .style import Look, look, text
 
 BEST = "best of all"
 BEST_LOOK = Look("#767676", "", "-")
-BANDS = 4  # attacks of a panel above which their bands would hide each other
+BANDS = 4  # attacks in a panel; with more, their bands would hide each other
 NAMES = {"linf": "L-inf distance", "l2": "L2 distance", "l1": "L1 distance", "l0": "L0 distance (pixels)"}
 
 
 def draw_distances(
     rows: Sequence[RowSet], elsewhere: Sequence[RowSet], plot: DistancesPlotEntry, suite: Suite, title: str
 ) -> Figure:
-    """Draw a step for each image that an attack fools, at its distance, and the same of the best distances.
+    """Draw the share of images that each attack fools within a distance, and the same for the best distances.
 
-    The axis of a panel ends at the largest of the best distances, as the areas of `optimality` do.
+    The axis of a panel ends at the largest of the best distances, as the areas of `[optimality]` do.
 
     Args:
         rows: The rows of a run.
-        elsewhere: The distances that other runs reached, if the optimality counts them.
+        elsewhere: The distances that other runs reached, if the entry of `[optimality]` counts them.
         plot: The suite's entry.
         suite: The suite.
         title: The title.

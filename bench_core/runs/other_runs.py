@@ -1,4 +1,4 @@
-"""The distances that other runs of a results folder reached on the images and networks of a run."""
+"""Collects the distances that other runs in a results folder reached on the images and networks of a run."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Attacked:
         return {pair: index for index, pair in enumerate(zip(self.ids, self.truth, strict=True))}
 
     def pair(self, labels: Labels) -> tuple[str, str] | None:
-        """Return what identifies the source and the target of some rows; None if one of them is no network of here."""
+        """Return what identifies the source and the target of some rows; None if one of them is not in this suite."""
         if labels.source not in self.suite.members_by_source or labels.target is None:
             return None
         target = json.dumps(self.models[labels.target], sort_keys=True)
@@ -73,10 +73,10 @@ class OtherRuns:
     """What other runs contribute to the best distances of a run.
 
     Attributes:
-        rows: The distance of each image that a run has in common with them, for each of their attacks. The metric is
-            the label of the entry of `[optimality]`, and the label `run` the folder of the other run.
+        rows: A set of rows for each of their attacks: its distances on the images in common. The metric is the label of
+            the entry of `[optimality]`, and the label `run` is the folder of the other run.
         runs: For `run.json`: the folder of each of these runs, the SHA-256 of its rows, and its attacks.
-        notes: What a reader must know of the runs that do not count.
+        notes: Notes for the reader on runs that do not count.
     """
 
     rows: Sequence[RowSet] = ()
@@ -88,11 +88,11 @@ ONLY_THIS_RUN = OtherRuns()
 
 
 def read_other_runs(out: Path, folder: Path, attacked: Attacked, metrics: Mapping[str, Metric]) -> OtherRuns:
-    """Collect what the other runs of a results folder reached, if the suite has an optimality with `store`.
+    """Collect what the other runs in a results folder reached, if the suite has an `[optimality]` entry with `store`.
 
     Args:
         out: The folder of all results.
-        folder: The folder of the run itself, whose earlier result does not count.
+        folder: The folder of the run itself; an earlier result in it does not count.
         attacked: What the run attacks.
         metrics: Its metrics, by their labels.
     """
@@ -156,8 +156,9 @@ def _distances(
 ) -> Iterator[tuple[RowSet, NDArray[np.float64]]]:
     """Yield rows of white-box attacks in the entry's norm with their distances, infinite where an image is not fooled.
 
-    They are those of the same metric, with the same options. If the metric says that its row is the size of the
-    perturbation, then an attack that was not observed by it counts with what the host recorded of its last images.
+    The rows are those of the same metric with the same options. If the metric declares in `sizes` that the row is the
+    size of the perturbation, attacks that it did not observe count too, by the sizes that bench recorded of their last
+    images.
     """
     label, _, name = entry.value.partition(".")
     metric, norm = ours.metrics[label], ours.metrics[label].options.get("norm")

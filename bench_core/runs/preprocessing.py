@@ -25,9 +25,9 @@ Z = 3.29
 def likely_mistakes(resolved: ResolvedSuite, dispatcher: Dispatcher, labels: Sequence[str]) -> dict[str, str]:
     """Measure the accuracy of networks under likely mistakes, on the first images of the dataset.
 
-    Of a network that is made of others, such as an ensemble or a defended network, these are measured first: the
-    mistake is theirs, no single change makes up for the mistakes of several, and a defence may clip what a change
-    makes.
+    If a network is made of others, such as an ensemble or a defended network, its parts are measured first: the mistake
+    is in a part, no single change of the images corrects different mistakes in several parts, and a defence may clip
+    the changed images.
 
     Args:
         resolved: The suite, with its images.

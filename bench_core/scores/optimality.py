@@ -50,7 +50,7 @@ def room(best: Distances, far: float) -> Distances:
 
 @dataclass(frozen=True)
 class Attack:
-    """What is known of an attack on one network: its distances with those of the best attacks, [n] each."""
+    """An attack on one network: its distances and the best distances of all attacks, [n] each."""
 
     labels: Labels
     images: ImageSet
@@ -164,7 +164,7 @@ def best_elsewhere(elsewhere: Sequence[RowSet], labels: Labels, images: ImageSet
     best = np.full(1 + max(images.indices, default=0), np.inf)
     for row in elsewhere:
         if same_network(row.labels, labels):
-            known = row.images.indices < len(best)  # a run that was interrupted has the first of its images
+            known = row.images.indices < len(best)  # an interrupted run has only the first of its images
             np.minimum.at(best, row.images.indices[known], row.arrays["distance"][known])
     return np.asarray(best[images.indices])
 
@@ -196,7 +196,7 @@ def _optimal(name: str, labels: Labels, attacks: Sequence[Attack]) -> LabelledSc
 def other_runs_notes(
     suite: Suite, value: str, shown: Sequence[LabelledScore], elsewhere: Sequence[RowSet]
 ) -> Iterator[str]:
-    """Yield how many other runs and attacks the best distances of a table count, if its optimality has `store`.
+    """Yield a note of how many other runs and attacks the best distances of a table count, if any.
 
     Args:
         suite: The suite.

@@ -99,7 +99,7 @@ def _missing(jobs: Sequence[ClaimedJob]) -> Iterator[Fault]:
 
 
 def _read_scores(unpacked: Unpacked, most: int) -> list[dict[str, Any]]:
-    """Read the scores; at most one more than there should be, since millions of them would fill the memory."""
+    """Read the scores, at most one more than there should be, since millions of lines would fill the memory."""
     lines = list[dict[str, Any]]()
     with (unpacked.folder / SCORES_FILE).open(encoding="utf-8") as file:
         while len(lines) <= most and (text := file.readline(LONGEST_SCORE)):

@@ -1,4 +1,4 @@
-"""Limits on the work that a stranger's run asks for, checked before anything of it is computed."""
+"""Limits on the work that an untrusted run asks for, checked before any of it is computed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ MOST_ENTRIES = {
 MOST_IMAGES = 100_000
 MOST_AT_ONCE = 10_000  # images of a micro-batch
 MOST_STEPS = 100_000  # steps, queries or passes of a budget
-MOST_ALL_STEPS = 2_000_000  # of all attacks on all sources: their costs are added step by step, before anything runs
+MOST_ALL_STEPS = 2_000_000  # of all attacks on all sources: the plan adds their costs step by step
 MOST_OPTION = 1_000_000  # a number in an option of a recipe
-MOST_DATA_OPTION = 10_000  # one of the dataset, which is built before anything else
-MOST_DATA = 5 * 10**7  # of all numbers of the dataset's options multiplied: what has so many images of such a size
+MOST_DATA_OPTION = 10_000  # a number in an option of the dataset, which is built before anything else
+MOST_DATA = 5 * 10**7  # the product of all numbers in the dataset's options, such as the count and size of images
 MOST_LIST = 10_000  # items of a list in an option
-NO_AMOUNTS = ("seed",)  # options that are numbers, but no amounts
+NO_AMOUNTS = ("seed",)  # options that are numbers but not amounts
 MOST_JOBS, MOST_CELLS = 200_000, 5_000_000
-MOST_RUN_PASSES = 10**10  # of a whole run that is only checked; nobody has computed more
+MOST_RUN_PASSES = 10**10  # of a whole run that is only checked
 
 
 def record_faults(record: RunRecord) -> Iterator[Fault]:
-    """Find keys of a run's suite that ask for more than a run has."""
+    """Find keys of a run's suite that exceed a limit."""
     suite = record.suite
     for key, value, most in _amounts(suite):
         if value > most:
@@ -48,7 +48,7 @@ def record_faults(record: RunRecord) -> Iterator[Fault]:
 
 
 def _amounts(suite: Suite) -> Iterator[tuple[str, int | float, int]]:
-    """Yield the key, the amount and the largest amount of whatever in a suite decides how much is computed."""
+    """Yield each amount in a suite that decides how much is computed: its key, the amount and the limit."""
     for key, most in MOST_ENTRIES.items():
         yield f"{key} (their number)", len(getattr(suite, key)), most
     yield "images.count", suite.images.count, MOST_IMAGES
@@ -81,7 +81,7 @@ def _in_options(key: str, value: Any, most: int) -> Iterator[tuple[str, int | fl
 
 
 def _all_steps(suite: Suite) -> int:
-    """Return the steps of all attacks on all sources; a limit of passes is searched, which looks at more of them."""
+    """Return the steps of all attacks on all sources, times those of a binary search for budgets that limit passes."""
     total = 0
     for budget in suite.budgets.values():
         uses = len(budget.attacks or suite.attacks) * len(budget.sources or suite.sources)
@@ -90,7 +90,7 @@ def _all_steps(suite: Suite) -> int:
 
 
 def _jobs_and_cells(suite: Suite, images: int) -> tuple[int, int]:
-    """Return the largest numbers of jobs and cells over the attacked images."""
+    """Return upper bounds on the numbers of jobs and cells."""
     attacked = len(suite.sources) * len(suite.attacks) * max(1, len(suite.budgets)) + len(suite.given)
     jobs = (attacked + len(suite.models)) * math.ceil(images / suite.compute.micro_batch)
     return jobs, jobs * (1 + len(suite.metrics) * max(1, len(suite.targets)))
@@ -105,8 +105,8 @@ def work_faults(
         resolved: The suite.
         jobs: The jobs.
         most: The limit; None for none.
-        what: What the jobs are, in a few words.
-        hint: What the user can try.
+        what: What the jobs are, for the message.
+        hint: What the user can try, for the message.
 
     Returns:
         A fault that names the attack or the metric that takes the most, or none.
@@ -114,7 +114,7 @@ def work_faults(
     if most is None or not jobs:
         return []
     total = math.fsum(job.passes for job in jobs)
-    if total <= most:  # a comparison that a NaN fails
+    if total <= most:  # False for NaN
         return []
     largest = max(jobs, key=lambda job: job.passes)
     found = f"{what} takes {_short(total)} passes of single images, more than {most:,}"

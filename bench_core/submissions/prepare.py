@@ -1,4 +1,4 @@
-"""What a verification needs before it computes: the run's plan here, what differs, and the sample."""
+"""Prepares a verification: plans the run on this machine, finds what differs, and draws the sample."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Request:
     Attributes:
         share: The share of the jobs.
         seed: The seed of the sample.
-        alpha: The level of the test.
+        alpha: The significance level of the paired test.
         device: The device; by default that of the run.
         other_code: Whether outcomes are compared even if the code differs.
         most_passes: The most passes of single images that the sample may take; None for no limit.
-        limits: The memory of each job, and the time of all.
+        limits: The memory of each job, and the time of all jobs together.
     """
 
     share: float = 0.05
@@ -42,15 +42,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can be compared with what is computed here.
+    """A run that can be compared with what this machine computes.
 
     Attributes:
-        differs: What differs between the run's code and setup and those here.
+        differs: How the run's code and setup differ from those of this machine.
         jobs: All jobs of the run.
-        known: Those that have values.
-        sample: Those of them to compute again.
-        chosen: A fault if the run attacks other images than its suite selects, a text if that cannot be known, or None.
-        unplanned: A fault for each set of rows that no job gives.
+        known: The jobs that have values.
+        sample: The jobs of `known` to recompute.
+        chosen: A fault if the run attacks other images than its suite selects, a reason if this cannot be checked, or
+            None.
+        unplanned: A fault for each set of rows that belongs to no job.
     """
 
     differs: Differences
@@ -62,7 +63,7 @@ class Prepared:
 
 
 def prepare(unpacked: Unpacked, contents: Contents, request: Request, registry: Registry) -> Prepared:
-    """Plan a run as it is claimed, compare it with what is here, and draw the sample.
+    """Plan a run as its record claims, compare it with this machine, and draw the sample.
 
     Args:
         unpacked: The run.
@@ -77,7 +78,7 @@ def prepare(unpacked: Unpacked, contents: Contents, request: Request, registry: 
         return _prepare(unpacked, contents, request, registry)
     except UsageError as error:
         raise in_one_line_each(error, unpacked) from None
-    except Exception as error:  # a stranger's file: whatever it makes our code raise is the file's fault
+    except Exception as error:  # the file is untrusted: any error that it causes is a fault of the file
         raise UsageError(Fault(unpacked.name, "", f"damaged: {type(error).__name__}: {str(error)[:200]}")) from None
 
 

@@ -1,4 +1,4 @@
-"""Finds texts in a stranger's record that would harm whoever shows them: markup, control characters, commands."""
+"""Finds texts in an untrusted record that are not safe to show: markup, control characters, commands."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SHOWN = (
     "decisions",
     "other_runs",
 )
-NO_NAMES = ("file", "overrides")  # of a suite: a path and texts of its author's command line, which no page shows
+NO_NAMES = ("file", "overrides")  # keys of a suite that no page shows: its path and its author's command line
 
 
 def text_faults(record: RunRecord) -> Iterator[Fault]:
-    """Find texts that no page and no terminal should show, one for each key of the record."""
+    """Find texts that are not safe to show on a page or in a terminal: at most one for each key of the record."""
     yield from _name_faults(record.suite)
     suite = record.suite.model_dump(mode="json", exclude=set(NO_NAMES))
     for key, value in suite.items():
@@ -82,7 +82,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def _is_bench_command(text: str) -> bool:
-    """Return whether a text is one command of bench that a reader can paste: quoted, so that nothing else runs."""
+    """Return whether a text is a single command of bench, so that pasting it into a shell runs nothing else."""
     try:
         words = shlex.split(text)
     except ValueError:

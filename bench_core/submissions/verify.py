@@ -120,7 +120,7 @@ def verify(
 
 @dataclass(frozen=True)
 class StopsOverLimit:
-    """An executor that stops at a job over its limits: that says nothing about the run, so it is no void cell."""
+    """An executor that stops at a job over its limits, which says nothing about the run and is not a void cell."""
 
     executor: Executor
 

@@ -155,8 +155,8 @@ class ComputeEntry(Strict):
     Attributes:
         micro_batch: The number of images of a job. The cache address of a result depends on it, because the last bits
             of a result may.
-        together: The number of images that go through an attack at once, in whole micro-batches, as the address says.
-            By default a CPU takes one micro-batch, and a GPU as many as fill it.
+        together: The number of images that an attack computes as one batch, in whole micro-batches. Those images are
+            part of the address. By default a CPU takes one micro-batch, and a GPU as many as fill it.
     """
 
     micro_batch: Annotated[int, Gt(0)] = 32

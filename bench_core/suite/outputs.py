@@ -132,17 +132,17 @@ class CurveEntry(Strict):
 class OptimalityEntry(Strict):
     """`[optimality.LABEL]`: how near each attack comes to the best one on each image, as AttackBench defines it.
 
-    The best distance of an image is the least that any attack of the run reached on this network in this norm, and with
-    `store` any attack of the other runs of the results folder too. Tables show LABEL.gap, the area between an attack's
-    curve of robust accuracy against eps and that of the best distances, up to the budget's eps, in units of the norm;
-    LABEL.local, 1 minus that area divided by the area that an attack would have that fools nothing, up to the largest
-    best distance, so that 1 is the best on every image; and LABEL.global, the mean of LABEL.local over networks, which
-    has neither source nor target.
+    The best distance of an image is the smallest that any attack of the run reached on this network in this norm. With
+    `store`, the attacks of other runs in the results folder count too. Tables can show three scores. LABEL.gap is the
+    area between an attack's curve of robust accuracy against eps and that of the best distances, up to the budget's
+    eps, in units of the norm. LABEL.local is 1 minus that area divided by the area of an attack that fools nothing, up
+    to the largest best distance, so that 1 is the best on every image. LABEL.global is the mean of LABEL.local over
+    networks, and has neither source nor target.
 
     Attributes:
         value: The rows with the distance of each image, as METRIC.ROW, such as those of `fooling_distance`. Where the
             metric has an option `norm`, only budgets of this norm count.
-        store: Whether the other runs of the results folder count that attacked the same images on the same networks.
+        store: Whether other runs in the results folder that attacked the same images on the same networks count too.
             The run keeps their distances and names the runs, so that later runs do not change it.
     """
 

@@ -190,9 +190,9 @@ class HistogramPlotEntry(BasePlotEntry):
 
 
 class DistancesPlotEntry(BasePlotEntry):
-    """The share of images that each attack fools within a distance, and that any attack fools.
+    """The share of images that each attack fools within a distance, and the share that any attack fools.
 
-    `value` is the label of an entry of `[optimality]`. The best distances are those that it compares with.
+    `value` is the label of an entry of `[optimality]`. The curve of all attacks is that of its best distances.
 
     Attributes:
         x_label: The name of the horizontal axis, with its unit. The distance in the norm of the budgets by default.

@@ -17,7 +17,7 @@ from .summary import EVERYTHING, Entries, Scope, ScopedEntry, Summary, unpack_va
 
 @dataclass(frozen=True)
 class SummarisedRun:
-    """A run's folder and what the site knows of it. `read_entries` returns its scores."""
+    """A run's folder and its summary. `read_entries` returns its scores."""
 
     found: FoundRun
     summary: Summary
@@ -111,8 +111,8 @@ class Boards(BaseModel):
 def make_boards(runs: Sequence[SummarisedRun]) -> Boards:
     """Rank the runs of one suite and profile, oldest first.
 
-    Runs that have other images or another threat than the newest cannot be ranked with it. They are in the history
-    only. Of runs with results of one attack, the newest is ranked.
+    Runs on other images or under another threat model than the newest cannot be ranked with it. They are only in the
+    history. If several runs have results of an attack, the newest is ranked.
     """
     newest = runs[-1].summary
     ranked = [run for run in runs if run.summary.comparable == newest.comparable]

@@ -1,4 +1,4 @@
-"""Writes a site. What was made for a run with the same content is not made again."""
+"""Writes a site. Pages of runs with unchanged content are not rendered again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Kept = TypeVar("Kept", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Built:
-    """What was written: the number of all runs, of those that were rendered now, of pages, and the size in bytes."""
+    """The numbers of all runs, of runs that were rendered now and of pages, and the size in bytes."""
 
     runs: int
     rendered: int
@@ -72,14 +72,14 @@ class Builder:
 
     @cached_property
     def code(self) -> str:
-        """What pages depend on besides runs: bench's code and templates, and what the builder was asked for."""
+        """What pages depend on besides runs: bench's code and templates, and the options of the builder."""
         texts = sorted((BENCH / "reports" / "page" / "templates").iterdir())
         return digest(
             [folder_digest(BENCH), [path.read_text(encoding="utf-8") for path in texts], self.title, self.gallery]
         )
 
     def build(self, found: Sequence[FoundRun]) -> Built:
-        """Write all pages, and remove those of runs that are no more."""
+        """Write all pages, and remove those of deleted runs."""
         write_atomically(self.to / CACHE / IGNORE, b"*\n")
         runs = [self._run(run) for run in found]
         groups: dict[tuple[str, str], list[SummarisedRun]] = {}
@@ -103,7 +103,7 @@ class Builder:
         return Built(len(runs), self.rendered, sum(path.suffix == ".html" for path in self.written), size)
 
     def _run(self, run: FoundRun) -> SummarisedRun:
-        """Return a run's summary; write its page if there is none of the same content."""
+        """Return a run's summary, and write its page unless there is one for the same content."""
         key = digest(["run", self.code, run.digest, run.name, run.when])
         kept = self._kept(key, Summary)
         if kept is not None and self._path(f"{key}.entries").is_file():
@@ -136,7 +136,7 @@ class Builder:
         return {name: files for name, files in found.items() if any(path.name == name for path in files)}
 
     def _entries(self, key: str) -> Entries:
-        """Return the scores of a run that were kept. Raises UsageError if another process has removed them."""
+        """Return the cached scores of a run. Raises UsageError if another process has removed them."""
         kept = self._kept(f"{key}.entries", Entries)
         if kept is None:
             raise UsageError(Fault(str(self._path(f"{key}.entries")), "", "cannot be read (try again)"))

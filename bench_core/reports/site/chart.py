@@ -1,4 +1,4 @@
-"""The history of a score as a line with its intervals: the places of an inline SVG."""
+"""The history of a score as a line with its intervals: the coordinates of an inline SVG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL = 40  # characters
 
 @dataclass(frozen=True)
 class Mark:
-    """A value: where it is, the ends of its interval, what it says, and whether it can be compared with the newest."""
+    """A value: its position, the ends of its interval, its label, and whether it can be compared with the newest."""
 
     x: float
     y: float

@@ -1,4 +1,4 @@
-"""What pages over several runs are made from, and what they have in common."""
+"""The content of pages over several runs, and helpers that they share."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Site:
         return len({run.summary.profile for run in self.runs}) == 1
 
     def suite_name(self, board: Board) -> str:
-        """Return what the suite of a leaderboard is called: with its profile, if the site has several."""
+        """Return the name of a leaderboard's suite, with its profile if the site has several."""
         return board.suite if self.one_profile else f"{board.suite} {board.profile}"
 
     @cached_property
     def rows_by_attack(self) -> dict[str, list[tuple[Board, Row]]]:
-        """The places of each attack on leaderboards."""
+        """The rows of each attack on leaderboards."""
         found: dict[str, list[tuple[Board, Row]]] = {}
         for board in self.boards:
             for row in board.rows:
@@ -51,7 +51,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Page:
-    """A page: where it is, its title, and what the template `site_page.html` shows."""
+    """A page: its path, its title, and the content for the template `site_page.html`."""
 
     place: str
     title: str
@@ -62,7 +62,7 @@ class Page:
 
 
 def _by_name(pairs: Iterable[tuple[str, SummarisedRun]]) -> dict[str, list[SummarisedRun]]:
-    """Group runs by a name of what they have, sorted by name."""
+    """Group runs by the names of what they contain, sorted by name."""
     found: dict[str, list[SummarisedRun]] = {}
     for name, run in pairs:
         found.setdefault(name, []).append(run)
@@ -70,7 +70,7 @@ def _by_name(pairs: Iterable[tuple[str, SummarisedRun]]) -> dict[str, list[Summa
 
 
 def run_name(run: SummarisedRun) -> str:
-    """Return what links to a run are called: its suite and profile, and when it was made if that says more."""
+    """Return the text of links to a run: its suite and profile, and its date or name unless that repeats them."""
     suite, profile = run.summary.group
     return f"{suite} {profile}" + ("" if run.found.when == f"{suite}/{profile}" else f" ({run.found.when})")
 
@@ -85,7 +85,7 @@ def score_name(board: Board) -> str:
 
 
 def best_of(rows: Sequence[Row], root: str) -> Field:
-    """Return the first of the attacks with the first rank, with a link; no name if all of several attacks have it."""
+    """Return the first attack of rank 1, with a link; no name if several attacks were ranked and all tie."""
     best = [row for row in rows if row.rank == 1]
     if len(best) == len(rows) > 1:
         return text_field(f"all {len(rows)} tie")

@@ -9,7 +9,7 @@ from .content import Page, Site, best_of, charts_of, run_link, score_name
 from .places import Link, SiteLinks, attack_page, network_page
 from .views import UP, Section, number_field, rank_text, score_field, table_view, text_field
 
-MOST_RUNS = 50  # that a page links to, the newest ones
+MOST_RUNS = 50  # the newest runs, to which a page links
 FILTERS = ("suite", "norm", "category", "as")
 
 
@@ -82,7 +82,7 @@ def network_page_of(site: Site, network: str, links: SiteLinks) -> Page:
 
 
 def _lines(board: Board, role: str, network: str) -> tuple[Row, ...]:
-    """Return the rows of a leaderboard with a network as the source or the target, also if it is the only one."""
+    """Return the rows of a leaderboard with a network as the source or the target, even if it is the only network."""
     scope, labels = ((network, ""), board.sources) if role == "source" else (("", network), board.targets)
     return dict(board.scopes).get(scope) or (board.rows if labels == (network,) else ())
 

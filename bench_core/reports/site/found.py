@@ -13,7 +13,7 @@ from ...errors import Fault, UsageError, stop_at_faults
 from ...runs.folder import RECORD_FILE, find_runs, run_folder
 from .unchanged import KnownDigests, run_files
 
-LONGEST_LOG = 60  # seconds for the history of a repository
+LONGEST_LOG = 60  # seconds that git may take for the history of a repository
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def find_site_runs(given: Sequence[str], known: KnownDigests | None = None) -> l
 
     Args:
         given: Each is FOLDER or NAME=FOLDER, the folder of a run or a folder of runs. A run without a name is called
-            by where it is below the given folder, so that a site is the same wherever its runs are.
+            by its path below the given folder, so that a site is the same wherever its runs are.
         known: The digests of an earlier call, so that unchanged runs are not read.
 
     Raises:
@@ -83,7 +83,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _dated(runs: Sequence[FoundRun]) -> list[FoundRun]:
-    """Add dates and commits, with one look at the history of each repository."""
+    """Add dates and commits, reading the history of each repository once."""
     places = [(run, repository_of(run.folder)) for run in runs]
     known = {top: last_commits(top) for top in dict.fromkeys(top for _, top in places) if top}
     dated = []

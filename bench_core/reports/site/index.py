@@ -52,7 +52,7 @@ def index_json(site: Site) -> str:
 
 
 def _entry(row: Row, number: Mapping[str, int]) -> list[Any]:
-    """Return an entry in the order of COLUMNS. Flags are on the page of the run, which is given by its number."""
+    """Return an entry in the order of COLUMNS, with `run` as an index and `flags` as a number."""
     values = _short(row.model_dump(include={*COLUMNS})) | {
         "front": int(row.front), "flags": len(row.flags), "run": number[row.run]
     }  # fmt: skip

@@ -12,7 +12,7 @@ from .places import Link, SiteLinks, attack_page, board_page, network_page
 from .views import UP, Section, TableView, board_view, number_field, score_field, table_view, text_field
 
 NEWEST = 12
-MOST_RUNS = 50  # that a leaderboard links to
+MOST_RUNS = 50  # to which a leaderboard links
 RUNS_PAGE = "runs.html"
 
 
@@ -130,7 +130,7 @@ def board_page_of(site: Site, board: Board, links: SiteLinks) -> Page:
 
 
 def _counts(numbers: Iterable[int]) -> str:
-    """Return numbers as text: one, if all are equal, or the least and the greatest."""
+    """Return numbers as text: a single number if all are equal, else the smallest and the largest."""
     known = sorted(set(numbers))
     return " to ".join(map(str, dict.fromkeys([known[0], known[-1]])))
 

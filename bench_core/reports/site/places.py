@@ -1,4 +1,4 @@
-"""Where the pages of a site are. A place follows from a label or a digest alone, so links need no index."""
+"""The paths of a site's pages. A path follows from a label or a digest alone, so links need no index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ASSETS = "assets"
 
 @dataclass(frozen=True)
 class Link:
-    """A text, and where it leads."""
+    """A text, and the page that it links to."""
 
     text: str
     href: str
@@ -20,7 +20,7 @@ class Link:
 
 @dataclass(frozen=True)
 class SiteLinks:
-    """What every page of a site needs: the site's title, the way to its top, and the page above."""
+    """What every page of a site needs: the site's title, the relative path to its root, and the parent page."""
 
     title: str
     root: str
@@ -28,7 +28,7 @@ class SiteLinks:
 
 
 def slug(label: str) -> str:
-    """Return a file name for a label; two labels never share one, also where upper and lower case are the same."""
+    """Return a file name for a label, unique even on file systems that ignore case."""
     plain = safe_name(label).lower()[:60]
     return plain if plain == label else f"{plain}-{digest(label)[:6]}"
 

@@ -1,4 +1,4 @@
-"""What the page of a run shows on a site. What other pages of the site have is a link."""
+"""The content of a run's page on a site. What other pages show is a link."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_page_parts(
 
 
 def _networks(run: SummarisedRun) -> HtmlTable:
-    """Return the networks of a run, with links to their pages, which have what identifies their weights in full."""
+    """Return the networks of a run, with links to their pages, which show the full identity of their weights."""
     rows = [
         (text_field(name, UP + network_page(name)), text_field(network.recipe), text_field(network.short))
         for name, network in run.summary.networks.items()
@@ -59,7 +59,7 @@ def _networks(run: SummarisedRun) -> HtmlTable:
 
 
 def suite_text(suite: Suite) -> str:
-    """Return a suite as JSON, with a line for each entry of its tables and lists; without where its file was."""
+    """Return a suite as JSON, with a line for each entry of its tables and lists, and without the path of its file."""
     stated = suite.model_dump(mode="json", exclude_defaults=True, exclude={"file", *ELSEWHERE})
     return "{\n" + ",\n".join(f" {json.dumps(key)}: {_lines(value)}" for key, value in stated.items()) + "\n}"
 

@@ -23,7 +23,7 @@ from ...tables.sheet import sheet_of
 from ...tables.table import Table, TableCell
 from ..page.figures import PagePlot
 
-MOST_INTERVALS = 2000  # in a table; more are curves in numbers, which nobody reads one by one
+MOST_INTERVALS = 2000  # in a table; larger tables are curves, of which nobody reads single intervals
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run_tables(result: Result) -> RunTables:
 
 
 def _without_many_intervals(table: HtmlTable) -> HtmlTable:
-    """Return a table; one with very many cells without their intervals, which says where they are."""
+    """Return a table, without intervals if it has very many, and then with a note that says where they are."""
     if sum(bool(field.detail) for row in table.rows for field in row) <= MOST_INTERVALS:
         return table
     rows = tuple(tuple(replace(field, detail="") for field in row) for row in table.rows)
@@ -92,7 +92,7 @@ def _of_plot(result: Result, plot: HeatmapPlotEntry, title: str) -> HtmlTable:
 
 
 def _shades(entry: TableEntry | None, table: Table, signed: bool = False) -> str:
-    """Return for site.js which columns are shaded, and whether around zero. Means are not: they are no cells of it."""
+    """Return for site.js which columns are shaded, and whether around zero. Means are not: the heatmap has none."""
     means = 0 if entry is None else entry.mean + bool(entry.baseline)
     ends = f"{table.dimensions} {len(table.header) - means}"
     return f"{ends} signed" if signed else ends
@@ -111,7 +111,7 @@ def _without_repeated(
 
 
 def _repeated(known: Table, table: Table) -> Iterator[int]:
-    """Yield the columns whose cells another table has. Means stay, because a difference beside them is from them."""
+    """Yield the columns whose cells another table has. Means stay, because the difference beside them is from them."""
     cells = {
         (_key(known, labels), name): cell
         for labels, row in known.rows
@@ -137,7 +137,7 @@ def _equal(cell: TableCell, other: TableCell | None) -> bool:
 
 
 def _without(table: HtmlTable, columns: set[int], source: str) -> HtmlTable:
-    """Return a table without some columns, and a note of where they are."""
+    """Return a table without some columns, with a note that says where they are."""
     kept = [place for place in range(len(table.header)) if place not in columns]
     names = ", ".join(table.header[place] for place in sorted(columns))
     return replace(

@@ -1,4 +1,4 @@
-"""What the pages over several runs need of each run. It is kept as JSON, so that a run is read only once."""
+"""What the pages over several runs need of each run. It is cached as JSON, so that a run is read only once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..ranking import Contribution, Entry
 
 Scope = tuple[str, str]  # source and target, "" for all
 EVERYTHING: Scope = ("", "")
-MOST_PAIRS = 400  # pairs of source and target with a ranking each; beyond, only whole sources and targets have one
+MOST_PAIRS = 400  # scores of pairs; above this, only sources and targets have rankings, not each pair
 
 
 class _Part(BaseModel):
@@ -58,7 +58,7 @@ class ScopedEntry(_Part):
 
 
 class Entries(_Part):
-    """All scores of a run that leaderboards need. They are many, so they are kept apart and read where they rank."""
+    """All scores of a run that leaderboards need. There are many, so they are in a separate file, read when needed."""
 
     entries: tuple[ScopedEntry, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Tells which runs are unchanged without reading them: by the sizes and times of their files."""
+"""Finds which runs are unchanged without reading them, by the sizes and modification times of their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...errors import Fault, UsageError
 from ...runs.folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, SCORES_FILE
 from ...store import write_atomically
 
-SETTLED = 2_000_000_000  # nanoseconds; a file changed later may change again without another time
+SETTLED = 2_000_000_000  # nanoseconds; a file modified more recently may change again and keep its modification time
 
 
 def run_files(folder: Path) -> list[Path]:
@@ -21,13 +21,13 @@ def run_files(folder: Path) -> list[Path]:
 
 
 class KnownDigests:
-    """The digests of runs, each with the stamps that its files had. Those that were asked for can be saved."""
+    """The digests of runs, each with the sizes and times that its files had. Those that were requested can be saved."""
 
     def __init__(self, file: Path | None = None) -> None:
-        """Read what an earlier call saved.
+        """Read the digests that an earlier call saved.
 
         Args:
-            file: Where it is kept. By default, and if it cannot be read, nothing is known.
+            file: The file of digests. None, and a file that cannot be read, are as if it were empty.
         """
         self._file = file
         self._asked: dict[str, tuple[str, str]] = {}
@@ -53,7 +53,7 @@ class KnownDigests:
 
 
 def _stamp(folder: Path) -> tuple[str, bool]:
-    """Return the sizes and times of a run's files as text, and whether none changed just now."""
+    """Return the sizes and times of a run's files as text, and whether the newest change is older than `SETTLED`."""
     try:
         states = [(path.name, path.stat()) for path in run_files(folder)]
     except OSError as error:

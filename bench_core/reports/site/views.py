@@ -1,4 +1,4 @@
-"""The parts of a site's pages as the templates show them: tables with links and choices, and sections."""
+"""The parts of a site's pages as the templates show them: tables with links and filters, and sections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONSTANT = ("profile", "recipe", "N", "pairs", "runs", "run")  # columns that a 
 
 @dataclass(frozen=True)
 class TableView:
-    """A table with what filters it.
+    """A table with its filters.
 
     Attributes:
         id: Its id on the page.
