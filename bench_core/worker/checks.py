@@ -1,4 +1,4 @@
-"""Checks of what a job computes, read from a GPU together: the host has to wait for whatever it reads at once."""
+"""Checks of what a job computes. On a GPU their measurements are read together, as each read makes the host wait."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..errors import ContractError, NetworkFault, UsageError
 
-AT_ONCE = frozenset({"cpu"})  # devices on which nothing has to wait
+AT_ONCE = frozenset({"cpu"})  # devices whose values the host can read without waiting
 
-NAMED = (NetworkFault, UsageError)  # errors that name their cause
+NAMED = (NetworkFault, UsageError)  # errors that already name their cause
 
 Judge = Callable[[Sequence[float]], None]
 
@@ -22,15 +22,16 @@ def waits(device: torch.device) -> bool:
 
 
 class Checks:
-    """The checks of a job, made at once on a CPU, and on a GPU when `settle` is called.
+    """The checks of a job. On a CPU each is made immediately, and on a GPU when `settle` is called.
 
-    What is found late is found before its job has a result. An error that follows from it is not the one that is
-    raised: leaving the block `with checks` settles them first.
+    Leaving the block `with checks` calls `settle`, so no job returns a result that a check would reject. If the block
+    raises an error that does not name its cause, the checks come first: what they find may be the cause, and is raised
+    instead.
 
     Args:
         device: The device that computes.
-        first: Checks that count on the device by themselves. They come before all others, which may follow from them:
-            images with NaN may come from a network's gradient.
+        first: Checks that keep their own counts on the device. They come before all others, whose errors may follow
+            from theirs: NaN in images may come from a network's gradient.
     """
 
     def __init__(self, device: str = "cpu", first: Sequence[Callable[[], None]] = ()) -> None:
@@ -45,7 +46,7 @@ class Checks:
             self.settle()
 
     def judge(self, measured: Tensor, judge: Judge) -> None:
-        """Let `judge` look at measurements, float64 [k], and raise an error for what is wrong."""
+        """Call `judge`, which raises an error for wrong values, with measurements, float64 [k]: now or in `settle`."""
         if self.wait:
             self.measured.append((measured, judge))
             return
@@ -54,7 +55,7 @@ class Checks:
         judge(measured.tolist())
 
     def unchanged(self, copies: Sequence[Tensor], tensors: Sequence[Tensor], error: ContractError) -> None:
-        """Raise an error unless tensors equal their copies, which were made before."""
+        """Raise `error` unless tensors equal copies of them that were made earlier."""
         if not self.wait or any(copy.shape != tensor.shape for copy, tensor in zip(copies, tensors, strict=True)):
             if not all(map(torch.equal, copies, tensors)):
                 raise error
@@ -70,7 +71,7 @@ class Checks:
             self.judge(torch.stack(differences).double(), judge)
 
     def settle(self) -> None:
-        """Read all measurements that wait, and raise the first error."""
+        """Read all pending measurements, and raise the first error."""
         for check in self.first:
             check()
         waiting, self.measured = self.measured, []

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-ROW = 61  # integers that have one weight; a weight for each would take ten times as long on a CPU
-LARGE = 2**16  # bytes; smaller tensors are copied side by side, since summing each alone would take longer
+ROW = 61  # integers that share a weight; one weight each would take ten times as long on a CPU
+LARGE = 2**16  # bytes; smaller tensors are concatenated, since summing each separately would take longer
 
 
 def checksum(network: nn.Module) -> int:
     """Return a number that changes with the bits of any parameter or buffer. It takes as long as reading them once.
 
-    The bytes are summed as integers of 8 bytes, each row of them with another weight, so that filters that change
-    places change the sum too.
+    The bytes are summed as integers of 8 bytes. Each row of `ROW` integers has a different weight, so that the sum also
+    changes when filters are permuted.
     """
     by_device: dict[torch.device, list[Tensor]] = defaultdict(list)
     for tensor in (*network.parameters(), *network.buffers()):
@@ -26,7 +26,7 @@ def checksum(network: nn.Module) -> int:
 
 
 def _flat(tensor: Tensor) -> Tensor:
-    """Return the bytes of a tensor in the order of its memory; channels-last weights too without a copy."""
+    """Return the bytes of a tensor in memory order, which needs no copy for channels-last weights either."""
     content = tensor.int_repr() if tensor.is_quantized else tensor.detach()
     if not content.is_contiguous():
         content = content.permute(sorted(range(content.ndim), key=content.stride, reverse=True)).contiguous()
@@ -44,7 +44,7 @@ def _weighted_sum(tensors: list[Tensor]) -> Tensor:
 
 
 def _blocks(tensors: list[Tensor]) -> Iterator[Tensor]:
-    """Yield the bytes of all tensors as integers of 8 bytes: each large tensor, and then all that is left."""
+    """Yield the bytes of all tensors as integers of 8 bytes: each large tensor, and then all other bytes together."""
     small = list[Tensor]()
     for tensor in tensors:
         whole = len(tensor) // 8 * 8 if len(tensor) >= LARGE and tensor.storage_offset() % 8 == 0 else 0

@@ -11,17 +11,17 @@ from ..norms import CHANGED, perturbation_size, size_limit
 from ..types import Budget
 from .quantise import LEVELS, eight_bit, from_levels
 
-HALVINGS = 60  # of an interval of at most 255 levels: then float64 has no number between its ends
+HALVINGS = 60  # of an interval of at most 255 levels; after them float64 has no number between its ends
 
 
 def moved_inside(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     """Return the nearest images of 8 bits that are inside the balls; images inside are only rounded.
 
-    In L0 a pixel that is not among those that may change becomes that of the clean image, on a level or not.
+    In L0 all but the `eps` pixels that changed most become those of the clean image, whether or not they are levels.
 
     Args:
         clean: The clean images, float32 [n, c, h, w] in [0, 1].
-        images: Images, likewise, inside the balls around them or not.
+        images: The images to move, likewise.
         budget: The norm and the radius of the balls.
     """
     if budget.norm == "l1":
@@ -35,7 +35,7 @@ def moved_inside(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
 
 
 def most_changed(clean: Tensor, images: Tensor, count: int) -> Tensor:
-    """Return images [n, c, h, w] with all but the `count` pixels that changed most, in Euclidean length, as clean."""
+    """Return images [n, c, h, w] that keep only the `count` pixels that changed most, in Euclidean length."""
     delta = images - clean
     changed = (delta.abs() > CHANGED).any(1).flatten(1)
     lengths = delta.double().square().sum(1).flatten(1).where(changed, 0.0)
@@ -49,10 +49,10 @@ def nearest_levels_in_l1_ball(
 ) -> NDArray[np.float64]:
     """Return the levels in an L1 ball that are nearest to an image, in Euclidean distance.
 
-    Every pixel moves towards the clean image by the same number of levels, and no further than it, as in the projection
-    onto the ball (Duchi et al., 2008); the number is the smallest after which the rounded image is inside. Pixels that
-    just this number rounds by one level more take it back while there is room. If the clean pixels are levels, no
-    levels in the ball are nearer.
+    As in the projection onto the ball (Duchi et al., 2008), every value moves towards the clean image by the same
+    amount, but not past it. The amount is the smallest after which the rounded image is inside. Some values round
+    differently just below this amount: these move back out, in order, while the image stays inside. If the clean
+    values are levels, no other levels in the ball are nearer.
 
     Args:
         clean: The centre of the ball, in levels, [d].
@@ -60,7 +60,7 @@ def nearest_levels_in_l1_ball(
         radius: The radius of the ball, in levels.
 
     Returns:
-        Integers in 0 to 255, [d]; the nearest ones to `clean` if no such point is in the ball.
+        Integers in 0 to 255, [d]; those nearest to `clean` if no such point is in the ball.
     """
     move = image - clean
 

@@ -1,4 +1,4 @@
-"""The rows of metrics, checked, and as arrays on the host."""
+"""Checks the rows of metrics, and copies them to arrays on the host."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..errors import ContractError
 
 Arrays = dict[str, NDArray[Any]]
 
-HELD = 2**26  # bytes of rows of one metric that wait on a GPU
+HELD = 2**26  # bytes of rows of one metric that stay on a GPU before they are copied
 
 
 class StepRows:
     """The rows of a metric, step by step.
 
     Args:
-        wait: Whether rows wait on the device until they are read, so that the host need not wait at every step.
+        wait: Whether rows stay on the device until they are read, so that the host does not wait at every step.
 
     Attributes:
         steps: The rows of each step that are on the host.
@@ -37,21 +37,21 @@ class StepRows:
         if not self.wait:
             self.steps.append(as_arrays(rows))
             return
-        # copies, since the metric may go on in its tensors
+        # copies, since the metric may reuse its tensors
         self.waiting.append({name: row.detach().clone() for name, row in rows.items()})
         self.held += sum(row.nbytes for row in rows.values())
         if self.held > HELD:
             self.read()
 
     def read(self) -> list[Arrays]:
-        """Return the rows of all steps, and copy those that wait to the host."""
+        """Copy the rows that are still on the device to the host, and return those of all steps."""
         self.steps += map(as_arrays, on_host(self.waiting))
         self.waiting, self.held = [], 0
         return self.steps
 
 
 def on_host(steps: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Return the rows of some steps on the host. Rows of one name are copied at once, if all have one form."""
+    """Return the rows of some steps on the host, with one copy per name if all steps have the same shapes and types."""
     forms = {tuple((name, row.shape, row.dtype) for name, row in rows.items()) for rows in steps}
     if len(forms) != 1:
         return [{name: row.cpu() for name, row in rows.items()} for rows in steps]
