@@ -76,7 +76,9 @@ def setting(turns: int, *packages: str) -> str:
     """Return a line with the machine, the versions and the number of turns."""
     versions = ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", *packages))
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    where = f"{processor('cpu')}, {cpu_count()} processors, Python {platform.python_version()}, {versions}{load}"
+    count = cpu_count()
+    processors = f"{count} processor{'s' if count != 1 else ''}"
+    where = f"{processor('cpu')}, {processors}, Python {platform.python_version()}, {versions}{load}"
     return f"{turns} turns, medians and quartiles; {where}"
 
 
