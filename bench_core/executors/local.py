@@ -169,6 +169,7 @@ class WorkerProcess:
         self.process = process = start_worker(threads)
         if self.stopped:  # by another thread, which found no process to kill
             kill(process)
+            raise EOFError(self._reap(process))  # it may have been ready before it was killed
         watch = Watch(process, Limits(seconds=START_SECONDS))
         try:
             with watch:
