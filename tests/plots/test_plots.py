@@ -1,23 +1,19 @@
 """Plots: every kind shows its numbers, N and interval, is reproducible to the byte, and labels are inert."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
-from bench_core import load_result, load_suite
-from bench_core.errors import UsageError
+from bench_core import load_result
 from bench_core.plots import write_plots
 from bench_core.plots.draw import draw
 from bench_core.plots.maps import as_squares
 from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
 from bench_core.result import Result
-from bench_core.run_suite import resolve_suite
 from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.rows import RowSet
@@ -25,7 +21,6 @@ from bench_core.statistics import bootstrap, pearson, proportion, wilson
 from bench_metrics.transfer import leave_one_out
 
 from ..toys import ToyImages
-from .conftest import EVERY_KIND
 
 
 def texts_of(result: Result, name: str, registry: Registry) -> list[str]:
@@ -255,58 +250,3 @@ def test_maps_take_square_rows_only() -> None:
     assert as_squares(np.arange(8).reshape(2, 4)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
     with pytest.raises(ValueError, match="do not form a square"):
         as_squares(np.zeros((2, 5)))
-
-
-@pytest.mark.parametrize(
-    ("name", "less", "message"),
-    [
-        ("curves", {"panels": ["source"]}, "they differ in target"),
-        ("heatmap", {"panels": []}, "share a cell"),
-        ("maps", {"where": {}}, "share the panel"),
-        ("scatter", {"panels": ["source"]}, "share the panel"),
-        ("stacked", {"parts": ["budget"]}, "share a part"),
-    ],
-)
-def test_scores_that_a_plot_does_not_distinguish_are_an_error(
-    result: Result, registry: Registry, name: str, less: dict, message: str
-) -> None:
-    plots = [plot.model_copy(update=less) for plot in result.suite.plots if plot.name == name]
-    changed = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
-    with pytest.raises(UsageError) as caught:
-        write_plots(changed, registry)
-    assert message in str(caught.value.faults[0])
-    assert "plots.0" in str(caught.value.faults[0])
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('kind = "maps"', 'kind = "map"', "maps"),
-        ('value = "round.map"', 'value = "round.maps"', "expected one of round.map, round.standard_error"),
-        ('value = "seen"', 'value = "sen"', 'did you mean "seen"'),
-        ('x = "strength"\nmean', 'x = "strenght"\nmean', 'unknown dimension "strenght"'),
-        ('x = "strength"\nmean', "mean", "plots.3"),
-        ('name = "sweep"', 'name = "curves"', 'another plot is named "curves"'),
-        ("images = 2", "bins = 3", "bins"),
-        ('panels = ["source", "target"]', 'panels = ["source", "target", "attack"]', "panels"),
-    ],
-)
-def test_mistakes_in_a_plot_are_reported_before_the_run(registry: Registry, write_suite, old, new, message) -> None:
-    assert EVERY_KIND.count(old) == 1
-    with pytest.raises(UsageError) as caught:
-        resolve_suite(load_suite(write_suite(append=EVERY_KIND.replace(old, new))), registry)
-    assert message in "\n".join(map(str, caught.value.faults))
-
-
-def test_without_matplotlib_one_line_names_what_to_install(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match="plots") as caught:
-        write_plots(result)
-    (fault,) = caught.value.faults
-    assert 'pip install "adversarial-bench[plots]"' in str(fault)
-    assert "\n" not in str(fault)
-
-
-def test_matplotlib_is_imported_only_on_demand() -> None:
-    code = "import sys, bench_core, bench_core.cli, bench_core.plots; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
