@@ -11,6 +11,7 @@ from ..planning.jobs import AttackJob, PlannedJob
 from ..planning.resolve import ResolvedSuite
 from ..runs.folder import RECORD_FILE
 from ..runs.record import RunRecord
+from ..suite.budget import MOST_STEPS
 from ..suite.model import Suite
 
 UNLIMITED_HINT = "(try --no-limits, if you trust its author)"
@@ -21,7 +22,6 @@ MOST_ENTRIES = {
 }  # fmt: skip
 MOST_IMAGES = 100_000
 MOST_AT_ONCE = 10_000  # images of a micro-batch
-MOST_STEPS = 100_000  # steps, queries or passes of a budget
 MOST_ALL_STEPS = 2_000_000  # of all attacks on all sources: the plan adds their costs step by step
 MOST_OPTION = 1_000_000  # a number in an option of a recipe
 MOST_DATA_OPTION = 10_000  # a number in an option of the dataset, which is built before anything else

@@ -12,6 +12,8 @@ from ..errors import in_grey_levels
 from ..types import Access, Norm
 from .fields import Label, Number, Strict, number
 
+MOST_STEPS = 100_000  # of a suite: the costs of attacks are added step by step, so that with more a plan takes minutes
+
 
 class BudgetEntry(Strict):
     """`[budgets.LABEL]`: a threat model, the same for every attack.

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import Fault, UsageError, did_you_mean, nearest, stop_at_faults
+from .budget import MOST_STEPS
 from .faults import faults_of
 from .find import find_suite, own_suites, suites_folder
 from .merge import merged, origin, override_key, read_override, read_toml
@@ -85,6 +86,7 @@ def load_suite(
     ]
     try:
         suite = Suite(**tables, name=path.stem, file=where, profile=chosen, overrides=list(overrides))
+        suite_faults += _step_faults(suite)
     except ValidationError as error:
         suite_faults += faults_of(error, Suite, where)
     suite_faults += name_faults(tables)
@@ -92,6 +94,14 @@ def load_suite(
         suite_faults += more_faults({**tables, "file": where})
     stop_at_faults(faults + [replace(fault, where=origin(fault.key, layers, where)) for fault in suite_faults])
     return suite
+
+
+def _step_faults(suite: Suite) -> list[Fault]:
+    return [
+        Fault(suite.file, f"budgets.{label}.steps", f"found {budget.steps:,}, expected at most {MOST_STEPS:,}")
+        for label, budget in suite.budgets.items()
+        if budget.steps > MOST_STEPS
+    ]
 
 
 def _take_profiles(table: dict[str, Any], where: str) -> tuple[list[str], dict[str, dict[str, Any]], list[Fault]]:

@@ -25,6 +25,7 @@ SUITES = [(name, profile) for name, path in own_suites().items() for profile in 
             r"budgets\.linf\.step_size: input should be a finite number, found inf",
         ),
         ("step_size = 0.03", "step_size = nan", r"budgets\.linf\.step_size: "),
+        ("steps = 4", f"steps = {10**18}", r"linf\.steps: found 1,000,000,000,000,000,000, expected at most 100,000"),
         ("eps = 0.1", "eps = inf", r"budgets\.linf\.eps: input should be a finite number, found inf"),
         ("eps = 0.1", "eps = 8", r'budgets\.linf: found eps 8, but images are in \[0, 1\] \(try "8/255"\)'),
         (
