@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import select
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -158,8 +160,21 @@ def test_workers_are_kept_between_two_calls_and_killed_if_a_call_is_interrupted(
     assert executor.idle == []
 
 
-def test_a_worker_that_is_stopped_before_its_start_never_computes(at_start) -> None:
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_worker_that_is_stopped_before_its_start_never_computes(
+    at_start, monkeypatch: pytest.MonkeyPatch, ready: bool
+) -> None:
+    """Also on a busy machine, where it may be ready before it is killed."""
     at_start(ECHO.format(end="\\n"))
+    start = local_module.start_worker
+
+    def start_and_wait(threads: int) -> subprocess.Popen[bytes]:
+        process = start(threads)
+        assert select.select([process.stdout], [], [], PATIENCE)[0]
+        return process
+
+    if ready:
+        monkeypatch.setattr(local_module, "start_worker", start_and_wait)
     worker = WorkerProcess()
     worker.stop()
     assert worker.compute(task(option=1)).reason == (
