@@ -19,7 +19,8 @@ from ..types import Json, Metric
 from .lookup import find_with_options, planned_options
 
 Entry = TypeVar("Entry", bound=BaseModel)
-WITH_SCORES = ("metrics", "attacks", "correlations")  # sections that decide which scores and labels there are
+# sections that decide which scores and labels there are
+WITH_SCORES = ("metrics", "attacks", "correlations", "worst_case", "security_curves", "optimality")
 
 
 def recipe_faults(registry: Registry) -> Callable[[Mapping[str, Any]], list[Fault]]:

@@ -8,7 +8,7 @@ import pytest
 from bench_core import load_suite
 from bench_core.errors import UsageError
 from bench_core.planning.recipe_faults import recipe_faults
-from bench_core.registry import Registry
+from bench_core.registry import Registry, discover
 from bench_core.run_suite import resolve_suite
 
 WriteSuite = Callable[..., str]
@@ -203,6 +203,20 @@ def test_what_a_misspelt_or_wrong_section_offers_adds_no_faults(registry: Regist
                 more_faults=recipe_faults(registry),
             )
         assert {fault.key for fault in caught.value.faults} == keys
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("robust_optimality", "optimality.best_l2.store=3"),
+        ("robust_curves", "security_curves.curve.value=3"),
+        ("robust_accuracy", "worst_case.worst=3"),
+    ],
+)
+def test_what_a_wrong_section_of_derived_scores_offers_adds_no_faults(name: str, override: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_suite(name, overrides=[override], more_faults=recipe_faults(discover()))
+    assert [fault.key for fault in caught.value.faults] == [override.partition("=")[0]]
 
 
 @pytest.mark.parametrize(
