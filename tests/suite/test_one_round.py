@@ -216,7 +216,9 @@ def test_what_a_misspelt_or_wrong_section_offers_adds_no_faults(registry: Regist
 def test_what_a_wrong_section_of_derived_scores_offers_adds_no_faults(name: str, override: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_suite(name, overrides=[override], more_faults=recipe_faults(discover()))
-    assert [fault.key for fault in caught.value.faults] == [override.partition("=")[0]]
+    # A library that some of the suite's attacks wrap may not be installed, which is a fault of its own.
+    added = [fault.key for fault in caught.value.faults if "is not installed" not in fault.message]
+    assert added == [override.partition("=")[0]]
 
 
 @pytest.mark.parametrize(
