@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 LINE_SECONDS = 15.0  # the shortest time between two lines
+DUMB = ("dumb", "unknown")  # values of TERM for which rich draws nothing
 
 
 class Advance(Protocol):
@@ -67,6 +69,11 @@ class Bars:
             yield lambda amount: bar.advance(task, amount)
 
 
+def can_draw() -> bool:
+    """Return whether standard error is a terminal whose lines can be drawn anew. TERM=dumb, as in Emacs, cannot."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in DUMB
+
+
 def for_stream() -> Silent | Lines | Bars:
-    """Return bars if standard error is a terminal, else lines."""
-    return Bars() if sys.stderr.isatty() else Lines()
+    """Return bars if standard error is a terminal that can be drawn on, else lines."""
+    return Bars() if can_draw() else Lines()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from ..progress import Advance, Lines, Progress
+from ..progress import Advance, Lines, Progress, can_draw
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleDimensions, RenderableType
@@ -25,8 +25,8 @@ class RunView(Progress, Protocol):
 
 
 def run_view() -> RunView:
-    """Return a live view if standard error is a terminal, else lines."""
-    return LiveView() if sys.stderr.isatty() else RoundLines()
+    """Return a live view if standard error is a terminal that can be drawn on (see `can_draw`), else lines."""
+    return LiveView() if can_draw() else RoundLines()
 
 
 def images_text(result: Result) -> str:
@@ -136,7 +136,7 @@ class LiveView:
         lines = headline(result.tables, width)
         if not lines:
             lines = render(result.tables[0]).splitlines()
-        room = max(3, height - 5)
+        room = max(1, height - 5)
         if len(lines) > room:
             lines = [*lines[:room], f"... {len(lines) - room} more lines"]
         counts = f": {result.decisions.counts()}" if result.decisions else ""

@@ -70,7 +70,7 @@ def print_run(result: Result, show: Printer, form: str, registry: Registry, plot
     print_notes(result)
     folder = one_line(shlex.quote(str(result.folder)))
     rest = len(result.tables) - 1 if first_only else 0
-    more = f" ({rest} more tables: bench show {folder})" if rest > 0 else ""
+    more = f" ({rest} more {'table' if rest == 1 else 'tables'}: bench show {folder})" if rest > 0 else ""
     print(f"bench: all results are in {folder}{more}", file=sys.stderr)
     if plots:
         save_plots(result, registry)
@@ -106,5 +106,6 @@ def save_plots(result: Result, registry: Registry) -> None:
 
     files = write_plots(result, registry)
     where = one_line(str(result.folder / "plots"))
-    message = f"saved {len(files) // 2} plots in {where}" if files else "the suite has no plots"
+    count = len(files) // 2
+    message = f"saved {count} {'plot' if count == 1 else 'plots'} in {where}" if files else "the suite has no plots"
     print(f"bench: {message}", file=sys.stderr)

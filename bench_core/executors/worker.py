@@ -37,9 +37,14 @@ def end_with(parent: int) -> None:
 
 
 def send(answers: BinaryIO, message: Json, bundle: bytes = b"") -> None:
-    """Write a message as a line of JSON, and a bundle after it. If the driver has ended, end this process."""
+    """Write a message as a line of JSON, and a bundle after it."""
+    write(answers, json.dumps(message).encode() + b"\n" + bundle)
+
+
+def write(answers: BinaryIO, content: bytes) -> None:
+    """Write bytes at once. If the driver has ended, end this process."""
     try:
-        answers.write(json.dumps(message).encode() + b"\n" + bundle)
+        answers.write(content)
         answers.flush()
     except BrokenPipeError:
         os._exit(1)  # a normal exit would flush, and fail, again
@@ -54,8 +59,7 @@ def main() -> None:
     from ..worker.job import Worker
 
     worker = Worker(discover())
-    answers.write(READY)
-    answers.flush()
+    write(answers, READY)
     for line in requests:
         task = Task(**json.loads(line))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def load_result(folder: Path | str, registry: Registry | None = None, warn: bool
     suite = record.suite
     metrics = build_metrics(suite, registry or discover(), str(folder / RECORD_FILE))
     rows = unpack_rows(str(folder / ROWS_FILE))
+    check_same_images(folder, rows, len(record.images.ids))
     published = {table.name: _published(folder, table.name) for table in suite.tables if table.reference}
     images = record.images
     result = score_run(
@@ -43,6 +45,18 @@ def load_result(folder: Path | str, registry: Registry | None = None, warn: bool
         record.until == DECIDED, record.environment["dtype"], read_elsewhere(folder, suite),
     )  # fmt: skip
     return replace(result, notes=tuple(record.notes))
+
+
+def check_same_images(folder: Path, rows: Sequence[RowSet], recorded: int) -> None:
+    """Check that a folder's rows are of as many images as its record says. Each file is replaced by itself.
+
+    Raises UsageError if they are not: a run was stopped, or met a full disk, while it replaced an earlier result.
+    """
+    selected = (row.images.indices for row in rows if row.images.over == "selected")
+    attacked = max((int(indices.max()) + 1 for indices in selected if len(indices)), default=recorded)
+    if attacked != recorded:
+        message = f"its rows are of {attacked} images, but its record of {recorded}, as a run was stopped while it wrote"
+        raise UsageError(Fault(str(folder), "", f"{message} (run the suite again)"))
 
 
 def read_elsewhere(folder: Path, suite: Suite) -> list[RowSet]:

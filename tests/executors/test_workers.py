@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,16 @@ def test_nan_and_infinity_reach_a_worker_and_other_objects_are_reported(at_start
         "after": "3",
     }
     executor.close()
+
+
+def test_a_worker_whose_driver_has_ended_says_nothing() -> None:
+    command = [sys.executable, "-m", "bench_core.executors.worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        assert worker.stdout
+        assert worker.stderr
+        worker.stdout.close()  # before it is ready, as if the driver was killed
+        assert worker.wait(PATIENCE) == 1
+        assert worker.stderr.read() == b""
 
 
 def test_a_fault_of_the_driver_gives_a_reason_instead_of_waiting_for_ever() -> None:

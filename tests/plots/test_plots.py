@@ -10,6 +10,7 @@ import pytest
 from bench_core import load_result
 from bench_core.plots import write_plots
 from bench_core.plots.draw import draw
+from bench_core.plots.layout import finish, panels
 from bench_core.plots.maps import as_squares
 from bench_core.plots.style import plot_style
 from bench_core.registry import Registry
@@ -250,3 +251,15 @@ def test_maps_take_square_rows_only() -> None:
     assert as_squares(np.arange(8).reshape(2, 4)).tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
     with pytest.raises(ValueError, match="do not form a square"):
         as_squares(np.zeros((2, 5)))
+
+
+def test_a_long_label_of_the_vertical_axis_leaves_the_legend_free() -> None:
+    figure, axes = panels([("VGG",), ("ResNet-S",)], ["source"])
+    (artist,) = axes[("VGG",)].plot([1, 2], [3, 4])
+    label = "transfer success, difference from PGD (percentage points)"
+    finish(figure, "A title", ["a note"], "step", label, {"IR": artist, "MI": artist})
+    figure.draw_without_rendering()
+    text, (legend,) = figure._supylabel, figure.legends
+    assert text.get_text().replace("\n", " ") == label
+    assert not text.get_window_extent().overlaps(legend.get_window_extent())
+    assert text.get_window_extent().y0 >= 0

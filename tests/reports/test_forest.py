@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench_core import load_suite, run
-from bench_core.reports.page.forest import LEFT, LONGEST_NAME, MOST_ROWS, MOST_TICKS, RIGHT, forest
+from bench_core.reports.page.forest import DRAWING, LONGEST_NAME, MOST_ROWS, MOST_TICKS, forest
 from bench_core.reports.page.page import run_page
 from bench_core.tables.table import Table, TableCell
 
@@ -25,8 +25,8 @@ def test_places_are_linear_in_the_values_and_rows_are_sorted() -> None:
     drawn = forest([table(difference(-0.1, -0.2, 0.0), difference(0.2, 0.1, 0.3))])
     assert drawn
     assert [row.name for row in drawn.rows] == ["row 1", "row 0"]
-    unit = (RIGHT - LEFT) / 0.5
-    assert drawn.zero == pytest.approx(LEFT + 0.2 * unit)
+    unit = DRAWING / 0.5
+    assert drawn.zero == pytest.approx(drawn.left + 0.2 * unit)
     for row, value, low, high in zip(drawn.rows, (0.2, -0.1), (0.1, -0.2), (0.3, 0.0), strict=True):
         assert (row.value, row.low, row.high) == pytest.approx([drawn.zero + unit * x for x in (value, low, high)])
     assert [(tick.text, tick.x) for tick in drawn.ticks] == [
@@ -42,7 +42,8 @@ def test_every_axis_has_zero_and_few_ticks(values: tuple[float, ...]) -> None:
     assert drawn
     assert "0" in [tick.text for tick in drawn.ticks]
     assert len(drawn.ticks) <= MOST_TICKS
-    assert all(LEFT <= place <= RIGHT for place in [tick.x for tick in drawn.ticks] + [row.value for row in drawn.rows])
+    places = [tick.x for tick in drawn.ticks] + [row.value for row in drawn.rows]
+    assert all(drawn.left <= place <= drawn.left + DRAWING for place in places)
     assert all(row.low is None for row in drawn.rows), "no interval is drawn where there is none"
 
 
@@ -58,6 +59,17 @@ def test_many_rows_and_long_names_are_cut() -> None:
     assert (len(drawn.rows), drawn.left_out) == (MOST_ROWS, 3)
     assert {len(row.name) for row in drawn.rows} == {LONGEST_NAME}
     assert drawn.rows[0].full_name == "x" * 99
+
+
+def test_a_phone_shows_the_drawing_beside_names_of_usual_length() -> None:
+    drawn = forest([table(difference(0.1, 0.0, 0.2), difference(-0.3), names=("linf ResNet-S MI", "VGG"))])
+    assert drawn
+    assert drawn.left >= 8 + 16 * 6.5, "the names end before it"
+    assert drawn.left + DRAWING <= 430
+    assert drawn.numbers_at > drawn.left + DRAWING
+    long = forest([table(difference(0.1), names=("x" * LONGEST_NAME,))])
+    assert long
+    assert long.left > drawn.left + 19 * 6.5
 
 
 def test_the_page_begins_with_the_headline(write_suite, registry, tmp_path: Path) -> None:

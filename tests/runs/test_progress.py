@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from bench_core import progress
+from bench_core.commands.live import LiveView, RoundLines, run_view
 from bench_core.progress import Bars, Lines, Silent, for_stream
 
 
@@ -61,4 +62,15 @@ def test_a_bar_shows_the_stage_and_the_share_done(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("terminal", "kind"), [(True, Bars), (False, Lines)])
 def test_bars_are_for_terminals(terminal: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert isinstance(for_stream(), kind)
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_terminal_on_which_nothing_can_be_drawn_gets_lines(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", name)
+    assert isinstance(for_stream(), Lines)
+    assert isinstance(run_view(), RoundLines)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(run_view(), LiveView)

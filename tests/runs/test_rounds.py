@@ -10,11 +10,12 @@ import pytest
 
 from bench_core import load_result, run, run_suite
 from bench_core.cli import guard
-from bench_core.errors import Incomplete, Interrupted
+from bench_core.errors import Incomplete, Interrupted, UsageError
 from bench_core.executors import Outcome, Task
 from bench_core.executors.inline import Inline
 from bench_core.registry import Registry
 from bench_core.result import Result
+from bench_core.runs import write
 
 COUNT, BATCH = 12, 5
 IN_ROUNDS = (5, 10, 12)
@@ -150,6 +151,25 @@ def test_a_run_that_is_stopped_before_its_first_round_says_what_its_folder_has(
     stopped = stop_after(1, suite, tmp_path, registry, monkeypatch, error)
     assert stopped.__notes__ == [f"no image is complete, so {folder} still has the earlier result of 10 images"]
     assert texts(folder) == before
+
+
+@pytest.mark.parametrize(("first", "then"), [(5, 10), (10, 5)])
+def test_a_folder_that_was_half_replaced_is_one_line(
+    first: int, then: int, suite: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(suite, out=tmp_path, registry=registry, executor="inline", limit=first).folder
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "write_tables", interrupted)  # after the rows, before the record
+        with pytest.raises(KeyboardInterrupt):
+            run(suite, out=tmp_path, registry=registry, executor="inline", limit=then)
+    with pytest.raises(UsageError, match=f"its rows are of {then} images, but its record of {first}, as a run was"):
+        load_result(folder, registry)
+    again = run(suite, out=tmp_path, registry=registry, executor="inline", limit=then)
+    assert len(load_result(folder, registry).selected) == len(again.selected) == then
 
 
 def test_the_command_line_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:

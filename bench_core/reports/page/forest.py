@@ -15,10 +15,11 @@ from ...tables.sheet import interval_text, number
 from ...tables.table import Table, TableCell
 
 MOST_ROWS = 40
-LONGEST_NAME = 36  # characters, which end before LEFT
-CHARACTER = 7.5  # the width of one, at most about
-LEFT, RIGHT = 300.0, 640.0  # between which the differences are drawn, in units of the picture
-GAP = 20  # between the drawing and the numbers
+LONGEST_NAME = 36  # characters
+CHARACTER = 7.5  # the width of one, at most about, in units of the picture
+MARGIN = 8  # before the names
+DRAWING = 260.0  # the width in which the differences are drawn: a phone shows it beside names of usual length
+GAP = 20  # between the names, the drawing and the numbers
 ROW_HEIGHT = 22
 MOST_TICKS = 6
 
@@ -64,6 +65,7 @@ class Forest:
         ticks: The axis.
         zero: Where the line at zero lies.
         bottom: Where the axis lies, from the top.
+        left: Where the drawing begins, after the longest name.
         numbers_at: Where the numbers begin, from the left.
         width: The width of the picture.
         left_out: How many rows are not shown.
@@ -74,6 +76,7 @@ class Forest:
     ticks: tuple[Tick, ...]
     zero: float
     bottom: float
+    left: float
     numbers_at: float
     width: float
     left_out: int
@@ -87,7 +90,9 @@ def forest(tables: Sequence[Table]) -> Forest | None:
         return None
     shown = found[:MOST_ROWS]
     ends = [end for row in shown for end in (row.cell.value, row.cell.low, row.cell.high) if not math.isnan(end)]
-    axis = _Axis(min(0.0, *ends), max(0.0, *ends))
+    left = MARGIN + CHARACTER * max(len(_shortened(row.name)) for row in shown) + GAP
+    axis = _Axis(min(0.0, *ends), max(0.0, *ends), left)
+    numbers_at = left + DRAWING + GAP
     rows = tuple(_row(row.name, row.cell, table.percent, axis, place) for place, row in enumerate(shown))
     unit = ", in percentage points" if table.percent else ""
     return Forest(
@@ -96,10 +101,16 @@ def forest(tables: Sequence[Table]) -> Forest | None:
         ticks=tuple(Tick(_tick_text(value, table.percent), axis.x(value)) for value in axis.ticks()),
         zero=axis.x(0.0),
         bottom=float(ROW_HEIGHT * len(rows)),
-        numbers_at=RIGHT + GAP,
-        width=RIGHT + GAP + CHARACTER * (1 + max(len(row.numbers) for row in rows)),
+        left=left,
+        numbers_at=numbers_at,
+        width=numbers_at + CHARACTER * (1 + max(len(row.numbers) for row in rows)),
         left_out=len(found) - len(shown),
     )
+
+
+def _shortened(name: str) -> str:
+    name = one_line(name)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _row(name: str, cell: TableCell, percent: bool, axis: _Axis, place: int) -> ForestRow:
@@ -107,7 +118,7 @@ def _row(name: str, cell: TableCell, percent: bool, axis: _Axis, place: int) -> 
     decision = f"· {one_line(cell.decision)}" if cell.decision else ""
     known = not (math.isnan(cell.low) or math.isnan(cell.high))
     return ForestRow(
-        name=name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…",
+        name=_shortened(name),
         full_name=name,
         numbers=" ".join(filter(None, [number(cell.value, percent, True), interval_text(cell, percent), decision])),
         y=ROW_HEIGHT * (place + 0.5),
@@ -124,15 +135,16 @@ def _tick_text(value: float, percent: bool) -> str:
 
 @dataclass(frozen=True)
 class _Axis:
-    """The axis from `low` to `high`, which include zero."""
+    """The axis from `low` to `high`, which include zero. It begins at `left` in the picture."""
 
     low: float
     high: float
+    left: float
 
     def x(self, value: float) -> float:
         """Return where a value lies."""
         span = (self.high - self.low) or 1.0
-        return round(LEFT + (value - self.low) / span * (RIGHT - LEFT), 1)
+        return round(self.left + (value - self.low) / span * DRAWING, 1)
 
     def ticks(self) -> list[float]:
         """Return at most `MOST_TICKS` multiples of 1, 2 or 5 times a power of ten, among them zero."""
