@@ -31,7 +31,7 @@ SHOWN = {
     "robustness_smoothing": ("change", "change_reached", "certified", "abstained", "reached"),
 }
 # The numbers of images of the results page, for intervals narrower than those of the suites' own numbers, which are
-# chosen so that a run takes about four minutes. Each is a multiple of the suite's micro-batch.
+# chosen so that a run takes four to five minutes. Each is a multiple of the suite's micro-batch.
 IMAGES = {
     "transfer_table1": 300,
     "transfer_table2": 300,
