@@ -88,14 +88,15 @@ SCRIPTS = {  # name -> title of its section, and what it measures
         "end. Its passes against two lower bounds: their multiplications at the speed of the fastest convolution,\n"
         "and their convolutions alone as torch computes them. Then IR as the suite has it against the official\n"
         "algorithm as published, one image at a time with 32 samples and 67 forwards, both on the whole machine.\n\n"
-        "Three aims were set for two processors. The first table within 90 s: met, at 82 s. The end within about four\n"
-        "minutes: missed, at 276 s. The official algorithm, its parameters not frozen, at least 50 times as long as\n"
-        "bench: missed, at 15 to 31 times. What stands in the way of both is the number of samples. IR with 2 sets a\n"
-        "step is 3.3 times as fast as with 8, which would reach the first of these and, or nearly, the second. But it\n"
-        "loses 5.1 points of success in L2, of the 5.8 that IR gains over PGD; 8 are the fewest within 1.5 points of 32\n"
-        'in both norms ("How many samples IR needs"). Beside that, little is left to save: convolutions alone, as torch\n'
-        "computes them in float32, take 60% of the run's time. bfloat16 makes IR 1.3 to 1.6 times as fast, but finds\n"
-        "other perturbations, so it is not the default. `--images 75` should end within four minutes, with intervals 15% wider.",
+        "Three aims were set for two processors. The first table within 90 s: met, at 82 s. The end within\n"
+        "about four minutes: missed, at 276 s. The official algorithm, its parameters not frozen, at least 50\n"
+        "times as long as bench: missed, at 15 to 31 times. What stands in the way of both is the number of\n"
+        "samples. IR with 2 sets a step is 3.3 times as fast as with 8, which would reach the first of these\n"
+        "and, or nearly, the second. But it loses 5.1 points of success in L2, of the 5.8 that IR gains over\n"
+        'PGD; 8 are the fewest within 1.5 points of 32 in both norms ("How many samples IR needs"). Beside\n'
+        "that, little is left to save: convolutions alone, as torch computes them in float32, take 60% of the\n"
+        "run's time. bfloat16 makes IR 1.3 to 1.6 times as fast, but finds other perturbations, so it is not\n"
+        "the default. With 75 images it should end within four minutes; its intervals are 15% wider.",
     ),
     "suite_costs": (
         "The time of every suite",

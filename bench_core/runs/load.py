@@ -55,8 +55,8 @@ def check_same_images(folder: Path, rows: Sequence[RowSet], recorded: int) -> No
     selected = (row.images.indices for row in rows if row.images.over == "selected")
     attacked = max((int(indices.max()) + 1 for indices in selected if len(indices)), default=recorded)
     if attacked != recorded:
-        message = f"its rows are of {attacked} images, but its record of {recorded}, as a run was stopped while it wrote"
-        raise UsageError(Fault(str(folder), "", f"{message} (run the suite again)"))
+        message = f"its rows are of {attacked} images, but its record of {recorded}"
+        raise UsageError(Fault(str(folder), "", f"{message}: a run was stopped in between (run the suite again)"))
 
 
 def read_elsewhere(folder: Path, suite: Suite) -> list[RowSet]:

@@ -166,7 +166,7 @@ def test_a_folder_that_was_half_replaced_is_one_line(
         patched.setattr(write, "write_tables", interrupted)  # after the rows, before the record
         with pytest.raises(KeyboardInterrupt):
             run(suite, out=tmp_path, registry=registry, executor="inline", limit=then)
-    with pytest.raises(UsageError, match=f"its rows are of {then} images, but its record of {first}, as a run was"):
+    with pytest.raises(UsageError, match=f"its rows are of {then} images, but its record of {first}: a run was"):
         load_result(folder, registry)
     again = run(suite, out=tmp_path, registry=registry, executor="inline", limit=then)
     assert len(load_result(folder, registry).selected) == len(again.selected) == then
