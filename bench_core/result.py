@@ -38,6 +38,7 @@ class Result:
         published: The text of the CSV file of published values, for each table that has one.
         planned: The number of images that the run was to attack. It attacked fewer if it was interrupted.
         notes: What the dataset and the metrics say about themselves.
+        exhausted: Whether the suite asks for more images than the dataset has that can be attacked.
         restricted: The scores over the images with some outcomes only, for each table that has `only`.
         decisions: Which comparisons are decided, if the suite or the user asks for it.
         until_decided: Whether the run was to stop when no comparison is undecided.
@@ -56,6 +57,7 @@ class Result:
     published: Mapping[str, str] = field(default_factory=dict)
     planned: int = 0
     notes: Sequence[str] = ()
+    exhausted: bool = False
     restricted: Mapping[tuple[str, ...], Scores] = field(default_factory=dict)
     decisions: Decisions | None = None
     until_decided: bool = False

@@ -42,6 +42,8 @@ def decided_text(result: Result) -> str:
         return f"stopped after {images_text(result)}: {decisions.counts()} (without --until, the rest is attacked too)"
     text, undecided = f"{decisions.counts()} after {images_text(result)}", decisions.of("undecided")
     needed = [decision.more for decision in undecided if decision.more is not None]
+    if undecided and result.exhausted:
+        return f"{text}; the dataset has no more images that can be attacked"
     if not needed:
         return text
     size = result.suite.compute.micro_batch

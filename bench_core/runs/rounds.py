@@ -14,6 +14,7 @@ from ..planning.resolve import ResolvedSuite
 from ..planning.selection import Selection
 from ..result import Result
 from ..scores.rows import Complete, RowSet, Voids, complete_labels, gather
+from .judged import is_judged
 from .other_runs import ONLY_THIS_RUN, Attacked, OtherRuns, read_other_runs
 from .record import RunRecord
 from .scoring import score_run
@@ -99,7 +100,21 @@ class Scorer:
             selected_truth(self.resolved, first), self.published, {**self.clean_reasons, **reasons}, self.warn,
             self.images, self.until_decided, self.resolved.environment.dtype, self.other_runs.rows,
         )  # fmt: skip
-        return replace(result, notes=(*self.resolved.notes, *self.notes, *self.other_runs.notes))
+        notes = (*self._too_few(), *self.resolved.notes, *self.notes, *self.other_runs.notes)
+        return replace(result, notes=notes, exhausted=self.exhausted)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the dataset has fewer images that can be attacked than the suite asks for."""
+        return self.images < self.resolved.count and not is_judged(self.resolved.suite)
+
+    def _too_few(self) -> list[str]:
+        assert self.resolved.images is not None
+        if not self.exhausted:
+            return []
+        asked, known = self.resolved.count, len(self.resolved.images.ids)
+        why = f'by the rule "{self.resolved.suite.images.rule}" no more of the dataset\'s {known} can be attacked'
+        return [f"{self.images} images in place of {asked}: {why}"]
 
     def record(self, result: Result) -> RunRecord:
         """Return the record of a result."""

@@ -136,3 +136,17 @@ def test_the_end_counts_comparisons_that_no_number_of_images_is_known_for(result
     assert "about 25 images would decide 1 of these" in decided_text(replace(result, decisions=decisions))
     alone = replace(decisions, each=decisions.each[1:])
     assert decided_text(replace(result, decisions=alone)) == "1 undecided after 12 images"
+
+
+def test_the_end_asks_for_no_images_that_the_dataset_lacks(results) -> None:
+    result = replace(decided_result(results[2], "decided", "undecided"), exhausted=True)
+    text = "1 decided, 1 undecided after 12 images; the dataset has no more images that can be attacked"
+    assert decided_text(result) == text
+    assert decided_text(replace(decided_result(results[2], "decided"), exhausted=True)) == "1 decided after 12 images"
+
+
+def test_the_number_of_images_that_is_named_would_decide_all(results) -> None:
+    result = decided_result(results[2], "undecided", "undecided")
+    first, second = result.decisions.each
+    decisions = replace(result.decisions, each=[replace(first, more=4), replace(second, more=8)])
+    assert "about 20 images would decide them (--images 20)" in decided_text(replace(result, decisions=decisions))

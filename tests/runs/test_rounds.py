@@ -191,3 +191,19 @@ def test_rows_after_rounds_are_rows(suite: str, registry: Registry, tmp_path: Pa
             if row.metric == "attack":
                 ours, final = row.arrays, whole.arrays("attack", **dict(row.labels))
                 assert all(np.array_equal(ours[name], final[name][: len(result.selected)]) for name in ours)
+
+
+def test_a_dataset_with_fewer_images_than_asked_for_is_said(
+    write_suite: Callable[..., str], registry: Registry, tmp_path: Path
+) -> None:
+    small = write_suite(('kind = "toy_images"', 'kind = "toy_images"\ncount = 8'))
+    result = run(small, out=tmp_path, registry=registry, executor="inline")
+    assert result.exhausted
+    assert result.complete
+    images = len(result.selected)
+    why = f'by the rule "{result.suite.images.rule}" no more of the dataset\'s 8 can be attacked'
+    assert result.notes[0] == f"{images} images in place of {COUNT}: {why}"
+    few = run(small, out=tmp_path, registry=registry, executor="inline", limit=3)
+    assert len(few.selected) == 3
+    assert not few.exhausted
+    assert not any("in place of" in note for note in few.notes)

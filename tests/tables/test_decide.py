@@ -93,6 +93,15 @@ def test_nothing_ends_before_the_fewest_images() -> None:
     assert decided(scores, DecideEntry(fewest=500)).each[0].state == "undecided"
 
 
+def test_a_difference_that_is_certain_and_within_the_margin_at_the_same_image_is_decided() -> None:
+    base, better = np.tile([0.0, 0.0, 0.0, 0.0, 0.0], 80), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 80)
+    pair = [score("PGD", "B", base), score("IR", "B", better)]
+    alone = [decided(pair, DecideEntry(fewest=1, margin=margin)).each[0] for margin in (0.01, 0.8)]
+    assert [one.state for one in alone] == ["decided", "tied"], "whichever is first"
+    (both,) = decided(pair, DecideEntry(fewest=200, margin=0.8)).each
+    assert (both.state, both.images) == ("decided", 200)
+
+
 @pytest.mark.parametrize("images", [100, 250, 399])
 def test_a_decision_on_the_first_images_is_that_on_all(images: int) -> None:
     base, better = outcomes(0.3, 0), outcomes(0.4, 1)

@@ -84,14 +84,14 @@ def with_decisions(shown: Table) -> Table:
     return replace(shown, rows=rows)
 
 
-@pytest.mark.parametrize("width", [40, 48, 63, 64, 66, 80, 100, 200])
+@pytest.mark.parametrize("width", [40, 49, 50, 63, 64, 66, 80, 100, 200])
 def test_decisions_stand_at_the_end_of_lines_that_fit(width: int) -> None:
     _, *lines = headline([with_decisions(table(GAPS))], width)
     for name, decision in (("SENet", "tied at 88"), ("ResNet", "decided at 106"), ("VGG", "undecided, ~1200 more")):
         (line,) = [line for line in lines if line.startswith(name)]
         assert line.endswith(f"  {decision}")
     assert all(len(line) <= width for line in lines)
-    assert any("[" in line for line in lines) == (width >= 48 + 8), "the interval is left out of a narrow line"
+    assert any("[" in line for line in lines) == (width >= 50), "the interval is left out of a narrow line"
     assert any("●" in line for line in lines) == (width >= 64)
     assert lines[-1].startswith("(no plot below 64 columns)") == (width < 64)
 
