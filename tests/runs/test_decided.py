@@ -165,7 +165,11 @@ def test_no_job_of_a_later_round_is_computed(
 
 
 def test_the_number_of_images_is_the_largest_one(suite: str, toy_registry: Registry, tmp_path: Path) -> None:
-    result = run(suite, out=tmp_path, registry=toy_registry, executor="inline", until="decided", images=10)
+    seen: list[Result] = []
+    result = run(
+        suite, out=tmp_path, registry=toy_registry, executor="inline", until="decided", images=10, on_round=seen.append
+    )
+    assert [len(each.selected) for each in seen] == [5, 10], "each round once"
     assert len(result.selected) == result.planned == 10
     assert result.decisions.of("undecided")
     assert result.complete

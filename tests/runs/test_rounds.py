@@ -137,6 +137,23 @@ def test_a_run_that_is_stopped_early_leaves_a_folder_with_more_images_alone(
     assert texts(whole.folder) == before
 
 
+def test_a_stopped_run_replaces_the_result_of_another_suite_with_more_images(
+    write_suite: Callable[..., str], registry: Registry, tmp_path: Path
+) -> None:
+    def stop(_: Result) -> None:
+        raise KeyboardInterrupt
+
+    earlier = run(write_suite(), out=tmp_path, registry=registry, executor="inline")
+    assert len(load_result(earlier.folder, registry).selected) == COUNT
+    changed = write_suite(("steps = 4", "steps = 3"))
+    with pytest.raises((KeyboardInterrupt, Interrupted)) as stopped:
+        run(changed, out=tmp_path, registry=registry, executor="inline", on_round=stop)
+    assert "the result of the first 5 of 12 images" in "".join(stopped.value.__notes__)
+    kept = load_result(earlier.folder, registry)
+    assert len(kept.selected) == 5
+    assert {budget.steps for budget in kept.suite.budgets.values()} == {3}
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Incomplete])
 def test_a_run_that_is_stopped_before_its_first_round_says_what_its_folder_has(
     error: type[BaseException], suite: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
