@@ -106,7 +106,14 @@ def build(to: Path) -> None:
         stage(Path(staged))
         call("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", staged, str(to))
     call("-c", PDOC, "--output-directory", str(to / "reference"), *PUBLIC)
+    path = to / "reference" / "bench_core.html"
+    path.write_text(from_reference(path.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(to / ".doctrees", ignore_errors=True)
+
+
+def from_reference(text: str) -> str:
+    """Return a page of the reference with the links of docstrings to pages of docs/ leading to those of the site."""
+    return re.sub(r'href="([\w-]+)\.md(#[^"]*)?"', r'href="../\1.html\2"', text)
 
 
 def call(*arguments: str) -> None:

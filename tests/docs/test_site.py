@@ -76,6 +76,12 @@ def test_the_tutorial_is_a_page_with_every_cell(site: ModuleType) -> None:
     assert "`mine.toml`:\n\n```toml\ntitle " in page
 
 
+def test_links_of_docstrings_lead_to_the_pages_of_the_site(site: ModuleType) -> None:
+    text = '<a href="ci.md">a</a><a href="suites.md#a-run">b</a><a href="https://a.b/c.md">c</a>'
+    expected = '<a href="../ci.html">a</a><a href="../suites.html#a-run">b</a><a href="https://a.b/c.md">c</a>'
+    assert site.from_reference(text) == expected
+
+
 @pytest.mark.slow
 def test_one_command_builds_it(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("sphinx", "furo", "myst_parser", "pdoc"):
