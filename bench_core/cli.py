@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import signal
@@ -37,6 +38,8 @@ from .commands.verify import verify
 from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+STORED = "finished results are stored"
+STORING = {"run", "judge", "export", "report", "init"}  # the commands that store results before they end
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,
@@ -62,18 +65,39 @@ def common(
     pass  # `main` reads --debug itself, since it is accepted at any position; declared here for `--help`
 
 
+def called_by(argv: Sequence[str]) -> str:
+    """Return the command that is called, "" if there is none."""
+    return next((word for word in argv if not word.startswith("-")), "")
+
+
 def app_for(argv: Sequence[str]) -> typer.Typer:
     """Build the app with the command that is called, since typer needs milliseconds for each; or else with all."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback(help="Benchmark adversarial attacks and the robustness of models.")(common)
-    called = next((word for word in argv if not word.startswith("-")), "")
+    called = called_by(argv)
     for name in [called] if called in COMMANDS else COMMANDS:
         command = COMMANDS[name]
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name)(interruptible(command))
     return app
+
+
+def interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that raises Interrupted with its notes on Ctrl-C; some versions of typer exit silently."""
+
+    @functools.wraps(command)
+    def called(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as stopped:
+            interrupted = Interrupted()
+            for note in getattr(stopped, "__notes__", []):
+                interrupted.add_note(note)
+            raise interrupted from None
+
+    return called
 
 
 app = app_for(())
@@ -92,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         argv = ["--debug", *(argument for argument in argv if argument != "--debug")]
     print_replacements()
     with terminable() as received:
-        code = guard(lambda: app_for(argv)(argv, prog_name="bench", standalone_mode=False), debug)
+        kept = STORED if called_by(argv) in STORING else ""
+        code = guard(lambda: app_for(argv)(argv, prog_name="bench", standalone_mode=False), debug, kept)
     sys.exit(128 + signal.SIGTERM if received and code == INTERRUPTED else code)
 
 
@@ -123,8 +148,14 @@ def terminable() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def guard(command: Callable[[], Any], debug: bool) -> int:
-    """Run a command and return its exit code. Print one line on stderr for each error that it raises."""
+def guard(command: Callable[[], Any], debug: bool, kept: str = "") -> int:
+    """Run a command and return its exit code. Print one line on stderr for each error that it raises.
+
+    Args:
+        command: The command.
+        debug: Whether errors are raised.
+        kept: What the user has of the command if it is interrupted and does not say so itself; "" for nothing.
+    """
     try:
         code = command()
         return code if isinstance(code, int) else 0
@@ -135,9 +166,10 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
             raise
         return fail(2, *error.faults)
     except Incomplete as error:
-        return fail(3, f"{error}; {what_is_kept(error)}, run the same command to continue")
+        return fail(3, f"{error}; {what_is_kept(error) or STORED}, run the same command to continue")
     except (KeyboardInterrupt, Interrupted, typer.Abort) as stopped:
-        return fail(INTERRUPTED, f"interrupted; {what_is_kept(stopped)}, run the same command to continue")
+        has = what_is_kept(stopped) or kept
+        return fail(INTERRUPTED, f"interrupted; {has}, run the same command to continue" if has else "interrupted")
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -154,8 +186,8 @@ def guard(command: Callable[[], Any], debug: bool) -> int:
 
 
 def what_is_kept(stopped: BaseException) -> str:
-    """Return what the user has of a run that was stopped; `run` adds a note if it wrote a result."""
-    return "; ".join(getattr(stopped, "__notes__", ["finished results are stored"]))
+    """Return what the user has of a command that was stopped, from the notes that `run` and `site` add."""
+    return "; ".join(getattr(stopped, "__notes__", []))
 
 
 def usage(error: Any) -> int:

@@ -41,9 +41,22 @@ class UsageError(Exception):
 class Interrupted(Exception):
     """The user interrupted the run; what finished is stored. Exit code 130."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [_to_continue(self, "interrupted")]
+
 
 class Incomplete(Exception):
     """The run cannot continue, for example because the disk is full; what finished is stored. Exit code 3."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback."""
+        return [_to_continue(self, str(self))]
+
+
+def _to_continue(stopped: Exception, why: str) -> str:
+    kept = "; ".join(getattr(stopped, "__notes__", ["finished results are stored"]))
+    return one_line(f"bench: {why}; {kept}, run the same cell to continue")
 
 
 class ContractError(Exception):

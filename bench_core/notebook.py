@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
@@ -85,6 +85,16 @@ class NotebookView:
         yield advance
         self.ended.append(f"{html.escape(name)}: done in {time.monotonic() - start:.1f} s")
         self.update()
+
+    def with_callback(self, callback: Callable[[Result], None] | None) -> Callable[[Result], None]:
+        """Return a function that shows a result and then calls what the user gave."""
+
+        def called(result: Result) -> None:
+            self.on_round(result)
+            if callback is not None:
+                callback(result)
+
+        return called
 
     def on_round(self, result: Result) -> None:
         """Show a result in place of the one before."""

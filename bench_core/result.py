@@ -143,13 +143,8 @@ class Result:
             Arrays [n, ...] by name, in the order of the images.
 
         Raises:
-            KeyError: No set of rows, or more than one, has the labels.
+            UsageError: No set of rows, or more than one, has the labels.
         """
-        matching = [
-            row
-            for row in self.rows
-            if row.metric == metric and all(row.labels.get(name) == value for name, value in labels.items())
-        ]
-        if len(matching) != 1:
-            raise KeyError(f"found {len(matching)} sets of rows of {metric} with {labels}, expected 1")
-        return dict(matching[0].arrays)
+        from .scores.choose import choose_rows
+
+        return dict(choose_rows(self.rows, metric, labels).arrays)

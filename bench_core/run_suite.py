@@ -115,7 +115,7 @@ def run(
     """
     if progress is None and in_notebook():
         view = NotebookView()
-        progress, on_round = view, on_round or view.on_round
+        progress, on_round = view, view.with_callback(on_round)
     registry = registry or discover()
     suite = load_suite(suite, more_faults=recipe_faults(registry)) if isinstance(suite, str) else suite
     suite = suite if images is None else with_images(suite, images)

@@ -8,6 +8,7 @@ fails.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bench_core.suite.find import own_suites
@@ -25,11 +27,18 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 OF_THE_REPOSITORY = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 PUBLIC = (
-    "bench_core.types", "bench_core.hookspecs", "bench_core.errors", "bench_core.statistics", "bench_core.logits",
+    "bench_core", "bench_core.types", "bench_core.hookspecs", "bench_core.errors", "bench_core.statistics",
+    "bench_core.logits",
     "bench_core.grid", "bench_core.clouds", "bench_core.batches", "bench_core.files", "bench_core.lazy",
     "bench_core.lean", "bench_core.norms", "bench_core.publishing", "bench_core.queries", "bench_core.recipe_files",
     "bench_core.library_index", "bench_core.testing", "bench_attacks.api",
 )  # fmt: skip
+# pdoc documents what a module holds, and bench_core imports its names at their first use
+PDOC = """
+import bench_core, runpy
+vars(bench_core).update({name: getattr(bench_core, name) for name in bench_core.__all__})
+runpy.run_module("pdoc", run_name="__main__", alter_sys=True)
+"""
 LAST_GUIDE = "transferattack"
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src")}
 
@@ -46,6 +55,7 @@ def stage(folder: Path) -> None:
     shutil.copy(DOCS / "sphinx" / "conf.py", folder)
     shutil.copy(ROOT / "CITATION.cff", folder)
     shutil.copy(DOCS / "tutorial.ipynb", folder)
+    (folder / "tutorial.md").write_text(tutorial(), encoding="utf-8")
     shutil.copytree(DOCS / "results", folder / "results")
     (folder / "gallery.md").write_text(gallery(), encoding="utf-8")
 
@@ -54,6 +64,25 @@ def index(pages: list[str]) -> str:
     """Return the front page. Pages that its navigation does not name are added to the guides."""
     text = (DOCS / "sphinx" / "index.md").read_text(encoding="utf-8")
     return text.replace(LAST_GUIDE, "\n".join([LAST_GUIDE, *(page for page in pages if page not in text.splitlines())]))
+
+
+def tutorial() -> str:
+    """Return the cells of the notebook as a page, with a link to the notebook itself."""
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    title, *texts = [cell_text(cell) for cell in cells]
+    return "\n\n".join([title, "[The notebook](tutorial.ipynb), to download and run.", *texts]) + "\n"
+
+
+def cell_text(cell: dict[str, Any]) -> str:
+    """Return a cell of a notebook as Markdown."""
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        return source
+    first, _, rest = source.partition("\n")
+    if first.startswith("%%writefile"):  # the file, with its name above it
+        name = first.split()[1]
+        return f"`{name}`:\n\n```{'toml' if name.endswith('.toml') else 'python'}\n{rest}\n```"
+    return f"```{'text' if first.startswith('%') else 'python'}\n{source}\n```"
 
 
 def gallery() -> str:
@@ -75,15 +104,23 @@ def build(to: Path) -> None:
     """Write the site. Raises SystemExit with the output of the program that failed."""
     with tempfile.TemporaryDirectory() as staged:
         stage(Path(staged))
-        call("sphinx", "-W", "--keep-going", "-q", "-b", "html", staged, str(to))
-    call("pdoc", "--output-directory", str(to / "reference"), *PUBLIC)
+        call("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", staged, str(to))
+    call("-c", PDOC, "--output-directory", str(to / "reference"), *PUBLIC)
+    path = to / "reference" / "bench_core.html"
+    path.write_text(from_reference(path.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(to / ".doctrees", ignore_errors=True)
 
 
-def call(module: str, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+def from_reference(text: str) -> str:
+    """Return a page of the reference with the links of docstrings to pages of docs/ leading to those of the site."""
+    return re.sub(r'href="([\w-]+)\.md(#[^"]*)?"', r'href="../\1.html\2"', text)
+
+
+def call(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{module} failed:\n{done.stdout}{done.stderr}")
+        name = "sphinx" if "sphinx" in arguments else "pdoc"
+        raise SystemExit(f"{name} failed:\n{done.stdout}{done.stderr}")
 
 
 class Page(HTMLParser):

@@ -39,7 +39,12 @@ def site(
     found = find_site_runs(runs or [str(RESULTS)], known)
     if to.exists() and not (to / CACHE).is_dir() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(Fault("--to", str(to), "has something else than a site (try a new folder)"))
-    built = Builder(to, title, gallery).build(found)
+    builder = Builder(to, title, gallery)
+    try:
+        built = builder.build(found)
+    except KeyboardInterrupt as stopped:
+        stopped.add_note(builder.state(len(found)))
+        raise
     known.save()
     size, rendered = f"{built.size / 2**20:.1f} MiB", f"{built.rendered} of {built.runs} runs rendered now"
     print(

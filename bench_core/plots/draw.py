@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..errors import Fault, UsageError
+from ..errors import Fault, UsageError, stop_at_faults
 from ..files import safe_name
 from ..registry import Registry, discover
 from ..store import write_atomically
@@ -54,22 +54,24 @@ def draw_all(result: Result, registry: Registry | None) -> list[Path]:
         The files, an SVG and a PNG of each plot.
 
     Raises:
-        UsageError: A plot cannot be drawn from the run's scores.
+        UsageError: Plots cannot be drawn from the run's scores. The others are drawn.
     """
-    files = []
+    files, faults = list[Path](), list[Fault]()
     for index, plot in enumerate(result.suite.plots):
         with plot_style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             try:
                 figure = draw(result, plot, registry)
             except ValueError as error:
-                raise UsageError(Fault(result.suite.file, f"plots.{index}", str(error))) from None
+                faults.append(Fault(result.suite.file, f"plots.{index}", str(error)))
+                continue
             for suffix, metadata in METADATA.items():
                 path = result.folder / "plots" / f"{safe_name(plot.name)}.{suffix}"
                 out = io.BytesIO()
                 figure.savefig(out, format=suffix, metadata=metadata)
                 write_atomically(path, out.getvalue())
                 files.append(path)
+    stop_at_faults(faults)
     return files
 
 

@@ -101,7 +101,7 @@ def finish(
     elif heading:
         figure.suptitle(heading, fontsize=9, fontweight="bold", x=0.01, ha="left")
     if y:
-        figure.supylabel(_wrapped(y, figure.get_figheight() * 12), fontsize=8)
+        figure.supylabel(_wrapped(y, figure.get_figheight() * 12), fontsize=8, multialignment="center")
     footer = "\n".join(_wrapped(note, width * 15) for note in notes if note)
     figure.supxlabel(f"{x}\n\n{footer}" if x else footer, fontsize=8)
 

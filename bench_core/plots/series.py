@@ -64,8 +64,27 @@ def drawable(scores: Scores, value: str, where: Mapping[str, Any]) -> list[Label
 
     Returns:
         The scores that are not void and not NaN.
+
+    Raises:
+        ValueError: No score has these labels, not even a void one.
     """
+    named = scores.select(value)
+    if named and not scores.select(value, where):
+        raise ValueError(f"no score {value} has {_labels_text(where)}{_found_text(named, where)}")
     return [score for score in scores.select(value, where).valid() if not math.isnan(score.score.value)]
+
+
+def _labels_text(where: Mapping[str, Any]) -> str:
+    return " and ".join(f"{name} = {one_line(str(label))}" for name, label in where.items())
+
+
+def _found_text(scores: Sequence[LabelledScore], where: Mapping[str, Any]) -> str:
+    """Return the labels that there are, for the first name of which no score has the wanted label; "" if all have."""
+    for name, label in where.items():
+        known = list(dict.fromkeys(one_line(str(score.labels[name])) for score in scores if name in score.labels))
+        if str(label) not in known:
+            return f" (found {name} = {', '.join(known)})" if known else f" (they have no {name})"
+    return ""
 
 
 def numeric(label: object) -> float | None:

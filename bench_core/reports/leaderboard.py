@@ -106,6 +106,15 @@ def _of_suite(
     return leaderboard_sheet(entries, runs, by, score, ranking.highest, where, only)
 
 
+class SeveralValues(UsageError):
+    """A score has several values for one pair of networks, which differ in `labels`, such as the order."""
+
+    def __init__(self, score: str, labels: Sequence[str]) -> None:
+        self.labels = labels
+        message = f"{score} has several values for one pair; they differ in {', '.join(labels)} (choose with --where)"
+        super().__init__(Fault("--score", "", message))
+
+
 @dataclass(frozen=True)
 class Ranking:
     """What a leaderboard ranks by: a score, whether the highest is best, and the outcomes that an image must have."""
@@ -208,15 +217,15 @@ def entries_of(
     ranked = run.result.restricted[only] if only else scores
     wanted = dict(where) if score.partition(".")[0] == RECORD else {"relation": str(Relation.BLACK_BOX), **where}
     groups: dict[tuple[str, str], dict[tuple[str, ...], LabelledScore]] = defaultdict(dict)
+    differ = set[str]()
     for candidate in ranked.select(score):
         labels = candidate.labels
         if all(str(labels.get(name, value)) == value for name, value in wanted.items()):
             pair = tuple(str(labels.get(name, "")) for name in (*PAIR_LABELS, "step") if name != by)
             first = groups[str(labels.get(by, "")), labels.budget or ""].setdefault(pair, candidate)
-            if first is not candidate:
-                differ = ", ".join(name for name in labels if first.labels.get(name) != labels[name])
-                message = f"{score} has several values for one pair; they differ in {differ} (choose with --where)"
-                raise UsageError(Fault("--score", "", message))
+            differ |= {name for name in labels if first.labels.get(name) != labels[name]}
+    if differ:
+        raise SeveralValues(score, sorted(differ))
     for (name, budget), pairs in groups.items():
         used = Scores(pairs.values())
         attacks = set(attacks_behind(used, run.record.suite.budgets))

@@ -1,6 +1,7 @@
 """The documentation site: one command, no warning, no link that leads nowhere, nothing from elsewhere."""
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+import bench_core
 from bench_core.suite.find import own_suites
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -64,11 +66,30 @@ def test_every_page_is_in_the_navigation(site: ModuleType) -> None:
     assert max(listed.count(page) for page in [*pages, "new-page"]) == 1
 
 
+def test_the_tutorial_is_a_page_with_every_cell(site: ModuleType) -> None:
+    page = site.tutorial()
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert page.count("```") == 2 * sum(cell["cell_type"] == "code" for cell in cells)
+    for cell in cells:
+        lines = [line.rstrip("\n") for line in cell["source"] if not line.startswith("%%writefile")]
+        assert "\n".join(lines) in page
+    assert "`mine.toml`:\n\n```toml\ntitle " in page
+
+
+def test_links_of_docstrings_lead_to_the_pages_of_the_site(site: ModuleType) -> None:
+    text = '<a href="ci.md">a</a><a href="suites.md#a-run">b</a><a href="https://a.b/c.md">c</a>'
+    expected = '<a href="../ci.html">a</a><a href="../suites.html#a-run">b</a><a href="https://a.b/c.md">c</a>'
+    assert site.from_reference(text) == expected
+
+
 @pytest.mark.slow
 def test_one_command_builds_it(site: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("sphinx", "furo", "myst_parser", "pdoc"):
         pytest.importorskip(library)
     monkeypatch.setattr(sys, "argv", ["make_site.py", "--to", str(tmp_path / "site")])
     site.main()  # raises SystemExit for a warning or a fault
-    for name in ("index", "gallery", "how-do-i", "api", "README", "reference/bench_core/types"):
+    for name in ("index", "gallery", "how-do-i", "tutorial", "api", "README", "reference/bench_core/types"):
         assert (tmp_path / "site" / f"{name}.html").is_file()
+    reference = (tmp_path / "site" / "reference" / "bench_core.html").read_text(encoding="utf-8")
+    for name in bench_core.__all__:
+        assert f'id="{name}"' in reference

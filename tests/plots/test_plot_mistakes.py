@@ -38,6 +38,30 @@ def test_scores_that_a_plot_does_not_distinguish_are_an_error(
 
 
 @pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"relation": "grey-box"}, "no score transfer.success has relation = grey-box (found relation = "),
+        ({"order": 1}, "no score transfer.success has order = 1 (they have no order)"),
+    ],
+)
+def test_a_plot_without_a_score_is_an_error_and_the_others_are_drawn(
+    result: Result, registry: Registry, where: dict, message: str
+) -> None:
+    plots = [plot for plot in result.suite.plots if plot.name in ("heatmap", "curves")]
+    plots[0] = plots[0].model_copy(update={"where": where})
+    changed = replace(result, suite=result.suite.model_copy(update={"plots": plots}))
+    drawn = [result.folder / "plots" / f"{name}.png" for name in ("heatmap", "curves")]
+    for path in drawn:
+        path.unlink(missing_ok=True)
+    with pytest.raises(UsageError) as caught:
+        write_plots(changed, registry)
+    assert [path.is_file() for path in drawn] == [False, True]
+    (fault,) = caught.value.faults
+    assert message in str(fault)
+    assert "plots.0" in str(fault)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('kind = "maps"', 'kind = "map"', "maps"),

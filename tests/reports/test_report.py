@@ -58,8 +58,10 @@ def test_a_report_loads_nothing_and_runs_only_its_own_script(folder: Path, regis
 
 def test_equal_runs_give_equal_pages_and_a_missing_gallery_is_explained(folder: Path, registry) -> None:
     assert run_page(folder, registry, gallery=1) == run_page(folder, registry, gallery=1)
-    assert "left out (--gallery 0)" in run_page(folder, registry, gallery=0)
-    assert "has no source nobody" in run_page(folder, registry, source="nobody")
+    assert '<p class="hint">No images: left out (--gallery 0)</p>' in run_page(folder, registry, gallery=0)
+    assert '<p class="missing">No images: the suite has no source nobody</p>' in run_page(
+        folder, registry, source="nobody"
+    )
 
 
 def test_the_gallery_shows_what_the_run_attacked(folder: Path, registry) -> None:

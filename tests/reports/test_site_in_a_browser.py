@@ -109,12 +109,22 @@ def test_a_leaderboard_is_sorted_and_filtered_with_the_keyboard(browser, site: P
     Select(browser.find_element("css selector", "select[data-scope=target]")).select_by_visible_text("B")
     text = page.read_text()
     scopes = json.loads(text.partition('data-scopes="table-board">')[2].partition("</script>")[0])
-    assert [row[1:] for row in rows(browser)] == [[line[1], line[2].split()[0]] for line in scopes['["","B"]']["rows"]]
+    lines = {overall[line[0]][0]: [line[1], line[2].split()[0]] for line in scopes['["","B"]']["rows"]}
+    assert rows(browser) == [[name, *lines[name]] for name in sorted(lines)], "the sorting by name is kept"
     Select(browser.find_element("css selector", "select[data-column]")).select_by_visible_text("momentum")
     assert [row[0] for row in rows(browser)] == ["MI"]
     assert browser.find_element("css selector", "output").text == "1 row, 1 pair"
     Select(browser.find_element("css selector", "select[data-column]")).select_by_visible_text("all")
     Select(browser.find_element("css selector", "select[data-scope=target]")).select_by_visible_text("all")
-    assert rows(browser) == overall
+    assert rows(browser) == sorted(overall)
+    score = browser.find_elements("css selector", "#table-board thead button")[2]
+    score.send_keys(Keys.ENTER)
+    score.send_keys(Keys.ENTER)
+    assert [float(row[2]) for row in rows(browser)] == sorted(float(row[2]) for row in overall), "the lowest first"
+    Select(browser.find_element("css selector", "select[data-scope=target]")).select_by_visible_text("B")
+    assert [float(row[2]) for row in rows(browser)] == sorted(float(value) for _, value in lines.values())
+    assert score.find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
     browser.find_element("css selector", "input[type=search]").send_keys("fgsm")
     assert [row[0] for row in rows(browser)] == ["FGSM"]
+    Select(browser.find_element("css selector", "select[data-scope=target]")).select_by_visible_text("all")
+    assert browser.find_element("css selector", "output").text == "3 rows"

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench_core import Result, UsageError, load_result, run, with_plugins
+from bench_core.errors import Incomplete, Interrupted
 from bench_core.notebook import NotebookView, in_notebook
 from bench_core.registry import Registry
 
@@ -128,8 +129,10 @@ def test_a_run_in_a_notebook_shows_its_rounds(
     display: Display, registry: Registry, write_suite: Callable[..., str], tmp_path: Path, monkeypatch, capfd
 ) -> None:
     monkeypatch.setattr("bench_core.run_suite.in_notebook", lambda: True)
-    run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
+    results: list[Result] = []
+    run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline", on_round=results.append)
     pages = display.shown
+    assert {5, 10, 12} <= {len(result.selected) for result in results}, "the user's function is called, too"
     seen = [count for count in (5, 10, 12) if any(f"<p>{count} of 12 images</p>" in page for page in pages)]
     assert seen == [5, 10, 12], "a table after each micro-batch"
     assert "<progress" in pages[0]
@@ -157,6 +160,16 @@ def test_a_mistake_in_a_notebook_is_a_line_and_no_traceback() -> None:
     with pytest.raises(UsageError) as raised:
         load_result("nowhere")
     assert raised.value._render_traceback_() == [f"bench: {raised.value}"]
+
+
+def test_a_stop_in_a_notebook_is_a_line_that_says_what_is_kept() -> None:
+    stopped = Interrupted()
+    assert stopped._render_traceback_() == [
+        "bench: interrupted; finished results are stored, run the same cell to continue"
+    ]
+    stopped.add_note("results/mine has the result of the first 5 of 12 images")
+    assert "first 5 of 12 images, run the same cell" in stopped._render_traceback_()[0]
+    assert Incomplete("disk full")._render_traceback_()[0].startswith("bench: disk full; finished results are stored")
 
 
 def test_a_module_beside_a_notebook_is_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

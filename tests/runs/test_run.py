@@ -34,8 +34,14 @@ def test_a_run_writes_its_files_and_can_be_shown_again(registry: Registry, write
     assert {"main.txt", "main.md", "main.csv", "main.tex", "main.json"} <= set(tables_of(folder))
     fooled = result.arrays("transfer", source="A", attack="PGD", target="B")["fooled"]
     assert fooled.shape == (12, 4)
-    with pytest.raises(KeyError):
-        result.arrays("transfer", source="A")
+    for metric, labels, message in (
+        ("transfer", {"source": "A"}, r"^arrays: \d+ sets of rows of transfer have these .*differ in .*target"),
+        ("transfr", {}, r'^arrays: unknown metric "transfr" \(did you mean "transfer"'),
+        ("transfer", {"sauce": "A"}, r'^arrays: transfer has no label "sauce" \(did you mean "source"'),
+        ("transfer", {"attack": "PDG"}, r'^arrays: transfer: attack: found "PDG" \(did you mean "PGD"'),
+    ):
+        with pytest.raises(UsageError, match=message):
+            result.arrays(metric, **labels)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_bits(

@@ -112,6 +112,7 @@ class Gallery:
         left_out: How many rows are not shown.
         lossy: Whether the images are compressed as JPEG.
         missing: The reason why there are no images.
+        wanted: Whether there should be images, so that it is a fault if there are none.
     """
 
     source: str = ""
@@ -119,6 +120,7 @@ class Gallery:
     left_out: int = 0
     lossy: bool = False
     missing: str = ""
+    wanted: bool = True
 
 
 def make_gallery(
@@ -139,11 +141,12 @@ def make_gallery(
     """
     suite = result.suite
     if count == 0:
-        return Gallery(missing="left out (--gallery 0)")
+        return Gallery(missing="left out (--gallery 0)", wanted=False)
     attacked = [chosen for chosen in suite.sources if suite.attacks and source in (None, source_label(chosen))][:1]
     given = {label: entry for label, entry in suite.given.items() if source in (None, entry.source)}
     if not attacked and not given:
-        return Gallery(missing="the suite attacks nothing" if source is None else f"the suite has no source {source}")
+        no_source = f"the suite has no source {source}"
+        return Gallery(missing="the suite attacks nothing" if source is None else no_source, wanted=source is not None)
     try:
         return _computed(_narrowed(suite, attacked, given), result, record, count, registry)
     except UsageError as error:

@@ -65,6 +65,8 @@ class Builder:
         self.written: set[Path] = set()
         self.asked: set[Path] = set()  # files of the cache
         self.rendered = 0
+        self.runs_done = 0
+        self.front_done = False
 
     @cached_property
     def registry(self) -> Registry:
@@ -81,7 +83,10 @@ class Builder:
     def build(self, found: Sequence[FoundRun]) -> Built:
         """Write all pages, and remove those of deleted runs."""
         write_atomically(self.to / CACHE / IGNORE, b"*\n")
-        runs = [self._run(run) for run in found]
+        runs = []
+        for run in found:
+            runs.append(self._run(run))
+            self.runs_done += 1
         groups: dict[tuple[str, str], list[SummarisedRun]] = {}
         for run in runs:
             if run.summary.overall:
@@ -94,6 +99,7 @@ class Builder:
                 intro=each.intro,
             )  # fmt: skip
             self._write(each.place, text.encode())
+            self.front_done = True  # the front page is the first
         for name in ("site.css", "site.js"):
             self._write(f"{ASSETS}/{name}", templates().get_template(name).render().encode())
         self._write("index.json", index_json(site).encode())
@@ -101,6 +107,13 @@ class Builder:
         self._remove_others()
         size = sum(path.stat().st_size for path in self.written)
         return Built(len(runs), self.rendered, sum(path.suffix == ".html" for path in self.written), size)
+
+    def state(self, runs: int) -> str:
+        """Return what the folder has of a site over some runs if the builder was stopped."""
+        if self.front_done:
+            return f"{self.to} has the page of every run, but not all leaderboards and lists are up to date"
+        front = "its front page is of an earlier call" if (self.to / "index.html").is_file() else "no front page yet"
+        return f"{self.to} has the pages of {self.runs_done} of {runs} runs, and {front}"
 
     def _run(self, run: FoundRun) -> SummarisedRun:
         """Return a run's summary, and write its page unless there is one for the same content."""

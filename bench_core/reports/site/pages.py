@@ -46,11 +46,12 @@ def front_page(site: Site) -> Page:
     without = {run.summary.group: run for run in site.runs if run.summary.no_board}
     if without:
         rows = [
-            (text_field(" ".join(group), f"{run.place}.html"), text_field(run.summary.no_board))
+            (text_field(" ".join(group), f"{run.place}.html#tables"), text_field(run.summary.no_board))
             for group, run in without.items()
         ]
         table = table_view("without", "Suites without a leaderboard", [("suite", False), ("why", False)], rows)
-        sections.insert(1, Section("without", "Without a leaderboard", tables=(table,)))
+        hint = "Their scores are in the tables of their runs, to which the names link."
+        sections.insert(1, Section("without", "Without a leaderboard", hint, (table,)))
     return Page("index.html", site.title, SiteLinks(site.title, ""), tuple(sections), facts)
 
 

@@ -22,7 +22,7 @@ from ...scores.labels import Relation
 from ...scores.warnings import flags
 from ...statistics import bootstrap
 from ...suite.model import Suite
-from ..leaderboard import Ranking, entries_of, find_ranking, threat_of
+from ..leaderboard import Ranking, SeveralValues, entries_of, find_ranking, threat_of
 from ..page.page import eps_text, steps_text
 from ..ranking import Contribution, Entry
 
@@ -146,6 +146,9 @@ def summarise_run(result: Result, record: RunRecord) -> tuple[Summary, Entries]:
         ranking, unordered = _ranking(contribution)
         relation = _relation(result, ranking.score)
         entries, percent = _scoped(contribution, ranking, relation)
+    except SeveralValues as error:
+        each = " and ".join(error.labels)
+        no_board = f"{ranking.score} has a value for each {each}, and the suite does not say which one ranks attacks"
     except UsageError as error:
         no_board = without_hint(error.faults[0].message)
     pairs = [*suite.members_by_source], suite.targets

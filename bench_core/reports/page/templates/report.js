@@ -1,32 +1,32 @@
 "use strict";
 // Sort a table by a column: empty entries last, ties in their original order. Filter rows by words.
-for (const table of document.querySelectorAll("table.data")) {
-  const headers = [...table.tHead.rows[0].cells];
+const originalPlaces = new WeakMap(); // of rows, also of those that another script puts into a table
+function sortBy(header, direction) {
+  const table = header.closest("table");
   const body = table.tBodies[0];
-  const places = new WeakMap(); // the original order, also of rows that another script puts here
-  headers.forEach((header, column) => {
-    const button = header.querySelector("button");
-    button.addEventListener("click", () => {
-      // the first click sorts numbers from the highest and texts from A, the next one reverses the order
-      const numbers = header.classList.contains("number");
-      const current = header.getAttribute("aria-sort") ?? (numbers ? "ascending" : "descending");
-      const direction = current === "ascending" ? "descending" : "ascending";
-      const sign = direction === "descending" ? -1 : 1;
-      headers.forEach((other) => other.removeAttribute("aria-sort"));
-      header.setAttribute("aria-sort", direction);
-      const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].firstChild?.textContent.trim() ?? "";
-      const order = (a, b) => {
-        const [x, y] = [value(a), value(b)];
-        if (x === "" || y === "") return (x === "") - (y === "");
-        const [first, second] = [x, y].map((text) => (numbers ? parseFloat(text.replaceAll(",", "")) : NaN));
-        return sign * (!isNaN(first) && !isNaN(second) ? first - second : x.localeCompare(y, "en", { numeric: true }));
-      };
-      const rows = [...body.rows];
-      const next = Math.max(-1, ...rows.map((row) => places.get(row) ?? -1)) + 1;
-      rows.forEach((row, index) => places.has(row) || places.set(row, next + index));
-      rows.sort((a, b) => places.get(a) - places.get(b));
-      body.append(...rows.sort(order));
-    });
+  const column = header.cellIndex;
+  const numbers = header.classList.contains("number");
+  const sign = direction === "descending" ? -1 : 1;
+  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", direction);
+  const value = (row) => row.cells[column].dataset.sort ?? row.cells[column].firstChild?.textContent.trim() ?? "";
+  const order = (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === "" || y === "") return (x === "") - (y === "");
+    const [first, second] = [x, y].map((text) => (numbers ? parseFloat(text.replaceAll(",", "")) : NaN));
+    return sign * (!isNaN(first) && !isNaN(second) ? first - second : x.localeCompare(y, "en", { numeric: true }));
+  };
+  const rows = [...body.rows];
+  const next = Math.max(-1, ...rows.map((row) => originalPlaces.get(row) ?? -1)) + 1;
+  rows.forEach((row, index) => originalPlaces.has(row) || originalPlaces.set(row, next + index));
+  rows.sort((a, b) => originalPlaces.get(a) - originalPlaces.get(b));
+  body.append(...rows.sort(order));
+}
+for (const header of document.querySelectorAll("table.data thead th")) {
+  header.querySelector("button").addEventListener("click", () => {
+    // the first click sorts numbers from the highest and texts from A, the next one reverses the order
+    const first = header.classList.contains("number") ? "ascending" : "descending";
+    sortBy(header, (header.getAttribute("aria-sort") ?? first) === "ascending" ? "descending" : "ascending");
   });
 }
 for (const input of document.querySelectorAll("input[data-filters]")) {
@@ -39,7 +39,7 @@ for (const input of document.querySelectorAll("input[data-filters]")) {
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
-      count += row.hidden ? 0 : 1;
+      count += row.hidden || row.classList.contains("left-out") ? 0 : 1; // left out: by another script
     }
     counter.textContent = words.length ? `${count} of ${rows.length} rows` : "";
   });

@@ -106,12 +106,13 @@ for (const table of document.querySelectorAll("table.data")) {
       body.replaceChildren(...(key === '["",""]' ? everything : scope.rows.map(made)));
       const facts = [scope.N && `N = ${scope.N} images`, scope.pairs && `${scope.pairs} ${scope.pairs === 1 ? "pair" : "pairs"}`];
       shared = facts.filter(Boolean).map((fact) => `, ${fact}`).join("");
-      for (const header of table.tHead.rows[0].cells) header.removeAttribute("aria-sort");
+      const sorted = table.tHead.querySelector("[aria-sort]");
+      if (sorted) sortBy(sorted, sorted.getAttribute("aria-sort"));
     }
     const wanted = selects.filter((select) => select.dataset.column && select.value);
     const matches = (row) => wanted.every((select) => row.cells[select.dataset.column].textContent.trim() === select.value);
     for (const row of body.rows) row.classList.toggle("left-out", !matches(row));
-    const count = [...body.rows].filter((row) => !row.classList.contains("left-out")).length;
+    const count = [...body.rows].filter((row) => !row.hidden && !row.classList.contains("left-out")).length;
     counter.textContent = count ? `${count} ${count === 1 ? "row" : "rows"}${shared}` : "nothing was measured for this choice";
   };
   selects.forEach((select) => select.addEventListener("change", apply));
