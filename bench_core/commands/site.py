@@ -31,13 +31,13 @@ def site(
     runs that are new or changed.
     """
     from ..errors import Fault, UsageError, one_line
-    from ..reports.site.build import CACHE, DIGESTS, Builder
+    from ..reports.site.build import CACHE, DIGESTS, Builder, is_site
     from ..reports.site.found import find_site_runs
     from ..reports.site.unchanged import KnownDigests
 
     known = KnownDigests(to / CACHE / DIGESTS)
     found = find_site_runs(runs or [str(RESULTS)], known)
-    if to.exists() and not (to / CACHE).is_dir() and (not to.is_dir() or any(to.iterdir())):
+    if to.exists() and not is_site(to) and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(Fault("--to", str(to), "has something else than a site (try a new folder)"))
     builder = Builder(to, title, gallery)
     try:

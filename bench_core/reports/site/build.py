@@ -30,9 +30,15 @@ from .summary import Entries, Summary, summarise_run
 from .views import UP
 
 CACHE, IGNORE, DIGESTS = ".cache", ".gitignore", "digests.json"
+MARK = "bench-site"  # in the cache: many folders have a .cache, such as a home folder, but no other has this
 FOLDERS = ("runs", "boards", "attacks", "networks", ASSETS)
 BENCH = Path(__file__).parents[2]
 Kept = TypeVar("Kept", bound=BaseModel)
+
+
+def is_site(folder: Path) -> bool:
+    """Return whether a folder is a site, so that what is in its way may be replaced and removed."""
+    return any((folder / CACHE / name).is_file() for name in (MARK, DIGESTS))  # older sites have no mark
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Builder:
 
     def build(self, found: Sequence[FoundRun]) -> Built:
         """Write all pages, and remove those of deleted runs."""
+        write_atomically(self.to / CACHE / MARK, b"")
         write_atomically(self.to / CACHE / IGNORE, b"*\n")
         runs = []
         for run in found:
@@ -193,7 +200,7 @@ class Builder:
     def _remove_others(self) -> None:
         for folder in FOLDERS:
             for path in (self.to / folder).glob("*"):
-                if path not in self.written:
+                if path not in self.written and (path.is_symlink() or not path.is_dir()):
                     path.unlink()
         for path in (self.to / CACHE).glob("*.json"):
             if path not in self.asked and path.name != DIGESTS:

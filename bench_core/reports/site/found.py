@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -102,14 +103,18 @@ def repository_of(folder: Path) -> Path | None:
 
 def last_commits(top: Path) -> dict[str, tuple[str, str]]:
     """Return the last commit of each run's record in a repository, and its day; nothing without git."""
-    command = ["git", "-C", str(top), "log", "--format=%x01%h %cs", "--name-only", "--", f":(glob)**/{RECORD_FILE}"]
+    command = [
+        "git", "-C", str(top), "-c", "core.quotePath=false", "log", "--no-show-signature", "--format=%x01%h %cs",
+        "--name-only", "--", f":(glob)**/{RECORD_FILE}",
+    ]  # fmt: skip
     try:
-        log = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_LOG, check=True).stdout
+        output = subprocess.run(command, capture_output=True, timeout=LONGEST_LOG, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
+    log = os.fsdecode(output)  # a name may be no UTF-8
     found: dict[str, tuple[str, str]] = {}
     commit, date = "", ""
-    for line in log.splitlines():
+    for line in log.split("\n"):
         if line.startswith("\x01"):
             commit, _, date = line[1:].partition(" ")
         elif line:
