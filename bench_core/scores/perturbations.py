@@ -64,7 +64,7 @@ def unequal_lengths(
         if unequal:
             source, worst = max(unequal, key=lambda pair: pair[1].excess)
             others = f", the largest difference of {len(unequal)} sources" if len(unequal) > 1 else ""
-            counted = f", on the {worst.count} images that both changed" if worst.count < worst.images else ""
+            counted = f", on the {worst.both} images that both changed" if worst.both < worst.images else ""
             yield (
                 f"unequal lengths under {budget}: on {source}{others}, the perturbations of {worst.long} are "
                 f"{100 * worst.excess:.0f}% longer in L2 than those of {worst.short} "
@@ -73,13 +73,13 @@ def unequal_lengths(
 
 
 class _Compared(NamedTuple):
-    """Two attacks, the mean lengths of their perturbations on the `count` of `images` that both changed."""
+    """Two attacks, the mean lengths of their perturbations on the `both` of `images` that both changed."""
 
     long: str = ""
     short: str = ""
     longer: float = 1.0
     shorter: float = 1.0
-    count: int = 0
+    both: int = 0
     images: int = 0
 
     @property
