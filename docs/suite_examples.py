@@ -120,6 +120,7 @@ EXAMPLES: dict[Table, dict[str, str]] = {
         "where": '{ relation = "black-box" }',
         "only": '"attack.reached"',
         "reference": '{ file = "papers/transfer_tables.csv", value = "success_rate_percent" }',
+        "value_label": '"transfer success"',
     },
     ReferenceEntry: {
         "file": '"papers/transfer_tables.csv"',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +37,7 @@ def derive(
     varying = {"attack", *suite.attack_labels}
     made: list[LabelledScore] = []
     for label, entry in suite.worst_case.items():
-        made += worst_case(scores, label, entry, list(suite.attacks), varying)
+        made += worst_case(scores, label, entry, attacks_by_budget(suite), varying)
     with_worst = Scores([*scores, *made])
     for label, curve in suite.security_curves.items():
         made += security_curve(with_worst, label, curve)
@@ -48,33 +48,46 @@ def derive(
     return made
 
 
+def attacks_by_budget(suite: Suite) -> dict[str, list[str]]:
+    """Return the attacks that each budget is used for."""
+    return {
+        label: [attack for attack in suite.attacks if budget.attacks is None or attack in budget.attacks]
+        for label, budget in suite.budgets.items()
+    }
+
+
 def labels_of_attacks(suite: Suite) -> set[str]:
     """Return the labels in which the attacks on one network and norm differ."""
     return {"attack", *suite.attack_labels, "budget", *suite.swept_by_budgets}
 
 
 def worst_case(
-    scores: Scores, label: str, entry: WorstCaseEntry, attacks: Sequence[str], varying: Collection[str]
+    scores: Scores,
+    label: str,
+    entry: WorstCaseEntry,
+    attacks: Mapping[str, Sequence[str]],
+    varying: Collection[str],
 ) -> Iterator[LabelledScore]:
     """Yield the mean, over images, of the worst value that any of the attacks reached on each image.
 
     For success this is the share of images that at least one attack fools, which is never less than the best attack's
     share; for accuracy it is the share of images that no attack fools. There is no worst case for a source, target and
-    budget under which not all of the attacks ran. It is void where the attacks' values are not of the same images.
+    budget under which not all of the entry's attacks ran. It is void where the attacks' values are not of the same
+    images.
 
     Args:
         scores: The scores of a run.
         label: The label of the derived attack.
         entry: The suite's entry.
-        attacks: The suite's attacks, used where the entry names none.
+        attacks: The attacks that each budget is used for, which count where the entry names none.
         varying: The labels in which the attacks differ: `attack`, the category, and the swept options.
     """
-    wanted = entry.attacks or attacks
     groups: dict[Labels, dict[str, LabelledScore]] = defaultdict(dict)
     for score in scores.select(entry.value):
         groups[score.labels.without(varying)][str(score.labels.attack)] = score
     for key, by_attack in groups.items():
-        if any(name not in by_attack for name in wanted):
+        wanted = entry.attacks or attacks.get(str(key.get("budget")), ())
+        if not wanted or any(name not in by_attack for name in wanted):
             continue
         labels = Labels.of({**key, "attack": label})
         chosen = [by_attack[name] for name in wanted]

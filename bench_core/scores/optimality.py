@@ -86,14 +86,15 @@ def optimality(
         try:
             found = attacks_on(members, entry, suite, others)
         except Unpairable as error:
-            yield void_score(f"{label}.*", network, f"no envelope: {error}")
+            yield void_score(f"{label}.*", network.without({"relation"}), f"no envelope: {error}")
             unknown |= {row.labels.without(OF_NETWORK) for row in members}
             continue
         for attack in found:
             attacks[attack.labels.without(OF_NETWORK)].append(attack)
             excess = mean("gap", gap(attack.distances, attack.best, attack.eps))
-            yield LabelledScore(f"{label}.gap", attack.labels, excess, images=attack.images)
-            yield _optimal(f"{label}.local", attack.labels, [attack])
+            labels = attack.labels.without({"relation"})  # all are white-box, and so none is left out of a difference
+            yield LabelledScore(f"{label}.gap", labels, excess, images=attack.images)
+            yield _optimal(f"{label}.local", labels, [attack])
     for labels in dict.fromkeys([*attacks, *unknown]):
         known = attacks[labels]
         if labels in unknown or any(attack.images != known[0].images for attack in known):

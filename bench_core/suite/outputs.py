@@ -65,6 +65,7 @@ class TableEntry(Strict):
             that it fools its source, or both. A note gives the number of images; fewer than 5 are void. All images by
             default. `bench query` has these scores too, with the outcomes in the column `subset`.
         reference: Published values to show beside those of the run.
+        value_label: The heading of the values in a table without `columns`. METRIC.SCORE by default.
     """
 
     name: Label
@@ -79,6 +80,7 @@ class TableEntry(Strict):
     where: dict[Label, Label | int] = Field(default_factory=dict)
     only: Only = Field(default_factory=list)
     reference: ReferenceEntry | None = None
+    value_label: Label | None = None
 
 
 class WorstCaseEntry(Strict):
@@ -86,7 +88,8 @@ class WorstCaseEntry(Strict):
 
     Attributes:
         value: The score, as METRIC.SCORE.
-        attacks: The attacks. All by default.
+        attacks: The attacks. By default those of the budget. There is no row under a budget that is not used for all of
+            the attacks named here.
         take: Whether the worst value is the largest or the smallest.
     """
 

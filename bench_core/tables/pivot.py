@@ -47,7 +47,7 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
             cells.append(_difference(arranged, row))
         rows.append((row, cells))
     extra = ["mean"] * table.mean + [f"mean - {' '.join(table.baseline.values())}"] * bool(table.baseline)
-    header = (*table.rows, *(" ".join(column) or table.value for column in column_keys), *extra)
+    header = (*table.rows, *(" ".join(column) or table.value_label or table.value for column in column_keys), *extra)
     return Table(
         table.name, table.title or title, header, len(table.rows), _with_best(rows, table.best, len(column_keys)),
         table.format == "percent", _notes(rows, chosen, table),

@@ -21,9 +21,10 @@ from bench_core.scores.images import ImageSet
 from bench_core.scores.labels import Labels
 from bench_core.scores.optimality import envelope, furthest, gap, optimality, room
 from bench_core.scores.rows import RowSet
-from bench_core.scores.scored import LabelledScore
+from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.suite.model import MetricEntry, Suite
-from bench_core.suite.outputs import OptimalityEntry
+from bench_core.suite.outputs import OptimalityEntry, TableEntry
+from bench_core.tables.pivot import pivot
 
 EPS = 2.0
 Table = NDArray[np.float64]
@@ -119,6 +120,20 @@ def scored(rows: Sequence[RowSet], suite: Suite) -> dict[tuple[str, str, str], L
 
 A = {("A", "near"): [0.5, 1.0, 0.0, 1.5], ("A", "far"): [0.75, 0.5, 0.0, math.inf]}
 B = {("B", "near"): [0.25, 1.0, 0.5, 1.75], ("B", "far"): [math.inf, math.inf, 0.25, math.inf]}
+
+
+def test_a_table_compares_the_gaps_of_attacks(suite: Suite) -> None:
+    baseline, scores = {"attack": "far"}, Scores(scored(rows_of(A | B), suite).values())
+    table = TableEntry(name="t", rows=["attack"], columns=["source"], value="best.gap", baseline=baseline)
+    cells = dict(pivot(scores, table, "", None, "file").rows)["near",]
+    far = scores.select("best.gap", {"attack": "far"})
+    expected = np.mean([cells[index].value - far[index].score.value for index in (0, 1)])
+    assert cells[-1].value == pytest.approx(expected)
+    assert cells[-1].low <= cells[-1].value <= cells[-1].high
+    one = table.model_copy(update={"columns": [], "value": "best.global", "baseline": {}})
+    assert pivot(scores, one, "", None, "file").header == ("attack", "best.global")
+    one = one.model_copy(update={"value_label": "optimality"})
+    assert pivot(scores, one, "", None, "file").header == ("attack", "optimality")
 
 
 def test_the_scores_are_those_of_attackbench(suite: Suite) -> None:

@@ -121,7 +121,8 @@ def test_corrections_of_different_images_have_no_difference_worst_case_or_mean()
     cell = dict(made.rows)["IR",][-1]
     assert np.isnan(cell.value)
     assert cell.void == "no difference from PGD: the values are of different images (6 and 6)"
-    (worst,) = worst_case(scores, "any", WorstCaseEntry(value="dropout.corrected"), ["PGD", "IR"], {"attack"})
+    entry, attacks = WorstCaseEntry(value="dropout.corrected"), {"linf": ["PGD", "IR"]}
+    (worst,) = worst_case(scores, "any", entry, attacks, {"attack"})
     assert "different images" in str(worst.void)
     with pytest.raises(Unpairable, match="different images"):
         corrected.mean_per_image()

@@ -1,12 +1,14 @@
 """The notes of tables on 8 bits and on attacks whose perturbations differ in length."""
 
+import numpy as np
 import pytest
 
 from bench_core import run
 from bench_core.hookspecs import hookimpl
 from bench_core.registry import Origin, Registry
 from bench_core.reports.leaderboard import leaderboards, read_contributions
-from bench_core.scores.perturbations import EIGHT_BITS, unequal_lengths
+from bench_core.scores.images import ImageSet, PerImage
+from bench_core.scores.perturbations import EIGHT_BITS, lengths_of, unequal_lengths
 from bench_core.suite.budget import BudgetEntry
 from bench_core.types import AttackRecipe, Budget
 from tests.toys import Misbehaving
@@ -18,8 +20,10 @@ BUDGETS = {
 GATE = '[gate]\n"transfer.success" = { better = "higher" }\n'
 
 
-def notes(lengths: dict[tuple[str, str, str], float]) -> list[str]:
-    return list(unequal_lengths(BUDGETS, list(lengths), lengths))
+def notes(lengths: dict[tuple[str, str, str], float | list[float]]) -> list[str]:
+    values = {key: np.array(length if isinstance(length, list) else [length] * 8) for key, length in lengths.items()}
+    images = {key: PerImage(ImageSet.of("selected", range(len(of))), of) for key, of in values.items()}
+    return list(unequal_lengths(BUDGETS, list(images), images))
 
 
 def test_attacks_of_one_linf_budget_that_differ_by_over_a_tenth_are_noted() -> None:
@@ -39,6 +43,18 @@ def test_attacks_of_one_linf_budget_that_differ_by_over_a_tenth_are_noted() -> N
 )
 def test_nothing_else_is_noted(lengths: dict[tuple[str, str, str], float]) -> None:
     assert notes(lengths) == []
+
+
+def test_images_that_an_attack_returns_unchanged_do_not_make_its_perturbations_shorter() -> None:
+    plain = [2.0] * 8
+    assert notes({("A", "PGD", "linf"): plain, ("A", "APGD", "linf"): [2.0] * 5 + [0.0] * 3}) == []
+    (note,) = notes({("A", "PGD", "linf"): plain, ("A", "APGD", "linf"): [1.0] * 6 + [0.0] * 2})
+    assert note == (
+        "unequal lengths under linf: on A, the perturbations of PGD are 100% longer in L2 than those of APGD "
+        "(2 and 1, on the 6 images that both changed)"
+    )
+    assert notes({("A", "PGD", "linf"): plain, ("A", "APGD", "linf"): [1.0] * 4 + [0.0] * 4}) == []  # too few
+    assert notes({("A", "PGD", "linf"): [2.0] * 3, ("A", "APGD", "linf"): [1.0] * 3})  # all there are
 
 
 def test_the_largest_difference_of_several_sources_is_named() -> None:
@@ -83,10 +99,8 @@ def test_a_run_notes_the_lengths_of_its_own_attacks(registry: Registry, write_su
         append='[[tables]]\nname = "cost"\nrows = ["attack"]\ncolumns = ["source"]\nvalue = "attack.forwards"\n',
     )
     result = run(suite, out=tmp_path, registry=registry, executor="inline")
-    lengths = {
-        (score.labels.source, score.labels.attack, "linf"): score.score.value
-        for score in result.scores.select("attack.l2")
-    }
+    lengths = lengths_of(result.scores)
+    assert {key[1] for key in lengths} == {"PGD", "timid"}
     expected = list(unequal_lengths(result.suite.budgets, list(lengths), lengths))
     assert expected
     assert [note for note in result.tables[0].notes if note.startswith("unequal")] == expected

@@ -154,3 +154,36 @@ def test_suites_with_other_models_can_select_the_same_images(registry: Registry,
     predictions = {"A": list(labels), "B": wrong}
     chosen = [select(resolved, predictions).indices[0] for resolved in planners]
     assert chosen == [3, 0, 3]
+
+
+BUDGETS = """
+[attacks.IR]
+recipe = "ir"
+grid = 2
+cells = 1
+samples = 2
+[budgets.alone]
+norm = "linf"
+eps = 0.2
+step_size = 0.03
+steps = 2
+attacks = ["PGD"]
+[worst_case."any of the budget"]
+value = "transfer.last"
+[worst_case.both]
+value = "transfer.last"
+attacks = ["PGD", "IR"]
+"""
+
+
+def test_a_worst_case_is_over_the_attacks_of_each_budget(registry: Registry, write_suite, tmp_path) -> None:
+    suite = write_suite(('rows = ["source", "attack"]', 'rows = ["source", "attack", "budget"]'), append=BUDGETS)
+    scores = run(suite, out=tmp_path, registry=registry, executor="inline").scores.select("transfer.last")
+
+    def by_network(attack: str, budget: str) -> dict[tuple[str | None, str | None], float]:
+        chosen = scores.select("transfer.last", {"attack": attack, "budget": budget})
+        return {(score.labels.source, score.labels.target): score.score.value for score in chosen}
+
+    assert by_network("any of the budget", "linf") == by_network("both", "linf") != {}
+    assert by_network("any of the budget", "alone") == by_network("PGD", "alone") != {}
+    assert by_network("both", "alone") == {}  # it names an attack that this budget is not used for
