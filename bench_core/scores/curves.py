@@ -56,7 +56,11 @@ def _one_curve(
         except Unpairable as error:
             void = f"the budgets cannot be paired: {error}"
         else:
-            if ((values < 0) | (values > 1)).any():
+            if not len(series[0].images):
+                void = "there are no images"
+            elif np.isnan(values).any():
+                void = f"{entry.value} is unknown on some images"
+            elif ((values < 0) | (values > 1)).any():
                 void = f"{entry.value} is not between 0 and 1"
     if void:
         for name in ("area", "half_eps"):
@@ -132,7 +136,7 @@ def _half(
     resamples.
     """
     name, count = f"{label}.half_eps", len(images)
-    value = crossing(eps, values.mean(1), take) if count else math.inf
+    value = crossing(eps, values.mean(1), take)
     resampled = np.stack([bootstrap_means(row) for row in values])  # the same resamples of images at each eps
     ends = np.quantile([crossing(eps, curve, take) for curve in resampled.T], [0.025, 0.975], method="inverted_cdf")
     return LabelledScore(name, labels, Score("half_eps", value, float(ends[0]), float(ends[1]), count), images=images)

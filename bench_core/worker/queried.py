@@ -92,9 +92,11 @@ class QueriedNetwork(nn.Module):
         return images.detach().to(self.examples.images)
 
     def _about(self, count: int, rows: Tensor | None) -> Tensor:
-        if rows is not None:
-            return rows.to(self.spent.device)
         attacked = len(self.spent)
+        if rows is not None:
+            if rows.shape != (count,) or rows.dtype != torch.int64 or ((rows < 0) | (rows >= attacked)).any():
+                raise ContractError(f"named rows that are not int64 [{count}] from 0 to {attacked - 1}")
+            return rows.to(self.spent.device)
         if attacked == 1:
             return self.spent.new_zeros(count)
         if count != attacked:

@@ -147,6 +147,19 @@ def test_a_void_budget_makes_the_summaries_void() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros((4, 0)), "there are no images"),
+        (np.array([[0, 1], [0, 1], [np.nan, 1], [1, 1]]), "transfer.success is unknown on some images"),
+        (np.array([[0, 1], [0, 1], [2.0, 0], [1, 1]]), "transfer.success is not between 0 and 1"),
+    ],
+)
+def test_a_curve_of_nothing_known_is_void(values: NDArray[np.float64], reason: str) -> None:
+    found = by_name(scores(values))
+    assert {key[0]: score.void for key, score in found.items()} == {"curve.area": reason, "curve.half_eps": reason}
+
+
 def test_a_sweep_of_eps_is_a_budget_for_each_value() -> None:
     listed = {"norm": "linf", "eps": [0.1, "1/8"], "step_size": "eps/4", "steps": 3}
     swept = {"norm": "linf", "sweep": {"eps": [0.1, "1/8"]}, "step_size": "eps/4", "steps": 3}

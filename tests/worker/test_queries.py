@@ -87,6 +87,16 @@ def test_rows_must_be_known() -> None:
         handle()(GIVEN.images[:3])
 
 
+@pytest.mark.parametrize("rows", [[-1], [4], [0, 1], [[0]], [0.0], [True]])
+def test_rows_that_name_no_image_are_refused_before_an_answer(rows: list[Any]) -> None:
+    """A negative row would name an image, and be answered, but not counted."""
+    asked = QueriedNetwork(MODEL, GIVEN.take(slice(0, 4)), Budget("linf", 1.0, 1, 9, access="scores", queries=9))
+    points = 1 - GIVEN.images[:1]
+    with pytest.raises(ContractError, match=r"named rows that are not int64 \[1\] from 0 to 3"):
+        ask(asked, points, torch.tensor(rows))
+    assert asked.spent.tolist() == asked.fooled_at.tolist() == [0] * 4
+
+
 def test_nothing_of_the_network_is_found_by_walking_over_the_handle() -> None:
     asked = handle()
     assert list(asked.parameters()) == []
