@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench_core import load_suite, run
+from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
 from bench_core.reports.page.page import run_page
@@ -48,9 +49,9 @@ def shortened(suite: Suite, registry: Registry) -> list[str]:
     for kind, cheap in CHEAP.items():
         common, own = raw.get(kind, {}), raw["on"][PROFILE].get(kind, {})
         for label in {**common, **own}:
-            recipe = {**common.get(label, {}), **own.get(label, {})}["recipe"]
-            offer = registry.find(kind, recipe, "", "")
-            options = {option.name for option in offer.options}
+            entry = {**common.get(label, {}), **own.get(label, {})}
+            recipes = entry["parts"] if "parts" in entry else [entry["recipe"]]
+            options = {option.name for recipe in recipes for option in registry.find(kind, recipe, "", "").options}
             overrides += [f'{kind}."{label}".{name}={value}' for name, value in cheap.items() if name in options]
     return [*overrides, *FEWER.get(suite.name, ())]
 
@@ -62,6 +63,15 @@ def weights_of(suite: Suite) -> dict[str, dict[str, Any]]:
     return {
         label: {key: value for key, value in entries[label].items() if key != "expected_accuracy"} for label in bases
     }
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_shortened_suite_has_no_mistake(name: str, installed: Registry) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    whole = load_suite(name, PROFILE)
+    short = load_suite(name, PROFILE, shortened(whole, installed), more_faults=recipe_faults(installed))
+    assert (short.sources, short.targets, list(short.attacks)) == (whole.sources, whole.targets, list(whole.attacks))
 
 
 @pytest.mark.slow
