@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ CHOOSING: Mapping[str, Sequence[str]] = {
     "metrics": ("recipe",),
     "models": ("recipe",),
 }  # the keys of `[data]`, and of each entry of the other tables, that are no options
+# `key=value`; a quoted part of the key may contain "=".
+OVERRIDE = re.compile(r"""((?:[^="']|"(?:[^"\\]|\\.)*"|'[^']*')*)=(.*)""", re.DOTALL)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -32,10 +35,11 @@ def read_override(text: str, option: str = "--set") -> dict[str, Any]:
 
     `option` names the command-line option in the error.
     """
-    key, equals, value = text.partition("=")
+    found = OVERRIDE.fullmatch(text)
+    key, value = found.groups() if found else ("", "")
     for literal in (value, '"' + value.strip().replace("\\", "\\\\").replace('"', '\\"') + '"'):
         try:
-            if equals:
+            if found:
                 return tomllib.loads(f"{key} = {literal}")
         except (tomllib.TOMLDecodeError, RecursionError):
             continue

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench_core import load_suite, run
+from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
 from bench_core.reports.page.page import run_page
@@ -26,27 +27,31 @@ CLASSES = dict.fromkeys(("n01440764", "n02123045", "n04254777", "n15075141"), 8)
 # The smallest values of options that only cost time, by the kind of recipe.
 CHEAP = {
     "attacks": {"samples": 2, "copies": 2},
-    "metrics": {"pairs": 2, "contexts": 2, "cells": 2, "n": 8, "n0": 4},
+    "metrics": {"pairs": 2, "contexts": 2, "cells": 2, "n": 10, "n0": 4},
 }
 FEWER = {
     "transfer_fig2": ("metrics.neighbours.grid=4",),
+    # The parts of its sources, which are measured only if they are among these.
+    "robust_queries": ('images.models=["AlexNet","VGG16","RN-34","DN-121"]',),
     "robustness_detection": ("metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]"),
     "robustness_smoothing": ("metrics.certified.radii=[0.0]",),
     "robustness_strength": ("budgets.linf.steps=32",),
 }
+NEEDS = {"robust_optimality": "adv_lib"}
 SUITES = [name for name, path in own_suites().items() if PROFILE in read_toml(path)["profiles"]]
 
 
 def shortened(suite: Suite, registry: Registry) -> list[str]:
     """Return overrides with which a suite keeps its networks, attacks and metrics, and costs little."""
     raw, overrides = read_toml(own_suites()[suite.name]), ['images.rule="all"', 'images.models="sources"']
-    overrides += [f"budgets.{label}.steps=2" for label in suite.budgets]
+    labels = {**raw.get("budgets", {}), **raw["on"][PROFILE].get("budgets", {})}  # before a list of eps becomes several
+    overrides += [f'budgets."{label}".steps=2' for label in labels]
     for kind, cheap in CHEAP.items():
         common, own = raw.get(kind, {}), raw["on"][PROFILE].get(kind, {})
         for label in {**common, **own}:
-            recipe = {**common.get(label, {}), **own.get(label, {})}["recipe"]
-            offer = registry.find(kind, recipe, "", "")
-            options = {option.name for option in offer.options}
+            entry = {**common.get(label, {}), **own.get(label, {})}
+            recipes = entry["parts"] if "parts" in entry else [entry["recipe"]]
+            options = {option.name for recipe in recipes for option in registry.find(kind, recipe, "", "").options}
             overrides += [f'{kind}."{label}".{name}={value}' for name, value in cheap.items() if name in options]
     return [*overrides, *FEWER.get(suite.name, ())]
 
@@ -60,6 +65,15 @@ def weights_of(suite: Suite) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.parametrize("name", SUITES)
+def test_a_shortened_suite_has_no_mistake(name: str, installed: Registry) -> None:
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    whole = load_suite(name, PROFILE)
+    short = load_suite(name, PROFILE, shortened(whole, installed), more_faults=recipe_faults(installed))
+    assert (short.sources, short.targets, list(short.attacks)) == (whole.sources, whole.targets, list(whole.attacks))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_runs_on_stand_ins_of_imagenet(
@@ -70,6 +84,8 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     installed: Registry,
 ) -> None:
     pytest.importorskip("timm")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     monkeypatch.chdir(tmp_path)
     put_pictures(tmp_path / "val", CLASSES, (320, 260), ".JPEG")
     overrides = [*shortened(load_suite(name, PROFILE), installed), f'data.root="{tmp_path / "val"}"']

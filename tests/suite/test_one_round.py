@@ -10,6 +10,7 @@ from bench_core.errors import UsageError
 from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.registry import Registry, discover
 from bench_core.run_suite import resolve_suite
+from bench_core.suite.merge import read_override
 
 WriteSuite = Callable[..., str]
 
@@ -96,6 +97,15 @@ def test_reserved_keys_and_unreadable_overrides_are_all_reported(write_suite: Wr
         ("title", "missing"),
     }
     assert {key for key, _ in faults_of_loading(path, ("seed", "a b", "loss=margin"))} == {"seed", "a b"}
+
+
+@pytest.mark.parametrize("quote", "'\"")
+def test_a_quoted_part_of_an_overridden_key_may_contain_an_equals_sign(quote: str, write_suite: WriteSuite) -> None:
+    path = write_suite(('"PGD" =', '"PGD steps=2" ='))
+    override = f"attacks.{quote}PGD steps=2{quote}.loss=margin=2"
+    suite = load_suite(path, overrides=[override])
+    assert suite.attacks["PGD steps=2"].options == {"loss": "margin=2"}
+    assert read_override("a.b=c=d") == {"a": {"b": "c=d"}}, "what is not quoted ends at the first"
 
 
 def test_wrong_options_and_unknown_scores_are_reported_together(registry: Registry, write_suite: WriteSuite) -> None:
