@@ -91,8 +91,8 @@ class Builder:
         write_atomically(self.to / CACHE / MARK, b"")
         write_atomically(self.to / CACHE / IGNORE, b"*\n")
         runs = []
-        for run in found:
-            runs.append(self._run(run))
+        for each_found in found:
+            runs.append(self._run(each_found))
             self.runs_done += 1
         groups: dict[tuple[str, str], list[SummarisedRun]] = {}
         for run in runs:
