@@ -95,9 +95,10 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     result = run(suite, out=tmp_path / "out", registry=installed, limit=4, workers=1)
     assert result.complete
     assert len(result.selected) == 4
+    of_reached = {table.name for table in suite.tables if table.only}  # on random weights there may be no such image
     for table in result.tables:
         assert table.rows, table.name
-        assert not any(cell.void for _, cells in table.rows for cell in cells), table.name
+        assert table.name in of_reached or not any(cell.void for _, cells in table.rows for cell in cells), table.name
     assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
     page = run_page(result.folder, gallery=1)
     assert page.count("<table") >= len(result.tables)
