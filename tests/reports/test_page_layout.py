@@ -9,6 +9,7 @@ import pytest
 
 from bench_core import run
 from bench_core.registry import Registry
+from bench_core.reports.page.gallery import Gallery
 from bench_core.reports.page.page import _page, run_page
 from bench_core.tables.formats.html import LONG, html_table, templates
 from bench_core.tables.sheet import sheet_of
@@ -57,7 +58,7 @@ def page_of(*tables: Table) -> str:
     nothing = html_table(sheet_of(table("nothing", 1)))
     return _page(
         "run.html", "a run", tables=[html_table(sheet_of(each)) for each in tables], forest=None, figures=[],
-        gallery=type("Gallery", (), {"missing": "none"}), flags=[], facts=[("Images", "5")], environment=nothing,
+        gallery=Gallery(missing="none"), flags=[], facts=[("Images", "5")], environment=nothing,
         networks=nothing, suite="{}", reproduce="bench run",
     )  # fmt: skip
 
