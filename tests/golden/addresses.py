@@ -115,7 +115,11 @@ def found() -> dict[str, dict[str, str]]:
 
 
 def main() -> None:
-    FILE.write_text(json.dumps(found(), indent=1) + "\n")
+    """Write the addresses, and keep those of suites that need what is not installed."""
+    kept = json.loads(FILE.read_text())
+    suites = [f"{name} {profile}" for name, path in own_suites().items() for profile in read_toml(path)["profiles"]]
+    known = {**kept, **found()}
+    FILE.write_text(json.dumps({suite: known[suite] for suite in suites if suite in known}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
