@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import io
+import os
 import signal
 import sys
 import threading
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     The exit code is 0 for success, 1 for a failed check, 2 for a mistake of the user, 3 for an incomplete run, 130
-    after Ctrl-C and 143 after SIGTERM.
+    after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
     """
     gc.set_threshold(50_000)  # start-up makes many objects that live to the end, which need not be searched for garbage
     argv = list(sys.argv[1:] if arguments is None else arguments)
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with terminable() as received:
         kept = STORED if called_by(argv) in STORING else ""
         code = guard(lambda: app_for(argv)(argv, prog_name="bench", standalone_mode=False), debug, kept)
-    sys.exit(128 + signal.SIGTERM if received and code == INTERRUPTED else code)
+    sys.exit(128 + received[0] if received and code == INTERRUPTED else code)
 
 
 def print_replacements() -> None:
@@ -130,22 +131,33 @@ def print_replacements() -> None:
 
 @contextmanager
 def terminable() -> Iterator[list[int]]:
-    """Treat SIGTERM like Ctrl-C; yield a list of the signals received. A second SIGTERM ends the process at once."""
+    """Treat SIGTERM and SIGHUP (a closed terminal) like Ctrl-C; yield a list of the signals received.
+
+    A second one ends the process at once. A signal that is ignored, as SIGHUP is under nohup, stays ignored.
+    """
     received: list[int] = []
+    terminals = [fd for fd in (1, 2) if os.isatty(fd)]
 
     def interrupt(number: int, _frame: object) -> None:
         received.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
+        if number != signal.SIGTERM:  # writing to the closed terminal would fail before the folder is written
+            for fd in terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
         raise KeyboardInterrupt
 
+    ends = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
-        yield received
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
+        ends = []
+    before = {end: signal.getsignal(end) for end in ends}
+    for end, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(end, interrupt)
     try:
         yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for end, handler in before.items():
+            signal.signal(end, handler)
 
 
 def guard(command: Callable[[], Any], debug: bool, kept: str = "") -> int:

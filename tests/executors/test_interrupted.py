@@ -1,9 +1,11 @@
 """A run that is interrupted or killed leaves no process behind, keeps what finished, and continues where it stopped."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,7 @@ CASES = [
     ("local", signal.SIGINT, 130),
     ("local", signal.SIGTERM, 128 + signal.SIGTERM),
     ("inline", signal.SIGTERM, 128 + signal.SIGTERM),
+    ("local", signal.SIGHUP, 128 + signal.SIGHUP),
     pytest.param("ray", signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
     pytest.param("ray", signal.SIGINT, 130, marks=pytest.mark.slow),
 ]
@@ -83,3 +86,34 @@ def test_a_stopped_run_leaves_no_orphan_and_continues_where_it_stopped(
     assert {path: now.get(path) for path in kept} == kept, "a finished result was computed again"
     assert tables(continued) == tables(run(suite, out=sound, executor="inline"))
     assert set(bundles(sound)) == set(now) > set(kept), "the rest was computed, and nothing twice"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="closes a pseudo-terminal, which ends otherwise elsewhere")
+def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(suite: str, tmp_path: Path) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    ours, terminal = pty.openpty()
+    out = tmp_path / "cut"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench_core.cli", "run", suite, "--executor", "inline", "--out", str(out)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+    )
+    os.close(terminal)
+    drained = threading.Thread(target=lambda: drain(ours), daemon=True)
+    drained.start()
+    wait_until(lambda: (tmp_path / "plugins" / HANGING).exists() or process.poll() is not None)
+    os.close(ours)
+    assert process.wait() == 128 + signal.SIGHUP
+
+
+def drain(terminal: int) -> None:
+    """Read what a process writes to its terminal until it is closed."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
