@@ -12,9 +12,7 @@ PLAIN = TableCell(0.5, 0.4, 0.6, 50)
 GAPS = {"ResNet": (0.031, 0.01, 0.052), "VGG": (-0.02, -0.05, 0.01), "SENet": (0.12, 0.08, 0.15)}
 
 
-def table(
-    gaps: dict[str, tuple[float, float, float]], percent: bool = True, over: str = "black-box targets"
-) -> Table:
+def table(gaps: dict[str, tuple[float, float, float]], percent: bool = True, over: str = "black-box targets") -> Table:
     rows = [(("PGD",), (PLAIN, TableCell()))]
     rows += [
         ((name,), (PLAIN, TableCell(value, low, high, 50, signed=True))) for name, (value, low, high) in gaps.items()
