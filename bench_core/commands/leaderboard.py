@@ -35,7 +35,7 @@ def leaderboard(
     ] = None,
     suite: Annotated[str | None, typer.Option(metavar="SUITE", help="Use only the runs of this suite.")] = None,
     best_known: Annotated[
-        bool, typer.Option("--best-known", help="Show the lowest accuracy that any attack reached, for each network.")
+        bool, typer.Option("--best-known", help="Rank networks by the lowest accuracy that any attack reached.")
     ] = False,
     no_warnings: NoWarnings = False,
     format: Format = "terminal",
@@ -53,6 +53,10 @@ def leaderboard(
     from .output import printer
 
     show = printer(format)
+    ranking = {"--by": by != "attack", "--score": score is not None, "--best": best is not None, "--where": where}
+    if best_known and (given := next((option for option, value in ranking.items() if value), None)):
+        message = f"has no {given}: networks are ranked by the lowest accuracy that is known"
+        raise UsageError(Fault("--best-known", "", message))
     folders = [folder for run in runs for folder in folders_of(run)] if runs else list(map(str, find_runs(out)))
     if not folders:
         raise UsageError(Fault(str(out), "", "there are no runs (bench run SUITE)"))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..errors import Fault, UsageError, nearest
 from ..registry import Registry
+from ..suite.budget import BudgetEntry
 from ..suite.model import AttackEntry, DataEntry, MetricEntry, Suite
 from ..suite.validate import output_faults
 from ..types import Json, Metric
@@ -88,4 +89,11 @@ def _sound_sections(tables: Json) -> Json:
                 sound[name] = TypeAdapter(annotation).validate_python(tables[name])
         except ValidationError:
             continue
+    if "budgets" not in sound:  # which keys they sweep decides which labels scores have
+        expanded = tables.get("budgets")
+        budgets = expanded.items() if isinstance(expanded, Mapping) else ()
+        swept = {label: entry.get("sweep") for label, entry in budgets if isinstance(entry, Mapping)}
+        sound["budgets"] = {
+            label: BudgetEntry.model_construct(sweep=sweep) for label, sweep in swept.items() if isinstance(sweep, dict)
+        }
     return sound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -19,6 +20,7 @@ NOTES = (
     "fooled: the network predicts a wrong class at the attack's end, also if it does so without the attack",
     "best known: the images that no attack of any run fools, in a ball of the same norm that is no larger",
     "lowest of one attack: of those that attacked all of the images",
+    "in each ball, the network with the highest best known accuracy is first",
 )
 
 
@@ -64,6 +66,8 @@ def attacked_in(run: Contribution) -> Iterator[Attacked]:
 def best_known(runs: Sequence[Contribution]) -> Sheet:
     """Return the lowest accuracies that are known of each network and ball, with 95% intervals.
 
+    Balls are in the order of norm and eps, and within one the most robust network is first, as on RobustBench.
+
     Args:
         runs: The runs. They may be of different suites and of different images.
     """
@@ -82,6 +86,7 @@ def best_known(runs: Sequence[Contribution]) -> Sheet:
             label, norm, eps, alone[lowest], lowest, known.value, known.low, known.high, known.n,
             len({each.attack for each in within}),
         ))  # fmt: skip
+    rows.sort(key=lambda row: (get_args(Norm).index(row[1]), row[2], -row[5], row[0]))
     columns = (
         Column("network"), Column("norm"), Column("eps", "number"), Column("lowest of one attack", "percent"),
         Column("attack"), Column("best known", "percent"), Column("low", "percent"), Column("high", "percent"),

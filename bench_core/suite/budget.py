@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -102,5 +103,10 @@ class BudgetEntry(Strict):
 
 
 def in_terms_of_eps(value: Any, eps: Any) -> Any:
-    """Return a text with `eps` replaced by its value; anything else unchanged."""
-    return re.sub(r"\beps\b", f"({eps})", value) if isinstance(value, str) else value
+    """Return a text with `eps` replaced by its value, or by 1 if that is no length; anything else unchanged."""
+    try:
+        found = number(eps)
+        known = isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < math.inf
+    except ValueError:
+        known = False  # which is reported as a fault of eps, and not as one of the step size too
+    return re.sub(r"\beps\b", f"({eps})" if known else "1", value) if isinstance(value, str) else value

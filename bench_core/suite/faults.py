@@ -32,7 +32,7 @@ def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix
         path = [str(part) for part in detail["loc"][:depth] if part not in VALIDATORS]
         message = detail["msg"].removeprefix("Value error, ")
         if expected:
-            message = f"found {_shortened(detail['input'])}, expected {expected}"
+            message = f"found {shortened(detail['input'])}, expected {expected}"
         elif detail["type"] == "extra_forbidden":
             message = f"unknown key {did_you_mean(path[-1], keys_at(table, path[:-1]))}"
         elif detail["type"] == "union_tag_invalid":
@@ -45,7 +45,7 @@ def faults_of(error: ValidationError, table: type[BaseModel], where: str, prefix
         elif detail["type"] == "missing":
             message = "missing"
         elif not message.startswith("found"):
-            message = f"{message[0].lower()}{message[1:]}, found {_shortened(detail['input'])}"
+            message = f"{message[0].lower()}{message[1:]}, found {shortened(detail['input'])}"
         faults.append(Fault(where, ".".join(filter(None, [prefix, *path])), message))
     return faults
 
@@ -75,7 +75,8 @@ def _union_on(table: type[BaseModel], path: Sequence[int | str]) -> tuple[int, s
     return len(path), ""
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return a value as Python writes it, on one line of at most 60 characters."""
     try:
         text = repr(value)
     except ValueError:  # a number of more digits than Python prints

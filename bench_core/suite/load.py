@@ -18,6 +18,7 @@ from .faults import faults_of
 from .find import find_suite, own_suites, suites_folder
 from .merge import merged, origin, override_key, read_override, read_toml
 from .model import Suite
+from .sweep_faults import without_sweep_faults
 from .sweeps import expand_sweeps
 from .validate import name_faults
 
@@ -79,9 +80,10 @@ def load_suite(
     layers = [*_profile_file(path.parent, chosen), (where, table), *((where, section) for section in sections)]
     # merged on their own first, so that an override of an option may precede that of its recipe
     overriding: dict[str, Any] = reduce(merged, (override for _, override in given), {})
-    tables = expand_sweeps(reduce(merged, [*(layer for _, layer in layers), overriding], {}))
+    whole, sweep_faults = without_sweep_faults(reduce(merged, [*(layer for _, layer in layers), overriding], {}))
+    tables = expand_sweeps(whole)
     layers += given
-    suite_faults = [
+    suite_faults = sweep_faults + [
         Fault(where, key, "not a key of a suite") for key in SET_BY_LOADING if tables.pop(key, None) is not None
     ]
     try:

@@ -59,8 +59,6 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
     if table is None:
         return []
     rows = comparisons(table)
-    unit = ", in percentage points" if table.percent else ""
-    what = f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals"
     names, numbers = [row.name for row in rows], [_numbers(row.cell, table.percent) for row in rows]
     decisions = [f"  {row.cell.decision}" if row.cell.decision else "" for row in rows]
     name_width, with_interval = max(map(len, names)), max(map(len, numbers))
@@ -76,7 +74,7 @@ def headline(tables: Sequence[Table], width: int = 100) -> list[str]:
         for name, plot, text, decision in zip(names, plots[1:], numbers, decisions, strict=True)
     ]
     axis = [f"{'':<{name_width}}  {plots[0]}"] if plots[0] else []
-    return [what, *lines, *axis, *note]
+    return [table.compared, *lines, *axis, *note]
 
 
 def _numbers(cell: TableCell, percent: bool) -> str:

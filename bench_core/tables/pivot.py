@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..scores.images import Unpairable, difference, mean_interval, mean_of
+from ..scores.labels import Relation
 from ..scores.scored import LabelledScore, Scores
 from ..statistics import bootstrap
 from ..suite.outputs import ReferenceEntry, TableEntry
@@ -47,10 +48,11 @@ def pivot(scores: Scores, table: TableEntry, title: str, published: str | None, 
             cells.append(_difference(arranged, row))
         rows.append((row, cells))
     extra = ["mean"] * table.mean + [f"mean - {' '.join(table.baseline.values())}"] * bool(table.baseline)
+    over = _over(chosen, len(column_keys))
     header = (*table.rows, *(" ".join(column) or table.value_label or table.value for column in column_keys), *extra)
     return Table(
         table.name, table.title or title, header, len(table.rows), _with_best(rows, table.best, len(column_keys)),
-        table.format == "percent", _notes(rows, chosen, table),
+        table.format == "percent", _notes(rows, chosen, table, over), over,
     )  # fmt: skip
 
 
@@ -129,7 +131,16 @@ def _with_best(
     return tuple(result)
 
 
-def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: TableEntry) -> tuple[str, ...]:
+def _over(scores: Scores, columns: int) -> str:
+    """Return what a difference is the mean of: attacks on the sources themselves have no black-box targets."""
+    if any(score.labels.relation is Relation.BLACK_BOX for score in scores):
+        return "black-box targets"
+    return "all columns" if columns > 1 else ""
+
+
+def _notes(
+    rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: TableEntry, over: str
+) -> tuple[str, ...]:
     counts = sorted({score.score.n for score in scores.valid()})
     unit = " and ".join(sorted({score.unit for score in scores}))
     notes = [f"N = {' to '.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))} {unit}"] if counts else []
@@ -141,6 +152,6 @@ def _notes(rows: Sequence[tuple[Key, list[TableCell]]], scores: Scores, table: T
         if table.reference and table.reference.note:
             notes.append(f"published: {table.reference.note}")
     if table.baseline:
-        notes.append("difference: paired by image, black-box targets of both, 95% bootstrap interval")
+        notes.append(f"difference: paired by image, {over and f'{over} of both, '}95% bootstrap interval")
     reasons = {score.void for score in scores} | {cell.void for cell in cells}
     return (*notes, *(f"void: {reason}" for reason in sorted(filter(None, reasons))))

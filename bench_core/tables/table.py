@@ -47,6 +47,7 @@ class Table:
         rows: The labels and the cells of each row.
         percent: Whether all values are shares, to be printed in per cent.
         notes: The lines below the table.
+        over: What a row's difference from its baseline is the mean of, as text; "" if it is of a single column.
     """
 
     name: str
@@ -56,3 +57,11 @@ class Table:
     rows: tuple[tuple[tuple[str, ...], tuple[TableCell, ...]], ...]
     percent: bool
     notes: tuple[str, ...]
+    over: str = ""
+
+    @property
+    def compared(self) -> str:
+        """The heading of the comparisons with the baseline."""
+        over = f" over {self.over}" if self.over else ""
+        unit = ", in percentage points" if self.percent else ""
+        return f"{self.title}: {self.header[-1]}{over}{unit}, with 95% intervals"

@@ -88,6 +88,8 @@ class AttackRun:
                 close = getattr(generator, "close", None)
                 if close:
                     close()
+            if self.limit is not None and self.passes.bypassed:
+                raise ContractError("ran its source around the count of passes, which the budget limits")
             if not equal(given, examples):
                 raise ContractError("the attack changed its input images or labels in place")
 
@@ -132,7 +134,7 @@ class AttackRun:
     @contextmanager
     def observed(self) -> Iterator[None]:
         """Show the points that the attack asks the source about to the limit."""
-        handle = None if self.limit is None else self.source.register_forward_hook(self.limit.observe)
+        handle = None if self.limit is None else self.source.register_forward_hook(self.limit.observe, with_kwargs=True)
         try:
             yield
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from ..batches import batched_forward, recomputing
 from ..errors import ContractError
 from .checks import waits
 from .guard import version_of
-from .pass_limit import PassLimit, rows_of
+from .pass_limit import PassLimit, images_among, rows_of
 from .watch import not_finite, surely_finite
 
 
@@ -82,8 +82,9 @@ class PassCounter:
     It also counts the gradients that arrive at the logits infinite or NaN, which only the attack's loss can cause. The
     count stays on the device until `check_losses`.
 
-    No hook sees a direct call of `network.forward`, but the network's layers run then outside of a call: `bypassed`
-    says whether one did, so that the count is too small.
+    No hook sees a direct call of `network.forward` or of its layers one by one, but the layers run then outside of a
+    call: `bypassed` says whether a layer of a network itself, or its first or last one with parameters, did, so that
+    the count is too small.
 
     Args:
         networks: A network, or the members of an ensemble, so that a pass through the ensemble counts once for each,
@@ -103,18 +104,24 @@ class PassCounter:
         """Return the counter itself, so that passes through a copy of the network that an attack makes are counted."""
         return self
 
-    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def __reduce__(self) -> str:
+        raise ContractError("the attack pickles its source, and passes through that copy would not be counted")
+
+    def _enter(
+        self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self.bypassed |= torch._C._get_tracing_state() is not None  # what is recorded runs later without any hook
         if self.running and all(network is not module for network, _ in self.running):
             self.running.append((module, None))  # a part of the network that calls it
             return None
         call = _Call()
         self.running.append((module, call))
-        if self.limit is not None and not recomputing() and inputs and isinstance(inputs[0], Tensor):
-            call.owners = self.limit.forward(inputs[0])
-        if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
+        given = images_among(inputs, named)
+        if self.limit is not None and not recomputing() and given is not None:
+            call.owners = self.limit.forward(given)
+        if given is None or not given.requires_grad:
             return None
-        images = inputs[0].view_as(inputs[0])  # a hook on the attack's tensor would remain
+        images = given.view_as(given)  # a hook on the attack's tensor would remain
 
         def arrives(gradient: Tensor) -> None:
             if call.counted:
@@ -124,7 +131,7 @@ class PassCounter:
                 self.backwards += rows_of(gradient)
 
         images.register_hook(arrives)
-        return (images, *inputs[1:])
+        return replaced(given, images, inputs, named)
 
     def _leave(self, _module: nn.Module, _inputs: Any, logits: Any) -> None:
         _, call = self.running.pop() if self.running else (None, None)
@@ -162,9 +169,9 @@ class PassCounter:
         self.running.clear()
         with ExitStack() as stack:
             for network in self.networks:
-                stack.callback(network.register_forward_pre_hook(self._enter).remove)
+                stack.callback(network.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
                 stack.callback(network.register_forward_hook(self._leave, always_call=True).remove)
-                for layer in network.children():
+                for layer in _parts_of_a_pass(network):
                     if layer not in self.networks:
                         stack.callback(layer.register_forward_pre_hook(self._layer).remove)
             yield
@@ -176,16 +183,36 @@ def contiguous_gradients(network: nn.Module) -> Iterator[None]:
 
     A network in the channels-last format, as lean ones are, has gradients that `view` cannot flatten.
     """
-    handle = network.register_forward_pre_hook(_with_contiguous_gradient)
+    handle = network.register_forward_pre_hook(_with_contiguous_gradient, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
 
 
-def _with_contiguous_gradient(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].requires_grad):
+def _with_contiguous_gradient(
+    _module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    given = images_among(inputs, named)
+    if given is None or not given.requires_grad:
         return None
-    images = inputs[0].view_as(inputs[0])  # a hook on the attack's tensor would remain after the call
+    images = given.view_as(given)  # a hook on the attack's tensor would remain after the call
     images.register_hook(torch.Tensor.contiguous)
-    return (images, *inputs[1:])
+    return replaced(given, images, inputs, named)
+
+
+def replaced(
+    given: Tensor, images: Tensor, inputs: tuple[Any, ...], named: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call with other images in place of those that were given."""
+    return (
+        tuple(images if each is given else each for each in inputs),
+        {name: images if each is given else each for name, each in named.items()},
+    )
+
+
+def _parts_of_a_pass(network: nn.Module) -> Iterable[nn.Module]:
+    """Return layers of which some run in every pass: those of the network, and the first and last with parameters."""
+    with_parameters = [part for part in network.modules() if next(part.parameters(recurse=False), None) is not None]
+    layers = [*network.children(), *with_parameters[:1], *with_parameters[-1:]]
+    return dict.fromkeys(layer for layer in layers if layer is not network)

@@ -15,7 +15,7 @@ from bench_core.run_suite import run as run_suite
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 from bench_core.testing import examples, network, streams
-from bench_core.types import Budget, Examples
+from bench_core.types import Budget, Examples, Norm
 from bench_core.worker.attack_run import AttackRun
 from bench_core.worker.instrument import PassCounter
 
@@ -128,6 +128,30 @@ def test_the_estimated_cost_has_the_order_of_the_counted_one(installed: Registry
     _, counted = run(attack, model, examples(model, (1, 12, 12), 2))
     for found, estimated in zip(counted, attack.cost.total(10), strict=True):
         assert estimated / 1.5 <= found <= 1.5 * estimated
+
+
+@pytest.mark.parametrize("steps", [4, 9])
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [
+        ("torchattacks:PGD", "linf"), ("torchattacks:TPGD", "linf"), ("torchattacks:APGD", "linf"),
+        ("torchattacks:APGDT", "linf"), ("torchattacks:CW", "l2"), ("torchattacks:DeepFool", "l2"),
+        ("foolbox:LinfPGD", "linf"), ("foolbox:LinfFastGradientAttack", "linf"), ("foolbox:L2PGD", "l2"),
+        ("foolbox:DDNAttack", "l2"), ("foolbox:L2FMNAttack", "l2"), ("foolbox:L2CarliniWagnerAttack", "l2"),
+        ("foolbox:L2DeepFoolAttack", "l2"), ("foolbox:SparseL1DescentAttack", "l1"), ("foolbox:L0FMNAttack", "l0"),
+        ("foolbox:L2RepeatedAdditiveGaussianNoiseAttack", "l2"),
+    ],
+)  # fmt: skip
+def test_the_estimate_is_enough_for_an_attack_to_return_what_it_made(
+    installed: Registry, name: str, norm: Norm, steps: int
+) -> None:
+    """A pass too few, and under a limit of passes the host stops the attack before it returns anything."""
+    if name not in installed.names("attacks"):
+        pytest.skip("installed without the extra")
+    eps = {"linf": 1e-4, "l2": 1e-4, "l1": 1e-3, "l0": 0}[norm]
+    attack, model = built(installed, name, Budget(norm, eps, max(eps, 1e-4), steps)), network()
+    _, counted = run(attack, model, examples(model, (1, 12, 12), 2))
+    assert sum(counted) <= sum(attack.cost.total(steps))
 
 
 def test_autoattack_is_planned_with_thousands_of_passes_marked_in_the_totals(registry, write_suite, tmp_path) -> None:

@@ -101,6 +101,41 @@ def test_foolbox(name: str, norm: Norm, theirs: str) -> None:
     assert ours(name, norm, **options) == pytest.approx(away(images, norm), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "norm", "theirs", "options"),
+    [
+        ("ddn", "l2", "DDNAttack", {}),
+        ("fmn", "linf", "LInfFMNAttack", {"growing": False}),
+        ("fmn", "l1", "L1FMNAttack", {"growing": False}),
+        ("deepfool", "l2", "L2DeepFoolAttack", {"clip_steps": False}),
+        ("deepfool", "linf", "LinfDeepFoolAttack", {"clip_steps": False}),
+        ("carlini_wagner", "l2", "L2CarliniWagnerAttack", {"searches": 2}),
+    ],
+)
+def test_foolbox_on_real_images(name: str, norm: Norm, theirs: str, options: dict[str, Any]) -> None:
+    """In float64 and with few steps, since the searches are chaotic: after 40, the third digits of some differ."""
+    foolbox = pytest.importorskip("foolbox")
+    model, data, chosen, steps = embedded("ResNet-S").double(), FashionMnist1000(), range(3, 1000, 150), 8
+    given = Examples(
+        torch.from_numpy(data.load(chosen)).double(), torch.tensor([data.labels[i] for i in chosen]),
+        tuple(data.ids[i] for i in chosen),
+    )  # fmt: skip
+    settings: dict[str, Any] = {"steps": steps}
+    if name == "carlini_wagner":
+        settings |= {"initial_const": 1.0, "binary_search_steps": 2, "abort_early": False}
+        steps = 1 + 2 * (steps - 1)  # foolbox evaluates the start in each of its searches
+    attack = getattr(foolbox.attacks, theirs)(**settings)
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
+    far, _, _ = attack(wrapped, given.images, foolbox.criteria.Misclassification(given.labels), epsilons=None)
+    far = far.where((far != 0).view(len(far), -1).any(1).view(-1, 1, 1, 1), given.images)  # black if it found none
+    near = run(build(name, budget(norm, eps=1e3, steps=steps), (1, 28, 28), **options), model, given)[-1]
+    fooled = [model(images).argmax(1) != given.labels for images in (near, far)]
+    assert fooled[0].tolist() == fooled[1].tolist()
+    assert fooled[0].any()
+    distances = [perturbation_size(images - given.images, norm)[fooled[0]].tolist() for images in (near, far)]
+    assert distances[0] == pytest.approx(distances[1], abs=1e-5, rel=1e-3 if name == "fmn" else 1e-6)
+
+
 def test_the_fmn_of_foolbox_in_l2_does_not_project() -> None:
     """Its factor is `min(1, |x| / |x|)`, so it descends in plain steps: it fools more images, from further away."""
     foolbox = pytest.importorskip("foolbox")

@@ -26,5 +26,13 @@ def test_scores_are_those_of_a_count() -> None:
     assert found["limited_mean", 0] == pytest.approx(np.mean([each or 40 for each in FOOLED_AT]))
 
 
+@pytest.mark.parametrize("at", [(2, 10), (10, 2, 10, 40), (100,), ()])
+def test_the_success_at_the_limit_is_always_among_them(at: tuple[int, ...]) -> None:
+    found = scores(FOOLED_AT, 40, at)
+    numbers = [number for name, number in found if name == "success"]
+    assert numbers == sorted({number for number in at if number < 40} | {40})
+    assert found["success", 40] == pytest.approx(7 / 9)
+
+
 def test_the_median_is_infinite_where_half_are_not_fooled() -> None:
     assert scores([0, 0, 3], 5, (5,))["median", 0] == math.inf

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench_core import load_suite, run
-from bench_core.reports.best_known import attacked_in, best_known
+from bench_core.cli import app, guard
+from bench_core.reports.best_known import Attacked, attacked_in, best_known
 from bench_core.reports.leaderboard import read_contributions
 
 ATTACKS = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"MI" = { recipe = "mi" }')
@@ -49,3 +50,29 @@ def test_another_run_never_raises_it(contributions) -> None:
     assert before.keys() == after.keys()
     assert all(after[key]["known"] <= before[key]["known"] for key in before)
     assert all(after[key]["attacks"] == 2 for key in after)
+
+
+def made(run: Attacked) -> list[Attacked]:
+    return [run]
+
+
+def test_in_each_ball_the_most_robust_network_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    robust = {("weak", 0.1): 2, ("strong", 0.1): 9, ("middle", 0.1): 5, ("weak", 0.05): 6, ("strong", 0.05): 9}
+    runs = [
+        Attacked(label, label, "PGD", norm, eps, {str(index): index >= count for index in range(10)})
+        for norm in ("l0", "l2", "linf")
+        for (label, eps), count in robust.items()
+    ]
+    monkeypatch.setattr(f"{best_known.__module__}.attacked_in", made)
+    sheet = best_known(runs)  # type: ignore[arg-type]
+    order = [(0.05, "strong"), (0.05, "weak"), (0.1, "strong"), (0.1, "middle"), (0.1, "weak")]
+    assert [row[:3] for row in sheet.rows] == [(label, n, eps) for n in ("linf", "l2", "l0") for eps, label in order]
+    assert any("the network with the highest best known accuracy is first" in note for note in sheet.notes)
+
+
+@pytest.mark.parametrize("option", ["--score=robust.accuracy", "--by=target", "--best=min", "--where=norm=l2"])
+def test_options_of_another_ranking_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["leaderboard", "--best-known", option]
+    assert guard(lambda: app(call, prog_name="bench", standalone_mode=False), False) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--best-known: has no {option.partition('=')[0]}:" in line

@@ -186,7 +186,7 @@ def test_a_run_has_the_curves_of_its_budgets(registry: Registry, write_suite, tm
     [
         ('eps = ["4/255", "1/255", "16/255"]', 'eps = "4/255"', "no budget sweeps eps"),
         ('eps = ["4/255", "1/255", "16/255"]', "eps = []", "budgets.linf.eps"),
-        ('eps = ["4/255", "1/255", "16/255"]', 'eps = ["4/255", "x"]', "budgets.linf eps=x.eps"),
+        ('eps = ["4/255", "1/255", "16/255"]', 'eps = ["4/255", "x"]', "budgets.linf.eps.1"),
         ('eps = ["4/255", "1/255", "16/255"]', "eps = [0.1]\nsweep = { eps = [0.2] }", "budgets.linf"),
         ('eps = ["4/255", "1/255", "16/255"]', "eps = 0.1\nsweep = { eps = [0.2, 0.3] }", "eps and also a sweep of it"),
         ('eps = ["4/255", "1/255", "16/255"]', "sweep = { radius = [0.2] }", "budgets.linf"),

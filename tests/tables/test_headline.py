@@ -12,12 +12,12 @@ PLAIN = TableCell(0.5, 0.4, 0.6, 50)
 GAPS = {"ResNet": (0.031, 0.01, 0.052), "VGG": (-0.02, -0.05, 0.01), "SENet": (0.12, 0.08, 0.15)}
 
 
-def table(gaps: dict[str, tuple[float, float, float]], percent: bool = True) -> Table:
+def table(gaps: dict[str, tuple[float, float, float]], percent: bool = True, over: str = "black-box targets") -> Table:
     rows = [(("PGD",), (PLAIN, TableCell()))]
     rows += [
         ((name,), (PLAIN, TableCell(value, low, high, 50, signed=True))) for name, (value, low, high) in gaps.items()
     ]
-    return Table("main", "A title", ("attack", "mean", "mean - PGD"), 1, tuple(rows), percent, ())
+    return Table("main", "A title", ("attack", "mean", "mean - PGD"), 1, tuple(rows), percent, (), over)
 
 
 def test_the_rows_with_a_difference_are_compared_the_largest_first() -> None:
@@ -37,6 +37,7 @@ def test_a_line_has_the_difference_and_its_interval_in_points() -> None:
     *lines, note = lines
     assert lines == ["SENet   +12.0 [+8.0, +15.0]", "ResNet    +3.1 [+1.0, +5.2]", "VGG       -2.0 [-5.0, +1.0]"]
     assert note == "(no plot below 41 columns)"
+    assert headline([table(GAPS, over="")])[0] == "A title: mean - PGD, in percentage points, with 95% intervals"
     assert "points" not in headline([table(GAPS, percent=False)])[0]
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bench_core.scores.scored import LabelledScore, Scores
 from bench_core.statistics import bootstrap, proportion
 from bench_core.suite.outputs import ReferenceEntry, TableEntry
 from bench_core.tables.formats import FORMATS, render
+from bench_core.tables.headline import headline
 from bench_core.tables.pivot import pivot
 from bench_core.tables.sheet import Column, Sheet, Style
 from bench_core.tables.table import Table, TableCell
@@ -72,6 +74,27 @@ def test_a_pivot_has_each_score_in_its_place() -> None:
     assert ir[4].value == pytest.approx((black_box - baseline).mean())
     assert (ir[4].low, ir[4].high) == bootstrap(black_box - baseline)
     assert math.isnan(pgd[4].value)
+
+
+@pytest.mark.parametrize(
+    ("known", "columns", "over", "note"),
+    [
+        ({"target", "relation"}, ["target"], "black-box targets", "black-box targets of both, "),
+        ({"target"}, ["target"], "all columns", "all columns of both, "),
+        (set(), [], "", ""),
+    ],
+)
+def test_a_difference_names_targets_only_where_there_are_black_box_ones(
+    known: set[str], columns: list[str], over: str, note: str
+) -> None:
+    """Attacks on the sources themselves, as in robust_accuracy, have none."""
+    kept = [score for score in scores() if "target" in known or score.labels["target"] == "X"]
+    without = [replace(score, labels=score.labels.without({"target", "relation"} - known)) for score in kept]
+    pivoted = pivot(Scores(without), table(columns=columns, baseline={"attack": "PGD"}), "title", None, "file")
+    assert pivoted.over == over
+    assert f"difference: paired by image, {note}95% bootstrap interval" in pivoted.notes
+    heading = f"title: mean - PGD{over and f' over {over}'}, in percentage points, with 95% intervals"
+    assert headline([pivoted])[0] == heading
 
 
 def test_two_scores_in_one_cell_are_an_error_that_names_the_labels() -> None:

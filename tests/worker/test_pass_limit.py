@@ -287,12 +287,3 @@ def test_several_gradients_at_once_are_as_many_passes() -> None:
 
     _, done = limited(Calling(jacobians), 4, Noting())
     assert (done.passes.forwards, done.passes.backwards) == (COUNT, 3 * COUNT), "a gradient for each of three classes"
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_recorded_call_bypasses_the_counter() -> None:
-    def traced(model: Model, examples: Examples) -> None:
-        torch.jit.trace(model, examples.images, check_trace=False)
-
-    _, done = limited(Calling(traced), 50, Noting())
-    assert done.passes.bypassed

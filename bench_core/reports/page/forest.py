@@ -94,9 +94,8 @@ def forest(tables: Sequence[Table]) -> Forest | None:
     axis = _Axis(min(0.0, *ends), max(0.0, *ends), left)
     numbers_at = left + DRAWING + GAP
     rows = tuple(_row(row.name, row.cell, table.percent, axis, place) for place, row in enumerate(shown))
-    unit = ", in percentage points" if table.percent else ""
     return Forest(
-        title=f"{table.title}: {table.header[-1]} over black-box targets{unit}, with 95% intervals",
+        title=table.compared,
         rows=rows,
         ticks=tuple(Tick(_tick_text(value, table.percent), axis.x(value)) for value in axis.ticks()),
         zero=axis.x(0.0),

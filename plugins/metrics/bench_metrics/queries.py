@@ -31,10 +31,10 @@ DEFAULT = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 class QueryCount:
     """The number of the query that first fooled the network with an image inside the ball, as the host counts them.
 
-    `success` is the share of images that were fooled within so many queries, at each number `at` up to the limit; the
-    number is the label `queries`. `median` is over all images, with the interval of its order statistics; it is
-    infinite where half of the images are not fooled within the limit. `mean` is over the images that are fooled, so
-    that a weak attack may have a small one; `limited_mean` counts the limit for an image that is not.
+    `success` is the share of images that were fooled within so many queries, at each number `at` below the limit and
+    at the limit; the number is the label `queries`. `median` is over all images, with the interval of its order
+    statistics; it is infinite where half of the images are not fooled within the limit. `mean` is over the images that
+    are fooled, so that a weak attack may have a small one; `limited_mean` counts the limit for an image that is not.
     """
 
     at: Sequence[Annotated[int, Ge(1)]] = DEFAULT
@@ -50,9 +50,9 @@ class QueryCount:
         if not len(limits):
             return
         fooled = fooled_at > 0
-        for number in sorted(set(self.at)):
-            if number <= limits.max():
-                yield replace(proportion("success", fooled & (fooled_at <= number)), labels={"queries": number})
+        limit = int(limits.max())
+        for number in sorted({*(number for number in self.at if number < limit), limit}):
+            yield replace(proportion("success", fooled & (fooled_at <= number)), labels={"queries": number})
         yield median("median", np.where(fooled, fooled_at, math.inf))
         yield mean("mean", fooled_at[fooled], images=fooled)
         yield mean("limited_mean", np.where(fooled, fooled_at, limits))

@@ -1,7 +1,8 @@
 """What the libraries' attacks cost, estimated from their options, for an image that is never fooled.
 
-The estimates count what the loops of an attack pass through the network. They leave out single passes before and after,
-and early stops, so they tell ten passes from five thousand.
+The estimates count what the loops of an attack pass through the network, and the single passes around the loops of
+those that are usual under a limit of passes: one pass too few, and the host stops an attack before it returns anything.
+They leave out early stops.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ def torchattacks_cost(name: str, described: Json, budget: Budget, options: Mappi
         return once(passes * targets * FAB[0], passes * (TARGETS * FAB[1] if targets > 1 else TARGETS + 1))
     if name in ("DeepFool", "SparseFool", "JSMA"):
         return once(passes, passes * (TARGETS + 1))
-    passes *= TARGETS if name == "APGDT" else 1
-    return once(passes, 0 if name in BLACK_BOX else passes)
+    if name in ("APGD", "APGDT"):
+        targets = TARGETS if name == "APGDT" else 1
+        return once(targets * (passes + 2) + 2 * (targets > 1), targets * (passes + 1))
+    return once(passes + (name == "TPGD"), 0 if name in BLACK_BOX else passes)
 
 
 def foolbox_cost(name: str, described: Json, budget: Budget, options: Mapping[str, Any]) -> Cost:
@@ -75,7 +78,7 @@ def foolbox_cost(name: str, described: Json, budget: Budget, options: Mapping[st
     values = {option["name"]: option.get("default") for option in described["options"]} | dict(options)
     steps = budget.steps if "steps" in values else 1
     if "Noise" in name or "Contrast" in name:
-        return once(_product(values, ("repeats",)) if "repeats" in values else 1, 0)
+        return once(_product(values, ("repeats",)) + 2 if "repeats" in values else 1, 0)
     if name == "BoundaryAttack":
         return once(2 * steps + 50, 0)
     if name == "HopSkipJumpAttack":
@@ -84,7 +87,7 @@ def foolbox_cost(name: str, described: Json, budget: Budget, options: Mapping[st
         passes = steps * (values["candidates"] or TARGETS + 1)  # all classes, one after another
         return once(passes, passes)
     passes = steps * (1 if "FMN" in name else _product(values, ("binary_search_steps",)))
-    return once(passes, passes)
+    return once(passes + 1, passes)  # foolbox evaluates what an attack returns
 
 
 def once(forwards: float, backwards: float) -> Cost:
