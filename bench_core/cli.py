@@ -40,7 +40,7 @@ from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 STORED = "finished results are stored"
-STORING = {"run", "judge", "export", "report", "init"}  # the commands that store results before they end
+STORING = {"run", "judge", "export", "report"}  # the commands that do nothing else before they store results
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {
     "run": run, "show": show, "plan": plan, "plugins": plugins, "suites": suites, "check": check, "new": new,
     "compare": compare, "leaderboard": leaderboard, "report": report, "fetch": fetch, "query": query,

@@ -24,6 +24,7 @@ NETWORK_HINT = "(try net.py:build, net.py:build=weights.pth or torchvision:resne
 DATA_HINT = "(try images.npz, a folder with one folder for each class, or embedded)"
 EPS = "8/255"
 LONGEST_NAME = 100
+INTERRUPTED = 130  # 128 + SIGINT, as for all commands
 
 
 def init(
@@ -100,13 +101,22 @@ def init(
 
 
 def answers(network: str | None, data: str | None, eps: str | None) -> tuple[str, str, str]:
-    """Return the three answers, asking for those that are missing if this is a terminal."""
+    """Return the three answers, asking for those that are missing if this is a terminal.
+
+    Raises:
+        typer.Exit: Ctrl-C or the end of input at a question, when nothing is stored that a second call could continue.
+        UsageError: An answer is missing and nobody can be asked.
+    """
     from ..errors import Fault, UsageError
 
     if sys.stdin.isatty():
-        network = network or typer.prompt(f"Your network {NETWORK_HINT}")
-        data = data or typer.prompt(f"Your images {DATA_HINT}")
-        eps = eps or typer.prompt("How far may an attack change a pixel, in [0, 1]?", default=EPS)
+        try:
+            network = network or typer.prompt(f"Your network {NETWORK_HINT}")
+            data = data or typer.prompt(f"Your images {DATA_HINT}")
+            eps = eps or typer.prompt("How far may an attack change a pixel, in [0, 1]?", default=EPS)
+        except (typer.Abort, KeyboardInterrupt):
+            print("\nbench: interrupted; nothing was written", file=sys.stderr)  # below the line of the question
+            raise typer.Exit(INTERRUPTED) from None
     missing = [
         Fault("bench init", option, f"is missing {hint}")
         for option, value, hint in (("--network", network, NETWORK_HINT), ("--data", data, DATA_HINT))

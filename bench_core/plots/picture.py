@@ -47,8 +47,8 @@ def draw_picture(result: Result, name: str | None) -> Picture:
     plots = [plot for plot in result.suite.plots if name in (None, plot.name)]
     if not plots:
         known = [plot.name for plot in result.suite.plots]
-        message = f'unknown plot "{name}"' if name is not None and known else "the suite has no plots"
-        raise UsageError(Fault(str(result.folder), "", f"{message} {did_you_mean(name or '', known)}"))
+        message = f'unknown plot "{name}" {did_you_mean(str(name), known)}' if known else "the suite has no plots"
+        raise UsageError(Fault(str(result.folder), "", message))
     with plot_style():
         try:
             return Picture(draw(result, plots[0]))

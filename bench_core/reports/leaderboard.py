@@ -9,7 +9,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..errors import Fault, UsageError, did_you_mean, stop_at_faults
 from ..gate.snapshot import gate_of, image_ids
 from ..registry import Registry
 from ..reserved import RECORD
-from ..runs.folder import run_folder
+from ..runs.folder import named_folder, run_folder
 from ..runs.load import load_result
 from ..runs.record import RunRecord, read_record
 from ..scores.images import Unpairable
@@ -48,9 +47,9 @@ def read_contributions(given: Sequence[str], registry: Registry | None = None, w
     """
     runs = []
     for text in given:
-        name, equals, folder = text.partition("=")
-        path = run_folder(Path(folder if equals else text))
-        runs.append(Contribution(name if equals else str(path), load_result(path, registry, warn), read_record(path)))
+        name, folder = named_folder(text)
+        path = run_folder(folder)
+        runs.append(Contribution(name or str(path), load_result(path, registry, warn), read_record(path)))
     duplicates = sorted(name for name, count in Counter(run.name for run in runs).items() if count > 1)
     stop_at_faults([Fault(name, "", "is given twice") for name in duplicates])
     return runs

@@ -13,7 +13,7 @@ from ..scores.rows import RowSet, unpack_rows
 from ..suite.decide import DECIDED
 from ..suite.model import Suite
 from ..types import Metric
-from .folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, published_file
+from .folder import OTHER_RUNS_FILE, RECORD_FILE, ROWS_FILE, published_file, run_folder
 from .record import read_record
 from .scoring import score_run
 
@@ -22,7 +22,7 @@ def load_result(folder: Path | str, registry: Registry | None = None, warn: bool
     """Read a run's folder and compute its scores and tables again from its rows. Needs neither networks nor torch.
 
     Args:
-        folder: The folder of a run, wherever it was moved to.
+        folder: The folder of a run, wherever it was moved to, or one of its main files.
         registry: The installed plugins; they are discovered by default.
         warn: Whether to look for warnings.
 
@@ -32,7 +32,7 @@ def load_result(folder: Path | str, registry: Registry | None = None, warn: bool
     Raises:
         UsageError: The folder is not a run's, or a metric of the run is not installed.
     """
-    folder = Path(folder)
+    folder = run_folder(Path(folder))
     record = read_record(folder)
     suite = record.suite
     metrics = build_metrics(suite, registry or discover(), str(folder / RECORD_FILE))

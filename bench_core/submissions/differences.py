@@ -57,7 +57,7 @@ def _weights(record: RunRecord, resolved: ResolvedSuite) -> Iterator[str]:
         if not isinstance(run, dict):
             yield f"network {label}: the run does not say what it is"
             continue
-        if run.get("identity") != here["identity"]:
+        if _plain(run.get("identity")) != _plain(here["identity"]):
             yield f"network {label}: other weights"
         elif run.get("recipe") != here["recipe"] or _plain(run.get("options")) != _plain(here["options"]):
             yield f"network {label}: other options"
@@ -66,12 +66,16 @@ def _weights(record: RunRecord, resolved: ResolvedSuite) -> Iterator[str]:
 def _network_code(record: RunRecord, resolved: ResolvedSuite) -> Iterator[str]:
     for label, spec in resolved.models.items():
         run = record.models.get(label)
-        if isinstance(run, dict) and run.get("code") != spec.code:
+        if not isinstance(run, dict):
+            continue
+        here, there = spec.description["identity"], run.get("identity")
+        files = here != there and _plain(here) == _plain(there)  # only the code in a file of the user's is another
+        if run.get("code") != spec.code or files:
             yield f"network {label}: other code"
 
 
 def _plain(options: object) -> object:
-    """Return a network's options without the code of the networks that it is made of, which is compared by itself."""
+    """Return a network's identity or options without the code in them, which is compared by itself."""
     if isinstance(options, dict):
         return {key: _plain(value) for key, value in options.items() if key != "code"}
     return [_plain(value) for value in options] if isinstance(options, list | tuple) else options

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import Fault, UsageError, did_you_mean
+from ..errors import Fault, UsageError, did_you_mean, nearest
 
 
 def suites_folder() -> Path:
@@ -29,6 +30,12 @@ def find_suite(name: str) -> Path:
         return known[path.stem]
     if path.is_dir():
         raise UsageError(Fault(name, "", "a folder, but neither a suite file nor the folder of a finished run"))
-    beside = path.with_name(f"{path.name}.toml")
-    hint = f'(did you mean "{beside}"?)' if path.name and beside.is_file() else did_you_mean(path.stem, known)
-    raise UsageError(Fault(name, "", f"no such suite file {hint}"))
+    raise UsageError(Fault(name, "", f"no such suite file {_hint(path, known)}"))
+
+
+def _hint(path: Path, known: Mapping[str, Path]) -> str:
+    """Return the most similar name: of a file in the folder of the one that is missing, or of one of bench's suites."""
+    beside = path.parent.glob("*.toml") if path.parent.is_dir() else ()
+    files = {file.stem: file for file in beside if file.name != "pyproject.toml" and file.is_file()}
+    meant = files.get(path.name) or files.get(nearest(path.stem, {*files, *known}) or "")
+    return f'(did you mean "{meant}"?)' if meant else did_you_mean(path.stem, known)

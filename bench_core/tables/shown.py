@@ -51,5 +51,7 @@ def shown(tables: Sequence[Table], name: str | None, where: str) -> ShownTable:
     for table in tables:
         if name in (None, table.name):
             return ShownTable(table)
-    message = f'unknown table "{name}"' if name is not None else "the suite has no tables"
-    raise UsageError(Fault(where, "", f"{message} {did_you_mean(name or '', [table.name for table in tables])}"))
+    if not tables:
+        raise UsageError(Fault(where, "", "the suite has no tables"))
+    hint = did_you_mean(str(name), [table.name for table in tables])
+    raise UsageError(Fault(where, "", f'unknown table "{name}" {hint}'))

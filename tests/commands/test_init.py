@@ -183,32 +183,6 @@ def test_no_input_becomes_part_of_a_command() -> None:
     assert all(entry["description"] for entry in action["inputs"].values())
 
 
-def test_without_a_terminal_what_is_missing_is_listed(bench: Call, tmp_path: Path) -> None:  # noqa: F811
-    code, _, errors = bench("init", "--name", "mine")
-    assert code == 2
-    assert [line.partition(" is missing")[0] for line in errors] == [
-        "bench: bench init: --network:", "bench: bench init: --data:",
-    ]  # fmt: skip
-    assert not list(tmp_path.iterdir())
-
-
-def test_on_a_terminal_three_questions_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench_core.commands import init
-
-    asked: list[str] = []
-
-    def prompt(text: str, default: str = "") -> str:
-        asked.append(text)
-        return default or "given"
-
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(init.typer, "prompt", prompt)
-    assert init.answers(None, None, None) == ("given", "given", "8/255")
-    assert len(asked) == 3
-    assert init.answers("a", "b", "c") == ("a", "b", "c")
-    assert len(asked) == 3
-
-
 def test_a_mistake_in_an_answer_leaves_nothing(project: Path, bench: Call) -> None:  # noqa: F811
     before = sorted(project.rglob("*"))
     code, _, errors = bench("init", "--network", "net.py:bild", "--data", "images.npz")

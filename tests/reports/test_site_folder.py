@@ -9,6 +9,7 @@ import pytest
 
 from bench_core import run
 from bench_core.cli import app, guard
+from bench_core.reports.leaderboard import read_contributions
 from bench_core.reports.site.found import find_site_runs
 
 
@@ -42,6 +43,20 @@ def test_a_site_is_written_again_removes_old_pages_and_keeps_folders(made: Path,
     assert site(str(made), "--to", str(to)) == 0
     assert not (to / "runs" / "old.html").exists()
     assert (to / "runs" / "folder").is_dir()
+
+
+def test_a_folder_with_an_equals_sign_is_a_folder_if_it_exists(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made, "runs/eps=8")
+    shutil.copytree(made, "8")
+    (found,) = find_site_runs(["runs/eps=8"])
+    assert (found.name, found.folder) == ("runs/eps=8", Path("runs/eps=8"))
+    (named,) = find_site_runs(["eps=runs/eps=8"])
+    assert (named.name, named.folder) == ("eps", Path("runs/eps=8"))
+    assert [run.name for run in find_site_runs(["a=8", "runs/eps=8"])] == ["a", "runs/eps=8"]
+    assert [each.name for each in read_contributions(["runs/eps=8", "eps=8"])] == ["runs/eps=8", "eps"]
 
 
 @pytest.mark.parametrize("name", ["größe", "模型", b"raw\xff"])

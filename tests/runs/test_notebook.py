@@ -97,8 +97,25 @@ def test_a_plot_shows_itself(result: Result) -> None:
 def test_a_suite_without_plots_says_so(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     bare = run(write_suite(), out=tmp_path / "out", registry=registry, executor="inline")
-    with pytest.raises(UsageError, match="the suite has no plots"):
+    with pytest.raises(UsageError, match=r"the suite has no plots$"):
         bare.plot("transfer")
+    with pytest.raises(UsageError, match=r'unknown table "3" \(did you mean|unknown table "3" \(known'):
+        bare.show(3)  # type: ignore[arg-type]
+
+
+def test_a_run_without_any_value_is_shown(registry: Registry, write_suite: Callable[..., str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    only = ('"PGD" = { recipe = "pgd" }', '"<b>" = { recipe = "bad_nan" }')
+    made = run(write_suite(only, append=PLOT), out=tmp_path / "out", registry=registry, executor="inline")
+    read = load_result(made.folder / "run.json")
+    assert read.records() == load_result(made.folder).records()
+    frame = read.frame("pandas")
+    attacked = frame[frame["attack"] == "<b>"]
+    assert len(attacked) > 0
+    assert attacked["void"].notna().all()
+    assert "void" in read.show()._repr_html_()
+    assert b"<svg" in read.plot().saved("svg")
 
 
 class Display:

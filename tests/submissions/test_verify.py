@@ -128,6 +128,7 @@ def test_a_run_of_a_suite_with_published_values_is_verified_where_the_suite_is_n
     [
         (lambda r: r["models"]["A"]["identity"].update(seed=9), "network A: other weights"),
         (lambda r: r["models"]["B"].update(code="0"), "network B: other code"),
+        (lambda r: r["models"]["A"]["identity"].update(code="0"), "network A: other code"),  # of a Python file
         (lambda r: r.update(host="0" * 64), "bench's code: here"),
         (lambda r: r.update(plugins=[]), "plugin attacks (adversarial-bench"),
         (lambda r: r["dataset"].update(digest="0" * 64), "images: the dataset here is"),
@@ -142,10 +143,15 @@ def test_what_differs_is_named(folder: Path, verified, change, named: str) -> No
 
 
 def test_other_code_can_be_compared_all_the_same(folder: Path, verified) -> None:
-    changed_record(folder, lambda record: record.update(host="0" * 64))
+    def change(record: dict) -> None:
+        record.update(host="0" * 64)
+        record["models"]["A"]["identity"].update(code="0")
+
+    changed_record(folder, change)
     found = verified(folder, share=1.0, other_code=True)
     assert found.verdict == "identical"
-    assert "bench's code" in found.differs.code[0]
+    assert found.differs.code[0] == "network A: other code"
+    assert "bench's code" in found.differs.code[1]
 
 
 def test_images_chosen_by_hand_are_found(write_suite, registry, tmp_path: Path, verified) -> None:

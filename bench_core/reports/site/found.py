@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import Fault, UsageError, stop_at_faults
-from ...runs.folder import RECORD_FILE, find_runs, run_folder
+from ...runs.folder import RECORD_FILE, find_runs, named_folder, run_folder
 from .unchanged import KnownDigests, run_files
 
 LONGEST_LOG = 60  # seconds that git may take for the history of a repository
@@ -54,17 +54,17 @@ def find_site_runs(given: Sequence[str], known: KnownDigests | None = None) -> l
     """
     runs, known = list[FoundRun](), known or KnownDigests()
     for text in given:
-        name, equals, place = text.partition("=")
-        folder = run_folder(Path(place if equals else text))
+        name, place = named_folder(text)
+        folder = run_folder(place)
         folders = [folder] if (folder / RECORD_FILE).is_file() else find_runs(folder)
         if not folders:
             raise UsageError(Fault(str(folder), "", "there is no run (bench run SUITE)"))
         for path in folders:
             below = "" if path == folder else path.relative_to(folder).as_posix()
-            named = "/".join(filter(None, [name, below])) if equals else below or "/".join(path.parts[-2:])
+            named = "/".join(filter(None, [name, below])) if name else below or "/".join(path.parts[-2:])
             runs.append(FoundRun(named, path, known.digest_of(path, folder_digest)))
     shared = Counter(run.name for run in runs)
-    if not all("=" in text for text in given):
+    if not all(named_folder(text)[0] for text in given):
         runs = [replace(run, name=run.folder.as_posix()) if shared[run.name] > 1 else run for run in runs]
     twice = sorted(name for name, count in Counter(run.name for run in runs).items() if count > 1)
     stop_at_faults([Fault(name, "", "is given twice") for name in twice])
