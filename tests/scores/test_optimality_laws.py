@@ -33,7 +33,7 @@ Distances = Sequence[int]
 class SUITE:
     """What optimality uses of a suite."""
 
-    metrics: ClassVar = {"far": MetricEntry(recipe="fooling_distance", norm="l2")}
+    metrics: ClassVar = {"far": MetricEntry.model_validate({"recipe": "fooling_distance", "norm": "l2"})}
     budgets: ClassVar = {"l2": SimpleNamespace(eps=EPS / 4)}
 
 

@@ -28,7 +28,7 @@ class Nested(Noting):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = nn.Sequential(*map(nn.Sequential, toy_network().children()))  # type: ignore[assignment]
+        self.network = nn.Sequential(*map(nn.Sequential, toy_network().children()))
         self.eval().requires_grad_(False)
 
 
@@ -56,8 +56,11 @@ def test_a_call_that_is_not_counted_is_refused_under_a_limit(way: Way, network: 
 
 
 def test_a_pickled_copy_is_refused() -> None:
+    def pickled(model: Model, _examples: Examples) -> None:
+        pickle.dumps(model)
+
     with pytest.raises(ContractError, match="pickles its source"):
-        limited(Calling(lambda model, _given: pickle.dumps(model)), 5, Noting())  # type: ignore[arg-type, return-value]
+        limited(Calling(pickled), 5, Noting())
 
 
 def by_name(model: Model, examples: Examples) -> None:
