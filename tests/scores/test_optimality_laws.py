@@ -157,3 +157,13 @@ def test_neither_the_order_nor_the_repetition_of_images_counts(tables: list[list
         if not score.void:
             assert other[key].score.value == pytest.approx(score.score.value, abs=1e-12)
             assert doubled[key].score.value == pytest.approx(score.score.value, abs=1e-12)
+
+
+def test_the_interval_resamples_gaps_and_rooms_together() -> None:
+    """Every gap is half of the room of its image, so that each resample has an optimality of one half."""
+    best, half = [1, 3, 5, 2], [3, 4, 5, 3]
+    half[3] = 2 + (5 - 2) // 2  # a gap of 1 of 3: now the interval has a width
+    score = scores_of([[best, half]])["best.local", "1", "N0"].score
+    assert score.low < score.value < score.high
+    score = scores_of([[best[:3], half[:3]]])["best.local", "1", "N0"].score
+    assert (score.low, score.value, score.high) == pytest.approx((0.5, 0.5, 0.5))
