@@ -23,6 +23,7 @@ def panels(
     dimensions: Sequence[str],
     size: tuple[float, float] = PANEL,
     share: bool = True,
+    share_x: bool = True,
     single: float = 1.7,
 ) -> tuple[Figure, dict[Key, Axes]]:
     """Build a figure with axes for each key.
@@ -33,6 +34,7 @@ def panels(
         dimensions: The names of these labels.
         size: Width and height of a panel, in inches.
         share: Whether all panels have the same ranges on their axes.
+        share_x: Whether this holds for the horizontal axes too.
         single: The factor by which a panel is larger if it is the only one.
 
     Returns:
@@ -48,7 +50,7 @@ def panels(
     scale = single if len(keys) == 1 else 1.0
     inches = max(NARROWEST, size[0] * columns * scale + 0.6), size[1] * rows * scale + 1.2
     figure = Figure(figsize=inches, layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=share and share_x, sharey=share, squeeze=False)
     joint = " → " if list(dimensions) == ["source", "target"] else ", "
     axes_of = {}
     for index, key in enumerate(keys):

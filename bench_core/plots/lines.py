@@ -37,7 +37,8 @@ def draw_lines(scores: Scores, plot: CurvesPlotEntry, title: str) -> Figure:
     chosen = drawable(scores, plot.value, plot.where)
     by_panel = grouped(chosen, plot.panels)
     names = list(grouped(chosen, plot.lines))
-    figure, axes = panels(list(by_panel), plot.panels)
+    norms = {score.labels.norm for score in chosen}  # an eps in one norm is no length in another
+    figure, axes = panels(list(by_panel), plot.panels, share_x=plot.x != "eps" or len(norms) == 1)
     legend: dict[str, Any] = {}
     counts: list[int] = []
     sweep = isinstance(plot, SweepPlotEntry)

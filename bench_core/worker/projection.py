@@ -11,6 +11,7 @@ from ..norms import CHANGED, perturbation_size, size_limit
 from ..types import Budget
 from .quantise import LEVELS, eight_bit, from_levels
 
+WHOLE = 1e-3  # levels; float32 rounds values in [0, 1] by less than a hundredth of this
 HALVINGS = 60  # of an interval of at most 255 levels; after them float64 has no number between its ends
 
 
@@ -27,11 +28,17 @@ def moved_inside(clean: Tensor, images: Tensor, budget: Budget) -> Tensor:
     if budget.norm == "l1":
         images = images.clone()
         for index in (perturbation_size(images - clean, "l1") > size_limit(budget)).nonzero().flatten().tolist():
-            grey, moved = (LEVELS * each[index].cpu().double().numpy().ravel() for each in (clean, images))
+            grey, moved = (in_levels(each[index]) for each in (clean, images))
             found = nearest_levels_in_l1_ball(grey, moved, LEVELS * budget.eps)
             images[index] = from_levels(torch.from_numpy(found.astype(np.uint8)).view(clean.shape[1:])).to(images)
     rounded = from_levels(eight_bit(clean, images, budget))
     return rounded if budget.norm != "l0" else most_changed(clean, rounded, int(budget.eps))
+
+
+def in_levels(image: Tensor) -> NDArray[np.float64]:
+    """Return the values of an image in levels, [d]. Those that are whole but for the rounding of float32 are whole."""
+    values = LEVELS * image.cpu().double().numpy().ravel()
+    return np.where(np.abs(values - np.rint(values)) < WHOLE, np.rint(values), values)
 
 
 def most_changed(clean: Tensor, images: Tensor, count: int) -> Tensor:

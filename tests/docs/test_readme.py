@@ -45,7 +45,7 @@ def test_the_headline_is_drawn_as_bench_run_draws_it() -> None:
         value, low, high = (float(number) / 100 for number in numbers[-3:])
         rows.append(((name,), (TableCell(value, low, high, 50, signed=True),)))
     suite, column = title.split(": mean - ")
-    table = Table("main", suite, ("row", f"mean - {column.split()[0]}"), 1, tuple(rows), True, ())
+    table = Table("main", suite, ("row", f"mean - {column.split()[0]}"), 1, tuple(rows), True, (), "black-box targets")
     drawn = headline([table])
     # the numbers are rounded, so that an end of an interval may be drawn one character beside, or on the axis
     assert [re.sub("[─│┼ ]+", " ", line) for line in drawn] == [

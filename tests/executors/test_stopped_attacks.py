@@ -15,6 +15,7 @@ profiles = ["embedded"]
 [attacks]
 "DeepFool" = { recipe = "foolbox:L2DeepFoolAttack" }
 "APGD" = { recipe = "torchattacks:APGD", loss = "dlr" }
+"DDN" = { recipe = "foolbox:DDNAttack" }
 [metrics]
 far = { recipe = "fooling_distance", norm = "l2" }
 [on.embedded]
@@ -27,7 +28,7 @@ budgets.l2 = { norm = "l2", eps = 4, step_size = 0.1, steps = 50, passes = 40 }
 
 
 def rows(result: Result, name: str) -> dict[str, list[float]]:
-    return {attack: result.arrays("attack", attack=attack)[name].tolist() for attack in ("DeepFool", "APGD")}
+    return {attack: result.arrays("attack", attack=attack)[name].tolist() for attack in ("DeepFool", "APGD", "DDN")}
 
 
 @pytest.mark.parametrize("settings", [{"executor": "local", "workers": 2}, {"executor": "ray", "workers": 1}])

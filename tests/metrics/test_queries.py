@@ -20,10 +20,23 @@ def test_scores_are_those_of_a_count() -> None:
     found = scores(FOOLED_AT, 40, (10, 2, 40, 100))
     for number in (2, 10, 40):
         assert found["success", number] == pytest.approx(sum(0 < each <= number for each in FOOLED_AT) / 9)
+        asked = [each for each in FOOLED_AT if 0 < each <= number]
+        assert found["mean_within", number] == pytest.approx(np.mean(asked))
     assert ("success", 100) not in found  # nobody asked 100 times
     assert found["median", 0] == 7
     assert found["mean", 0] == pytest.approx(np.mean([each for each in FOOLED_AT if each]))
     assert found["limited_mean", 0] == pytest.approx(np.mean([each or 40 for each in FOOLED_AT]))
+
+
+def test_the_interval_of_a_mean_within_a_number_is_of_resampled_images() -> None:
+    rows = {"fooled_at": np.array(FOOLED_AT), "limit": np.full(len(FOOLED_AT), 40)}
+    (within,) = [score for score in QueryCount((5,)).summarise(rows) if score.name == "mean_within"][:1]
+    draws = np.random.default_rng(0).integers(0, 9, (4000, 9))
+    resampled = [[each for each in np.array(FOOLED_AT)[draw] if 0 < each <= 5] for draw in draws]
+    means = [np.mean(each) for each in resampled if each]
+    assert (within.low, within.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.15)
+    assert (within.n, within.value) == (4, np.mean([1, 4, 2, 4]))
+    assert math.isnan(scores([40] * 3, 40, (5,))["mean_within", 5])
 
 
 @pytest.mark.parametrize("at", [(2, 10), (10, 2, 10, 40), (100,), ()])

@@ -28,7 +28,7 @@ class Nested(Noting):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = nn.Sequential(*map(nn.Sequential, toy_network().children()))  # type: ignore[assignment]
+        self.network = nn.Sequential(*map(nn.Sequential, toy_network().children()))
         self.eval().requires_grad_(False)
 
 
@@ -56,8 +56,11 @@ def test_a_call_that_is_not_counted_is_refused_under_a_limit(way: Way, network: 
 
 
 def test_a_pickled_copy_is_refused() -> None:
+    def pickled(model: Model, _examples: Examples) -> None:
+        pickle.dumps(model)
+
     with pytest.raises(ContractError, match="pickles its source"):
-        limited(Calling(lambda model, _given: pickle.dumps(model)), 5, Noting())  # type: ignore[arg-type, return-value]
+        limited(Calling(pickled), 5, Noting())
 
 
 def by_name(model: Model, examples: Examples) -> None:
@@ -194,3 +197,17 @@ def test_what_an_attack_asked_about_in_parts_counts_for_the_right_images() -> No
     fooled = network.network(steps[-1]).argmax(1) != given.labels
     assert fooled.tolist() == whole.distances.isfinite().tolist()
     assert BUDGET.norm == "l2"
+
+
+def test_of_several_points_in_one_call_the_nearest_that_fools_counts() -> None:
+    """In whatever order, and where attacks are targeted, only those of the target class."""
+    clean = torch.full((2, 1, 2, 2), 0.5)
+    labels, wanted = torch.tensor([0, 0]), torch.tensor([2, 2])
+    points = clean[[0] * 4] + torch.tensor([0.3, 0.1, 0.2, 0.05]).view(4, 1, 1, 1)
+    logits = torch.eye(3)[torch.tensor([2, 1, 2, 0])]
+    for targets, nearest in ((None, 0.1), (wanted, 0.2)):
+        for order in ([0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2]):
+            limit = PassLimit(9, Examples(clean, labels, ("a", "b"), targets), Budget("linf", 0.4, 0.1, 9), True)
+            limit.observe(None, (points[order],), {}, logits[order])
+            assert limit.distances.tolist() == pytest.approx([nearest, torch.inf])
+            assert limit.images[0].mean().item() == pytest.approx(0.5 + nearest)

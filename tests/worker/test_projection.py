@@ -37,6 +37,16 @@ def test_l1_against_all_images_of_few_levels(clean: np.ndarray, image: np.ndarra
 
 
 @settings(UNTIMED, max_examples=60)
+@given(FEW, FEW, st.integers(1, 24))
+def test_l1_uses_up_a_radius_of_whole_levels(clean: np.ndarray, image: np.ndarray, radius: int) -> None:
+    ball = Budget("l1", radius / 255, 0.1, 1)
+    moved = (255 * moved_inside(*levels(clean, image), ball)).round().flatten().numpy()
+    every = np.array(list(product(range(7), repeat=PIXELS)))
+    within = every[np.abs(every - clean).sum(1) <= radius]
+    assert np.square(moved - image).sum() == np.square(within - image).sum(1).min()
+
+
+@settings(UNTIMED, max_examples=60)
 @given(FEW, FEW, st.integers(0, PIXELS))
 def test_l0_against_all_choices_of_pixels(clean: np.ndarray, image: np.ndarray, count: int) -> None:
     ball = Budget("l0", count, 0.1, 1)

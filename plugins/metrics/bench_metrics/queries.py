@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from annotated_types import Ge
+from numpy.typing import NDArray
 
-from bench_core.statistics import mean, proportion
+from bench_core.statistics import bootstrap_means, mean, proportion
 from bench_core.types import Score
 
 from .shared.median import median
@@ -32,13 +33,14 @@ class QueryCount:
     """The number of the query that first fooled the network with an image inside the ball, as the host counts them.
 
     `success` is the share of images that were fooled within so many queries, at each number `at` below the limit and
-    at the limit; the number is the label `queries`. `median` is over all images, with the interval of its order
-    statistics; it is infinite where half of the images are not fooled within the limit. `mean` is over the images that
-    are fooled, so that a weak attack may have a small one; `limited_mean` counts the limit for an image that is not.
+    at the limit; the number is the label `queries`. `mean_within` is the mean over these images. `median` is over all
+    images, with the interval of its order statistics; it is infinite where half of the images are not fooled within the
+    limit. `mean` is over the images that are fooled, so that a weak attack may have a small one; `limited_mean` counts
+    the limit for an image that is not.
     """
 
     at: Sequence[Annotated[int, Ge(1)]] = DEFAULT
-    scores: ClassVar = ("success", "median", "mean", "limited_mean")
+    scores: ClassVar = ("success", "mean_within", "median", "mean", "limited_mean")
     labels: ClassVar = ("queries",)
     rows: ClassVar = ("fooled_at",)
 
@@ -52,10 +54,23 @@ class QueryCount:
         fooled = fooled_at > 0
         limit = int(limits.max())
         for number in sorted({*(number for number in self.at if number < limit), limit}):
-            yield replace(proportion("success", fooled & (fooled_at <= number)), labels={"queries": number})
+            within = fooled & (fooled_at <= number)
+            yield replace(proportion("success", within), labels={"queries": number})
+            yield replace(mean_among("mean_within", fooled_at, within), labels={"queries": number})
         yield median("median", np.where(fooled, fooled_at, math.inf))
         yield mean("mean", fooled_at[fooled], images=fooled)
         yield mean("limited_mean", np.where(fooled, fooled_at, limits))
+
+
+def mean_among(name: str, values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Score:
+    """Return the mean of the chosen values, with a 95% bootstrap interval over all images: which are chosen varies."""
+    found = values[chosen]
+    if not len(found):
+        return Score(name, math.nan, math.nan, math.nan, 0, {}, found, chosen)
+    with np.errstate(invalid="ignore"):
+        means = bootstrap_means(np.where(chosen, values, 0.0)) / bootstrap_means(chosen.astype(np.float64))
+    low, high = np.nanquantile(means, [0.025, 0.975])
+    return Score(name, float(found.mean()), float(low), float(high), len(found), {}, found, chosen)
 
 
 METRIC = QueryCount

@@ -1,8 +1,8 @@
 """What the libraries' attacks cost, estimated from their options, for an image that is never fooled.
 
 The estimates count what the loops of an attack pass through the network, and the single passes around the loops of
-those that are usual under a limit of passes: one pass too few, and the host stops an attack before it returns anything.
-They leave out early stops.
+those that are no searches: one pass too few, and under a limit of passes the host stops an attack before it returns
+anything. A search that is stopped has what it found. They leave out early stops.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def foolbox_cost(name: str, described: Json, budget: Budget, options: Mapping[st
         passes = steps * (values["candidates"] or TARGETS + 1)  # all classes, one after another
         return once(passes, passes)
     passes = steps * (1 if "FMN" in name else _product(values, ("binary_search_steps",)))
-    return once(passes + 1, passes)  # foolbox evaluates what an attack returns
+    return once(passes + (not described["searches"]), passes)  # foolbox evaluates what an attack returns
 
 
 def once(forwards: float, backwards: float) -> Cost:
