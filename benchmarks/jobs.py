@@ -2,11 +2,17 @@
 
 PGD with one step attacks a network that does nothing, observed by one metric on one target, in jobs of 5 images. A bare
 loop computes the same rows, but checks, counts and stores nothing. The added time is that of bench, minus that of the
-loop, minus that of a run whose results are all stored, which only plans and scores. Processor time is what the host
-computes; wall-clock time includes waiting for the disk. An attack takes several jobs as one batch, as on a GPU.
+loop, minus that of a run whose results are all stored, which only plans and scores. An attack takes several jobs as one
+batch, as on a GPU. All is done by one process, one after the other. Processor time is measured with the results in
+memory, if the system has a file system there, since what a disk takes depends on what else it does; wall-clock time
+with the results on the disk. Every turn attacks with another eps, so that nothing is stored of it: ext4 is slow to make
+folders where others were just deleted.
+
+The last column is the wall-clock time that a worker process waits between two tasks, while its driver stores.
 
 The second table is a lower bound: what any host does with the rows of a job that it keeps, without checks, addresses,
-digests or a folder. They are appended to a file that stays open. 1% of a job of 0.2 ms is 2 us.
+digests or a folder. They are appended to a file that stays open. 1% of a job of 0.2 ms is 2 us. The last lines are what
+the file system takes for a folder and a file for each job, as in the store, and the store itself.
 """
 
 from __future__ import annotations
@@ -14,12 +20,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import count, islice
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -28,12 +37,15 @@ import torch
 from tabulate import tabulate
 
 from bench_core import load_suite, run
+from bench_core.executors import local
+from bench_core.executors.settings import worker_environment
 from bench_core.planning.jobs import AttackJob
 from bench_core.planning.planner import selected_jobs
 from bench_core.planning.selection import Selection
 from bench_core.registry import Registry, discover
 from bench_core.run_suite import resolve_suite
-from bench_core.store import Store
+from bench_core.store import Store, pack
+from bench_core.suite.model import Suite
 from bench_core.types import Step
 from bench_core.worker.build import Builder
 from bench_core.worker.loading import Loader
@@ -43,6 +55,25 @@ from benchmarks.side_by_side import in_turns, report, setting
 IMAGES, SIZE = 400, 5
 JOBS = IMAGES // SIZE
 STORED_JOBS = 200  # of the lower bound
+MEMORY = Path("/dev/shm")
+# a worker that notes how long it waits for each of its tasks but the first
+WORKER = """
+import sys, time
+from bench_core.executors import worker
+
+attempt, ended, waits = worker.attempt, [], open(sys.argv[1], "a", buffering=1)
+
+def noted(*given):
+    if ended:
+        print(time.perf_counter() - ended.pop(), file=waits)
+    try:
+        return attempt(*given)
+    finally:
+        ended.append(time.perf_counter())
+
+worker.attempt = noted
+worker.main()
+"""
 NETWORK = """
 from torch import nn
 
@@ -65,7 +96,7 @@ metrics.transfer = { recipe = "transfer" }
 on.embedded = { sources = ["nothing"], targets = ["nothing"] }
 [[tables]]
 name = "main"
-rows = ["source", "attack"]
+rows = ["source", "attack", "budget"]
 columns = ["target"]
 value = "transfer.success"
 format = "percent"
@@ -85,15 +116,26 @@ def bare(jobs: Sequence[AttackJob], registry: Registry) -> None:
                 metric.observe(step=Step(index, images), clean=examples, target=target)["fooled"].cpu().numpy()
 
 
-def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Callable[[], object]]:
-    """Return the bare loop and bench, which attack `together` images at once, and bench with all results stored."""
+def suite_of(folder: Path, together: int) -> Suite:
+    """Write the suite whose attacks take `together` images at once."""
     (folder / "nothing.py").write_text(NETWORK)
-    path, out = folder / "jobs.toml", folder / str(together)
-    text = SUITE.replace("FOLDER", str(folder))
+    path, text = folder / "jobs.toml", SUITE.replace("FOLDER", str(folder))
     for name, value in {"IMAGES": IMAGES, "SIZE": SIZE, "TOGETHER": together}.items():
         text = text.replace(name, str(value))
     path.write_text(text)
-    suite = load_suite(str(path))
+    return load_suite(str(path))
+
+
+def with_other_eps(suite: Suite, turns: Sequence[int]) -> Suite:
+    """Return the suite with a budget for each of some turns, whose results are those of no other turn."""
+    budget = suite.budgets["linf"]
+    others = {f"linf {turn}": budget.model_copy(update={"eps": budget.eps + 1e-6 * turn}) for turn in turns}
+    return suite.model_copy(update={"budgets": others})
+
+
+def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Callable[[], object]]:
+    """Return the bare loop and bench, which attack `together` images at once, and bench with all results stored."""
+    suite, out, turns = suite_of(folder, together), folder / str(together), count(1)
     selected = run(suite, out=out, registry=registry, executor="inline", device="cpu").selected
     resolved = resolve_suite(suite, registry, device="cpu")
     assert resolved.images is not None
@@ -101,17 +143,31 @@ def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Ca
     planned = selected_jobs(resolved, selection)
     whole = {job.job.whole().address(): job.job.whole() for job in planned if isinstance(job.job, AttackJob)}
 
-    store = Store(out / "store")
-
     def stored() -> None:
         run(suite, out=out, registry=registry, executor="inline", device="cpu")
 
     def by_bench() -> None:
-        for job in planned:  # the clean images stay classified
-            shutil.rmtree(store.folder(job.address), ignore_errors=True)
-        stored()
+        other = with_other_eps(suite, [next(turns)])
+        run(other, out=out, registry=registry, executor="inline", device="cpu")
 
     return {"bare": lambda: bare(list(whole.values()), registry), "bench": by_bench, "stored": stored}
+
+
+def waiting(folder: Path, together: int, registry: Registry) -> float:
+    """Return the median of the seconds that a worker waits between two tasks."""
+    noted, turns = folder / "waits", range(1 + together // 20)  # more attacks, if each has fewer tasks
+    suite = with_other_eps(suite_of(folder, together), turns)
+
+    def start(threads: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(noted)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **worker_environment(threads)}, start_new_session=True,
+        )  # fmt: skip
+
+    with patch.object(local, "start_worker", start):
+        run(suite, out=folder / "out", registry=registry, executor="local", workers=1, device="cpu")
+    tasks = len(turns) * IMAGES // together
+    return statistics.median([float(line) for line in noted.read_text().split()][1 - tasks :])
 
 
 def storing(folder: Path, jobs: int) -> dict[str, Callable[[], object]]:
@@ -135,11 +191,30 @@ def storing(folder: Path, jobs: int) -> dict[str, Callable[[], object]]:
         ]
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
+    bundle, names = pack({"cell/fooled": fooled}), (f"{number:064x}" for number in count())
+
+    def files() -> None:
+        for name in islice(names, jobs):
+            path = folder / name
+            path.mkdir()
+            with (path / "unfinished").open("wb", buffering=0) as file:
+                file.write(bundle)
+                os.fsync(file.fileno())
+            (path / "unfinished").rename(path / "bundle")
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    def store() -> None:
+        Store(folder / "store").put_all(dict.fromkeys(islice(names, jobs), bundle))
+
     return {
         "raw bytes, handed to the system": appended("bytes", fooled.tobytes, False),
         "rows as lines of JSON, handed to the system": appended("lines", lines, False),
         "raw bytes, on the disk (fsync)": appended("bytes on disk", fooled.tobytes, True),
         "rows as lines of JSON, on the disk (fsync)": appended("lines on disk", lines, True),
+        "a folder and a file, on the disk": files,
+        f"the store's bundles of {jobs} jobs at once, on the disk": store,
     }
 
 
@@ -163,17 +238,19 @@ def main() -> None:
         report_least(turns)
         return
     registry, rows = discover(), []
-    with tempfile.TemporaryDirectory() as folder:
-        for together in (SIZE, 10 * SIZE, IMAGES):
-            made = contestants(Path(folder), together, registry)
-            row = [str(together // SIZE)]
-            for clock in (time.process_time, time.perf_counter):
-                seconds = in_turns(made, turns, clock)
-                bare_ms, bench_ms, stored_ms = (1000 * statistics.median(each) / JOBS for each in seconds.values())
-                row += [f"{bare_ms:.2f}", f"{bench_ms - stored_ms - bare_ms:.2f}"]
-            rows.append(row)
-    names = ["jobs at once", "bare loop", "added", "bare loop, wall clock", "added, wall clock"]
-    table = tabulate(rows, names, disable_numparse=True, colalign=["right"] * 5)
+    memory = MEMORY if MEMORY.is_dir() else None
+    for together in (SIZE, 10 * SIZE, IMAGES):
+        row = [str(together // SIZE)]
+        for clock, where in ((time.process_time, memory), (time.perf_counter, None)):
+            with tempfile.TemporaryDirectory(dir=where) as folder:
+                seconds = in_turns(contestants(Path(folder), together, registry), turns, clock)
+            bare_ms, bench_ms, stored_ms = (1000 * statistics.median(each) / JOBS for each in seconds.values())
+            row += [f"{bare_ms:.2f}", f"{bench_ms - stored_ms - bare_ms:.2f}"]
+        with tempfile.TemporaryDirectory() as folder:
+            row.append(f"{1000 * waiting(Path(folder), together, registry) * SIZE / together:.4f}")
+        rows.append(row)
+    names = ["jobs at once", "bare loop", "added", "bare loop, wall clock", "added, wall clock", "a worker waits"]
+    table = tabulate(rows, names, disable_numparse=True, colalign=["right"] * len(names))
     report(f"ms a job, {JOBS} jobs of {SIZE} images", table, setting(turns) + "; one thread")
     report_least(turns)
 

@@ -85,6 +85,9 @@ class Executor(Protocol):
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield one outcome for each task, in any order, as soon as it is computed. Closing the iterator stops.
 
+        An outcome is stored before the next one is asked for. An executor whose workers compute elsewhere gives them
+        their next tasks before it yields, so that they do not wait for it.
+
         `tasks` may be a `TaskQueue` (`bench_core.executors.tasks`). An executor that can may then call its method
         `report(address, share)` while a task is computed, so that progress is shown within a long task.
         """

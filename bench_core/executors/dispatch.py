@@ -16,7 +16,7 @@ from ..reserved import RECORD
 from ..store import Store
 from . import NO_LIMITS, Executor, Limits, Outcome, Task
 from .claims import Claims
-from .groups import Group, grouped
+from .groups import Group, Part, grouped
 from .pending import Pending, RoundCounter
 from .shares import StageShares
 from .tasks import TaskQueue
@@ -166,9 +166,9 @@ class Dispatcher:
                 if outcome is None:
                     break
                 self.store.forget_state(outcome.address)
-                parts = groups[outcome.address].outcomes(outcome)
+                parts = groups[outcome.address].parts(outcome)
                 self._keep(parts, pending)
-                for each in parts:
+                for each in (part.outcome for part in parts):
                     if each.bundle is not None:
                         self._notify(pending, each.address)
                     else:
@@ -196,8 +196,9 @@ class Dispatcher:
         labels = ", ".join(f"{name} {label}" for name, label in pending.jobs[address][0].labels.items())
         return f"void: {labels}: {reason_of(outcome)} (--strict stops at the first)"
 
-    def _keep(self, outcomes: Sequence[Outcome], pending: Pending) -> None:
+    def _keep(self, parts: Sequence[Part], pending: Pending) -> None:
         """Store the results of a task. Raises Incomplete if they cannot be stored, UsageError for a user's mistake."""
+        outcomes = [part.outcome for part in parts]
         for outcome in outcomes:
             if outcome.usage:
                 raise UsageError(Fault("", "", outcome.reason or "unknown"))
@@ -206,8 +207,11 @@ class Dispatcher:
             self.store.put_all(bundles)
         except OSError as error:
             raise Incomplete(f"cannot keep results in {self.store.root}: {error.strerror or error}") from None
-        for address in bundles:
-            pending.read(address)
+        for part in parts:
+            if part.rows is not None:
+                pending.add(part.outcome.address, part.rows)
+            elif part.outcome.bundle is not None:
+                pending.read(part.outcome.address)
 
     def _notify(self, pending: Pending, address: str, reason: str | None = None) -> None:
         for job in pending.jobs[address]:

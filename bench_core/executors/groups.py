@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from safetensors.numpy import load
 
 from ..planning.jobs import AttackJob, Job, merge
-from ..store import pack
+from ..store import Rows, pack_parts, rows_by_cell
 from . import Limits, Outcome
 from .pending import Pending
 
@@ -21,6 +22,14 @@ class Member:
     address: str
     rows: slice
     wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The outcome of a job of a group, and the rows that its bundle has; None if they were not taken apart."""
+
+    outcome: Outcome
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -49,20 +58,20 @@ class Group:
         """Return the limits of the task, given those of a job: it has the time of one job for each micro-batch."""
         return each if each.seconds is None else replace(each, seconds=each.seconds * self.size)
 
-    def outcomes(self, whole: Outcome) -> list[Outcome]:
+    def parts(self, whole: Outcome) -> list[Part]:
         """Return the outcome of each job, given that of the task."""
         if self.size == 1:
-            return [whole]
+            return [Part(whole)]
         if whole.bundle is None:
-            return [replace(whole, address=member.address) for member in self.members]
-        arrays = load(whole.bundle)
-        return [
-            Outcome(
-                member.address,
-                pack({n: rows[member.rows] for n, rows in arrays.items() if n.partition("/")[0] in member.wanted}),
-            )
-            for member in self.members
-        ]
+            return [Part(replace(whole, address=member.address)) for member in self.members]
+        arrays, found = load(whole.bundle), list[Part]()
+        for wanted, members in groupby(self.members, key=lambda member: member.wanted):
+            slices = {member.address: member.rows for member in members}
+            named = {name: rows for name, rows in arrays.items() if name.partition("/")[0] in wanted}
+            for (address, part), bundle in zip(slices.items(), pack_parts(named, [*slices.values()]), strict=True):
+                rows = rows_by_cell({name: array[part] for name, array in named.items()})
+                found.append(Part(Outcome(address, bundle), rows))
+        return found
 
 
 def grouped(pending: Pending, wanted: Mapping[str, Collection[str]]) -> dict[str, Group]:

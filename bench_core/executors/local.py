@@ -24,6 +24,7 @@ from .watchdog import Watch, describe_exit, kill
 from .worker import READY
 
 START_SECONDS = 300.0  # the limit for importing torch and all plugins
+BRIEF_SECONDS = 1.0  # after a task that took less, the worker gets one more ahead, so that it need not wait for it
 
 
 class Local:
@@ -47,7 +48,7 @@ class Local:
         waiting = TaskQueue.of(tasks)
         done: queue.SimpleQueue[Outcome | Share | None] = queue.SimpleQueue()
         count = min(self.workers or default_workers(tasks[0].spec["environment"]), len(tasks))
-        threads = [WorkerThread(self._take_worker(), waiting, done) for _ in range(count)]
+        threads = [WorkerThread(self._take_worker(), waiting, done, count) for _ in range(count)]
         try:
             for thread in threads:
                 thread.start()
@@ -83,32 +84,46 @@ def default_workers(environment: Json) -> int:
 class WorkerThread:
     """A thread that passes waiting tasks to one worker process, until none is left or the worker is stopped.
 
-    It puts the outcomes in `done`, before each the shares of the task that are done, and None at its end.
+    It puts the outcomes in `done`, before each the shares of the task that are done, and None at its end. An outcome is
+    stored by another thread, so the worker computes its next task meanwhile. If tasks are brief, it has the next task
+    before it has finished one. `count` is the number of workers.
     """
 
     def __init__(
-        self, worker: WorkerProcess, waiting: TaskQueue, done: queue.SimpleQueue[Outcome | Share | None]
+        self, worker: WorkerProcess, waiting: TaskQueue, done: queue.SimpleQueue[Outcome | Share | None], count: int
     ) -> None:
-        self.worker, self.waiting, self.done = worker, waiting, done
+        self.worker, self.waiting, self.done, self.count = worker, waiting, done, count
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
         self.thread.start()
 
     def _work(self) -> None:
+        following, brief = None, False
         try:
-            while not (self.worker.stopped or self.waiting.exhausted):
-                task = self.waiting.take()
+            while not self.worker.stopped and (following or not self.waiting.exhausted):
+                task = following or self.waiting.take()
                 if task is None:
                     time.sleep(POLL_SECONDS)
                     continue
+                following = self._following(task) if brief else None
+                start = time.monotonic()
                 try:
-                    outcome = self.worker.compute(task, self.done.put)
+                    outcome = self.worker.compute(task, self.done.put, following)
                 except Exception as error:  # a task without an outcome would be missing from the run without a reason
                     outcome = Outcome(task.address, reason=raised(error))
+                brief = time.monotonic() - start < BRIEF_SECONDS
                 self.done.put(outcome)
         finally:
             self.done.put(None)
+
+    def _following(self, task: Task) -> Task | None:
+        """Take the next task already, if this leaves one for each other worker.
+
+        Not if memory is limited: a worker gives back what it has freed when it has nothing to do.
+        """
+        limited = task.limits.memory is not None or task.memory is not None
+        return None if limited or self.waiting.left < self.count else self.waiting.take()
 
 
 class WorkerProcess:
@@ -116,6 +131,7 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self.ahead: Task | None = None  # what the process got before its turn
         self.stopped = False
 
     def __enter__(self) -> WorkerProcess:
@@ -128,25 +144,35 @@ class WorkerProcess:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def compute(self, task: Task, report: Callable[[Share], None] = lambda _share: None) -> Outcome:
+    def compute(
+        self, task: Task, report: Callable[[Share], None] = lambda _share: None, following: Task | None = None
+    ) -> Outcome:
         """Compute a task. If the process dies or exceeds a limit, the outcome has the reason.
 
         Args:
             task: The task.
             report: Called with the share of the task that is done, at most a few times a second.
+            following: The task that this is called with next, which the process gets already. If it dies before, it
+                gets the task again.
         """
-        try:
-            request = encode(task)
-        except (TypeError, ValueError) as error:
-            return Outcome(task.address, reason=f"the job cannot be sent to a worker as JSON: {error}")
         try:
             process = self._started(task.spec["environment"]["threads"])
         except (OSError, EOFError) as error:
             return Outcome(task.address, reason=f"no worker process can be started: {error}")
+        try:
+            request = b"" if task is self.ahead else encode(task)
+        except (TypeError, ValueError) as error:
+            return Outcome(task.address, reason=f"the job cannot be sent to a worker as JSON: {error}")
         watch = Watch(process, task.limits)
         try:
             with watch:
-                return exchange(process, task.address, request, report)
+                send(process, request)
+                self.ahead = None
+                if following is not None:
+                    with contextlib.suppress(TypeError, ValueError):  # reported in its turn
+                        send(process, encode(following))
+                        self.ahead = following
+                return receive(process, task.address, report)
         except (OSError, EOFError, ValueError):
             death = self._reap(process)
             return Outcome(task.address, reason=watch.reason or death, died=True, over_limit=bool(watch.reason))
@@ -166,6 +192,7 @@ class WorkerProcess:
         """
         if self.process is not None and self.running:
             return self.process
+        self.ahead = None
         self.process = process = start_worker(threads)
         if self.stopped:  # by another thread, which found no process to kill
             kill(process)
@@ -181,7 +208,7 @@ class WorkerProcess:
 
     def _reap(self, process: subprocess.Popen[bytes]) -> str:
         """Return how a process died that has closed its pipe. Kill its children, and the process itself if it hangs."""
-        self.process = None
+        self.process = self.ahead = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
         kill(process)
@@ -215,17 +242,19 @@ def encode(task: Task) -> bytes:
     return json.dumps(sent).encode() + b"\n"
 
 
-def exchange(
-    process: subprocess.Popen[bytes], address: str, request: bytes, report: Callable[[Share], None]
-) -> Outcome:
-    """Send a task, report the shares that the worker writes, and read the answer.
+def send(process: subprocess.Popen[bytes], request: bytes) -> None:
+    """Send a task. Raises OSError if the process has ended."""
+    assert process.stdin is not None
+    process.stdin.write(request)
+    process.stdin.flush()
+
+
+def receive(process: subprocess.Popen[bytes], address: str, report: Callable[[Share], None]) -> Outcome:
+    """Report the shares of a task that the worker writes, and read its answer.
 
     Raises OSError, EOFError or ValueError if there is none.
     """
-    assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(request)
-    process.stdin.flush()
     while "share" in (answer := read_message(process.stdout)):
         report(Share(address, answer["share"]))
     bundle = None if answer["size"] is None else process.stdout.read(answer["size"])

@@ -9,7 +9,7 @@ from typing import Any
 from ..planning.jobs import Job, PlannedJob, merge
 from ..planning.plan import CellRows
 from ..reserved import KEPT, RECORD
-from ..store import Store
+from ..store import Rows, Store
 from . import Outcome
 
 
@@ -65,11 +65,21 @@ class Pending:
 
     def read(self, address: str) -> None:
         """Read the rows of a job's cells from the store. Of kept images, which are large, only their keys are noted."""
-        metrics = {cell.key: cell.metric for job in self.jobs[address] for cell in job.cells}
-        images = {key for key, metric in metrics.items() if metric == KEPT}
-        self.rows[address] = self.store.get(address, metrics.keys() - images)
+        wanted, images = self._cells(address)
+        self.rows[address] = self.store.get(address, wanted)
         if images:
             self.rows[address] |= {key: {} for key in images & self.store.cells(address)}
+
+    def add(self, address: str, rows: Rows) -> None:
+        """Add rows that have just been stored."""
+        wanted, images = self._cells(address)
+        self.rows[address] |= {key: {} if key in images else rows[key] for key in rows.keys() & (wanted | images)}
+
+    def _cells(self, address: str) -> tuple[set[str], set[str]]:
+        """Return the keys of a job's cells: of those whose rows are read, and of its kept images."""
+        cells = {cell for job in self.jobs[address] for cell in job.cells}
+        images = {cell.key for cell in cells if cell.metric == KEPT}
+        return {cell.key for cell in cells} - images, images
 
     def merged(self, address: str) -> Job:
         return merge([planned.job for planned in self.jobs[address]])

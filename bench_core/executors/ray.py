@@ -137,6 +137,7 @@ class _Scheduler:
                 return
             for reference in ready:
                 outcome = self.receive(reference)
+                self.assign()  # so that the worker computes while the outcome is stored
                 if outcome is not None:
                     yield outcome
 

@@ -80,9 +80,14 @@ class TaskQueue(Sequence[Task]):
             return None
 
     @property
+    def left(self) -> int:
+        """The number of tasks that nobody has taken."""
+        return len(self.waiting)
+
+    @property
     def exhausted(self) -> bool:
         """Whether no task is left, and none will be."""
-        return not self.waiting
+        return not self.left
 
     def drain(self) -> Iterator[Task]:
         """Yield every task that is left, and wait for those that other processes compute."""

@@ -2,14 +2,16 @@
 
 A task is a line of JSON on standard input. Its outcome is a line of JSON on standard output, followed by the bundle.
 Before it come lines such as {"share": 0.25}, a few a second, with the share of the task that is done.
-The first line written is `ready`. The worker ends when its standard input does. It also ends within a second after its
-driver, even during a task, so that no worker outlives a driver that was killed.
+The first line written is `ready`. The next task may be sent while one is computed. The worker ends when its standard
+input does. It also ends within a second after its driver, even during a task, so that no worker outlives a driver that
+was killed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import threading
 import time
 from typing import BinaryIO
@@ -36,6 +38,22 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def received(requests: BinaryIO) -> queue.SimpleQueue[bytes]:
+    """Return the queue of the lines that another thread reads at once, so that the driver need not wait to write one.
+
+    The last is empty.
+    """
+    lines = queue.SimpleQueue[bytes]()
+
+    def read() -> None:
+        for line in requests:
+            lines.put(line)
+        lines.put(b"")
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
 def send(answers: BinaryIO, message: Json, bundle: bytes = b"") -> None:
     """Write a message as a line of JSON, and a bundle after it."""
     write(answers, json.dumps(message).encode() + b"\n" + bundle)
@@ -60,7 +78,8 @@ def main() -> None:
 
     worker = Worker(discover())
     write(answers, READY)
-    for line in requests:
+    lines = received(requests)
+    while line := lines.get():
         task = Task(**json.loads(line))
         try:
             outcome = attempt(worker, task, lambda share: send(answers, {"share": share}))
@@ -69,7 +88,8 @@ def main() -> None:
         bundle = outcome.bundle
         size = None if bundle is None else len(bundle)
         head = {"reason": outcome.reason, "usage": outcome.usage, "network": outcome.network, "size": size}
-        give_back_memory()  # so that the next task's memory limit does not count it
+        if lines.empty():
+            give_back_memory()  # so that the next task's memory limit does not count it
         send(answers, head, bundle or b"")
 
 

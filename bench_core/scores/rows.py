@@ -80,34 +80,46 @@ def gather(
             set's `images` are positions in this list.
     """
     positions = {index: position for position, index in enumerate(listed)}
-    parts: dict[tuple[str, Labels], list[Arrays]] = {}
-    images: dict[tuple[str, Labels], list[int]] = {}
-    reasons: dict[tuple[str, Labels], str] = {}
+    joined: dict[tuple[str, Labels], _Joined] = {}
+    cells: dict[tuple[int, int], tuple[PlannedJob, list[tuple[Cell, _Joined]]]] = {}
+    begun: list[_Joined] = []
     for job in jobs:
-        for cell in job.cells:
-            if cell.metric == KEPT:
-                continue  # images stay in the store
-            key = cell.metric, complete(job, cell)
-            images.setdefault(key, []).extend(positions[index] for index in job.job.batch.indices)
-            part = computed.get(job.address, {}).get(cell.key)
+        # the jobs of an attack share their labels and cells, so that those are completed once
+        place = id(job.labels), id(job.cells)
+        if place not in cells:
+            keys = [(cell, (cell.metric, complete(job, cell))) for cell in job.cells if cell.metric != KEPT]
+            cells[place] = job, [(cell, joined.setdefault(key, _Joined(*key))) for cell, key in keys]
+        found, indices = computed.get(job.address, {}), [positions[index] for index in job.job.batch.indices]
+        for cell, each in cells[place][1]:
+            each.images += indices
+            part = found.get(cell.key)
             if part is None:
-                reasons.setdefault(key, voids.get((job.address, cell.key), "not computed"))
-            else:
-                parts.setdefault(key, []).append(part)
-    rows = []
-    for key in dict.fromkeys([*parts, *reasons]):
-        metric, labels = key
-        if key in reasons:
-            rows.append(RowSet(metric, labels, ImageSet.of(over, []), void=reasons[key]))
-            continue
-        try:
-            arrays = {name: np.concatenate([part[name] for part in parts[key]]) for name in parts[key][0]}
-        except (KeyError, ValueError) as error:  # a metric whose rows have other names or shapes in another batch
-            reason = f"the metric's rows differ between micro-batches: {error}"
-            rows.append(RowSet(metric, labels, ImageSet.of(over, []), void=one_line(reason)))
-            continue
-        rows.append(RowSet(metric, labels, ImageSet.of(over, images[key]), arrays))
-    return rows
+                each.reason = each.reason or voids.get((job.address, cell.key), "not computed")
+                continue
+            if not each.parts:
+                begun.append(each)
+            each.parts.append(part)
+    return [each.rows(over) for each in (*begun, *(each for each in joined.values() if not each.parts))]
+
+
+@dataclass
+class _Joined:
+    """The parts of a row set, of one micro-batch each, and why one of them is void."""
+
+    metric: str
+    labels: Labels
+    images: list[int] = field(default_factory=list)
+    parts: list[Arrays] = field(default_factory=list)
+    reason: str | None = None
+
+    def rows(self, over: Over) -> RowSet:
+        if self.reason is None:
+            try:
+                arrays = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+                return RowSet(self.metric, self.labels, ImageSet.of(over, self.images), arrays)
+            except (KeyError, ValueError) as error:  # a metric whose rows have other names or shapes in another batch
+                self.reason = one_line(f"the metric's rows differ between micro-batches: {error}")
+        return RowSet(self.metric, self.labels, ImageSet.of(over, []), void=self.reason)
 
 
 def pack_rows(rows: Sequence[RowSet]) -> bytes:

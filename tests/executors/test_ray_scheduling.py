@@ -1,11 +1,13 @@
 """Ray without a cluster: what a node can hold, which workers are rejected, and when a task or a run is given up."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from bench_core.errors import UsageError
 from bench_core.executors import Outcome, Task
+from bench_core.executors import ray as ray_module
 from bench_core.executors.ray import Ray, _Scheduler
 from bench_core.executors.ray_cluster import Request, capacity
 from bench_core.executors.ray_worker import WorkerInfo, differences
@@ -73,3 +75,30 @@ def test_without_tasks_no_cluster_is_started_and_closing_twice_is_allowed(monkey
     assert list(unused.run([])) == []
     unused.close()
     unused.close()
+
+
+class _Actor:
+    """A worker of a cluster that does not exist: a result is there as soon as it is asked for."""
+
+    def __init__(self, events: list[str]) -> None:
+        self.events, self.compute = events, self
+
+    def remote(self, task: Task, _collector: object) -> Outcome:
+        self.events.append(f"{task.address} begins")
+        return Outcome(task.address)
+
+
+def test_a_worker_gets_its_next_task_before_a_result_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    ours = executor(1)
+    ours.workers.append(_Actor(events))
+    ours.started.add(ours.workers[0])
+    scheduler = _Scheduler(ours, Request(1, 0), [Task(address, {"environment": {}}, ()) for address in "abc"])
+    monkeypatch.setattr(ray_module, "RayShares", lambda _ray: None)
+    cluster = SimpleNamespace(
+        nodes=list, wait=lambda pending, **_: (pending[:1], []), get=lambda outcome: outcome, exceptions=ray.exceptions
+    )
+    scheduler.ray = cluster
+    for outcome in scheduler.outcomes():
+        events.append(f"{outcome.address} is stored")
+    assert events == ["a begins", "b begins", "a is stored", "c begins", "b is stored", "c is stored"]

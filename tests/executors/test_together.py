@@ -20,6 +20,7 @@ from bench_core.registry import Origin, Registry
 from bench_core.reserved import RECORD
 from bench_core.result import Result
 from bench_core.run_suite import resolve_suite, run
+from bench_core.store import Rows, Store
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Examples, Model, Streams
 from tests.commands.test_cli import GOOD
@@ -131,6 +132,38 @@ def test_a_group_that_is_stored_in_part_is_computed_to_the_same_bits(
     assert {folder: sorted(path.name for path in folder.iterdir()) for folder in folders} == before
     wholes = {job.job.whole().address() for job in attack_jobs(suite, registry)}
     assert not [path for path in (tmp_path / "out" / "store").rglob("*") if path.name in wholes], "no claim is left"
+
+
+def test_the_rows_of_a_group_are_those_that_the_store_has(
+    write_suite: Callable[..., str], registry: Registry, tmp_path: Path
+) -> None:
+    class Reports:
+        """Notes the rows that are reported, and those that the store has then."""
+
+        def __init__(self) -> None:
+            self.pairs: list[tuple[Rows, Rows]] = []
+
+        @hookimpl
+        def bench_cell_done(self, job: PlannedJob, rows: Rows) -> None:
+            if isinstance(job.job, AttackJob):
+                self.pairs.append((rows, Store(tmp_path / "out" / "store").get(job.address)))
+
+    reports = Reports()
+    registry.register(reports, Origin("reports", "tests", "1", "reports-source"))
+    suite = write_suite(TOGETHER, append="[keep]\nimages = 4\n")
+    first = rows_of(run(suite, out=tmp_path / "out", executor="inline", registry=registry))
+    assert len(reports.pairs) == 12
+    kept = 0
+    for found, stored in reports.pairs:
+        assert found.keys() == stored.keys()
+        kept += sum(not found[cell] for cell in found)
+        for cell in filter(found.get, found):
+            assert found[cell].keys() == stored[cell].keys()
+            for name, row in stored[cell].items():
+                assert found[cell][name].dtype == row.dtype
+                np.testing.assert_array_equal(found[cell][name], row)
+    assert kept == 4, "of two micro-batches on two sources, images are kept, which are not read"
+    assert rows_of(run(suite, out=tmp_path / "out", executor="inline", registry=registry)) == first
 
 
 def test_a_run_that_is_stopped_between_groups_goes_on_to_the_same_bits(

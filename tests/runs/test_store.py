@@ -1,5 +1,6 @@
 """The store returns complete bundles or none."""
 
+import concurrent.futures
 import hashlib
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench_core.store import Store, pack, write_atomically
+from bench_core.store import Store, pack, pack_parts, write_atomically
 from tests.properties import UNTIMED
 
 ADDRESS = hashlib.sha256(b"a job").hexdigest()
@@ -41,6 +42,22 @@ def test_the_bundles_of_a_job_are_merged(tmp_path: Path) -> None:
 def test_equal_arrays_make_equal_bytes_in_any_order() -> None:
     one = {"b/x": np.arange(3), "a/x": np.zeros((2, 2), np.float32)}
     assert pack(one) == pack(dict(reversed(one.items())))
+
+
+def test_parts_are_packed_to_the_bytes_of_each() -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "b/images": rng.random((12, 3, 2)).astype(np.float32)[:, ::-1],
+        "b/fooled": rng.random(12) > 0.5,
+        "a/levels": rng.integers(0, 255, (12, 2, 2), np.uint8),
+        "a/queries": np.arange(12, dtype=np.int16),
+        "a/nothing": np.zeros((12, 0)),
+        "a/distance": rng.random(12),
+    }
+    parts = [slice(0, 5), slice(5, 10), slice(10, 12)]
+    expected = [pack({name: rows[part] for name, rows in arrays.items()}) for part in parts]
+    assert pack_parts(arrays, parts) == expected
+    assert pack_parts({}, parts) == [pack({})] * 3
 
 
 @settings(UNTIMED, max_examples=60)
@@ -135,6 +152,30 @@ def test_the_bundles_of_a_group_are_flushed_side_by_side(tmp_path: Path, monkeyp
     bundles = {address: pack({"cell/row": np.full(3, place)}) for place, address in enumerate(addresses)}
     store.put_all(bundles)
     assert [store.get(address)["cell"]["row"].tolist() for address in addresses] == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_the_threads_that_write_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, addresses = Store(tmp_path), [letter * 64 for letter in "abcd"]
+    store.put_all(dict.fromkeys(addresses[:2], bundle()))
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", lambda *_: pytest.fail("started threads again"))
+    store.put_all(dict.fromkeys(addresses[2:], bundle()))
+    assert all(map(store.cells, addresses))
+
+
+def test_after_ctrl_c_nothing_is_written_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, waited = concurrent.futures.wait, []
+
+    def interrupted(written: object) -> object:
+        waited.append(written)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return wait(written)
+
+    monkeypatch.setattr(concurrent.futures, "wait", interrupted)
+    store, addresses = Store(tmp_path), [f"{place:064x}" for place in range(64)]
+    with pytest.raises(KeyboardInterrupt):
+        store.put_all(dict.fromkeys(addresses, bundle()))
+    assert all(map(store.cells, addresses))
 
 
 def test_a_bundle_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:
