@@ -10,6 +10,7 @@ import pytest
 
 from bench_core.errors import UsageError
 from bench_core.suite.find import own_suites
+from tests.commands.test_cli import GOOD
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -47,15 +48,10 @@ def test_runs_that_exist_are_not_made_again(script: ModuleType, tmp_path: Path, 
 
 def test_what_is_not_installed_is_said_before_anything_runs(script: ModuleType, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(script, "run", lambda *_, **__: pytest.fail("ran"))
-    monkeypatch.setattr(script, "PROFILE", "toy")
     for name in ("first", "second"):
-        text = (
-            f'title = "{name}"\nprofiles = ["toy"]\n[on.toy]\ndata = {{ kind = "embedded" }}\nsources = ["VGG"]\n'
-            f'[budgets.linf]\nnorm = "linf"\neps = 0.1\nstep_size = 0.1\nsteps = 1\n'
-            f'[attacks]\nPGD = {{ recipe = "{name}_lib:pgd" }}\n'
-        )
-        (tmp_path / f"{name}.toml").write_text(text)
+        (tmp_path / f"{name}.toml").write_text(GOOD.replace('recipe = "pgd"', f'recipe = "{name}_lib:pgd"'))
     with pytest.raises(UsageError) as raised:
         script.make_runs([str(tmp_path / "first.toml"), str(tmp_path / "second.toml")], tmp_path / "results", None)
-    found = {fault.message.partition(" (")[0] for fault in raised.value.faults}
-    assert {'unknown attack "first_lib:pgd"', 'unknown attack "second_lib:pgd"'} <= found
+    assert [fault.message.partition(" (")[0] for fault in raised.value.faults] == [
+        'unknown attack "first_lib:pgd"', 'unknown attack "second_lib:pgd"',
+    ]  # fmt: skip
