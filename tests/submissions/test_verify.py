@@ -134,6 +134,9 @@ def test_a_run_of_a_suite_with_published_values_is_verified_where_the_suite_is_n
     ("change", "named"),
     [
         (lambda r: r["models"]["A"]["identity"].update(seed=9), "network A: other weights"),
+        (lambda r: r["models"]["A"].update(recipe="embedded"), "network A: other options"),
+        (lambda r: r["models"]["A"]["options"].update(width=9), "network A: other options"),
+        (lambda r: r["models"].pop("A"), "network A: the run does not say what it is"),
         (lambda r: r["models"]["B"].update(code="0"), "network B: other code"),
         (lambda r: r["models"]["A"]["identity"].update(code="0"), "network A: other code"),  # of a Python file
         (lambda r: r.update(host="0" * 64), "bench's code: here"),
