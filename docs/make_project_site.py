@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench_core import load_suite, run
-from bench_core.errors import UsageError
+from bench_core.errors import Fault, UsageError, stop_at_faults
+from bench_core.planning.resolve import resolve
 from bench_core.progress import for_stream
+from bench_core.registry import discover
 from bench_core.reports.site.build import CACHE, DIGESTS, Builder
 from bench_core.reports.site.found import find_site_runs
 from bench_core.reports.site.unchanged import KnownDigests
@@ -38,15 +41,26 @@ def embedded_suites() -> list[str]:
 
 
 def make_runs(suites: list[str], results: Path, limit: int | None) -> list[Path]:
-    """Return a run of each suite; those that are missing are computed."""
+    """Return a run of each suite; those that are missing are computed, if all that they need is installed."""
+    missing = [name for name in suites if not (results / name / PROFILE / "run.json").is_file()]
+    stop_at_faults([fault for name in missing for fault in faults_of(name)])
     folders = []
     for name in suites:
         folder = results / name / PROFILE
-        if not (folder / "run.json").is_file():
+        if name in missing:
             print(f"running {name}", file=sys.stderr)
             folder = run(load_suite(name, PROFILE), out=results, limit=limit, progress=for_stream()).folder
         folders.append(folder)
     return folders
+
+
+def faults_of(name: str) -> Sequence[Fault]:
+    """Return what a suite needs that is not installed."""
+    try:
+        resolve(load_suite(name, PROFILE), discover())
+    except UsageError as error:
+        return error.faults
+    return ()
 
 
 def weights(site: Path) -> dict[str, int]:
@@ -72,7 +86,10 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=ROOT / "build" / "project-site", help="the folder to write")
     parser.add_argument("--limit", type=int, help="attack at most this many images in the runs that are missing")
     given = parser.parse_args()
-    folders = make_runs(embedded_suites(), given.results, given.limit)
+    try:
+        folders = make_runs(embedded_suites(), given.results, given.limit)
+    except UsageError as error:
+        raise SystemExit(str(error)) from None
     known = KnownDigests(given.to / CACHE / DIGESTS)
     found = find_site_runs([f"{folder.parent.name}/{folder.name}={folder}" for folder in folders], known)
     Builder(given.to, TITLE).build(found)

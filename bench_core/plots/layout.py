@@ -17,6 +17,8 @@ WIDEST = 11.0  # inches
 PANEL = (2.5, 2.1)  # inches
 NARROWEST = 4.8  # inches; the notes need the room
 
+USUAL_LINES, LINE_HEIGHT = 4, 0.19  # lines of a legend for which figures have room, and the inches of a further one
+
 
 def panels(
     keys: Sequence[Key],
@@ -95,6 +97,9 @@ def finish(
     heading = _wrapped(title, width * 10.5)
     if legend and len(legend) > 1:  # the title is the legend's, as the layout reserves room for only one of them
         columns = max(1, min(len(legend), int(width / 1.75)))
+        more = -(-len(legend) // columns) - USUAL_LINES
+        if more > 0:  # else a long legend takes the room of the panels, and is drawn over them
+            figure.set_figheight(figure.get_figheight() + more * LINE_HEIGHT)
         above = figure.legend(
             list(legend.values()), list(legend), loc="outside upper left", ncols=columns, title=heading,
             title_fontproperties={"weight": "bold", "size": 9}, alignment="left",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def draw_pareto(scores: Scores, plot: ParetoPlotEntry, title: str) -> Figure:
         counts += [point.n for point in shown]
         if shown:
             legend.setdefault("Pareto front", draw_front(axes[key], shown, plot.format, plot.cost_best))
-        if plot.cost is None:
+        if plot.cost is None and any(0 < point.x < math.inf for point in shown):  # noise alone makes no pass
             axes[key].set_xscale("log")
             axes[key].xaxis.set_major_locator(LogLocator(10, (1, 2, 5), numticks=9))
             axes[key].xaxis.set_major_formatter(ScalarFormatter())

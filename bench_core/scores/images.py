@@ -91,9 +91,10 @@ def mean_of(series: Sequence[PerImage]) -> PerImage:
 
 
 def difference(first: PerImage, second: PerImage) -> PerImage:
-    """Return first - second, image by image. Raises Unpairable where the images differ."""
+    """Return first - second, image by image; NaN where both are infinite. Raises Unpairable where the images differ."""
     values = joined([first, second])
-    return PerImage(first.images, values[0] - values[1])
+    with np.errstate(invalid="ignore"):
+        return PerImage(first.images, values[0] - values[1])
 
 
 def mean_interval(columns: Sequence[PerImage]) -> tuple[float, float]:

@@ -147,7 +147,8 @@ def paired_rows(sample: Iterable[ClaimedJob], computed: CellRows, alpha: float) 
 
 def _moves(before: NDArray[np.generic], now: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return by how much the claimed values of each image [n] are higher, in the mean over all else."""
-    difference = before.astype(np.float64) - now.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        difference = before.astype(np.float64) - now.astype(np.float64)
     difference = np.where(_moved(before, now) & np.isfinite(difference), difference, 0.0)
     return np.asarray(difference.reshape(len(difference), -1).sum(axis=1))
 

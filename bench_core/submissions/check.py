@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import Fault, UsageError, stop_at_faults
 from ..registry import Registry
 from ..runs.folder import SCORES_FILE
@@ -44,7 +46,8 @@ def check(unpacked: Unpacked, contents: Contents, registry: Registry, limited: b
         UsageError: with a line for each thing that is wrong.
     """
     try:
-        return _check(unpacked, contents, registry, MOST_RUN_PASSES if limited else None)
+        with np.errstate(all="ignore"):  # a stranger's numbers are not worth a warning
+            return _check(unpacked, contents, registry, MOST_RUN_PASSES if limited else None)
     except UsageError as error:
         raise in_one_line_each(error, unpacked) from None
     except Exception as error:  # a stranger's file: whatever it makes our code raise is the file's fault

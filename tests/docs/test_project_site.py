@@ -8,7 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from bench_core.errors import UsageError
 from bench_core.suite.find import own_suites
+from tests.commands.test_cli import GOOD
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -42,3 +44,14 @@ def test_runs_that_exist_are_not_made_again(script: ModuleType, tmp_path: Path, 
     (tmp_path / "transfer_table1" / "embedded" / "run.json").write_text("{}")
     monkeypatch.setattr(script, "run", lambda *_, **__: pytest.fail("ran"))
     assert script.make_runs(["transfer_table1"], tmp_path, None) == [tmp_path / "transfer_table1" / "embedded"]
+
+
+def test_what_is_not_installed_is_said_before_anything_runs(script: ModuleType, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(script, "run", lambda *_, **__: pytest.fail("ran"))
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.toml").write_text(GOOD.replace('recipe = "pgd"', f'recipe = "{name}_lib:pgd"'))
+    with pytest.raises(UsageError) as raised:
+        script.make_runs([str(tmp_path / "first.toml"), str(tmp_path / "second.toml")], tmp_path / "results", None)
+    assert [fault.message.partition(" (")[0] for fault in raised.value.faults] == [
+        'unknown attack "first_lib:pgd"', 'unknown attack "second_lib:pgd"',
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The badge: the worst value of a score with its interval, the verdict as a colour, text that cannot become markup."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from bench_core.errors import UsageError
 from bench_core.gate.badge import GREEN, RED, Badge, badge, svg
 from bench_core.gate.compare import compare
 from bench_core.gate.snapshot import GatedScore, Snapshot
-from bench_core.statistics import wilson
+from bench_core.statistics import bootstrap, wilson
 from bench_core.suite.outputs import GateEntry
 
 IDS = tuple(f"{place:016x}" for place in range(100))
@@ -34,6 +35,20 @@ def test_it_shows_the_worst_network_with_its_interval() -> None:
     assert shown.label == "robust.accuracy"
     assert shown.message == f"40.0% [{100 * low:.1f}, {100 * high:.1f}]"
     assert badge(of("run", better="lower", A=60, B=40)).message.startswith("60.0% ")
+
+
+def test_a_mean_that_is_no_share_has_the_bootstrap_interval_and_each_score_its_own_direction() -> None:
+    values = np.linspace(0.2, 0.9, 100)
+    scores = tuple(
+        GatedScore("distance.mean", {"source": name}, values + move, IDS) for name, move in (("A", 0), ("B", 1))
+    )
+    run = of("run", A=60)
+    gate = {**run.gate, "distance.mean": GateEntry(better="lower")}
+    run = replace(run, gate=gate, scores=(*run.scores, *scores))
+    low, high = bootstrap(values + 1)
+    assert high - low > 0.01
+    assert badge(run, "distance.mean").message == f"1.55 [{low:.4g}, {high:.4g}]"
+    assert badge(run).message.startswith("60.0% "), "the first score of the gate"
 
 
 def test_a_comparison_decides_the_colour() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bench_core.publishing import points
 from bench_core.runs.finished import FinishedRun
+from bench_core.tables.table import TableCell
 
 
 def numbers(cell: Any) -> dict[str, float]:
@@ -57,7 +60,7 @@ def test_wandb_is_offline_and_has_the_table(publish, cells: dict[str, Any]) -> N
 
 
 def test_the_summary_of_wandb_has_every_value(cells: dict[str, Any], finished: FinishedRun) -> None:
-    wandb = pytest.importorskip("bench_publishers.wandb")
+    wandb = pytest.importorskip("bench_publishers.wandb", exc_type=ImportError)
     expected = {f"{name}.{key}": value for name, cell in cells.items() for key, value in numbers(cell).items()}
     assert wandb.summary(finished) == pytest.approx(expected)
 
@@ -79,6 +82,18 @@ def test_mlflow_reads_every_value_back(publish, cells: dict[str, Any], finished:
     assert logged.data.metrics == pytest.approx(expected)
     assert logged.data.params["images.digest"] == finished.facts["images"]["digest"]
     assert "run/run.json" in {artifact.path for artifact in client.list_artifacts(logged.info.run_id, "run")}
+
+
+def test_names_that_mlflow_cannot_tell_apart_lose_no_value() -> None:
+    mlflow = pytest.importorskip("bench_publishers.mlflow", exc_type=ImportError)
+    names = ["a+b", "a_b", "a*b", "l" * 300, "l" * 299 + "x"]
+    rows = tuple(((name,), (TableCell(float(place), math.nan, math.nan, 9),)) for place, name in enumerate(names))
+    table = SimpleNamespace(name="t", header=("row", "value"), dimensions=1, percent=False, rows=rows)
+    found = mlflow.values(SimpleNamespace(tables=[table]))
+    assert sorted(value for key, value in found.items() if not key.endswith(".n")) == [0, 1, 2, 3, 4]
+    assert len(found) == 2 * len(names)
+    assert max(map(len, found)) <= 250
+    assert all(re.fullmatch(r"[\w\-. :/]+", key) for key in found)
 
 
 def test_mlflow_ignores_a_server_that_only_the_environment_names(publish, monkeypatch: pytest.MonkeyPatch) -> None:

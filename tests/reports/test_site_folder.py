@@ -77,3 +77,18 @@ def test_names_that_git_quotes_have_dates(made: Path, tmp_path: Path, name: str 
         call(["git", "-C", str(repository), *command], check=True, env={**os.environ, **dates})
     (found,) = find_site_runs([str(folder)])
     assert found.date == "2026-03-04"
+
+
+def test_runs_are_in_the_order_of_their_commits(made: Path, tmp_path: Path) -> None:
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    repository = tmp_path / "repository"
+    call(["git", "init", "-q", str(repository)], check=True)
+    for name, day in (("older", "2026-03-04"), ("newer", "2026-05-06")):
+        shutil.copytree(made, repository / name)
+        dates = dict.fromkeys(("GIT_COMMITTER_DATE", "GIT_AUTHOR_DATE"), f"{day}T12:00:00Z")
+        for command in (["add", "."], [*who, "commit", "-q", "-m", name]):
+            call(["git", "-C", str(repository), *command], check=True, env={**os.environ, **dates})
+    found = find_site_runs([str(repository / name) for name in ("newer", "older")])
+    assert [(run.folder.name, run.date) for run in found] == [("older", "2026-03-04"), ("newer", "2026-05-06")]

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from bench_core import Result, UsageError, load_result, run, with_plugins
 from bench_core.errors import Incomplete, Interrupted
 from bench_core.notebook import NotebookView, in_notebook
 from bench_core.registry import Registry
+from tests.submissions.conftest import changed_rows
 
 PLOT = """
 [[plots]]
@@ -116,6 +118,20 @@ def test_a_run_without_any_value_is_shown(registry: Registry, write_suite: Calla
     assert attacked["void"].notna().all()
     assert "void" in read.show()._repr_html_()
     assert b"<svg" in read.plot().saved("svg")
+
+
+def test_infinite_costs_are_left_out_of_a_pareto_plot(registry: Registry, write_suite, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    averaged = PLOT.replace('rows = ["source"]\ncolumns = ["target"]', 'panels = ["source"]\nmean_over = ["target"]')
+    plot = averaged.replace("heatmap", "pareto").replace('where = { attack = "<b>" }\n', "")
+    plot = plot.replace("transfer.success", "transfer.at_step")
+    two = ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"MI" = { recipe = "mi" }')
+    made = run(write_suite(two, append=plot), out=tmp_path / "out", registry=registry, executor="inline")
+    with changed_rows(made.folder) as rows:
+        for row in rows:
+            if row.metric == "attack":
+                row.arrays["forwards"] = np.full(len(row.images), np.inf)
+    assert b"<svg" in load_result(made.folder, registry).plot().saved("svg")
 
 
 class Display:

@@ -42,6 +42,14 @@ def test_a_value_that_is_no_number_is_equal_only_to_itself() -> None:
     assert (cell.what, cell.outcomes, cell.form) == ("l2 of 5 of 60 images", True, False)
 
 
+def test_infinite_values_are_compared_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    truth = np.where(np.arange(60) < 5, np.inf, VALUES)
+    (cell,), (row,) = compared({"l2": np.where(np.arange(60) < 6, np.inf, VALUES)}, {"l2": truth})
+    assert (cell.what, cell.outcomes) == ("l2 of 1 of 60 images", True)
+    assert (row.higher, row.lower) == (0, 0)
+    assert not recwarn.list
+
+
 def test_rows_of_another_type_or_name_cannot_be_paired() -> None:
     for claimed in ({"l2": VALUES.astype(np.float64)}, {"l2": VALUES[:, None]}, {"l1": VALUES}):
         (cell,), _ = compared(claimed, {"l2": VALUES})

@@ -1,10 +1,12 @@
 """What a sample finds and misses, against brute force and simulation."""
 
 import itertools
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from bench_core.planning.jobs import Batch, Cell, CleanJob, PlannedJob
 from bench_core.planning.specs import DatasetSpec, Environment
@@ -46,6 +48,14 @@ def test_a_share_is_at_least_one_job_and_at_most_all() -> None:
     assert [sample_size(100, share) for share in (0.0001, 0.05, 0.051, 1)] == [1, 5, 6, 100]
     assert sample_size(3, 1) == 3
     assert draw(range(50), 0.1, 7) == draw(range(50), 0.1, 7) == sorted(draw(range(50), 0.1, 7))
+
+
+def test_every_sample_of_a_size_is_as_likely_as_any_other() -> None:
+    """So that nobody can know which jobs are drawn, and the stated probability holds for each of them."""
+    seeds = 6000
+    drawn = Counter(tuple(draw("abcdef", 1 / 3, seed)) for seed in range(seeds))
+    assert set(drawn) == set(itertools.combinations("abcdef", 2))
+    assert chisquare(list(drawn.values())).pvalue > 1e-3
 
 
 def made_job(number: int, outcomes: np.ndarray) -> ClaimedJob:

@@ -10,6 +10,8 @@ import pytest
 from bench_core.errors import UsageError
 from bench_core.scores.labels import Labels
 from bench_core.scores.rows import RowSet
+from bench_core.submissions.report import sheets
+from bench_core.submissions.sampling import most_missed
 
 from .conftest import changed_rows
 
@@ -43,6 +45,11 @@ def test_a_flipped_outcome_is_found_if_and_only_if_its_micro_batch_is_drawn(fold
     for seed in range(12):
         found = verified(folder, share=0.3, seed=seed)
         verdicts.setdefault(found.verdict, []).append(found)
+        assert replace(found, drawn_cells=1).found_with == found.drawn / found.jobs, "jobs are drawn, not cells"
+        assert found.most_missed == most_missed(found.changed_jobs, found.drawn, found.jobs)
+        shown = dict(sheets(replace(found, drawn_cells=1))[0].rows)
+        assert shown["one changed outcome"].endswith(f" is found with probability {found.drawn / found.jobs:.4g}")
+        assert f"in at most {found.most_missed} of {found.jobs} micro-batches" in shown["could be missed"]
     assert verdicts.keys() == {"identical", "not equal"}
     for found in verdicts["not equal"]:
         (cell,) = found.changed
@@ -127,6 +134,9 @@ def test_a_run_of_a_suite_with_published_values_is_verified_where_the_suite_is_n
     ("change", "named"),
     [
         (lambda r: r["models"]["A"]["identity"].update(seed=9), "network A: other weights"),
+        (lambda r: r["models"]["A"].update(recipe="embedded"), "network A: other options"),
+        (lambda r: r["models"]["A"]["options"].update(width=9), "network A: other options"),
+        (lambda r: r["models"].pop("A"), "network A: the run does not say what it is"),
         (lambda r: r["models"]["B"].update(code="0"), "network B: other code"),
         (lambda r: r["models"]["A"]["identity"].update(code="0"), "network A: other code"),  # of a Python file
         (lambda r: r.update(host="0" * 64), "bench's code: here"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...result import Result
 
 CSS_PIXELS = 96  # to the inch
-SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 48, 1280, 100  # dots to the inch
+SMALL_COLOURS, MOST_PIXELS, SMALL_DOTS = 32, 1280, 100  # dots to the inch
 LARGEST_SVG = 300_000  # bytes; a larger plot is saved as PNG
 
 

@@ -23,7 +23,7 @@ from ...tables.sheet import sheet_of
 from ...tables.table import Table, TableCell
 from ..page.figures import PagePlot
 
-MOST_INTERVALS = 2000  # in a table; larger tables are curves, of which nobody reads single intervals
+MOST_INTERVALS = 1000  # in a table; larger tables are curves, of which nobody reads single intervals
 
 
 @dataclass(frozen=True)

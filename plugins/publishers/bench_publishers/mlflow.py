@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import math
 import os
@@ -20,6 +21,7 @@ if importlib.util.find_spec("mlflow") is None:
     raise ImportError('mlflow is not installed (try pip install "adversarial-bench[mlflow]")')
 
 LONGEST_VALUE = 6000  # characters of a parameter's value, as MLflow allows
+LONGEST_KEY = 240  # characters; with ".high" MLflow allows 250
 METRICS_AT_ONCE = 1000  # as MLflow allows
 
 
@@ -64,6 +66,8 @@ def values(run: RunView) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for point in points(run.tables):
         key, cell = metric_key(point.name), point.cell
+        if key in metrics:  # another name became the same key
+            key = f"{key[: LONGEST_KEY - 9]}-{hashlib.sha256(point.name.encode()).hexdigest()[:8]}"
         metrics[key] = cell.value
         if not math.isnan(cell.low):
             metrics |= {f"{key}.low": cell.low, f"{key}.high": cell.high}
@@ -73,7 +77,7 @@ def values(run: RunView) -> dict[str, float]:
 
 def metric_key(name: str) -> str:
     """Replace what MLflow does not allow in the name of a metric, which is a path, and shorten it."""
-    return re.sub(r"[^\w\-. :/]", "_", name).replace("..", "__")[:240]
+    return re.sub(r"[^\w\-. :/]", "_", name).replace("..", "__")[:LONGEST_KEY]
 
 
 def parameters(run: RunView) -> dict[str, str]:
