@@ -39,6 +39,12 @@ def suite(write_suite: Callable[..., str], tmp_path: Path, monkeypatch: pytest.M
     return write_suite(("[metrics]", '"Hangs" = { recipe = "hangs_once" }\n[metrics]'))
 
 
+def ignore_nothing() -> None:
+    """Undo that a shell makes its background jobs ignore SIGINT, and nohup its command SIGHUP."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def bundles(out: Path) -> dict[Path, int]:
     """Return the stored files with the time when each was written."""
     return {path.relative_to(out): path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
@@ -63,13 +69,13 @@ def test_a_stopped_run_leaves_no_orphan_and_continues_where_it_stopped(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell makes its background jobs ignore it)
+        preexec_fn=ignore_nothing,  # noqa: PLW1509
     )
     hangs = tmp_path / "plugins" / HANGING
     wait_until(lambda: (hangs.exists() and len(bundles(cut)) >= 3) or process.poll() is not None)
     workers = workers_of(process.pid)
     os.kill(process.pid, signal_sent)
-    out, errors = process.communicate()
+    out, errors = process.communicate(timeout=300)
     assert process.returncode == code, errors
     assert out == ""
     assert "Traceback" not in errors
@@ -94,6 +100,10 @@ def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(suite: str, tmp_path: Path
     import pty
     import termios
 
+    def take_terminal() -> None:
+        ignore_nothing()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
     ours, terminal = pty.openpty()
     out = tmp_path / "cut"
     process = subprocess.Popen(
@@ -102,14 +112,14 @@ def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(suite: str, tmp_path: Path
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        preexec_fn=take_terminal,  # noqa: PLW1509
     )
     os.close(terminal)
     drained = threading.Thread(target=lambda: drain(ours), daemon=True)
     drained.start()
     wait_until(lambda: (tmp_path / "plugins" / HANGING).exists() or process.poll() is not None)
     os.close(ours)
-    assert process.wait() == 128 + signal.SIGHUP
+    assert process.wait(timeout=120) == 128 + signal.SIGHUP
 
 
 def drain(terminal: int) -> None:
