@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -16,6 +16,9 @@ from .checks import waits
 from .guard import version_of
 from .pass_limit import PassLimit, images_among, rows_of
 from .watch import not_finite, surely_finite
+
+Named = dict[str, Any]  # the keyword arguments of a call, as torch passes them to hooks
+Arguments = tuple[tuple[Any, ...], Named]
 
 
 class CachedForward(nn.Module):
@@ -107,9 +110,7 @@ class PassCounter:
     def __reduce__(self) -> str:
         raise ContractError("the attack pickles its source, and passes through that copy would not be counted")
 
-    def _enter(
-        self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...], named: Named) -> Arguments | None:
         self.bypassed |= torch._C._get_tracing_state() is not None  # what is recorded runs later without any hook
         if self.running and all(network is not module for network, _ in self.running):
             self.running.append((module, None))  # a part of the network that calls it
@@ -190,9 +191,7 @@ def contiguous_gradients(network: nn.Module) -> Iterator[None]:
         handle.remove()
 
 
-def _with_contiguous_gradient(
-    _module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+def _with_contiguous_gradient(_module: nn.Module, inputs: tuple[Any, ...], named: Named) -> Arguments | None:
     given = images_among(inputs, named)
     if given is None or not given.requires_grad:
         return None
@@ -201,9 +200,7 @@ def _with_contiguous_gradient(
     return replaced(given, images, inputs, named)
 
 
-def replaced(
-    given: Tensor, images: Tensor, inputs: tuple[Any, ...], named: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def replaced(given: Tensor, images: Tensor, inputs: tuple[Any, ...], named: Named) -> Arguments:
     """Return the arguments of a call with other images in place of those that were given."""
     return (
         tuple(images if each is given else each for each in inputs),

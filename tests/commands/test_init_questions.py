@@ -13,7 +13,8 @@ from .test_cli import bench  # noqa: F401
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, str, list[str]]]
 ON_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes its background jobs ignore it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from bench_core.cli import main
 main(["init"])
@@ -64,7 +65,7 @@ def test_to_leave_at_a_question_writes_nothing_and_says_so(key: bytes, tmp_path:
     while b"Your images" not in asked:
         asked += os.read(ours, 1000)
     os.write(ours, key)
-    _, errors = started.communicate()
+    _, errors = started.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
     assert started.returncode == 130
