@@ -31,10 +31,17 @@ CHEAP = {
 }
 FEWER = {
     "transfer_fig2": ("metrics.neighbours.grid=4",),
+    "robust_defences": (
+        "models.smoothed.n=2",
+        *(f'models."adaptive {name}".samples=2' for name in ("TV", "noise", "resize")),
+    ),
     # The parts of its sources, which are measured only if they are among these.
     "robust_queries": ('images.models=["AlexNet","VGG16","RN-34","DN-121"]',),
     "robustness_detection": ("metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]"),
-    "robustness_smoothing": ("metrics.certified.radii=[0.0]",),
+    "robustness_smoothing": (
+        "metrics.certified.radii=[0.0]",
+        *(f'models."{base} smoothed".n=2' for base in ("RN-50", "RN-50-noise")),
+    ),
     "robustness_strength": ("budgets.linf.steps=32",),
 }
 NEEDS = {"robust_optimality": "adv_lib"}
