@@ -36,9 +36,8 @@ from .commands.site import site
 from .commands.submit_check import submit_check
 from .commands.suites import suites
 from .commands.verify import verify
-from .errors import Fault, Incomplete, Interrupted, UsageError, one_line
+from .errors import INTERRUPTED, Fault, Incomplete, Interrupted, UsageError, one_line
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 STORED = "finished results are stored"
 STORING = {"run", "judge", "export", "report"}  # the commands that do nothing else before they store results
 COMMANDS: Mapping[str, Callable[..., None] | typer.Typer] = {

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+INTERRUPTED = 130  # the exit code after Ctrl-C: 128 + SIGINT, as shells report it
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -39,7 +41,7 @@ class UsageError(Exception):
 
 
 class Interrupted(Exception):
-    """The user interrupted the run; what finished is stored. Exit code 130."""
+    """The user interrupted the run; what finished is stored. Exit code `INTERRUPTED`."""
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in place of a traceback."""

@@ -24,7 +24,6 @@ NETWORK_HINT = "(try net.py:build, net.py:build=weights.pth or torchvision:resne
 DATA_HINT = "(try images.npz, a folder with one folder for each class, or embedded)"
 EPS = "8/255"
 LONGEST_NAME = 100
-INTERRUPTED = 130  # 128 + SIGINT, as for all commands
 
 
 def init(
@@ -107,7 +106,7 @@ def answers(network: str | None, data: str | None, eps: str | None) -> tuple[str
         typer.Exit: Ctrl-C or the end of input at a question, when nothing is stored that a second call could continue.
         UsageError: An answer is missing and nobody can be asked.
     """
-    from ..errors import Fault, UsageError
+    from ..errors import INTERRUPTED, Fault, UsageError
 
     if sys.stdin.isatty():
         try:
