@@ -3,7 +3,7 @@
 The results of a job are one or more bundles. A bundle is in the format of safetensors and kept with the SHA-256 of its
 bytes, so that damage is detected. It is a file in `<root>/<first two characters of the address>/<address>/`, named by
 the SHA-256. The bundles of jobs that were computed together are one file in `<root>/segments/` (see `segments.py`). A
-file is written to a temporary one, flushed and renamed, so that a process killed at any moment leaves either the complete
+file is written to a temporary one, flushed and renamed, so that a process killed at any moment leaves either the whole
 file or none.
 """
 
