@@ -1,8 +1,10 @@
 """Stores arrays on disk by address. Writes are atomic, reads are verified, and any number of processes may share it.
 
-The results of a job are in `<root>/<first two characters of its address>/<address>/`, in one or more bundles. A bundle
-is a safetensors file named by the SHA-256 of its bytes, so that damage is detected. It is written to a temporary file,
-flushed and renamed, so that a process killed at any moment leaves either the complete bundle or none.
+The results of a job are one or more bundles. A bundle is in the format of safetensors and kept with the SHA-256 of its
+bytes, so that damage is detected. It is a file in `<root>/<first two characters of the address>/<address>/`, named by
+the SHA-256. The bundles of jobs that were computed together are one file in `<root>/segments/` (see `segments.py`). A
+file is written to a temporary one, flushed and renamed, so that a process killed at any moment leaves either the whole
+file or none.
 """
 
 from __future__ import annotations
@@ -14,20 +16,18 @@ import os
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from .segments import Bundle, SegmentIndex, encode, read_index
 
 SUFFIX = ".safetensors"
 STATE = "unfinished.state"
-WRITERS = 32  # files that are flushed at once
+SEGMENTS = "segments"
 ABANDONED_AFTER = 3600.0  # seconds; the process that wrote an older unfinished file is dead
 
 
@@ -67,19 +67,12 @@ def pack_parts(arrays: Mapping[str, NDArray[Any]], parts: Sequence[slice]) -> li
     return bundles
 
 
-@cache
-def writers() -> ThreadPoolExecutor:
-    """Return the threads that write bundles. They are kept: to start them takes longer than to write."""
-    from concurrent.futures import ThreadPoolExecutor  # a slow import, which planning and showing do not need
-
-    return ThreadPoolExecutor(WRITERS, "store")
-
-
 class Store:
     """The store in the folder `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.segments = SegmentIndex(root / SEGMENTS)
 
     def folder(self, address: str) -> Path:
         return self.root.joinpath(address[:2], address)
@@ -98,42 +91,39 @@ class Store:
         write_atomically(self.folder(address) / f"{hashlib.sha256(bundle).hexdigest()}{SUFFIX}", bundle)
 
     def put_all(self, bundles: Mapping[str, bytes]) -> None:
-        """Write the bundles of several jobs; all are on the disk when this returns.
+        """Write the bundles of jobs that were computed together, as one file; it is on the disk when this returns.
 
-        They are written in parallel, since a file system flushes several files in little more time than one. If one
-        cannot be written, the others are. Raises OSError.
+        If it cannot be written, the bundles are written one by one, as many as can be. Raises OSError if one cannot.
 
         Args:
             bundles: The bundles by address.
         """
-        if len(bundles) < 2:
-            for address, bundle in bundles.items():
+        if len(bundles) > 1:
+            name, content = encode(bundles)
+            with contextlib.suppress(OSError):
+                write_atomically(self.segments.folder / name, content)
+                return
+        failed: OSError | None = None
+        for address, bundle in bundles.items():
+            try:
                 self.put(address, bundle)
-            return
-        from concurrent.futures import wait
-
-        pool = writers()
-        written = [pool.submit(self.put, address, bundle) for address, bundle in bundles.items()]
-        try:
-            wait(written)
-        finally:
-            wait(written)  # also after Ctrl-C, so that nothing is written when the run has ended
-        for each in written:
-            each.result()
+            except OSError as error:
+                failed = failed or error
+        if failed:
+            raise failed
 
     def cells(self, address: str) -> set[str]:
         """Return the keys of the stored cells of a job. Only the headers of its bundles are read."""
         names: set[str] = set()
-        for path in self._bundles(address):
+        for bundle in self._bundles(address):
             try:
-                with path.open("rb") as file:
-                    size = int.from_bytes(file.read(8), "little")
-                    if size > path.stat().st_size:
-                        raise ValueError("the header is longer than the file")
-                    header = json.loads(file.read(size))
-                names.update(name.partition("/")[0] for name in header if name != "__metadata__")
-            except (OSError, ValueError):
-                self._set_aside(path)
+                size = int.from_bytes(bundle.read(8), "little")
+                head = bundle.read(8 + size)[8:]
+                if size > len(head):
+                    raise ValueError("the header is longer than the bundle")
+                names.update(name.partition("/")[0] for name in json.loads(head) if name != "__metadata__")
+            except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+                self._set_aside(bundle)
         return names
 
     def get(self, address: str, cells: Collection[str] | None = None) -> Rows:
@@ -144,28 +134,42 @@ class Store:
             cells: The keys of the cells to return; all by default.
         """
         found: Rows = {}
-        for path in self._bundles(address):
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != path.stem:
-                self._set_aside(path)
+        for bundle in self._bundles(address):
+            try:
+                content = bundle.read()
+            except FileNotFoundError:  # another process has found it damaged
+                continue
+            if hashlib.sha256(content).hexdigest() != bundle.digest:
+                self._set_aside(bundle)
                 continue
             try:
                 arrays = load(content)
             except Exception:  # the digest is right, but it is no bundle; safetensors raises errors of several kinds
-                self._set_aside(path)
+                self._set_aside(bundle)
                 continue
             for cell, rows in rows_by_cell(arrays).items():
                 if cells is None or cell in cells:
                     found.setdefault(cell, {}).update(rows)
         return found
 
-    def _bundles(self, address: str) -> Iterator[Path]:
-        with contextlib.suppress(FileNotFoundError):
-            yield from sorted(path for path in self.folder(address).iterdir() if path.suffix == SUFFIX)
+    def _bundles(self, address: str) -> Iterator[Bundle]:
+        """Yield the bundles of a job: its own files, and its parts of segments."""
+        folder = self.folder(address)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for name in sorted(os.listdir(folder)):  # noqa: PTH208 (most often, there is no such folder)
+                if name.endswith(SUFFIX):
+                    yield Bundle(folder / name, name.removesuffix(SUFFIX))
+        yield from self.segments.find(address)
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, bundle: Bundle) -> None:
+        """Rename the file of a damaged bundle. What is undamaged in a segment is kept in other files."""
         with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".damaged"))
+            if bundle.in_segment:
+                for address, each in read_index(bundle.path).items():
+                    content = each.read()
+                    if hashlib.sha256(content).hexdigest() == each.digest and each != bundle:
+                        self.put(address, content)
+            bundle.path.replace(bundle.path.with_suffix(".damaged"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -110,20 +110,17 @@ SCRIPTS = {  # name -> title of its section, and what it measures
     "jobs": (
         "What the host adds to a job",
         "PGD with one step on a network that does nothing, run by bench and by a bare loop. Jobs that go through\n"
-        "an attack together, as they do on a GPU, share most of what the host does. The added time includes the\n"
-        "arithmetic of the checks on images, which a GPU does itself. The last column is how long a worker process\n"
-        "waits between two tasks.\n\n"
-        "The aim was that the host adds 1% to a job of 0.2 ms, which is 2 us. It is not met, and a host that keeps\n"
-        "rows as JSON cannot meet it: the second table has what keeping the rows of 5 images takes without any\n"
-        "check, address or digest. To write them as JSON takes 10 us, which is 5% of such a job, and to have them\n"
-        "on the disk more than 100 us. bench stores arrays in place of JSON, but each job has a folder and a file,\n"
-        "so that results of several processes can be shared, checked and found again. The last two lines have what\n"
-        "that takes.\n\n"
-        "What is met is that a device hardly waits for the host between two tasks. Another process than the one\n"
-        "that computes stores the results, and a worker has its next task before it has finished one. Of 0.2 ms, it\n"
-        "waits 1% for a job if 80 go through an attack at once, 4% with 10, and 30% with one. But storing, in the\n"
-        "last line, took longer than such a job on this disk, which others used too. A run of nothing else takes\n"
-        "as long as its disk. What the host does within a task is in the added time, and is not measured on a GPU.",
+        "an attack together, as they do on a GPU, share most of what the host does. What is added in the task\n"
+        "includes the arithmetic of the checks on images, which a GPU does itself, and is not measured on a GPU.\n"
+        "The driver is another process than the one that computes. It stores results while the worker is at its\n"
+        "next task, which the worker has before it has finished one. The last column is how long a worker waits\n"
+        "between two tasks.\n\n"
+        "The aim was that the host adds 1% to a job of 0.2 ms, which is 2 us. For the time that a device waits\n"
+        "WAITS\n"
+        "In processor time it is not met, and cannot be: to write the rows of 5 images as JSON, without any check,\n"
+        "address or digest, takes about 10 us (second table).\n\n"
+        "Jobs that are computed together are stored as one file, which is flushed once. One at a time, the file\n"
+        "system takes longer for a job's folder and file than such a job.",
     ),
     "planner": (
         "Planning, and showing a finished suite",

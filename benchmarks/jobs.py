@@ -1,18 +1,20 @@
 """What the host adds to each job, in milliseconds: `python -m benchmarks.jobs`.
 
-PGD with one step attacks a network that does nothing, observed by one metric on one target, in jobs of 5 images. A bare
-loop computes the same rows, but checks, counts and stores nothing. The added time is that of bench, minus that of the
-loop, minus that of a run whose results are all stored, which only plans and scores. An attack takes several jobs as one
-batch, as on a GPU. All is done by one process, one after the other. Processor time is measured with the results in
-memory, if the system has a file system there, since what a disk takes depends on what else it does; wall-clock time
-with the results on the disk. Every turn attacks with another eps, so that nothing is stored of it: ext4 is slow to make
-folders where others were just deleted.
+PGD with one step attacks a network that does nothing, observed by one metric on one target, in jobs of 5 images. A
+bare loop computes the same rows, but checks, counts and stores nothing. Its time is the first column. An attack takes
+several jobs as one batch, as on a GPU. One process does all, and its time has two parts. What is added in the task is
+the time of a worker minus that of the bare loop: its checks, diagnostics and records, which a GPU computes itself, and
+what else a worker does. The driver's is all else of the stage: to find what is stored, to hand out tasks, to take their
+results apart and to store them. Planning and scoring are not counted. Processor time is measured with the results in
+memory, if the system has a file system there, since what a disk takes depends on what else it does; the driver's
+wall-clock time with the results on the disk. Every turn attacks with another eps, so that nothing is stored of it.
 
 The last column is the wall-clock time that a worker process waits between two tasks, while its driver stores.
 
-The second table is a lower bound: what any host does with the rows of a job that it keeps, without checks, addresses,
-digests or a folder. They are appended to a file that stays open. 1% of a job of 0.2 ms is 2 us. The last lines are what
-the file system takes for a folder and a file for each job, as in the store, and the store itself.
+The second table is a lower bound: what any host does with the rows of a job that it keeps, without checks, addresses or
+digests. They are appended to a file that stays open. 1% of a job of 0.2 ms is 2 us. The last lines are what the file
+system takes for a folder and a file for each job, and the store, which writes jobs that are computed together as one
+file.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -37,7 +40,8 @@ import torch
 from tabulate import tabulate
 
 from bench_core import load_suite, run
-from bench_core.executors import local
+from bench_core.executors import inline, local
+from bench_core.executors.dispatch import Dispatcher
 from bench_core.executors.settings import worker_environment
 from bench_core.planning.jobs import AttackJob
 from bench_core.planning.planner import selected_jobs
@@ -50,7 +54,7 @@ from bench_core.types import Step
 from bench_core.worker.build import Builder
 from bench_core.worker.loading import Loader
 from bench_core.worker.streams import ImageStreams
-from benchmarks.side_by_side import in_turns, report, setting
+from benchmarks.side_by_side import Clock, in_turns, report, setting
 
 IMAGES, SIZE = 400, 5
 JOBS = IMAGES // SIZE
@@ -134,7 +138,7 @@ def with_other_eps(suite: Suite, turns: Sequence[int]) -> Suite:
 
 
 def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Callable[[], object]]:
-    """Return the bare loop and bench, which attack `together` images at once, and bench with all results stored."""
+    """Return the bare loop and bench, which attack `together` images at once."""
     suite, out, turns = suite_of(folder, together), folder / str(together), count(1)
     selected = run(suite, out=out, registry=registry, executor="inline", device="cpu").selected
     resolved = resolve_suite(suite, registry, device="cpu")
@@ -143,14 +147,48 @@ def contestants(folder: Path, together: int, registry: Registry) -> dict[str, Ca
     planned = selected_jobs(resolved, selection)
     whole = {job.job.whole().address(): job.job.whole() for job in planned if isinstance(job.job, AttackJob)}
 
-    def stored() -> None:
-        run(suite, out=out, registry=registry, executor="inline", device="cpu")
-
     def by_bench() -> None:
         other = with_other_eps(suite, [next(turns)])
         run(other, out=out, registry=registry, executor="inline", device="cpu")
 
-    return {"bare": lambda: bare(list(whole.values()), registry), "bench": by_bench, "stored": stored}
+    return {"bare": lambda: bare(list(whole.values()), registry), "bench": by_bench}
+
+
+def timed(function: Callable[..., Any], seconds: list[float], clock: Clock) -> Callable[..., Any]:
+    """Return the function, which appends the time of each call to a list."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        start = clock()
+        try:
+            return function(*given, **named)
+        finally:
+            seconds.append(clock() - start)
+
+    return call
+
+
+def host_parts(
+    where: Path | None, together: int, registry: Registry, turns: int, clock: Clock
+) -> tuple[float, float, float]:
+    """Return medians in ms a job: of the bare loop, of what is added in a task, and of the driver."""
+    tasks, stages, parts = list[float](), list[float](), list[tuple[float, float]]()
+    with (
+        tempfile.TemporaryDirectory(dir=where) as folder,
+        patch.object(inline, "attempt", timed(inline.attempt, tasks, clock)),
+        patch.object(Dispatcher, "compute", timed(Dispatcher.compute, stages, clock)),
+    ):
+        both = contestants(Path(folder), together, registry)
+
+        def by_bench() -> None:
+            tasks.clear()
+            stages.clear()
+            both["bench"]()
+            parts.append((sum(tasks), sum(stages) - sum(tasks)))
+
+        loop = in_turns({"bare": both["bare"], "bench": by_bench}, turns, clock)["bare"]
+    added = [task - least for (task, _), least in zip(parts[1:], loop, strict=True)]  # the first turn is not counted
+    of_driver = [driver for _, driver in parts[1:]]
+    return tuple(1000 * statistics.median(each) / JOBS for each in (loop, added, of_driver))  # type: ignore[return-value]
 
 
 def waiting(folder: Path, together: int, registry: Registry) -> float:
@@ -192,6 +230,7 @@ def storing(folder: Path, jobs: int) -> dict[str, Callable[[], object]]:
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
     bundle, names = pack({"cell/fooled": fooled}), (f"{number:064x}" for number in count())
+    of_store = Store(folder / "store")
 
     def files() -> None:
         for name in islice(names, jobs):
@@ -205,8 +244,9 @@ def storing(folder: Path, jobs: int) -> dict[str, Callable[[], object]]:
             os.fsync(descriptor)
             os.close(descriptor)
 
-    def store() -> None:
-        Store(folder / "store").put_all(dict.fromkeys(islice(names, jobs), bundle))
+    def one_by_one() -> None:
+        for name in islice(names, jobs):
+            of_store.put(name, bundle)
 
     return {
         "raw bytes, handed to the system": appended("bytes", fooled.tobytes, False),
@@ -214,7 +254,8 @@ def storing(folder: Path, jobs: int) -> dict[str, Callable[[], object]]:
         "raw bytes, on the disk (fsync)": appended("bytes on disk", fooled.tobytes, True),
         "rows as lines of JSON, on the disk (fsync)": appended("lines on disk", lines, True),
         "a folder and a file, on the disk": files,
-        f"the store's bundles of {jobs} jobs at once, on the disk": store,
+        "the store, one job at a time": one_by_one,
+        f"the store, {jobs} jobs at once": lambda: of_store.put_all(dict.fromkeys(islice(names, jobs), bundle)),
     }
 
 
@@ -240,16 +281,13 @@ def main() -> None:
     registry, rows = discover(), []
     memory = MEMORY if MEMORY.is_dir() else None
     for together in (SIZE, 10 * SIZE, IMAGES):
-        row = [str(together // SIZE)]
-        for clock, where in ((time.process_time, memory), (time.perf_counter, None)):
-            with tempfile.TemporaryDirectory(dir=where) as folder:
-                seconds = in_turns(contestants(Path(folder), together, registry), turns, clock)
-            bare_ms, bench_ms, stored_ms = (1000 * statistics.median(each) / JOBS for each in seconds.values())
-            row += [f"{bare_ms:.2f}", f"{bench_ms - stored_ms - bare_ms:.2f}"]
+        bare_ms, added, driver = host_parts(memory, together, registry, turns, time.process_time)
+        _, _, driver_on_disk = host_parts(None, together, registry, turns, time.perf_counter)
         with tempfile.TemporaryDirectory() as folder:
-            row.append(f"{1000 * waiting(Path(folder), together, registry) * SIZE / together:.4f}")
-        rows.append(row)
-    names = ["jobs at once", "bare loop", "added", "bare loop, wall clock", "added, wall clock", "a worker waits"]
+            waits = 1000 * waiting(Path(folder), together, registry) * SIZE / together
+        times = [f"{ms:.3f}" for ms in (bare_ms, added, driver, driver_on_disk)]
+        rows.append([str(together // SIZE), *times, f"{waits:.4f}"])
+    names = ["jobs at once", "bare loop", "added in the task", "driver", "driver, on the disk", "a worker waits"]
     table = tabulate(rows, names, disable_numparse=True, colalign=["right"] * len(names))
     report(f"ms a job, {JOBS} jobs of {SIZE} images", table, setting(turns) + "; one thread")
     report_least(turns)

@@ -24,6 +24,7 @@ from bench_core.store import Rows, Store
 from bench_core.suite.load import load_suite
 from bench_core.types import AttackRecipe, Budget, Examples, Model, Streams
 from tests.commands.test_cli import GOOD
+from tests.faults.world import stored
 
 TOGETHER = ("micro_batch = 5", "micro_batch = 2\ntogether = 8")  # of 12 images: two groups, of 8 and of 4
 ALONE = ("micro_batch = 5", "micro_batch = 2")
@@ -124,12 +125,15 @@ def test_a_group_that_is_stored_in_part_is_computed_to_the_same_bits(
 ) -> None:
     suite = write_suite(TOGETHER)
     first = rows_of(run(suite, out=tmp_path / "out", executor="inline", registry=registry))
-    folders = [tmp_path / "out" / "store" / job.address[:2] / job.address for job in attack_jobs(suite, registry)]
-    before = {folder: sorted(path.name for path in folder.iterdir()) for folder in folders}
-    for folder in folders[1::3]:
-        shutil.rmtree(folder)
+    store = Store(tmp_path / "out" / "store")
+    before = {address: bundle.read() for address, bundle in stored(store)}
+    lost = [job.address for job in attack_jobs(suite, registry)][1::3]
+    shutil.rmtree(store.root)
+    for address in before.keys() - set(lost):
+        store.put(address, before[address])
     assert rows_of(run(suite, out=tmp_path / "out", executor="inline", registry=registry)) == first
-    assert {folder: sorted(path.name for path in folder.iterdir()) for folder in folders} == before
+    assert {address: bundle.read() for address, bundle in stored(store)} == before
+    assert {address for address, bundle in stored(store) if bundle.in_segment} <= set(lost)
     wholes = {job.job.whole().address() for job in attack_jobs(suite, registry)}
     assert not [path for path in (tmp_path / "out" / "store").rglob("*") if path.name in wholes], "no claim is left"
 
@@ -154,12 +158,12 @@ def test_the_rows_of_a_group_are_those_that_the_store_has(
     first = rows_of(run(suite, out=tmp_path / "out", executor="inline", registry=registry))
     assert len(reports.pairs) == 12
     kept = 0
-    for found, stored in reports.pairs:
-        assert found.keys() == stored.keys()
+    for found, in_store in reports.pairs:
+        assert found.keys() == in_store.keys()
         kept += sum(not found[cell] for cell in found)
         for cell in filter(found.get, found):
-            assert found[cell].keys() == stored[cell].keys()
-            for name, row in stored[cell].items():
+            assert found[cell].keys() == in_store[cell].keys()
+            for name, row in in_store[cell].items():
                 assert found[cell][name].dtype == row.dtype
                 np.testing.assert_array_equal(found[cell][name], row)
     assert kept == 4, "of two micro-batches on two sources, images are kept, which are not read"

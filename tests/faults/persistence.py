@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +97,13 @@ def _noting(work: Callable[[], int], notes: Path) -> Callable[[], int]:
     """Make the store write down every job that it acknowledges, before a kill can undo it."""
 
     def noted() -> int:
-        descriptor, put = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND), Store.put
+        descriptor, put_all = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND), Store.put_all
 
-        def keep(store: Store, address: str, bundle: bytes) -> None:
-            put(store, address, bundle)
-            os.write(descriptor, f"{address}\n".encode())
+        def keep(store: Store, bundles: Mapping[str, bytes]) -> None:
+            put_all(store, bundles)
+            os.write(descriptor, "".join(f"{address}\n" for address in bundles).encode())
 
-        Store.put = keep  # type: ignore[method-assign]
+        Store.put_all = keep  # type: ignore[method-assign]
         return work()
 
     return noted

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench_core.cli import guard
 from bench_core.registry import Origin, Registry, discover
 from bench_core.run_suite import run
+from bench_core.segments import Bundle, read_index
 from bench_core.store import Store
 from bench_core.suite.load import load_suite
 from tests.conftest import SUITE
@@ -25,6 +26,16 @@ def toy_registry() -> Registry:
     return found
 
 
+def stored(store: Store) -> list[tuple[str, Bundle]]:
+    """Return the address and the place of each bundle in a store. Raises ValueError if an index is damaged."""
+    files = sorted(store.root.rglob("*.safetensors"))
+    segments = sorted(store.root.rglob("*.segment"))
+    return [
+        *((path.parent.name, Bundle(path, path.stem)) for path in files),
+        *(bundle for path in segments for bundle in read_index(path).items()),
+    ]
+
+
 class World:
     """A folder with the toy suite and the tables of an undisturbed run."""
 
@@ -32,7 +43,8 @@ class World:
         self.folder, self.registry = folder, toy_registry()
         folder.mkdir(parents=True, exist_ok=True)
         self.suite = folder / "toy.toml"
-        self.suite.write_text(SUITE)
+        # two jobs are computed together, and stored as one file, and one job alone
+        self.suite.write_text(SUITE.replace("micro_batch = 5", "micro_batch = 5\ntogether = 10"))
         self.made = 0
         reference = self.fresh()
         assert self.bench(reference) == (0, "")
@@ -67,12 +79,12 @@ class World:
 
         `kept` returns whether the store had acknowledged the job of an address.
         """
-        store = Store(out / "store")
-        for path in sorted(store.root.rglob("*.safetensors")):
-            if hashlib.sha256(path.read_bytes()).hexdigest() != path.stem:
-                return f"a torn entry: {path}"
-        times = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.safetensors")}
-        present = {path.parent.name for path in times}
+        bundles = stored(Store(out / "store"))
+        for _, bundle in bundles:
+            if hashlib.sha256(bundle.read()).hexdigest() != bundle.digest:
+                return f"a torn entry: {bundle}"
+        times = {bundle.path: bundle.path.stat().st_mtime_ns for _, bundle in bundles}
+        present = {address for address, _ in bundles}
         lost = [address for address in self.addresses() if kept(address) and address not in present]
         if lost:
             return f"{len(lost)} finished jobs are lost"
@@ -86,7 +98,7 @@ class World:
         return None
 
     def addresses(self) -> list[str]:
-        return [path.name for path in (self.reference / "store").glob("*/*")]
+        return [address for address, _ in stored(Store(self.reference / "store"))]
 
 
 def in_child(work: Callable[[], int], log: Path) -> int:

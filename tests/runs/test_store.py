@@ -1,12 +1,12 @@
 """The store returns complete bundles or none."""
 
-import concurrent.futures
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -101,17 +101,19 @@ for seed in range(10**6):
 """
 
 
-def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["one", "group"])
+def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path, kind: str) -> None:
+    writer, address = (WRITER, ADDRESS) if kind == "one" else (GROUPS, ADDRESSES[3])
     for attempt in range(4):
         root = tmp_path / str(attempt)
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(root)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", writer, str(root)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(0.013 * (attempt + 1))
         os.kill(process.pid, signal.SIGKILL)
         acknowledged = [0, *map(int, process.stdout.read().split())]
         process.wait()
-        found = Store(root).get(ADDRESS)
+        found = Store(root).get(address)
         assert {f"cell{seed}" for seed in acknowledged} <= set(found)
         assert not list(root.rglob("*.damaged"))
 
@@ -140,47 +142,137 @@ def test_an_abandoned_file_is_deleted_and_a_recent_one_is_not(tmp_path: Path) ->
     assert fresh.exists()
 
 
-def test_the_bundles_of_a_group_are_flushed_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both, fsync = threading.Barrier(2), os.fsync
-
-    def meeting(descriptor: int) -> None:
-        both.wait(timeout=60)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", meeting)
-    store, addresses = Store(tmp_path), ["a" * 64, "b" * 64]
-    bundles = {address: pack({"cell/row": np.full(3, place)}) for place, address in enumerate(addresses)}
-    store.put_all(bundles)
-    assert [store.get(address)["cell"]["row"].tolist() for address in addresses] == [[0, 0, 0], [1, 1, 1]]
+ADDRESSES = [hashlib.sha256(bytes([place])).hexdigest() for place in range(5)]
 
 
-def test_the_threads_that_write_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, addresses = Store(tmp_path), [letter * 64 for letter in "abcd"]
-    store.put_all(dict.fromkeys(addresses[:2], bundle()))
-    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", lambda *_: pytest.fail("started threads again"))
-    store.put_all(dict.fromkeys(addresses[2:], bundle()))
-    assert all(map(store.cells, addresses))
+def group() -> dict[str, bytes]:
+    return {address: bundle(place) for place, address in enumerate(ADDRESSES)}
 
 
-def test_after_ctrl_c_nothing_is_written_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, waited = concurrent.futures.wait, []
+def kept(store: Store) -> list[set[str]]:
+    return [set(store.get(address)) for address in ADDRESSES]
 
-    def interrupted(written: object) -> object:
-        waited.append(written)
-        if len(waited) == 1:
-            raise KeyboardInterrupt
-        return wait(written)
 
-    monkeypatch.setattr(concurrent.futures, "wait", interrupted)
-    store, addresses = Store(tmp_path), [f"{place:064x}" for place in range(64)]
-    with pytest.raises(KeyboardInterrupt):
-        store.put_all(dict.fromkeys(addresses, bundle()))
-    assert all(map(store.cells, addresses))
+ALL_KEPT = [{f"cell{place}"} for place in range(5)]
+
+
+def test_the_bundles_of_a_group_are_one_file_flushed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(descriptor), fsync(descriptor)))
+    store = Store(tmp_path)
+    store.put_all(group())
+    assert len(flushed) == 2  # the file, and its folder
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    assert kept(store) == [store.cells(address) for address in ADDRESSES] == ALL_KEPT
+    for place, address in enumerate(ADDRESSES):
+        expected = np.random.default_rng(place).random((5, 3)).astype(np.float32)
+        assert np.array_equal(store.get(address)[f"cell{place}"]["row"], expected)
+
+
+def test_files_of_a_job_and_parts_of_segments_are_merged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(ADDRESSES[0], bundle(7))
+    store.put_all(group())
+    store.put_all({ADDRESSES[0]: bundle(8), ADDRESSES[1]: bundle(8)})
+    assert kept(store)[:3] == [{"cell0", "cell7", "cell8"}, {"cell1", "cell8"}, {"cell2"}]
+    assert set(store.get(ADDRESSES[0], ["cell8"])) == {"cell8"}
+
+
+def test_equal_groups_are_one_segment(tmp_path: Path) -> None:
+    for _ in range(2):
+        Store(tmp_path).put_all(group())
+    assert len(list(tmp_path.rglob("*.segment"))) == 1
+
+
+def test_a_store_sees_what_another_one_writes_and_deletes(tmp_path: Path) -> None:
+    one, other = Store(tmp_path), Store(tmp_path)
+    for number in range(50):  # several within one tick of the file system's clock
+        addresses = [hashlib.sha256(f"{number} {place}".encode()).hexdigest() for place in range(2)]
+        assert one.cells(addresses[0]) == set()
+        other.put_all(dict.fromkeys(addresses, bundle()))
+        assert one.cells(addresses[1]) == {"cell0"}
+    shutil.rmtree(tmp_path)
+    assert one.cells(addresses[1]) == set()
+    assert one.get(addresses[0]) == {}
+
+
+@settings(UNTIMED, max_examples=150)
+@given(st.integers(0, 10**9), st.integers(0, 7), st.booleans())
+def test_of_a_segment_with_a_flipped_bit_only_undamaged_bundles_are_returned(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int, headers_first: bool
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.put_all(group())
+    (path,) = store.root.rglob("*.segment")
+    content = bytearray(path.read_bytes())
+    index_end = 8 + int.from_bytes(content[:8], "little")
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    store = Store(store.root)
+    if headers_first:
+        for address in ADDRESSES:
+            store.cells(address)  # never raises
+    found = kept(store)
+    lost = [given != expected for given, expected in zip(found, ALL_KEPT, strict=True)]
+    assert sum(lost) == (5 if place % len(content) < index_end else 1)
+    assert all(not cells for cells, gone in zip(found, lost, strict=True) if gone)
+    assert not list(store.root.rglob("*.segment"))
+    assert len(list(store.root.rglob("*.damaged"))) >= 1
+    store.put_all(group())
+    assert kept(store) == kept(Store(store.root)) == ALL_KEPT
+
+
+def test_of_a_truncated_segment_the_complete_bundles_are_returned(tmp_path: Path) -> None:
+    sizes = [len(each) for each in group().values()]
+    for cut in range(0, sum(sizes) + 500, 53):
+        store = Store(tmp_path / str(cut))
+        store.put_all(group())
+        (path,) = store.root.rglob("*.segment")
+        content = path.read_bytes()[: -cut or None]
+        path.write_bytes(content)
+        complete = sum(cut <= sum(sizes[place + 1 :]) for place in range(5)) if cut <= sum(sizes) else 0
+        assert kept(Store(store.root)) == ALL_KEPT[:complete] + [set()] * (5 - complete)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [[], {"a": 1}, {"a": [0, 1]}, {"a": [-1, 1, "x"]}, {"a": [0, "1", "x"]}, {"a": [0, 10**30, "x"]}, None, "a"],
+    ids=str,
+)
+def test_a_forged_index_is_never_served_and_never_raises(tmp_path: Path, index: object) -> None:
+    store, text = Store(tmp_path), json.dumps(index).replace("a", ADDRESS).encode()
+    path = tmp_path / "segments" / f"{hashlib.sha256(text).hexdigest()}.segment"
+    path.parent.mkdir()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(10))
+    assert store.cells(ADDRESS) == set()
+    assert store.get(ADDRESS) == {}
+    store.put(ADDRESS, bundle())
+    assert set(Store(tmp_path).get(ADDRESS)) == {"cell0"}
+
+
+def test_a_group_that_cannot_be_one_file_is_kept_in_several(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "segments").write_text("a file where a folder must be")
+    store.put_all(group())
+    assert kept(store) == ALL_KEPT
 
 
 def test_a_bundle_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:
-    store, addresses = Store(tmp_path), [letter * 64 for letter in "abc"]
-    (tmp_path / "bb").write_text("a file where a folder must be")
-    with pytest.raises(OSError, match="bb"):
-        store.put_all({address: pack({"cell/row": np.zeros(1)}) for address in addresses})
-    assert [bool(store.cells(address)) for address in (addresses[0], addresses[2])] == [True, True]
+    store = Store(tmp_path)
+    for name in ("segments", ADDRESSES[1][:2]):
+        (tmp_path / name).write_text("a file where a folder must be")
+    with pytest.raises(OSError, match=ADDRESSES[1][:2]):
+        store.put_all(group())
+    assert kept(store) == [ALL_KEPT[0], set(), *ALL_KEPT[2:]]
+
+
+GROUPS = """
+import sys
+from pathlib import Path
+from bench_core.store import Store
+from tests.runs.test_store import ADDRESSES, bundle
+store = Store(Path(sys.argv[1]))
+for seed in range(10**6):
+    store.put_all(dict.fromkeys(ADDRESSES, bundle(seed)))
+    print(seed, flush=True)
+"""
