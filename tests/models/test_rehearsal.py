@@ -95,7 +95,7 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(preprocessing, "EXAMINED_IMAGES", 2)  # every random network is inaccurate, and examined
+    monkeypatch.setattr(preprocessing, "EXAMINED_IMAGES", 1)  # every random network is inaccurate, and examined
     put_pictures(tmp_path / "val", CLASSES, (320, 260), ".JPEG")
     overrides = [*shortened(load_suite(name, PROFILE), installed), f'data.root="{tmp_path / "val"}"']
     suite = load_suite(name, PROFILE, overrides)
