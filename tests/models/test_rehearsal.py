@@ -44,6 +44,7 @@ FEWER = {
         *(f'models."{base} smoothed".n=2' for base in ("RN-50", "RN-50-noise")),
     ),
     "robustness_strength": ("budgets.linf.steps=32",),
+    "transfer_table1": ("budgets.l2.steps=1",),
 }
 NEEDS = {"robust_optimality": "adv_lib"}
 SUITES = [name for name, path in own_suites().items() if PROFILE in read_toml(path)["profiles"]]
