@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,7 @@ from pathlib import Path
 
 SUFFIX = ".segment"
 LENGTH = 8  # bytes
+ADDRESS = re.compile("[0-9a-f]{64}")  # a folder is made of it, so a forged one must not lead out of the store
 # a file system may give two changes that follow so closely the same time, so that the second one would not be seen
 SAME_TIME_NS = 20 * 10**6
 
@@ -48,9 +50,10 @@ class Bundle:
     def read(self, limit: int | None = None) -> bytes:
         """Return the bytes of the bundle, or the first ones; fewer if the file was cut off. Raises OSError."""
         with self.path.open("rb") as file:
-            left = max(0, os.fstat(file.fileno()).st_size - self.start)
-            file.seek(self.start)
-            return file.read(min(size for size in (left, self.size, limit) if size is not None))
+            end = os.fstat(file.fileno()).st_size
+            start = min(self.start, end)
+            file.seek(start)
+            return file.read(min(size for size in (end - start, self.size, limit) if size is not None))
 
 
 def encode(bundles: Mapping[str, bytes]) -> tuple[str, bytes]:
@@ -78,6 +81,8 @@ def read_index(path: Path) -> dict[str, Bundle]:
     found = {}
     try:
         for address, (start, length, digest) in json.loads(index).items():
+            if not ADDRESS.fullmatch(address):
+                raise ValueError("an address is no SHA-256")
             if not (isinstance(start, int) and isinstance(length, int) and min(start, length) >= 0):
                 raise ValueError("a place is no number")
             found[address] = Bundle(path, digest, LENGTH + size + start, length)
