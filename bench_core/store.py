@@ -153,23 +153,34 @@ class Store:
         return found
 
     def _bundles(self, address: str) -> Iterator[Bundle]:
-        """Yield the bundles of a job: its own files, and its parts of segments."""
+        """Yield the bundles of a job: its parts of segments, and its own files.
+
+        In this order, because another process may move a part to a file of its own meanwhile.
+        """
+        yield from self.segments.find(address)
         folder = self.folder(address)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in sorted(os.listdir(folder)):  # noqa: PTH208 (most often, there is no such folder)
                 if name.endswith(SUFFIX):
                     yield Bundle(folder / name, name.removesuffix(SUFFIX))
-        yield from self.segments.find(address)
 
     def _set_aside(self, bundle: Bundle) -> None:
         """Rename the file of a damaged bundle. What is undamaged in a segment is kept in other files."""
         with contextlib.suppress(OSError):
             if bundle.in_segment:
-                for address, each in read_index(bundle.path).items():
-                    content = each.read()
-                    if hashlib.sha256(content).hexdigest() == each.digest and each != bundle:
-                        self.put(address, content)
+                self._copy_undamaged(bundle.path)
             bundle.path.replace(bundle.path.with_suffix(".damaged"))
+
+    def _copy_undamaged(self, segment: Path) -> None:
+        """Write the undamaged bundles of a segment to files of their own. Raises OSError."""
+        try:
+            index = read_index(segment)
+        except ValueError:  # it was damaged after it had been read
+            return
+        for address, bundle in index.items():
+            content = bundle.read()
+            if hashlib.sha256(content).hexdigest() == bundle.digest:
+                self.put(address, content)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench_core.segments import Bundle, SegmentIndex
 from bench_core.store import Store
-from tests.runs.test_store import ADDRESSES, bundle
+from tests.runs.test_store import ADDRESSES, ALL_KEPT, bundle, group, kept
 
 
 def forge(root: Path, index: object, rest: bytes) -> Path:
@@ -36,3 +37,69 @@ def test_a_forged_place_is_no_error(tmp_path: Path, start: int) -> None:
     forge(tmp_path, {ADDRESSES[0]: [start, 1, "x"]}, b"")
     assert Store(tmp_path).get(ADDRESSES[0]) == {}
     assert Store(tmp_path).cells(ADDRESSES[0]) == set()
+
+
+def damage(root: Path) -> None:
+    """Flip a bit of the last bundle in the only segment."""
+    (path,) = root.rglob("*.segment")
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def test_an_index_that_is_damaged_after_it_was_read_is_no_error(tmp_path: Path) -> None:
+    for length in (0, 8, 100):
+        store = Store(tmp_path / str(length))
+        store.put_all(group())
+        store.cells(ADDRESSES[0])
+        (path,) = store.root.rglob("*.segment")
+        path.write_bytes(path.read_bytes()[:length])
+        assert kept(store) == [set()] * 5
+        store.put_all(group())
+        assert kept(store) == ALL_KEPT
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_bundle_that_is_moved_while_it_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    store, other, find = Store(tmp_path), Store(tmp_path), SegmentIndex.find
+    store.put_all(group())
+    damage(tmp_path)
+
+    def moved(index: SegmentIndex, address: str) -> list[Bundle]:
+        """Let another process move the bundles just before or just after they are found."""
+        if index is store.segments and early:
+            other.get(ADDRESSES[4])
+        found = find(index, address)
+        if index is store.segments:
+            other.get(ADDRESSES[4])
+        return found
+
+    monkeypatch.setattr(SegmentIndex, "find", moved)
+    assert set(store.get(ADDRESSES[0])) == store.cells(ADDRESSES[0]) == {"cell0"}
+
+
+def test_a_segment_that_was_computed_again_meanwhile_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.put_all(group())
+    damage(tmp_path)
+    salvage = Store._set_aside
+
+    def late(store: Store, bundle: Bundle) -> None:
+        Store(tmp_path).put_all(group())
+        salvage(store, bundle)
+
+    monkeypatch.setattr(Store, "_set_aside", late)
+    store.get(ADDRESSES[4])
+    assert kept(store) == ALL_KEPT
+
+
+def test_bytes_that_are_no_bundle_are_set_aside_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_all({**group(), ADDRESSES[4]: b"no bundle"})
+    for _ in range(2):
+        assert kept(store) == [store.cells(address) for address in ADDRESSES] == [*ALL_KEPT[:4], set()]
+    assert not list(tmp_path.rglob("*.segment"))
