@@ -102,7 +102,7 @@ class SegmentIndex:
         self._lock = threading.Lock()
 
     def find(self, address: str) -> list[Bundle]:
-        """Return the bundles of a job."""
+        """Return the bundles of a job. Raises OSError, for example if a segment may not be read."""
         with self._lock:
             self._refresh()
             return list(self._bundles.get(address, ()))
@@ -114,15 +114,16 @@ class SegmentIndex:
                 return
             now = time.time_ns()
             names = {name for name in os.listdir(self.folder) if name.endswith(SUFFIX)}  # noqa: PTH208
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             names, changed, now = set(), 0, 0
-        if self._known - names:
-            self._known.clear()
-            self._bundles.clear()
+        if gone := self._known - names:
+            self._known -= gone
+            for address, bundles in self._bundles.items():
+                self._bundles[address] = [bundle for bundle in bundles if bundle.path.name not in gone]
         for name in sorted(names - self._known):
             for address, bundle in self._read(self.folder / name):
                 self._bundles[address].append(bundle)
-        self._known = names
+            self._known.add(name)
         self._listed_at = changed if now - changed > SAME_TIME_NS else None
 
     def _read(self, path: Path) -> Iterator[tuple[str, Bundle]]:
@@ -132,6 +133,6 @@ class SegmentIndex:
         except ValueError:
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
-        except OSError:  # another process has renamed it
+        except FileNotFoundError:  # another process has renamed it
             pass
         return iter(())

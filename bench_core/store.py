@@ -113,7 +113,7 @@ class Store:
             raise failed
 
     def cells(self, address: str) -> set[str]:
-        """Return the keys of the stored cells of a job. Only the headers of its bundles are read."""
+        """Return the keys of the stored cells of a job. Only the headers of its bundles are read. Raises OSError."""
         names: set[str] = set()
         for bundle in self._bundles(address):
             try:
@@ -122,12 +122,16 @@ class Store:
                 if size > len(head):
                     raise ValueError("the header is longer than the bundle")
                 names.update(name.partition("/")[0] for name in json.loads(head) if name != "__metadata__")
-            except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            except FileNotFoundError:  # another process has found it damaged
+                continue
+            except (ValueError, AttributeError, TypeError, RecursionError):
                 self._set_aside(bundle)
         return names
 
     def get(self, address: str, cells: Collection[str] | None = None) -> Rows:
         """Return the stored arrays of a job, cell -> row -> array. A damaged bundle is renamed, never returned.
+
+        Raises OSError, for example if a file may not be read: its results are not missing.
 
         Args:
             address: The job's address.

@@ -1,8 +1,12 @@
 """Segments that are forged, damaged while they are read, or written by others meanwhile."""
 
+import errno
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +107,41 @@ def test_bytes_that_are_no_bundle_are_set_aside_alone(tmp_path: Path) -> None:
     for _ in range(2):
         assert kept(store) == [store.cells(address) for address in ADDRESSES] == [*ALL_KEPT[:4], set()]
     assert not list(tmp_path.rglob("*.segment"))
+
+
+@pytest.mark.parametrize("unreadable", ["segments", ".segment", ".safetensors"])
+def test_results_that_cannot_be_read_are_an_error_and_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unreadable: str
+) -> None:
+    store = Store(tmp_path)
+    store.put_all(group())
+    store.put(ADDRESSES[0], bundle(7))
+
+    def refused(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Path, *given: Any) -> Any:
+            if path.name.endswith(unreadable):
+                raise OSError(errno.EMFILE, "Too many open files")
+            return original(path, *given)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", refused(os.listdir))
+        patched.setattr(Path, "open", refused(Path.open))
+        for read in (store.cells, store.get):
+            with pytest.raises(OSError, match="open files"):
+                read(ADDRESSES[0])
+    assert kept(store) == [{"cell0", "cell7"}, *ALL_KEPT[1:]]
+    assert not list(tmp_path.rglob("*.damaged"))
+
+
+def test_a_segment_that_disappears_takes_only_its_own_bundles_along(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_all(group())
+    (path,) = tmp_path.rglob("*.segment")
+    store.put_all({ADDRESSES[0]: bundle(8), ADDRESSES[1]: bundle(8)})
+    assert kept(store)[:2] == [{"cell0", "cell8"}, {"cell1", "cell8"}]
+    path.unlink()
+    assert kept(store) == [{"cell8"}, {"cell8"}, set(), set(), set()]
+    store.put_all(group())
+    assert kept(store)[:3] == [{"cell0", "cell8"}, {"cell1", "cell8"}, {"cell2"}]
