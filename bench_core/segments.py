@@ -25,6 +25,7 @@ LENGTH = 8  # bytes
 ADDRESS = re.compile("[0-9a-f]{64}")  # a folder is made of it, so a forged one must not lead out of the store
 # a file system may give two changes that follow so closely the same time, so that the second one would not be seen
 SAME_TIME_NS = 20 * 10**6
+SAME_TIME_OF_WHOLE_SECONDS_NS = 2020 * 10**6  # some count seconds, or every other second
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class SegmentIndex:
             for address, bundle in self._read(self.folder / name):
                 self._bundles[address].append(bundle)
             self._known.add(name)
-        self._listed_at = changed if now - changed > SAME_TIME_NS else None
+        same_time = SAME_TIME_NS if changed % 10**9 else SAME_TIME_OF_WHOLE_SECONDS_NS
+        self._listed_at = changed if now - changed > same_time else None
 
     def _read(self, path: Path) -> Iterator[tuple[str, Bundle]]:
         """Return what is in a segment. A damaged one is renamed."""

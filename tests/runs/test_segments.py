@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,13 @@ def test_a_segment_that_disappears_takes_only_its_own_bundles_along(tmp_path: Pa
     assert kept(store) == [{"cell8"}, {"cell8"}, set(), set(), set()]
     store.put_all(group())
     assert kept(store)[:3] == [{"cell0", "cell8"}, {"cell1", "cell8"}, {"cell2"}]
+
+
+def test_changes_are_seen_on_a_file_system_that_counts_seconds(tmp_path: Path) -> None:
+    store, other, folder = Store(tmp_path), Store(tmp_path), tmp_path / "segments"
+    now = time.time_ns() // 10**9
+    for number, address in enumerate(ADDRESSES):
+        other.put_all({address: bundle(number), "0" * 64: bundle(number)})
+        os.utime(folder, (now, now))
+        time.sleep(0.03)
+        assert store.cells(address) == {f"cell{number}"}
