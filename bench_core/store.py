@@ -194,7 +194,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         folder.mkdir(parents=True)
     except FileExistsError:
         remove_abandoned(folder)
-    unfinished = folder / f".{path.name[:40]}.{os.getpid()}.unfinished"
+    # no id of a process: two containers on one disk may have the same
+    unfinished = folder / f".{path.name[:40]}.{os.urandom(8).hex()}.unfinished"
     try:
         with unfinished.open("wb") as file:
             file.write(content)

@@ -156,3 +156,21 @@ def test_changes_are_seen_on_a_file_system_that_counts_seconds(tmp_path: Path) -
         os.utime(folder, (now, now))
         time.sleep(0.03)
         assert store.cells(address) == {f"cell{number}"}
+
+
+def test_processes_with_the_same_id_may_write_the_same_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in two containers on one disk."""
+    store, fsync, nested = Store(tmp_path), os.fsync, []
+
+    def at_once(descriptor: int) -> None:
+        if not nested:
+            nested.append(descriptor)
+            Store(tmp_path).put_all(group())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", at_once)
+    store.put_all(group())
+    assert kept(store) == ALL_KEPT
+    assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".segment"]
