@@ -15,7 +15,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -122,19 +122,19 @@ class SegmentIndex:
             for address, bundles in self._bundles.items():
                 self._bundles[address] = [bundle for bundle in bundles if bundle.path.name not in gone]
         for name in sorted(names - self._known):
-            for address, bundle in self._read(self.folder / name):
+            for address, bundle in self._read(self.folder / name).items():
                 self._bundles[address].append(bundle)
             self._known.add(name)
         same_time = SAME_TIME_NS if changed % 10**9 else SAME_TIME_OF_WHOLE_SECONDS_NS
         self._listed_at = changed if now - changed > same_time else None
 
-    def _read(self, path: Path) -> Iterator[tuple[str, Bundle]]:
+    def _read(self, path: Path) -> dict[str, Bundle]:
         """Return what is in a segment. A damaged one is renamed."""
         try:
-            return iter(read_index(path).items())
+            return read_index(path)
         except ValueError:
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
         except FileNotFoundError:  # another process has renamed it
             pass
-        return iter(())
+        return {}

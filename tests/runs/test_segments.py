@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 from bench_core.segments import Bundle, SegmentIndex
 from bench_core.store import Store
+from tests.faults.persistence import struck
+from tests.faults.world import exit_code, in_child
 from tests.runs.test_store import ADDRESSES, ALL_KEPT, bundle, group, kept
 
 
@@ -174,3 +177,30 @@ def test_processes_with_the_same_id_may_write_the_same_file_at_once(
     store.put_all(group())
     assert kept(store) == ALL_KEPT
     assert [path.suffix for path in tmp_path.rglob("*") if path.is_file()] == [".segment"]
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(("strike", "lasting"), [(killed, False), (full, False), (full, True)])
+def test_a_fault_while_a_segment_is_salvaged_loses_nothing(
+    tmp_path: Path, strike: Callable[[], None], lasting: bool
+) -> None:
+    for operation in (*range(0, 32, 5), 32):  # four bundles of eight operations, and the renaming
+        store = Store(tmp_path / str(operation))
+        store.put_all(group())
+        damage(store.root)
+
+        def salvage(operation: int = operation, store: Store = store) -> int:
+            with struck(operation, strike, lasting):
+                return int(kept(store)[:4] != ALL_KEPT[:4])
+
+        code = exit_code(in_child(salvage, tmp_path / "log"))
+        assert code == (-signal.SIGKILL if strike is killed else 0)
+        assert kept(store) == [*ALL_KEPT[:4], set()]
+        assert not list(store.root.rglob("*.segment"))
