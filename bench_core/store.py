@@ -73,6 +73,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.segments = SegmentIndex(root / SEGMENTS)
+        self._swept = False  # whether what dead processes left among the segments is deleted
 
     def folder(self, address: str) -> Path:
         return self.root.joinpath(address[:2], address)
@@ -100,8 +101,9 @@ class Store:
         """
         if len(bundles) > 1:
             name, content = encode(bundles)
+            swept, self._swept = self._swept, True
             with contextlib.suppress(OSError):
-                write_atomically(self.segments.folder / name, content)
+                write_atomically(self.segments.folder / name, content, sweep=not swept)
                 return
         failed: OSError | None = None
         for address, bundle in bundles.items():
@@ -187,13 +189,20 @@ class Store:
                 self.put(address, content)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file. At every moment the file on the disk has either its old content or the complete new one."""
+def write_atomically(path: Path, content: bytes, sweep: bool = True) -> None:
+    """Write a file. At every moment the file on the disk has either its old content or the complete new one.
+
+    Args:
+        path: The file; its folder is made if there is none.
+        content: What it will hold.
+        sweep: Whether to delete unfinished files in the folder that dead processes have left, which reads all names.
+    """
     folder = path.parent
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        remove_abandoned(folder)
+        if sweep:
+            remove_abandoned(folder)
     # no id of a process: two containers on one disk may have the same
     unfinished = folder / f".{path.name[:40]}.{os.urandom(8).hex()}.unfinished"
     try:

@@ -47,6 +47,17 @@ def test_a_forged_place_is_no_error(tmp_path: Path, start: int) -> None:
     assert Store(tmp_path).cells(ADDRESSES[0]) == set()
 
 
+def test_what_dead_processes_left_among_the_segments_is_deleted_once(tmp_path: Path) -> None:
+    store, left = Store(tmp_path), tmp_path / "segments" / ".a.unfinished"
+    for there in (False, True):
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"half")
+        os.utime(left, (0, 0))
+        store.put_all(group())
+        assert left.exists() == there
+    assert kept(store) == ALL_KEPT
+
+
 def damage(root: Path) -> None:
     """Flip a bit of the last bundle in the only segment."""
     (path,) = root.rglob("*.segment")
