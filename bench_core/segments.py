@@ -11,18 +11,21 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 SUFFIX = ".segment"
 LENGTH = 8  # bytes
+ADDRESS = re.compile("[0-9a-f]{64}")  # a folder is made of it, so a forged one must not lead out of the store
 # a file system may give two changes that follow so closely the same time, so that the second one would not be seen
 SAME_TIME_NS = 20 * 10**6
+SAME_TIME_OF_WHOLE_SECONDS_NS = 2020 * 10**6  # some count seconds, or every other second
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class Bundle:
     def read(self, limit: int | None = None) -> bytes:
         """Return the bytes of the bundle, or the first ones; fewer if the file was cut off. Raises OSError."""
         with self.path.open("rb") as file:
-            left = max(0, os.fstat(file.fileno()).st_size - self.start)
-            file.seek(self.start)
-            return file.read(min(size for size in (left, self.size, limit) if size is not None))
+            end = os.fstat(file.fileno()).st_size
+            start = min(self.start, end)
+            file.seek(start)
+            return file.read(min(size for size in (end - start, self.size, limit) if size is not None))
 
 
 def encode(bundles: Mapping[str, bytes]) -> tuple[str, bytes]:
@@ -78,6 +82,8 @@ def read_index(path: Path) -> dict[str, Bundle]:
     found = {}
     try:
         for address, (start, length, digest) in json.loads(index).items():
+            if not ADDRESS.fullmatch(address):
+                raise ValueError("an address is no SHA-256")
             if not (isinstance(start, int) and isinstance(length, int) and min(start, length) >= 0):
                 raise ValueError("a place is no number")
             found[address] = Bundle(path, digest, LENGTH + size + start, length)
@@ -97,7 +103,7 @@ class SegmentIndex:
         self._lock = threading.Lock()
 
     def find(self, address: str) -> list[Bundle]:
-        """Return the bundles of a job."""
+        """Return the bundles of a job. Raises OSError, for example if a segment may not be read."""
         with self._lock:
             self._refresh()
             return list(self._bundles.get(address, ()))
@@ -109,24 +115,26 @@ class SegmentIndex:
                 return
             now = time.time_ns()
             names = {name for name in os.listdir(self.folder) if name.endswith(SUFFIX)}  # noqa: PTH208
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             names, changed, now = set(), 0, 0
-        if self._known - names:
-            self._known.clear()
-            self._bundles.clear()
+        if gone := self._known - names:
+            self._known -= gone
+            for address, bundles in self._bundles.items():
+                self._bundles[address] = [bundle for bundle in bundles if bundle.path.name not in gone]
         for name in sorted(names - self._known):
-            for address, bundle in self._read(self.folder / name):
+            for address, bundle in self._read(self.folder / name).items():
                 self._bundles[address].append(bundle)
-        self._known = names
-        self._listed_at = changed if now - changed > SAME_TIME_NS else None
+            self._known.add(name)
+        same_time = SAME_TIME_NS if changed % 10**9 else SAME_TIME_OF_WHOLE_SECONDS_NS
+        self._listed_at = changed if now - changed > same_time else None
 
-    def _read(self, path: Path) -> Iterator[tuple[str, Bundle]]:
+    def _read(self, path: Path) -> dict[str, Bundle]:
         """Return what is in a segment. A damaged one is renamed."""
         try:
-            return iter(read_index(path).items())
+            return read_index(path)
         except ValueError:
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
-        except OSError:  # another process has renamed it
+        except FileNotFoundError:  # another process has renamed it
             pass
-        return iter(())
+        return {}

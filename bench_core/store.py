@@ -73,6 +73,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.segments = SegmentIndex(root / SEGMENTS)
+        self._swept = False  # whether what dead processes left among the segments is deleted
 
     def folder(self, address: str) -> Path:
         return self.root.joinpath(address[:2], address)
@@ -100,8 +101,9 @@ class Store:
         """
         if len(bundles) > 1:
             name, content = encode(bundles)
+            swept, self._swept = self._swept, True
             with contextlib.suppress(OSError):
-                write_atomically(self.segments.folder / name, content)
+                write_atomically(self.segments.folder / name, content, sweep=not swept)
                 return
         failed: OSError | None = None
         for address, bundle in bundles.items():
@@ -113,7 +115,7 @@ class Store:
             raise failed
 
     def cells(self, address: str) -> set[str]:
-        """Return the keys of the stored cells of a job. Only the headers of its bundles are read."""
+        """Return the keys of the stored cells of a job. Only the headers of its bundles are read. Raises OSError."""
         names: set[str] = set()
         for bundle in self._bundles(address):
             try:
@@ -122,12 +124,16 @@ class Store:
                 if size > len(head):
                     raise ValueError("the header is longer than the bundle")
                 names.update(name.partition("/")[0] for name in json.loads(head) if name != "__metadata__")
-            except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            except FileNotFoundError:  # another process has found it damaged
+                continue
+            except (ValueError, AttributeError, TypeError, RecursionError):
                 self._set_aside(bundle)
         return names
 
     def get(self, address: str, cells: Collection[str] | None = None) -> Rows:
         """Return the stored arrays of a job, cell -> row -> array. A damaged bundle is renamed, never returned.
+
+        Raises OSError, for example if a file may not be read: its results are not missing.
 
         Args:
             address: The job's address.
@@ -153,33 +159,52 @@ class Store:
         return found
 
     def _bundles(self, address: str) -> Iterator[Bundle]:
-        """Yield the bundles of a job: its own files, and its parts of segments."""
+        """Yield the bundles of a job: its parts of segments, and its own files.
+
+        In this order, because another process may move a part to a file of its own meanwhile.
+        """
+        yield from self.segments.find(address)
         folder = self.folder(address)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in sorted(os.listdir(folder)):  # noqa: PTH208 (most often, there is no such folder)
                 if name.endswith(SUFFIX):
                     yield Bundle(folder / name, name.removesuffix(SUFFIX))
-        yield from self.segments.find(address)
 
     def _set_aside(self, bundle: Bundle) -> None:
         """Rename the file of a damaged bundle. What is undamaged in a segment is kept in other files."""
         with contextlib.suppress(OSError):
             if bundle.in_segment:
-                for address, each in read_index(bundle.path).items():
-                    content = each.read()
-                    if hashlib.sha256(content).hexdigest() == each.digest and each != bundle:
-                        self.put(address, content)
+                self._copy_undamaged(bundle.path)
             bundle.path.replace(bundle.path.with_suffix(".damaged"))
 
+    def _copy_undamaged(self, segment: Path) -> None:
+        """Write the undamaged bundles of a segment to files of their own. Raises OSError."""
+        try:
+            index = read_index(segment)
+        except ValueError:  # it was damaged after it had been read
+            return
+        for address, bundle in index.items():
+            content = bundle.read()
+            if hashlib.sha256(content).hexdigest() == bundle.digest:
+                self.put(address, content)
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file. At every moment the file on the disk has either its old content or the complete new one."""
+
+def write_atomically(path: Path, content: bytes, sweep: bool = True) -> None:
+    """Write a file. At every moment the file on the disk has either its old content or the complete new one.
+
+    Args:
+        path: The file; its folder is made if there is none.
+        content: What it will hold.
+        sweep: Whether to delete unfinished files in the folder that dead processes have left, which reads all names.
+    """
     folder = path.parent
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        remove_abandoned(folder)
-    unfinished = folder / f".{path.name[:40]}.{os.getpid()}.unfinished"
+        if sweep:
+            remove_abandoned(folder)
+    # no id of a process: two containers on one disk may have the same
+    unfinished = folder / f".{path.name[:40]}.{os.urandom(8).hex()}.unfinished"
     try:
         with unfinished.open("wb") as file:
             file.write(content)
