@@ -152,7 +152,7 @@ INTRODUCTION = """\
 `python -m benchmarks` wrote this page. A ratio is the median over several turns, with [quartiles].
 
 All measurements are from a CPU; none is from a GPU. On a GPU, the same code moves networks and images to the device,
-gives each worker one GPU (or a fraction of one, with Ray), computes gradients under autocast with `--precision
+uses one GPU (with Ray, one or a fraction of one for each worker), computes gradients under autocast with `--precision
 bfloat16`, halves batches that do not fit into memory, and keeps TF32 off. Tests exercise these code paths on a CPU
 with stand-ins, and on a GPU where there is one. This page makes no claim about speed on a GPU; `python -m benchmarks
 gpu` measures one ([gpu.md](gpu.md))."""

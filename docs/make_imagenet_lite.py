@@ -43,22 +43,22 @@ by newcomers.
 **It is no evidence for or against a paper.** The three networks are one family, trained in one way on one dataset,
 and at most 16 images are attacked: those of the 20 that all three classify correctly (17, 18 and 17 do each). An
 interval of a share of 16 images is up to 45 points wide. Steps, samples, copies, pairs and orders are fewer than in
-the papers, to keep within minutes; the suites state them under `[on.imagenet-lite]`. No network is secured, so the
-suites about secured networks show one side of their comparison.
+the papers, to keep within minutes; the suites state them under `[on.imagenet-lite]`. No network is adversarially
+trained, so the suites about such networks show one side of their comparison.
 
 - `bench_models.imagenet_lite.network` is bench's own code of the networks; a test holds its logits against the
   published code.
 - The blocks with a skip (9 of 16 in Lite0, 14 in Lite1 and Lite2) have it in a form that SGM recognises, so SGM, its
   combinations with IR and HybridIR run. IR has the strength of residual sources.
-- Not in this profile: `transfer_table2` (its question is about secured targets), `robustness_smoothing` (about a
-  network trained with noise), `robust_accuracy` and `robust_optimality` (their attacks need thousands of passes, and
-  other extras), `transfer_catalogue` (16 images cannot rank 50 attacks), `transfer_ensembles` (an ensemble of two
-  leaves one target, of the same family), `transfer_attention` (no network has attention), `transfer_hybrid` (forms of
-  an attack of `transfer_table3`), `robustness_pointcloud`.
+- Not in this profile: `transfer_table2` (its question is about adversarially trained targets), `robustness_smoothing`
+  (about a network trained with noise), `robust_accuracy` and `robust_optimality` (their attacks need thousands of
+  passes, and other extras), `transfer_catalogue` (16 images cannot rank 50 attacks), `transfer_ensembles` (an ensemble
+  of two leaves one target, of the same family), `transfer_attention` (no network has attention), `transfer_hybrid`
+  (forms of an attack of `transfer_table3`), `robustness_pointcloud`.
 
 `bench run transfer_table1 --profile imagenet-lite` from an empty folder printed the first result (4 of the 16 images)
-after 52 s and its tables after 142 s, on two processors of an AMD EPYC to which it had the first right (`chrt -r 1`;
-other work waited).
+after 52 s and its tables after 142 s, on two processors of an AMD EPYC, with a real-time priority (`chrt -r 1`), so
+that other processes waited for it.
 
 `python docs/make_imagenet_lite.py{arguments}` wrote the tables below, each the first one of its suite. N is the
 number of attacked images; intervals are of 95%.

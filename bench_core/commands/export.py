@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Workers
+
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The folder of a run.")],
@@ -38,9 +40,7 @@ def export(
         bool, typer.Option("--npz", help="Write .npz files with exactly what was judged, in place of PNG files.")
     ] = False,
     clean: Annotated[bool, typer.Option(help="Whether to export the clean images too.")] = True,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The number of workers. Defaults to one per core.")
-    ] = None,
+    workers: Workers = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="The device to compute on. Defaults to that of the run.")
     ] = None,

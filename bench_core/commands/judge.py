@@ -19,6 +19,7 @@ from .options import (
     Overrides,
     Profile,
     Threads,
+    Workers,
     with_data,
 )  # fmt: skip
 
@@ -74,9 +75,7 @@ def judge(
     ] = None,
     limit: Limit = None,
     data: Data = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The number of workers. Defaults to one per core.")
-    ] = None,
+    workers: Workers = None,
     device: Device = "auto",
     threads: Threads = 1,
     format: Format = "terminal",

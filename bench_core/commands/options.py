@@ -83,6 +83,14 @@ Threads = Annotated[
         min=1, metavar="N", help="Threads per worker. Results for different numbers of threads are stored separately."
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="The number of workers. Defaults to as many as use all cores, or one on a GPU.",
+    ),
+]
 Memory = Annotated[
     int | None,
     typer.Option(

@@ -24,6 +24,7 @@ from .options import (
     Profile,
     SuiteName,
     Threads,
+    Workers,
     memory_limit,
     with_data,
 )  # fmt: skip
@@ -68,9 +69,7 @@ def run(
     executor_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set an option of the executor. Repeatable.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The number of workers. Defaults to one per core.")
-    ] = None,
+    workers: Workers = None,
     device: Device = "auto",
     precision: Precise = "float32",
     threads: Threads = 1,

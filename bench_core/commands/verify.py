@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from .options import Data, Format, NoLimits, TrustPaths, memory_size
+from .options import Data, Format, NoLimits, TrustPaths, Workers, memory_size
 
 if TYPE_CHECKING:
     from ..executors import Limits
@@ -42,9 +42,7 @@ def verify(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="The device to compute on. Defaults to that of the run.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The number of workers. Defaults to one per core.")
-    ] = None,
+    workers: Workers = None,
     max_passes: Annotated[
         int,
         typer.Option(

@@ -13,8 +13,8 @@ Missing = Mapping[str, Sequence[WeightsFile]]  # by the model's label
 
 
 def readable_size(size: int) -> str:
-    """Format a number of bytes as KB or MB."""
-    return f"{size / 2**20:,.1f} MB" if size >= 2**19 else f"{size / 2**10:,.1f} KB"
+    """Format a number of bytes as KiB or MiB."""
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**19 else f"{size / 2**10:,.1f} KiB"
 
 
 def fetch_command(suite: Suite) -> str:

@@ -1,8 +1,8 @@
 """Measure what a GPU does with bench: `python -m benchmarks gpu`.
 
-Runs in parts of at most ten minutes. Every measurement is saved as soon as it is made, so the same command goes on
-where the last one stopped; it needs no network. With `--device cpu --tiny`, every line runs on a CPU with small
-stand-ins.
+A call starts no measurement after nine minutes (`--minutes`). Every measurement is saved as soon as it is made, so the
+same command goes on where the last one stopped. It needs no internet access. With `--device cpu --tiny`, every line
+runs on a CPU with small stand-ins.
 """
 
 from __future__ import annotations
@@ -70,11 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "python -m benchmarks gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"the parts to measure: {', '.join(PARTS)} (all)")
-    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu with --tiny (default: cuda)")
     parser.add_argument("--tiny", action="store_true", help="small stand-ins for the networks")
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no measurement later than this")
-    parser.add_argument("--out", type=Path, default=Path("results/gpu.json"))
+    parser.add_argument("--turns", type=int, default=5, help="how often each time is measured; the median counts (5)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no measurement later than this (9)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/gpu.json"),
+        help="where measurements are saved (results/gpu.json)",
+    )
     parser.add_argument("--page", type=Path, help="where to write the page (default: beside --out)")
     given = parser.parse_args(arguments)
     unknown = [part for part in given.parts if part not in PARTS]

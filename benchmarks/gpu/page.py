@@ -8,7 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 TITLES = {
-    "peak": "Peak of the card, TFLOP/s",
+    "peak": "Peak of the GPU, TFLOP/s",
     "gradient": "A step of PGD, images a second",
     "ir": "A step of IR with 32 samples, images a second",
     "variants": "CUDA graphs, torch.compile and layouts, images a second",
@@ -18,7 +18,12 @@ TITLES = {
     "published": "The published tables 1 to 4 of the transfer paper, hours",
 }
 HEAD = "# On a GPU\n\n`python -m benchmarks gpu` measures what follows, and `--page docs/gpu.md` writes this page."
-NOT_MEASURED = "**Not measured on a GPU.** No card was at hand when this page was written."
+NOT_MEASURED = "**Not measured on a GPU.** No GPU was available when this page was written."
+HOW = """\
+To measure a GPU, run the command in a checkout, with the extras `timm` and `torchattacks` installed. It needs no
+images, no weights (the networks have random ones) and no internet access. A call starts no measurement after nine
+minutes (`--minutes`). Every measurement is saved in `results/gpu.json`, so repeat the command until it says that the
+page is complete. `python -m benchmarks gpu peak gradient` measures only these two parts; `--help` lists all options."""
 
 
 def page(results: Mapping[str, Any] | None) -> str:
@@ -29,7 +34,7 @@ def page(results: Mapping[str, Any] | None) -> str:
         blocks.append(NOT_MEASURED)
     if results is None:
         about = "\n".join(f"- `{name}`: {title}" for name, title in TITLES.items())
-        return "\n\n".join([*blocks, "Its parts:", about]) + "\n"
+        return "\n\n".join([*blocks, HOW, "Its parts:", about]) + "\n"
     blocks.append(f"{results['machine']}." + (" Stand-ins in place of the networks." if results["tiny"] else ""))
     for name, title in TITLES.items():
         if results["parts"].get(name):

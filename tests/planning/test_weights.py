@@ -71,7 +71,7 @@ def test_a_plan_lists_missing_weights_and_a_run_does_not_start(registry, write_s
     assert plan_record(plan)["weights_missing"] == [
         {"model": "A", "file": file.path, "url": file.url, "bytes": file.size}
     ]
-    assert f"A: {file.path} (https://example.org/a.pth, 5.0 MB)" in plan_text(plan)
+    assert f"A: {file.path} (https://example.org/a.pth, 5.0 MiB)" in plan_text(plan)
     with pytest.raises(UsageError, match=r"models\.A: weights are not on this machine: looked for .*/cache/a\.pth"):
         run(suite, out=tmp_path, registry=registry, executor="inline")
     (tmp_path / "cache").mkdir()
@@ -135,7 +135,7 @@ def test_the_command_prints_sizes_first_and_fetches_what_it_can(
     suite = suite_on(file, registry, write_suite)
     assert command(["fetch", suite], registry, monkeypatch) == 0
     output = capsys.readouterr().err
-    assert output.index(f"A: 6.8 KB: {server}/a.pth -> {file.path}") < output.index("A: done")
+    assert output.index(f"A: 6.8 KiB: {server}/a.pth -> {file.path}") < output.index("A: done")
     assert Path(file.path).read_bytes() == CONTENT
     assert command(["fetch", suite], registry, monkeypatch) == 0
     assert "no weights are missing" in capsys.readouterr().err
