@@ -1,7 +1,8 @@
 """Every suite on its profile `imagenet`, through to tables, plots and the report: random weights in the libraries' own
 caches, and a folder of made pictures. Nothing is true about the numbers; everything that could break, runs.
 
-Slow; one suite at a time: `python -m pytest -m slow tests/models/test_rehearsal.py -k transfer_table4`.
+Slow; one suite at a time: `python -m pytest -m slow tests/models/test_rehearsal.py -k "[transfer_table4"`. The largest
+suites run in parts: two attacks with all networks, then a share of all attacks with one source and two targets.
 """
 
 from pathlib import Path
@@ -38,15 +39,29 @@ FEWER = {
     ),
     # The parts of its sources, which are measured only if they are among these.
     "robust_queries": ('images.models=["AlexNet","VGG16","RN-34","DN-121"]',),
-    "robustness_detection": ("metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]"),
+    "robustness_detection": (
+        "metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]", "metrics.detection.contexts=1",
+    ),
     "robustness_smoothing": (
         "metrics.certified.radii=[0.0]",
         *(f'models."{base} smoothed".n=2' for base in ("RN-50", "RN-50-noise")),
     ),
     "robustness_strength": ("budgets.linf.steps=32",),
     "transfer_table1": ("budgets.l2.steps=1",),
+    **dict.fromkeys(
+        ("transfer_table3", "transfer_fig3", "transfer_fig7", "transfer_hybrid", "transfer_targeted"),
+        ("budgets.linf.steps=1",),
+    ),
+    "transfer_catalogue": ("budgets.equal.steps=1",),
+    **dict.fromkeys(("transfer_attention", "transfer_ensembles"), ("budgets.usual.steps=1", "budgets.equal.steps=1")),
+}  # fmt: skip
+PARTS: dict[str, tuple[int, str | list[str]]] = {  # the shares of the attacks, and the source of them all
+    "transfer_catalogue": (4, "DN-121"),
+    "transfer_attention": (3, "ViT-B"),
+    "transfer_ensembles": (3, ["RN-34", "DN-121"]),
 }
 NEEDS = {"robust_optimality": "adv_lib"}
+WHOLE = "whole"
 SUITES = [name for name, path in own_suites().items() if PROFILE in read_toml(path)["profiles"]]
 
 
@@ -63,6 +78,23 @@ def shortened(suite: Suite, registry: Registry) -> list[str]:
             options = {option.name for recipe in recipes for option in registry.find(kind, recipe, "", "").options}
             overrides += [f'{kind}."{label}".{name}={value}' for name, value in cheap.items() if name in options]
     return [*overrides, *FEWER.get(suite.name, ())]
+
+
+def parts(name: str) -> list[str]:
+    """Return the parts in which a suite is rehearsed."""
+    return ["networks", *(f"attacks-{part}" for part in range(PARTS[name][0]))] if name in PARTS else [WHOLE]
+
+
+def part_of(suite: Suite, part: str) -> Suite:
+    """Return the suite with the attacks and networks of one of its parts."""
+    if part == WHOLE:
+        return suite
+    attacks = list(suite.attacks.items())
+    if part == "networks":
+        return suite.model_copy(update={"attacks": dict(attacks[:2])})
+    count, source = PARTS[suite.name]
+    share = dict(attacks[int(part.removeprefix("attacks-")) :: count])
+    return suite.model_copy(update={"attacks": share, "sources": (source,), "targets": suite.targets[-2:]})
 
 
 def weights_of(suite: Suite) -> dict[str, dict[str, Any]]:
@@ -83,10 +115,26 @@ def test_a_shortened_suite_has_no_mistake(name: str, installed: Registry) -> Non
     assert (short.sources, short.targets, list(short.attacks)) == (whole.sources, whole.targets, list(whole.attacks))
 
 
+def test_the_parts_of_a_suite_are_all_of_it() -> None:
+    for name in PARTS:
+        whole = load_suite(name, PROFILE)
+        networks, *shares = [part_of(whole, part) for part in parts(name)]
+        assert (networks.sources, networks.targets) == (whole.sources, whole.targets)
+        assert sorted(label for share in shares for label in share.attacks) == sorted(whole.attacks)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        pytest.param(name, part, id=name if part == WHOLE else f"{name}-{part}")
+        for name in SUITES
+        for part in parts(name)
+    ],
+)
 def test_a_suite_runs_on_stand_ins_of_imagenet(
     name: str,
+    part: str,
     caches: Caches,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -99,7 +147,7 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     monkeypatch.setattr(preprocessing, "EXAMINED_IMAGES", 1)  # every random network is inaccurate, and examined
     put_pictures(tmp_path / "val", CLASSES, (320, 260), ".JPEG")
     overrides = [*shortened(load_suite(name, PROFILE), installed), f'data.root="{tmp_path / "val"}"']
-    suite = load_suite(name, PROFILE, overrides)
+    suite = part_of(load_suite(name, PROFILE, overrides), part)
     for entry in weights_of(suite).values():
         put(entry, caches, tmp_path)
     result = run(suite, out=tmp_path / "out", registry=installed, limit=4, workers=1)
@@ -107,7 +155,7 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     assert len(result.selected) == 4
     of_reached = {table.name for table in suite.tables if table.only}  # on random weights there may be no such image
     for table in result.tables:
-        assert table.rows, table.name
+        assert table.rows or part == "networks", table.name
         assert table.name in of_reached or not any(cell.void for _, cells in table.rows for cell in cells), table.name
     assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
     page = run_page(result.folder, gallery=1)
