@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bench_core import load_suite, run
+from bench_core.planning import dataset_share
 from bench_core.planning.recipe_faults import recipe_faults
 from bench_core.plots import write_plots
 from bench_core.registry import Registry
 from bench_core.reports.page.page import run_page
-from bench_core.runs import preprocessing
 from bench_core.suite.find import own_suites
 from bench_core.suite.merge import read_toml
 from bench_core.suite.model import Suite
@@ -146,7 +146,7 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(preprocessing, "EXAMINED_IMAGES", 1)  # every random network is inaccurate, and examined
+    monkeypatch.setattr(dataset_share, "SMALL", 3)  # so that images are looked at as in a dataset of thousands
     put_pictures(tmp_path / "val", CLASSES, (320, 260), ".JPEG")
     overrides = [*shortened(load_suite(name, PROFILE), installed), f'data.root="{tmp_path / "val"}"']
     suite = part_of(load_suite(name, PROFILE, overrides), part)
