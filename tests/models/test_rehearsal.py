@@ -42,6 +42,11 @@ FEWER = {
     "robustness_detection": (
         "metrics.detection.grid=4", "metrics.detection.orders=[0.0,1.0]", "metrics.detection.contexts=1",
     ),
+    "robustness_orders": tuple(
+        f"metrics.{metric}.{few}"
+        for metric in ("orders", "target", "others", "zero", "disentanglement")
+        for few in ("pairs=1", "contexts=1", "orders=[0.5,0.9]")
+    ),
     "robustness_smoothing": (
         "metrics.certified.radii=[0.0]",
         *(f'models."{base} smoothed".n=2' for base in ("RN-50", "RN-50-noise")),
