@@ -167,7 +167,7 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     assert len(result.selected) == 4
     of_reached = {table.name for table in suite.tables if table.only}  # on random weights there may be no such image
     for table in result.tables:
-        assert table.rows or part == "networks", table.name
+        assert table.rows or part != WHOLE, table.name  # a part may lack a category of attacks
         assert table.name in of_reached or not any(cell.void for _, cells in table.rows for cell in cells), table.name
     assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
     page = run_page(result.folder, gallery=1)
