@@ -38,20 +38,22 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def received(requests: BinaryIO) -> queue.SimpleQueue[bytes]:
-    """Return the queue of the lines that another thread reads at once, so that the driver need not wait to write one.
+def received(requests: BinaryIO) -> queue.SimpleQueue[Json | None]:
+    """Return the queue of the messages that another thread reads and parses at once. The last is None.
 
-    The last is empty.
+    So the driver need not wait to write one, and the worker need not wait for it to be parsed.
     """
-    lines = queue.SimpleQueue[bytes]()
+    messages = queue.SimpleQueue[Json | None]()
 
     def read() -> None:
-        for line in requests:
-            lines.put(line)
-        lines.put(b"")
+        try:
+            for line in requests:
+                messages.put(json.loads(line))
+        finally:
+            messages.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    return lines
+    return messages
 
 
 def send(answers: BinaryIO, message: Json, bundle: bytes = b"") -> None:
@@ -78,9 +80,9 @@ def main() -> None:
 
     worker = Worker(discover())
     write(answers, READY)
-    lines = received(requests)
-    while line := lines.get():
-        task = Task(**json.loads(line))
+    messages = received(requests)
+    while (message := messages.get()) is not None:
+        task = Task(**message)
         try:
             outcome = attempt(worker, task, lambda share: send(answers, {"share": share}))
         except BaseException as error:  # such as a plugin's own KeyboardInterrupt; Ctrl-C never reaches a worker
@@ -88,7 +90,7 @@ def main() -> None:
         bundle = outcome.bundle
         size = None if bundle is None else len(bundle)
         head = {"reason": outcome.reason, "usage": outcome.usage, "network": outcome.network, "size": size}
-        if lines.empty():
+        if messages.empty():
             give_back_memory()  # so that the next task's memory limit does not count it
         send(answers, head, bundle or b"")
 
