@@ -74,6 +74,9 @@ PARTS: dict[str, tuple[int, int, str | list[str]]] = {
     "transfer_ensembles": (2, 3, ["RN-34", "DN-121"]),
     "transfer_persistence": (1, 1, "RN-34"),
 }
+UNDEFINED = {
+    "robust_optimality"
+}  # a ratio of distances, which are 0 where a random network misclassifies the clean image
 SHARES_OF_NETWORKS = {"robustness_orders": 3}  # a suite that has the same sources and targets
 NEEDS = {"robust_optimality": "adv_lib"}
 WHOLE = "whole"
@@ -179,13 +182,18 @@ def test_a_suite_runs_on_stand_ins_of_imagenet(
     for entry in weights_of(suite).values():
         put(entry, caches, tmp_path)
     result = run(suite, out=tmp_path / "out", registry=installed, limit=4, workers=1)
-    void = {score.void for score in result.scores if score.void}
-    assert result.complete, f"{set(result.voids.values())}, {void}"
+    assert not result.voids, set(result.voids.values())
+    undefined = {score.void for score in result.scores if score.void}
+    assert result.complete or (name in UNDEFINED and undefined), undefined
     assert len(result.selected) == 4
     of_reached = {table.name for table in suite.tables if table.only}  # on random weights there may be no such image
     for table in result.tables:
         assert table.rows or part != WHOLE, table.name  # a part may lack a category of attacks
-        assert table.name in of_reached or not any(cell.void for _, cells in table.rows for cell in cells), table.name
+        assert (
+            name in UNDEFINED
+            or table.name in of_reached
+            or not any(cell.void for _, cells in table.rows for cell in cells)
+        ), table.name
     assert len(write_plots(result, installed)) == 2 * len(result.suite.plots)
     page = run_page(result.folder, gallery=1)
     assert page.count("<table") >= len(result.tables)
