@@ -116,9 +116,9 @@ SCRIPTS = {  # name -> title of its section, and what it measures
         "next task, which the worker has before it has finished one. The last column is how long a worker waits\n"
         "between two tasks.\n\n"
         "The aim was that the host adds 1% to a job of 0.2 ms, which is 2 us. It is met for the time that a device\n"
-        "waits, if 80 jobs go through an attack at once, but not if one or ten do. The driver then takes no longer\n"
-        "for a job than the device. In processor time, which a GPU does not wait for, the aim is not met and cannot\n"
-        "be: to write the rows of 5 images as JSON, without any check, address or digest, takes about 10 us.\n\n"
+        "waits between two tasks, if 80 jobs go through an attack at once, but not if one or ten do. The driver then\n"
+        "takes about as long for a job as the device. In processor time the aim is not met and cannot be: to write\n"
+        "the rows of 5 images as JSON, without any check, address or digest, takes more than 10 us.\n\n"
         "Jobs that are computed together are stored as one file, which is flushed once (last line). Alone, the\n"
         "folder and the file of a job take longer than such a job.",
     ),

@@ -1,5 +1,6 @@
 """A worker computes while results are stored, and has its next task in time. What was reported as finished is there."""
 
+import io
 import os
 import queue
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from bench_core.executors import Limits, Outcome, Task, local
 from bench_core.executors.local import Local, WorkerThread
 from bench_core.executors.tasks import TaskQueue
+from bench_core.executors.worker import received
 from bench_core.store import Store
 from tests.commands.test_cli import GOOD
 
@@ -194,3 +196,8 @@ def test_results_are_stored_while_others_are_computed_and_a_crash_loses_nothing_
     computed = (tmp_path / "log").read_text().split()
     assert [computed.count(ids) for ids in finished.values()] == [1, 1], "what was reported is not computed again"
     assert len(set(computed)) == 6
+
+
+def test_a_worker_has_parsed_what_was_sent_before_it_asks_for_it() -> None:
+    messages = received(io.BytesIO(b'{"address": "a"}\n{"address": "b"}\n'))
+    assert [messages.get(timeout=PATIENCE) for _ in range(3)] == [{"address": "a"}, {"address": "b"}, None]

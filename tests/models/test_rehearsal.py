@@ -152,6 +152,12 @@ def test_the_parts_of_a_suite_are_all_of_it() -> None:
         networks, *shares = [part_of(whole, part) for part in parts(name)]
         assert (networks.sources, networks.targets) == (whole.sources, whole.targets)
         assert sorted(label for share in shares for label in share.attacks) == sorted(whole.attacks)
+    for name in SHARES_OF_NETWORKS:
+        whole = load_suite(name, PROFILE)
+        assert whole.sources == whole.targets
+        shares = [part_of(whole, part) for part in parts(name)]
+        assert sorted(label for share in shares for label in share.sources) == sorted(whole.sources)
+        assert all(share.sources == share.targets for share in shares)
 
 
 @pytest.mark.slow
