@@ -27,9 +27,13 @@ from .test_profiles import put
 
 PROFILE = "imagenet"
 CLASSES = dict.fromkeys(("n01440764", "n02123045", "n04254777", "n15075141"), 8)
+POINTS = (  # how many points the attacks of the catalogue evaluate for a gradient
+    "samples", "copies", "neighbours", "path", "segments", "spectra", "sia_copies", "bsr_copies", "warpings",
+    "ops_neighbours", "masks", "patch_masks", "fits",
+)  # fmt: skip
 # The smallest values of options that only cost time, by the kind of recipe.
 CHEAP = {
-    "attacks": {"samples": 2, "copies": 2},
+    "attacks": dict.fromkeys(POINTS, 2),
     "metrics": {"pairs": 2, "contexts": 2, "cells": 2, "n": 10, "n0": 4},
 }
 FEWER = {
@@ -77,7 +81,7 @@ PARTS: dict[str, tuple[int, int, str | list[str]]] = {
 UNDEFINED = {
     "robust_optimality"
 }  # a ratio of distances, which are 0 where a random network misclassifies the clean image
-SHARES_OF_NETWORKS = {"robustness_orders": 3}  # a suite that has the same sources and targets
+SHARES_OF_NETWORKS = {"robustness_orders": 4}  # a suite that has the same sources and targets
 NEEDS = {"robust_optimality": "adv_lib"}
 WHOLE = "whole"
 SUITES = [name for name, path in own_suites().items() if PROFILE in read_toml(path)["profiles"]]
