@@ -156,7 +156,10 @@ def _tables(suite: Suite) -> Iterator[TableEntry]:
 def _of_budgets(tables: list[TableEntry], given: dict[str, GivenEntry], suite: Suite) -> list[TableEntry]:
     """Return the tables without those of budgets that no given image has, which would be empty; all if none is left."""
     budgets = {entry.budget or next(iter(suite.budgets)) for entry in given.values()}
-    asked = {"budget": budgets, "norm": {suite.budgets[label].norm for label in budgets if label in suite.budgets}}
+    asked: dict[str, set[str]] = {
+        "budget": budgets,
+        "norm": {suite.budgets[label].norm for label in budgets if label in suite.budgets},
+    }
 
     def is_shown(table: TableEntry) -> bool:
         return all(str(table.where[name]) in values for name, values in asked.items() if name in table.where)
