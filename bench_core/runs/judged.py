@@ -67,7 +67,8 @@ def judged_suite(suite: Suite, root: Path, origin: Origin, registry: Registry) -
     if len(suite.budgets) > 1 and any(entry.budget is None for entry in given.values()):
         raise UsageError(Fault("--budget", "", f"missing (the suite has {', '.join(suite.budgets)})"))
     metrics = {label: entry.model_copy(update={"only": []}) for label, entry in metrics.items()}
-    tables = [_without_attacks(table, suite.attack_labels) for table in _tables(suite) if _known(table.value, metrics)]
+    known = [table for table in _tables(suite) if _known(table.value, metrics)]
+    tables = [_without_attacks(table, suite.attack_labels) for table in _of_budgets(known, given, suite)]
     gate = {value: entry for value, entry in suite.gate.items() if _known(value, metrics)}
     kept = {"given": given, "metrics": metrics, "tables": tables, "gate": gate}
     budgets = {label: entry.model_copy(update={"attacks": None}) for label, entry in suite.budgets.items()}
@@ -150,6 +151,20 @@ def _tables(suite: Suite) -> Iterator[TableEntry]:
             title = f"{value} of the given images, at their eps"
             plain = {"value": value, "title": title, "format": "percent", "best": None, "columns": columns}
             yield table.model_copy(update=plain)
+
+
+def _of_budgets(tables: list[TableEntry], given: dict[str, GivenEntry], suite: Suite) -> list[TableEntry]:
+    """Return the tables without those of budgets that no given image has, which would be empty; all if none is left."""
+    budgets = {entry.budget or next(iter(suite.budgets)) for entry in given.values()}
+    asked: dict[str, set[str]] = {
+        "budget": budgets,
+        "norm": {suite.budgets[label].norm for label in budgets if label in suite.budgets},
+    }
+
+    def is_shown(table: TableEntry) -> bool:
+        return all(str(table.where[name]) in values for name, values in asked.items() if name in table.where)
+
+    return [table for table in tables if is_shown(table)] or tables
 
 
 def _without_attacks(table: TableEntry, swept: Sequence[str]) -> TableEntry:

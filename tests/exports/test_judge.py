@@ -19,7 +19,7 @@ from bench_core.runs.load import load_result
 from bench_core.runs.record import read_record
 
 from .made import EPS, folder_of, fooled, outcomes, perturbed
-from .small import COUNT, LINF, PGD, EightBit, export_small, judge_small, run_small, write_suite
+from .small import COUNT, L2, LINF, PGD, EightBit, export_small, judge_small, run_small, write_suite
 
 
 def test_a_folder_of_png_files_is_judged_by_their_names(registry: Registry, tmp_path: Path) -> None:
@@ -248,3 +248,15 @@ def test_a_suite_of_curves_shows_the_score_of_the_given_images(registry: Registr
     values = {score.labels.target: score.score.value for score in result.scores if score.metric == "transfer.last"}
     assert values["B"] == pytest.approx(np.mean(outcomes(perturbed())))
     assert sorted(cell.value for _, cells in table.rows for cell in cells) == sorted(values.values())
+
+
+@pytest.mark.parametrize(("budget", "shown"), [("linf", ["main", "of_linf"]), ("l2", ["main", "of_l2"])])
+def test_tables_of_other_budgets_are_left_out(
+    registry: Registry, tmp_path: Path, budget: str, shown: list[str]
+) -> None:
+    table = '[[tables]]\nname = "{}"\nrows = ["attack"]\ncolumns = ["target"]\nvalue = "transfer.last"\nwhere = {}\n'
+    more = [table.format("of_linf", '{ budget = "linf" }'), table.format("of_l2", '{ norm = "l2" }')]
+    path = write_suite(tmp_path, PGD + "".join(more) + LINF + L2)
+    result = judge_small(path, folder_of(tmp_path, perturbed()), registry, tmp_path / "out", Origin(budget=budget))
+    assert [table.name for table in result.tables] == shown
+    assert all(table.rows for table in result.tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import importlib.util
 import math
@@ -18,6 +19,7 @@ from bench_core import Result, UsageError, load_result, run, with_plugins
 from bench_core.errors import Incomplete, Interrupted
 from bench_core.notebook import NotebookView, in_notebook
 from bench_core.registry import Registry
+from bench_core.tables.headline import headline
 from tests.submissions.conftest import changed_rows
 
 PLOT = """
@@ -172,6 +174,23 @@ def test_a_run_in_a_notebook_shows_its_rounds(
     assert "attacks: done in" in pages[-1]
     assert not any("\x1b" in page or "\r" in page for page in pages)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_with_a_baseline_shows_its_headline_above_the_table(
+    display: Display, registry: Registry, write_suite: Callable[..., str], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("bench_core.run_suite.in_notebook", lambda: True)
+    suite = write_suite(
+        ("mean = true\n", 'mean = true\nbaseline = { attack = "PGD" }\n'),
+        ('"PGD" = { recipe = "pgd" }', '"PGD" = { recipe = "pgd" }\n"M<I" = { recipe = "mi" }'),
+    )
+    result = run(suite, out=tmp_path, registry=registry, executor="inline")
+    shown = display.shown[-1]
+    compared = html.unescape(shown[shown.index("<pre>") + len("<pre>") : shown.index("</pre>")])
+    assert compared.splitlines() == headline(result.tables)
+    assert "M<I" in compared
+    assert "M<I" not in shown
+    assert shown.index("</pre>") < shown.index("<table")
 
 
 def test_outside_a_notebook_nothing_is_shown(

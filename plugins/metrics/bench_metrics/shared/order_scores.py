@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -73,8 +74,14 @@ def scores_by_order(
 
 
 def _share(change: NDArray[np.float64], index: int, labels: Mapping[str, str]) -> Score:
-    """Build the score `|Delta I^(m)| / sum_m' |Delta I^(m')|` of means over images, its interval a bootstrap."""
+    """Build the score `|Delta I^(m)| / sum_m' |Delta I^(m')|` of means over images, its interval a bootstrap.
+
+    It is undefined where no order changes, and draws of images without any change do not count.
+    """
     sizes = np.abs(change.mean(0))
     drawn = np.abs(np.stack([bootstrap_means(values) for values in change.T], axis=1))
-    low, high = np.quantile(drawn[:, index] / drawn.sum(1), [0.025, 0.975])
+    if not sizes.any():
+        return Score("share", math.nan, math.nan, math.nan, 0, labels)
+    changed = drawn[drawn.any(1)]
+    low, high = np.quantile(changed[:, index] / changed.sum(1), [0.025, 0.975])
     return Score("share", float(sizes[index] / sizes.sum()), float(low), float(high), len(change), labels)
