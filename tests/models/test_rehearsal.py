@@ -81,8 +81,9 @@ PARTS: dict[str, tuple[int, int, str | list[str]]] = {
 UNDEFINED = {"robust_optimality"}  # a ratio of distances, which are 0 where a network misclassifies the clean image
 SHARES_OF_SOURCES = {
     "robustness_detection": 2,
-    "robustness_orders": 4,
+    "robustness_orders": 6,
     "transfer_fig7": 2,
+    "transfer_hybrid": 2,
     "transfer_table1": 2,
     "transfer_table3": 2,
 }
