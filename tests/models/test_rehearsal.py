@@ -6,7 +6,7 @@ suites run in parts: a share of the sources, or few attacks with all networks an
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -71,12 +71,22 @@ FEWER = {
     "transfer_persistence": ("metrics.persistence.jpeg=[75]",),
     **dict.fromkeys(("transfer_attention", "transfer_ensembles"), ("budgets.usual.steps=1", "budgets.equal.steps=1")),
 }  # fmt: skip
-# The attacks that meet all networks, the shares of all attacks that meet two targets, and the source of these.
-PARTS: dict[str, tuple[int, int, str | list[str]]] = {
-    "transfer_attention": (2, 3, "ViT-B"),
-    "transfer_catalogue": (2, 4, "DN-121"),
-    "transfer_ensembles": (2, 3, ["RN-34", "DN-121"]),
-    "transfer_persistence": (1, 1, "RN-34"),
+
+
+class Parts(NamedTuple):
+    """How a suite of many attacks is divided: few attacks with all networks, and all attacks with few networks."""
+
+    few: int  # the attacks that meet all networks
+    shares: int  # of all attacks, which meet two targets
+    source: str | list[str]  # of these shares
+    sources: int = 1  # shares of the sources that the few attacks meet
+
+
+PARTS = {
+    "transfer_attention": Parts(2, 3, "ViT-B"),
+    "transfer_catalogue": Parts(2, 4, "DN-121"),
+    "transfer_ensembles": Parts(2, 3, ["RN-34", "DN-121"]),
+    "transfer_persistence": Parts(1, 1, "RN-34", sources=2),
 }
 UNDEFINED = {"robust_optimality"}  # a ratio of distances, which are 0 where a network misclassifies the clean image
 SHARES_OF_SOURCES = {
@@ -109,25 +119,27 @@ def shortened(suite: Suite, registry: Registry) -> list[str]:
 
 def parts(name: str) -> list[str]:
     """Return the parts in which a suite is rehearsed."""
-    if name in SHARES_OF_SOURCES:
-        return [f"sources-{share}" for share in range(SHARES_OF_SOURCES[name])]
-    return ["networks", *(f"attacks-{share}" for share in range(PARTS[name][1]))] if name in PARTS else [WHOLE]
+    sources = PARTS[name].sources if name in PARTS else SHARES_OF_SOURCES.get(name, 0)
+    attacks = PARTS[name].shares if name in PARTS else 0
+    found = [f"sources-{share}" for share in range(sources)] + [f"attacks-{share}" for share in range(attacks)]
+    return found or [WHOLE]
 
 
 def part_of(suite: Suite, part: str) -> Suite:
     """Return the suite with the attacks and networks of one of its parts."""
     if part == WHOLE:
         return suite
-    if suite.name in SHARES_OF_SOURCES:
-        share = slice(int(part.removeprefix("sources-")), None, SHARES_OF_SOURCES[suite.name])
-        alike = suite.sources == suite.targets  # of such a suite, each network attacks itself
-        targets = suite.targets[share] if alike else suite.targets
-        return suite.model_copy(update={"sources": suite.sources[share], "targets": targets})
-    attacks, (few, count, source) = list(suite.attacks.items()), PARTS[suite.name]
-    if part == "networks":
-        return suite.model_copy(update={"attacks": dict(attacks[:few])})
-    some = dict(attacks[int(part.removeprefix("attacks-")) :: count])
-    return suite.model_copy(update={"attacks": some, "sources": (source,), "targets": suite.targets[-2:]})
+    kind, number = part.split("-")
+    divided, attacks = PARTS.get(suite.name), list(suite.attacks.items())
+    if kind == "attacks":
+        assert divided is not None
+        some = dict(attacks[int(number) :: divided.shares])
+        return suite.model_copy(update={"attacks": some, "sources": (divided.source,), "targets": suite.targets[-2:]})
+    share = slice(int(number), None, divided.sources if divided else SHARES_OF_SOURCES[suite.name])
+    alike = suite.sources == suite.targets  # of such a suite, each network attacks itself
+    targets = suite.targets[share] if alike else suite.targets
+    few = dict(attacks[: divided.few]) if divided else suite.attacks
+    return suite.model_copy(update={"attacks": few, "sources": suite.sources[share], "targets": targets})
 
 
 def weights_of(suite: Suite) -> dict[str, dict[str, Any]]:
@@ -157,18 +169,15 @@ def test_a_shortened_suite_has_options_that_its_recipes_accept(name: str, instal
     resolve_suite(load_suite(name, PROFILE, overrides), installed, device="cpu")
 
 
-def test_the_parts_of_a_suite_are_all_of_it() -> None:
-    for name in PARTS:
-        whole = load_suite(name, PROFILE)
-        networks, *shares = [part_of(whole, part) for part in parts(name)]
-        assert (networks.sources, networks.targets) == (whole.sources, whole.targets)
-        assert sorted(label for share in shares for label in share.attacks) == sorted(whole.attacks)
-    for name in SHARES_OF_SOURCES:
-        whole = load_suite(name, PROFILE)
-        shares = [part_of(whole, part) for part in parts(name)]
-        assert sorted(str(label) for share in shares for label in share.sources) == sorted(map(str, whole.sources))
-        alike = whole.sources == whole.targets
-        assert all(share.targets == (share.sources if alike else whole.targets) for share in shares)
+@pytest.mark.parametrize("name", [*PARTS, *SHARES_OF_SOURCES])
+def test_the_parts_of_a_suite_are_all_of_it(name: str) -> None:
+    whole = load_suite(name, PROFILE)
+    divided = {part: part_of(whole, part) for part in parts(name)}
+    of_sources = [share for part, share in divided.items() if part.startswith("sources")]
+    assert sorted(str(label) for share in of_sources for label in share.sources) == sorted(map(str, whole.sources))
+    alike = whole.sources == whole.targets
+    assert all(share.targets == (share.sources if alike else whole.targets) for share in of_sources)
+    assert {label for share in divided.values() for label in share.attacks} == set(whole.attacks)
 
 
 @pytest.mark.slow
