@@ -95,6 +95,25 @@ def values_of(name: str) -> list[float]:
     return [round(loss, 5) for loss in losses.tolist()]
 
 
+@cache
+def plain_pgd() -> list[float]:
+    """Return the values of PGD in L-inf as five lines compute it, without the code of bench's attacks.
+
+    Where many pixels are equal, rounding decides which input of a pooling is the largest, and so where a gradient goes:
+    the values of `reference_values.json` are those of one kind of processor, and this shows whether it is this one.
+    """
+    given, model, budget = examples(), network(), limits("linf")
+    images = given.images.clone()
+    for _ in range(budget.steps):
+        images.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(LOSSES["cross_entropy"](model(images), given.labels).sum(), images)
+        images = images.detach() + budget.step_size * gradient.sign()
+        images = images.clamp(given.images - budget.eps, given.images + budget.eps).clamp(0, 1)
+    with torch.no_grad():
+        losses = LOSSES["cross_entropy"](model(images), given.labels)
+    return [round(loss, 5) for loss in losses.tolist()]
+
+
 def table() -> dict[str, list[float]]:
     known: dict[str, list[float]] = json.loads(FILE.read_text())
     return known
