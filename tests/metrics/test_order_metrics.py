@@ -186,30 +186,6 @@ def test_the_parts_of_a_change_are_their_formulas() -> None:
     assert scores["forwards", None, None].value == metric.forwards
 
 
-def test_a_share_of_no_change_is_undefined(recwarn: pytest.WarningsRecorder) -> None:
-    network, clean, _ = situation(count=3)
-    metric = OrderInteraction(grid=2, orders=(0, 1), pairs=2)
-    rows = observed(metric, network, clean, clean.images)
-    shares = [score for score in scores_of(metric, rows) if score.name == "share"]
-    assert [(str(score.value), score.n) for score in shares] == [("nan", 0)] * 2
-    assert not recwarn
-
-
-def test_images_without_a_change_leave_the_share_of_the_others() -> None:
-    network, clean, adversarial = situation(count=4)
-    metric = OrderInteraction(grid=2, orders=(0, 1), pairs=2)
-    moved = clean.images.clone()
-    moved[0] = adversarial[0]
-    share, alone = (
-        next(score for score in scores_of(metric, rows) if score.name == "share")
-        for rows in (
-            observed(metric, network, clean, moved), observed(metric, network, part(clean, [0]), adversarial[:1])
-        )
-    )  # fmt: skip
-    assert share.value == pytest.approx(alone.value)
-    assert (share.low, share.high) == pytest.approx((alone.value, alone.value)), "draws without that image do not count"
-
-
 def test_a_target_error_saves_passes_and_the_score_counts_them() -> None:
     network, clean, adversarial = situation()
     full, saving = (OrderInteraction(grid=4, orders=(0.5,), pairs=2000, error=error) for error in (0.0, 0.1))
