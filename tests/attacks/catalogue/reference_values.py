@@ -1,7 +1,8 @@
 """A frozen value of every attack, so that no change of its results goes unnoticed.
 
 `python -m tests.attacks.catalogue.reference_values NAME...` computes the values of these attacks and writes them to
-the file of this kind of processor, one attack a line, in alphabetical order; without a name, those of all attacks that have none.
+the file of this kind of processor, one attack a line, in alphabetical order; without a name, those of all attacks that
+have none.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bench_models.with_surrogate import WithSurrogate
 
 from .. import scene
 
-# On the same network, kinds of processor give other values in float64, of PGD too: one file for each kind that is known.
+# On the same network, kinds of processor give other values in float64, of PGD too: one file for each known kind.
 FILES = tuple(Path(__file__).with_name(name) for name in ("reference_values.json", "reference_values_intel.json"))
 TOLERANCE = 1e-3  # of a loss; another order of summation may flip the sign of a pixel's gradient
 SHAPE = (1, 28, 28)
